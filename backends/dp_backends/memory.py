@@ -1,0 +1,144 @@
+"""
+``memory:`` and ``memory:name``: promises that live as long as this process.
+
+All handles of one process on one URL share the promises, from any number of
+threads and event loops. This is the backend to read first: it runs the state
+machine itself, where the others reach the same table through their medium.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Final
+
+import anyio
+from anyio.lowlevel import EventLoopToken, checkpoint, current_token
+
+from dp_core import (
+    Backend,
+    BackendClosedError,
+    Dispose,
+    Outcome,
+    Pending,
+    PromiseDisposedError,
+    State,
+    completion,
+    hookimpl,
+    transition,
+)
+from dp_core.hookspecs import Register
+
+__all__ = ["MemoryBackend"]
+
+
+@hookimpl
+def dp_register_backends(register: Register) -> None:
+    register("memory", MemoryBackend)
+
+
+@dataclass(eq=False)
+class _Waiter:
+    """Somebody in `MemoryBackend.wait`; told once, by any thread."""
+
+    event: anyio.Event = field(default_factory=anyio.Event)
+    token: EventLoopToken = field(default_factory=current_token)
+    told: Outcome[bytes] | PromiseDisposedError | None = None
+
+    def tell(self, told: Outcome[bytes] | PromiseDisposedError) -> None:
+        self.told = told
+        try:
+            _call_soon(self.token, self.event.set)
+        except RuntimeError:
+            # Its event loop is over, and so is the wait.
+            return
+
+
+def _call_soon(token: EventLoopToken, call: Callable[[], object]) -> None:
+    native: Any = token.native_token
+    # anyio can only call into a loop and wait for it, which could deadlock.
+    schedule = getattr(native, "run_sync_soon", None) or native.call_soon_threadsafe
+    schedule(call)
+
+
+@dataclass
+class _Store:
+    """The promises of one URL. Pending promises without waiters take no room."""
+
+    lock: Lock = field(default_factory=Lock)
+    states: dict[str, State[bytes]] = field(default_factory=dict)
+    waiters: defaultdict[str, set[_Waiter]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+
+
+_STORES: Final[defaultdict[str, _Store]] = defaultdict(_Store)
+
+
+class MemoryBackend(Backend):
+    """A handle on the promises of one ``memory:`` URL of this process."""
+
+    def __init__(self, url: str) -> None:
+        self._store = _STORES[url.partition(":")[2]]
+        self._closed = False
+
+    async def peek(self, id: str) -> State[bytes]:
+        await self._checkpoint()
+        return self._store.states.get(id, Pending())
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        await self._checkpoint()
+        store = self._store
+        with store.lock:
+            before = store.states.get(id, Pending())
+            after = transition(before, completion(outcome))
+            assert isinstance(after, Outcome)  # noqa: S101 - for the type checker
+            store.states[id] = after
+            for waiter in store.waiters.pop(id, ()):
+                waiter.tell(after)
+        return after
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        await self._checkpoint()
+        store = self._store
+        with store.lock:
+            state = store.states.get(id, Pending())
+            if isinstance(state, Outcome):
+                return state
+            waiter = _Waiter()
+            store.waiters[id].add(waiter)
+        try:
+            await waiter.event.wait()
+        finally:
+            with store.lock:
+                self._forget(id, waiter)
+        if isinstance(waiter.told, PromiseDisposedError):
+            raise waiter.told
+        assert waiter.told is not None  # noqa: S101 - for the type checker
+        return waiter.told
+
+    async def dispose(self, id: str) -> None:
+        await self._checkpoint()
+        store = self._store
+        with store.lock:
+            store.states[id] = transition(store.states.get(id, Pending()), Dispose())
+            del store.states[id]
+            for waiter in store.waiters.pop(id, ()):
+                waiter.tell(PromiseDisposedError(id))
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+    async def _checkpoint(self) -> None:
+        if self._closed:
+            raise BackendClosedError("this handle was closed; connect() again")
+        await checkpoint()
+
+    def _forget(self, id: str, waiter: _Waiter) -> None:
+        waiters = self._store.waiters.get(id)
+        if waiters is not None:
+            waiters.discard(waiter)
+            if not waiters:
+                del self._store.waiters[id]

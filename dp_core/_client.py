@@ -1,0 +1,128 @@
+"""A handle on a store, and the ways to get one."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar, overload
+
+from dp_core._codec import MAX_VALUE_BYTES, check_id
+from dp_core._plugins import open_backend
+from dp_core._promise import DurablePromise
+from dp_core.backend import Backend
+
+__all__ = ["DEFAULT_URL", "Promises", "connect", "default_url", "durable_promise"]
+
+T = TypeVar("T")
+
+DEFAULT_URL: Final = "file:./promises"
+"""The store where neither a URL nor ``DP_URL`` is given: a directory here."""
+
+
+def default_url() -> str:
+    """Return ``DP_URL`` of the environment, else `DEFAULT_URL`."""
+    return os.environ.get("DP_URL") or DEFAULT_URL
+
+
+class Promises:
+    """
+    A handle on a store of promises.
+
+    Works as an async context manager, and without: nothing runs in the
+    background, so a handle that was never closed costs idle connections at
+    most. One handle may be shared by tasks, threads and event loops.
+
+    Attributes:
+        backend: Where the promises live.
+        url: The store's URL.
+    """
+
+    def __init__(
+        self, backend: Backend, url: str, *, max_value_bytes: int = MAX_VALUE_BYTES
+    ) -> None:
+        self.backend = backend
+        self.url = url
+        self._limit = max_value_bytes
+
+    def __repr__(self) -> str:
+        return f"<Promises at {self.url!r}>"
+
+    @overload
+    def promise(self, id: str) -> DurablePromise[Any]: ...
+    @overload
+    def promise(self, id: str, type: type[T]) -> DurablePromise[T]: ...
+    def promise(self, id: str, type: Any = Any) -> DurablePromise[Any]:
+        """
+        Return a handle on one promise, without I/O.
+
+        Args:
+            id: Any text of 1 to 1,024 bytes of UTF-8 without NUL.
+            type: What the values are: a dataclass, TypedDict, msgspec Struct
+                or builtin type. Without it they are plain JSON values.
+
+        Raises:
+            InvalidPromiseIdError: *id* cannot name a promise.
+        """
+        check_id(id)
+        return DurablePromise(id, type, self.backend, self.url, self._limit)
+
+    async def aclose(self) -> None:
+        """Release what the handle holds; the promises are not touched."""
+        await self.backend.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def connect(
+    url: str | None = None, *, max_value_bytes: int = MAX_VALUE_BYTES
+) -> Promises:
+    """
+    Return a handle on the store that *url* names, without I/O.
+
+    Args:
+        url: A store URL such as ``memory:``, ``file:./promises`` or
+            ``http://host:8080``; by default `default_url`.
+        max_value_bytes: The largest value to settle with, in bytes of its JSON
+            text.
+
+    Raises:
+        UnknownBackendError: No installed plugin knows the URL's scheme.
+        DuplicateBackendError: Two plugins claim it.
+    """
+    url = url or default_url()
+    return Promises(open_backend(url), url, max_value_bytes=max_value_bytes)
+
+
+@overload
+def durable_promise(id: str, url: str | None = None) -> DurablePromise[Any]: ...
+@overload
+def durable_promise(id: str, url: str | None, type: type[T]) -> DurablePromise[T]: ...
+@overload
+def durable_promise(id: str, *, type: type[T]) -> DurablePromise[T]: ...
+def durable_promise(
+    id: str, url: str | None = None, type: Any = Any
+) -> DurablePromise[Any]:
+    """
+    Return a handle on one promise: the short way.
+
+    All promises made this way share one handle for each store, which lives as
+    long as the process.
+
+    Raises:
+        InvalidPromiseIdError: *id* cannot name a promise.
+        UnknownBackendError: No installed plugin knows the URL's scheme.
+    """
+    return _shared(url or default_url()).promise(id, type)
+
+
+_shared = lru_cache(maxsize=None)(connect)

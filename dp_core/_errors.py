@@ -1,0 +1,288 @@
+"""
+Every error this library raises on purpose, in one tree.
+
+::
+
+    DurablePromiseError
+    ├── PromiseRejectedError          get(): the promise was rejected
+    ├── PromiseDisposedError          get(): somebody disposed of the promise
+    ├── PromiseTimeoutError           get(timeout=...): still pending
+    ├── InvalidPromiseIdError         the id cannot name a promise
+    ├── CodecError
+    │   ├── InvalidValueError         the value is not strict JSON
+    │   └── ValueMismatchError        the value is not of the promise's type
+    ├── ProtocolError                 a peer did not speak the wire
+    ├── BackendError
+    │   ├── BackendUnavailableError   not reached, or not usable: nothing done
+    │   ├── OutcomeUnknownError       interrupted: done or not done; ask again
+    │   ├── CorruptPromiseError       what is stored is damaged
+    │   ├── AccessDeniedError         no (valid) token, or not allowed
+    │   └── BackendClosedError        used after aclose()
+    ├── UnknownBackendError           no backend for this URL
+    └── DuplicateBackendError         two plugins claim one URL scheme
+
+An error keeps its fields in ``args`` and makes its text from them, so that
+it survives pickling and may cross processes.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AccessDeniedError",
+    "BackendClosedError",
+    "BackendError",
+    "BackendUnavailableError",
+    "CodecError",
+    "CorruptPromiseError",
+    "DuplicateBackendError",
+    "DurablePromiseError",
+    "InvalidPromiseIdError",
+    "InvalidValueError",
+    "OutcomeUnknownError",
+    "PromiseDisposedError",
+    "PromiseRejectedError",
+    "PromiseTimeoutError",
+    "ProtocolError",
+    "UnknownBackendError",
+    "ValueMismatchError",
+    "quoted",
+]
+
+
+def quoted(text: str, limit: int = 80) -> str:
+    """
+    Show foreign text in a message or a log line.
+
+    Control characters, terminal escapes and lone surrogates come out
+    escaped, and text longer than *limit* characters is cut in the middle, so
+    that nobody can forge a log line with an id.
+    """
+    if len(text) > limit:
+        half = limit // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return repr(text)
+
+
+class DurablePromiseError(Exception):
+    """Base of all errors of this library."""
+
+
+class PromiseRejectedError(DurablePromiseError):
+    """
+    The promise was rejected; its value was asked for.
+
+    Attributes:
+        error: The message the promise was rejected with, unchanged.
+        id: The promise's id; None where only the outcome is known.
+    """
+
+    def __init__(self, error: str, id: str | None = None) -> None:
+        super().__init__(error, id)
+        self.error = error
+        self.id = id
+
+    def __str__(self) -> str:
+        return self.error
+
+
+class PromiseDisposedError(DurablePromiseError):
+    """
+    The promise was disposed of while somebody waited for it.
+
+    Its id starts afresh as a pending promise: call ``get`` again to wait for
+    that one.
+
+    Attributes:
+        id: The promise's id.
+    """
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+    def __str__(self) -> str:
+        return (
+            f"promise {quoted(self.id)} was disposed of while you waited; "
+            "its id is pending again, call get() to wait anew"
+        )
+
+
+class PromiseTimeoutError(DurablePromiseError, TimeoutError):
+    """
+    The promise was still pending when the caller's time was over.
+
+    The promise is untouched; asking again is safe.
+
+    Attributes:
+        id: The promise's id.
+        seconds: How long the caller waited, in seconds.
+    """
+
+    def __init__(self, id: str, seconds: float) -> None:
+        super().__init__(id, seconds)
+        self.id = id
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return (
+            f"promise {quoted(self.id)} is still pending after "
+            f"{self.seconds:g} s; it can be awaited again"
+        )
+
+
+class InvalidPromiseIdError(DurablePromiseError, ValueError):
+    """
+    The text cannot be the id of a promise.
+
+    Attributes:
+        id: What was given as an id.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, id: object, reason: str) -> None:
+        super().__init__(id, reason)
+        self.id = id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        shown = quoted(self.id) if isinstance(self.id, str) else repr(self.id)
+        return (
+            f"{shown} is no promise id: {self.reason}; an id is 1 to 1,024 "
+            "bytes of UTF-8 without NUL"
+        )
+
+
+class CodecError(DurablePromiseError, ValueError):
+    """A value could not be turned into JSON text, or back."""
+
+
+class InvalidValueError(CodecError):
+    """
+    The value is not strict JSON (RFC 8259, and the limits of `dp_core`).
+
+    Attributes:
+        place: Where in the value, as a JSONPath (RFC 9535): ``$`` is the
+            value itself, ``$.items[3]`` the fourth item of its "items".
+        reason: What is wrong there, and what to do about it.
+    """
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(place, reason)
+        self.place = place
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"not a JSON value at {self.place}: {self.reason}"
+
+
+class ValueMismatchError(CodecError):
+    """
+    A value does not fit the type its promise was given.
+
+    Attributes:
+        type_name: The type that was asked for.
+        reason: What did not fit, and where.
+    """
+
+    def __init__(self, type_name: str, reason: str) -> None:
+        super().__init__(type_name, reason)
+        self.type_name = type_name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the value is no {self.type_name}: {self.reason}"
+
+
+class ProtocolError(DurablePromiseError):
+    """
+    A peer did not speak the wire of durable promises.
+
+    Attributes:
+        status: The HTTP status that says so.
+        reason: What was wrong, in words for a person.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason} (HTTP {self.status})"
+
+
+class BackendError(DurablePromiseError):
+    """
+    The place where promises live failed; what was settled still stands.
+
+    Attributes:
+        reason: What failed and what to do, in words for a person.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class BackendUnavailableError(BackendError):
+    """The backend could not be reached or used; the promise is untouched."""
+
+
+class OutcomeUnknownError(BackendError):
+    """
+    An operation was interrupted after it may have taken effect.
+
+    Repeat it: the first completion wins, so the repetition returns whatever
+    stands.
+    """
+
+
+class CorruptPromiseError(BackendError):
+    """What is stored for a promise is damaged; it is never taken for a value."""
+
+
+class AccessDeniedError(BackendError):
+    """The backend knows who asks, or does not, and says no."""
+
+
+class BackendClosedError(BackendError):
+    """The handle was used after ``aclose()``."""
+
+
+class UnknownBackendError(DurablePromiseError, LookupError):
+    """
+    No backend is registered for a store URL.
+
+    Attributes:
+        url: The store URL.
+        reason: What is known instead, and what to install.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"no backend for store URL {quoted(self.url)}: {self.reason}"
+
+
+class DuplicateBackendError(DurablePromiseError):
+    """
+    Two plugins claim the same URL scheme.
+
+    Attributes:
+        scheme: The URL scheme both claim.
+        plugins: The plugins, as their packages name them.
+    """
+
+    def __init__(self, scheme: str, plugins: tuple[str, ...]) -> None:
+        super().__init__(scheme, plugins)
+        self.scheme = scheme
+        self.plugins = plugins
+
+    def __str__(self) -> str:
+        return (
+            f"the URL scheme {self.scheme!r} is claimed by "
+            f"{' and by '.join(self.plugins)}; uninstall one of them"
+        )

@@ -1,0 +1,114 @@
+"""
+From a store URL to a backend.
+
+A scheme is looked up among the installed entry points and only its own plugin
+is imported, so that a broken or slow plugin hurts nobody who does not use it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import pluggy
+
+from dp_core import hookspecs
+from dp_core._errors import DuplicateBackendError, UnknownBackendError
+from dp_core.backend import Backend
+from dp_core.hookspecs import BackendFactory
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["installed_schemes", "open_backend"]
+
+PACKAGES: Final = {
+    "file": "durable-promises",
+    "http": "durable-promises",
+    "https": "durable-promises",
+    "memory": "durable-promises",
+    "restate": "durable-promises[restate]",
+}
+"""Which package to install for a scheme, where we know one."""
+
+_SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+
+
+def open_backend(url: str) -> Backend:
+    """
+    Return a new handle on the store that *url* names.
+
+    Raises:
+        UnknownBackendError: No installed plugin knows the scheme.
+        DuplicateBackendError: Two plugins claim it.
+    """
+    match = _SCHEME.match(url)
+    if match is None:
+        raise UnknownBackendError(
+            url,
+            f"a store URL starts with a scheme, one of {_known()}; "
+            f"for a directory write {'file:' + url!r}",
+        )
+    return _factory(match[1].lower(), url)(url)
+
+
+def installed_schemes() -> dict[str, str]:
+    """Return ``{scheme: package that provides it}`` of all installed plugins."""
+    return {point.name: _package(point) for point in _entry_points()}
+
+
+def _factory(scheme: str, url: str) -> BackendFactory:
+    claims = _entry_points(scheme)
+    if len(claims) > 1:
+        plugins = tuple(sorted(f"{_package(p)} ({p.value})" for p in claims))
+        raise DuplicateBackendError(scheme, plugins)
+    factories: dict[str, BackendFactory] = {}
+
+    def register(name: str, factory: BackendFactory) -> None:
+        if name in factories:
+            raise DuplicateBackendError(name, (repr(factories[name]), repr(factory)))
+        factories[name] = factory
+
+    manager = plugin_manager()
+    for point in claims:
+        manager.register(point.load(), name=point.value)
+    manager.hook.dp_register_backends(register=register)
+    if scheme in factories:
+        return factories[scheme]
+    if claims:
+        raise UnknownBackendError(
+            url,
+            f"{_package(claims[0])} has a plugin for {scheme!r} that does not "
+            "register it; report this to its authors",
+        )
+    package = PACKAGES.get(scheme)
+    advice = f"; pip install '{package}'" if package else ""
+    raise UnknownBackendError(url, f"the schemes known here are {_known()}{advice}")
+
+
+def plugin_manager() -> pluggy.PluginManager:
+    """Return a manager that knows our hooks and no plugin yet."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _entry_points(scheme: str | None = None) -> list[EntryPoint]:
+    # Half of this package's import time, and needed only to connect.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    points = entry_points(group=hookspecs.PROJECT)
+    if scheme is not None:
+        points = points.select(name=scheme)
+    # One distribution can be found twice: installed, and in a checkout.
+    distinct = {(point.name, point.value, _package(point)): point for point in points}
+    return list(distinct.values())
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "an unnamed package"
+
+
+def _known() -> str:
+    schemes = installed_schemes() or PACKAGES
+    return ", ".join(f"{scheme}: ({schemes[scheme]})" for scheme in sorted(schemes))

@@ -1,0 +1,138 @@
+"""A promise as its users see it: one id, typed values, five operations."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar
+
+import anyio
+
+from dp_core._codec import check_message, decode_as, encode
+from dp_core._errors import PromiseRejectedError, PromiseTimeoutError, quoted
+from dp_core._states import Outcome, Pending, Rejected, Resolved, State
+from dp_core.backend import Backend
+
+__all__ = ["DurablePromise"]
+
+T = TypeVar("T")
+
+
+class DurablePromise(Generic[T]):
+    """
+    A handle on the promise with one id, in one store.
+
+    Made by `Promises.promise` or `durable_promise`; making it does no I/O.
+    Handles are cheap and equal in rights: any number of them, in any number of
+    processes, may await and settle the same promise in any order.
+
+    Attributes:
+        id: The promise's id.
+        url: The store's URL.
+    """
+
+    __slots__ = ("_backend", "_limit", "_type", "id", "url")
+
+    def __init__(
+        self, id: str, type_: type[T], backend: Backend, url: str, limit: int
+    ) -> None:
+        self.id = id
+        self.url = url
+        self._backend = backend
+        self._type = type_
+        self._limit = limit
+
+    def __repr__(self) -> str:
+        return f"<DurablePromise {quoted(self.id)} at {quoted(self.url)}>"
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        """``await promise`` is ``await promise.get()``."""
+        return self.get().__await__()
+
+    async def peek(self) -> State[T]:
+        """
+        Return `Pending`, `Resolved` or `Rejected`, without waiting for anybody.
+
+        Raises:
+            ValueMismatchError: The value is not of this handle's type.
+            BackendError: The store could not be asked.
+        """
+        state = await self._backend.peek(self.id)
+        return state if isinstance(state, Pending) else self._decoded(state)
+
+    async def get(self, timeout: float | None = None) -> T:
+        """
+        Wait for the promise and return its value.
+
+        Args:
+            timeout: How long to wait, in seconds; None for as long as it takes.
+
+        Raises:
+            PromiseRejectedError: The promise was rejected.
+            PromiseDisposedError: It was disposed of while we waited.
+            PromiseTimeoutError: It is still pending after *timeout*.
+            ValueMismatchError: The value is not of this handle's type.
+            BackendError: The store could not be asked.
+        """
+        with anyio.move_on_after(timeout):
+            outcome = self._decoded(await self._backend.wait(self.id))
+            if isinstance(outcome, Rejected):
+                raise PromiseRejectedError(outcome.error, self.id)
+            return outcome.value
+        raise PromiseTimeoutError(self.id, timeout or 0.0)
+
+    async def resolve(self, value: T | None = None) -> Resolved[T] | Rejected:
+        """
+        Complete the promise with a value, unless it is complete already.
+
+        Safe to repeat: the first completion wins.
+
+        Returns:
+            The outcome that stands, be it ours or somebody else's, as everyone
+            else will read it.
+
+        Raises:
+            InvalidValueError: The value is not strict JSON, or too large.
+            ValueMismatchError: It is not of this handle's type.
+            OutcomeUnknownError: Interrupted; repeat it to learn what stands.
+            BackendError: The store could not be asked.
+        """
+        text = encode(value, self._limit)
+        decode_as(text, self._type)
+        return self._decoded(await self._backend.settle(self.id, Resolved(text)))
+
+    async def reject(self, error: str) -> Resolved[T] | Rejected:
+        """
+        Complete the promise with an error message, unless it is complete.
+
+        Safe to repeat: the first completion wins.
+
+        Returns:
+            The outcome that stands, be it ours or somebody else's.
+
+        Raises:
+            InvalidValueError: *error* is no Unicode string, or too large.
+            OutcomeUnknownError: Interrupted; repeat it to learn what stands.
+            BackendError: The store could not be asked.
+        """
+        rejection = Rejected(check_message(error, self._limit))
+        return self._decoded(await self._backend.settle(self.id, rejection))
+
+    async def dispose(self) -> None:
+        """
+        Forget the promise: its waiters get an error, its id starts afresh.
+
+        Raises:
+            OutcomeUnknownError: Interrupted; repeating it may dispose of a
+                completion that came in between.
+            BackendError: The store could not be asked.
+        """
+        await self._backend.dispose(self.id)
+
+    def _decoded(self, outcome: Outcome[bytes]) -> Resolved[T] | Rejected:
+        match outcome:
+            case Resolved(text):
+                return Resolved(decode_as(text, self._type))
+            case Rejected():
+                return outcome
+            case _:
+                raise TypeError(f"a backend returned {outcome!r}")

@@ -1,0 +1,86 @@
+"""
+The contract between the library and the places where promises live.
+
+Write a subclass of `Backend`, register it through
+`dp_core.hookspecs.dp_register_backends`, and prove it with
+`dp_core.testing`. The library's own backends come in by the same door.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from dp_core._states import Outcome, State
+
+__all__ = ["Backend"]
+
+
+class Backend(ABC):
+    """
+    A place where promises live.
+
+    A backend moves JSON text as bytes, never Python objects: ``Resolved.value``
+    is bytes, ``Rejected.error`` a str. It does not look into a value and
+    returns it byte for byte. Ids and values were checked before they come
+    here; ids are compared as they are.
+
+    What every backend guarantees, in any number of processes, threads and
+    event loops it claims to serve:
+
+    1. The first completion wins, until the promise is disposed of. Later ones
+       change nothing and are told what won.
+    2. What `settle` has returned survives the crash of any process, and a
+       power cut where the backend is durable.
+    3. What `peek`, `wait` or `settle` ever returned never changes and never
+       disappears, except by `dispose`: nothing is shown before it is durable.
+    4. `wait` returns whether the completion comes before it, after it, or
+       from elsewhere; no wake-up is lost.
+    5. Cancelling any operation leaves a whole state, and repeating it is safe.
+
+    All methods may be called concurrently. All are cancellable, and each is a
+    checkpoint of the event loop.
+    """
+
+    @abstractmethod
+    async def peek(self, id: str) -> State[bytes]:
+        """
+        Return the promise's state without waiting for anybody.
+
+        An id nobody has named yet is pending. An outcome is returned only
+        when it is durable.
+        """
+
+    @abstractmethod
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        """
+        Complete the promise unless it is complete; return what stands.
+
+        Returns once what it returns is durable. Having lost is no error.
+        """
+
+    @abstractmethod
+    async def wait(self, id: str) -> Outcome[bytes]:
+        """
+        Return the outcome, as soon as there is one.
+
+        Raises:
+            PromiseDisposedError: The promise was disposed of meanwhile.
+        """
+
+    @abstractmethod
+    async def dispose(self, id: str) -> None:
+        """
+        Forget the promise; its id is pending again, and afresh.
+
+        Whoever is in `wait` for it gets `PromiseDisposedError`. Disposing of a
+        promise nobody knows is no error. Returns once the disposal is durable.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """
+        Release what this handle holds; promises are not touched.
+
+        Closing twice is no error. Operations after it raise
+        `BackendClosedError`.
+        """
