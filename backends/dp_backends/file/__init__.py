@@ -1,0 +1,118 @@
+"""
+``file:``: promises in a directory, for any number of processes on one machine.
+
+``file:./promises``, ``file:/var/lib/promises`` and ``file:///var/lib/promises``
+name a directory; characters that URLs reserve are percent-encoded (RFC 8089).
+
+What one file says is in `_record`, where it is in `_layout`, how it gets there
+in `_store` (the protocol, and its crashes), how its appearance is noticed in
+`_watch`, and how what is left over goes away in `_janitor`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
+
+from dp_backends.file._store import FileStore
+from dp_backends.file._watch import current_watcher
+from dp_core import (
+    Backend,
+    BackendClosedError,
+    Outcome,
+    State,
+    UnknownBackendError,
+    hookimpl,
+)
+from dp_core.hookspecs import Register
+
+__all__ = ["FileBackend"]
+
+
+@hookimpl
+def dp_register_backends(register: Register) -> None:
+    register("file", FileBackend)
+
+
+class FileBackend(Backend):
+    """
+    A handle on the store in one directory.
+
+    The directory is made when it is first used, readable by this user alone.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._store = FileStore(_path(url))
+        self._closed = False
+
+    async def peek(self, id: str) -> State[bytes]:
+        self._check_open()
+        view = await to_thread.run_sync(self._store.look, id, limiter=_limiter(_reads))
+        return view.state
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        self._check_open()
+        # One hop, and not abandoned when cancelled: it takes a few
+        # milliseconds, and whoever cancels can know what came of it.
+        return await to_thread.run_sync(
+            self._store.settle, id, outcome, limiter=_limiter(_writes)
+        )
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        self._check_open()
+        await to_thread.run_sync(self._store.open, limiter=_limiter(_reads))
+        return await current_watcher().wait(self._store, id)
+
+    async def dispose(self, id: str) -> None:
+        self._check_open()
+        await to_thread.run_sync(self._store.dispose, id, limiter=_limiter(_writes))
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendClosedError("this handle was closed; connect() again")
+
+
+_READERS: Final = 8
+_WRITERS: Final = 32
+"""Many, because file systems join what several threads fsync at once."""
+
+# Limiters of our own: neither do waits for the disk use up the application's
+# threads, nor writes those of reads.
+_reads: Final[RunVar[CapacityLimiter]] = RunVar("dp_backends.file.reads")
+_writes: Final[RunVar[CapacityLimiter]] = RunVar("dp_backends.file.writes")
+_SIZES: Final = {_reads: _READERS, _writes: _WRITERS}
+
+
+def _limiter(variable: RunVar[CapacityLimiter]) -> CapacityLimiter:
+    """Return a limiter of the running event loop."""
+    try:
+        return variable.get()
+    except LookupError:
+        limiter = CapacityLimiter(_SIZES[variable])
+        variable.set(limiter)
+        return limiter
+
+
+def _path(url: str) -> str:
+    """Return the directory that a store URL names, absolute."""
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost"):
+        raise UnknownBackendError(
+            url,
+            f"a directory of this machine has no host {parts.netloc!r}; for a "
+            f"relative one write 'file:./{parts.netloc}{parts.path}'",
+        )
+    if parts.query or parts.fragment:
+        raise UnknownBackendError(
+            url, "it has no options; write ? as %3F and # as %23 in a path"
+        )
+    if not parts.path:
+        raise UnknownBackendError(url, "it names no directory; try 'file:./promises'")
+    return os.path.abspath(unquote(parts.path))

@@ -1,0 +1,140 @@
+"""
+The system calls the protocol is made of, and what their errors mean.
+
+Everything here blocks, and belongs into a worker thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from dp_core import AccessDeniedError, BackendError, BackendUnavailableError
+
+__all__ = [
+    "Content",
+    "explained",
+    "fsync",
+    "fsync_directory",
+    "opened_directory",
+    "read_file",
+    "remove",
+    "write_new_file",
+]
+
+_FULL_FSYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
+
+
+def fsync(fd: int) -> None:
+    """Make a file's bytes, or a directory's names, survive a power cut."""
+    if _FULL_FSYNC is None:
+        os.fsync(fd)
+    else:
+        # On macOS fsync(2) leaves them in the cache of the disk.
+        fcntl.fcntl(fd, _FULL_FSYNC)
+
+
+Content = tuple[bytes, int]
+"""A file's bytes, and how many names it has."""
+
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def read_file(path: str) -> Content | None:
+    """Return what is at *path*, or None if nothing is there."""
+    try:
+        fd = os.open(path, _READ)
+    except FileNotFoundError:
+        return None
+    try:
+        status = os.fstat(fd)
+        chunks = []
+        # One byte more than there should be, to see the end at the first try.
+        while chunk := os.read(fd, status.st_size + 1):
+            chunks.append(chunk)
+        return b"".join(chunks), status.st_nlink
+    finally:
+        os.close(fd)
+
+
+def write_new_file(path: str, data: bytes) -> None:
+    """
+    Write a file that nobody has seen yet, and make its content durable.
+
+    On any error the file is gone again. In particular fsync is never called
+    twice on one file: after a failure the kernel may report success without
+    having written anything (Rebello et al., USENIX ATC 2020).
+    """
+    fd = os.open(path, _NEW, 0o600)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            fsync(fd)
+        finally:
+            os.close(fd)
+    except BaseException:
+        remove(path)
+        raise
+
+
+@contextmanager
+def opened_directory(path: str) -> Iterator[int]:
+    """Hold a directory open, so that making it durable cannot fail for want of it."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def fsync_directory(path: str) -> None:
+    """Make the names in a directory durable."""
+    with opened_directory(path) as fd:
+        fsync(fd)
+
+
+def remove(path: str) -> None:
+    """Remove a file that is of no use, if that is possible."""
+    with suppress(OSError):
+        os.unlink(path)
+
+
+_MEANINGS: Final[dict[int, tuple[type[BackendError], str]]] = {
+    errno.ENOENT: (BackendUnavailableError, "it is gone; was its directory removed?"),
+    errno.ENOSPC: (BackendUnavailableError, "the disk is full; free some space"),
+    errno.EDQUOT: (BackendUnavailableError, "the disk quota is used up"),
+    errno.EROFS: (BackendUnavailableError, "the file system is read-only"),
+    errno.EMFILE: (
+        BackendUnavailableError,
+        "this process has too many open files; raise its limit (ulimit -n)",
+    ),
+    errno.ENFILE: (BackendUnavailableError, "the system has too many open files"),
+    errno.EACCES: (AccessDeniedError, "permission denied; check owner and mode"),
+    errno.EPERM: (AccessDeniedError, "not permitted; check owner and mode"),
+    errno.ENOTDIR: (BackendUnavailableError, "a part of the path is no directory"),
+    errno.ELOOP: (AccessDeniedError, "a symbolic link where none may be"),
+}
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """
+    Turn an OSError into one of our errors: nothing has happened yet.
+
+    Args:
+        doing: What was attempted, for the message: "open the store X".
+    """
+    try:
+        yield
+    except OSError as error:
+        kind, meaning = _MEANINGS.get(
+            error.errno or 0, (BackendUnavailableError, error.strerror or str(error))
+        )
+        raise kind(f"cannot {doing}: {meaning}") from error

@@ -1,0 +1,232 @@
+"""
+The store's directory: how it is made, and whether it may be trusted.
+
+::
+
+    promises/                0700, of this user
+        FORMAT               published last: the store is complete
+        p/00/ … p/ff/        shards, by the first two digits of a name
+            <name>.json               the first generation's outcome
+            <name>.head.json          names the current generation, if another
+            <name>.<generation>.json  a later generation's outcome
+            .t-<name>-<nonce>         being written, or not known durable yet
+
+*name* is the SHA-256 of the id's UTF-8: no id can leave the directory, be too
+long for a file name, or meet another one on a file system that folds case.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from typing import Final, final
+
+from dp_backends.file._files import (
+    explained,
+    fsync_directory,
+    read_file,
+    remove,
+    write_new_file,
+)
+from dp_backends.file._record import FIRST, FORMAT
+from dp_core import AccessDeniedError, BackendUnavailableError
+
+__all__ = ["HEAD", "TEMPORARY", "Place", "is_remote", "open_store", "read_name"]
+
+TEMPORARY: Final = ".t-"
+"""How the names of temporary files begin."""
+
+HEAD: Final = "head"
+"""What `read_name` calls the file that names the current generation."""
+
+_SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
+_FORMAT_FILE: Final = "FORMAT"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    Where the files of one promise are.
+
+    Attributes:
+        shard: The directory they are all in.
+        name: What their names have in common.
+    """
+
+    shard: str
+    name: str
+
+    @classmethod
+    def of(cls, root: str, id: str) -> Place:
+        name = sha256(id.encode()).hexdigest()
+        return cls(f"{root}/p/{name[:2]}", name)
+
+    @property
+    def head(self) -> str:
+        return f"{self.shard}/{self.name}.head.json"
+
+    def outcome(self, generation: str) -> str:
+        middle = "" if generation == FIRST else f".{generation}"
+        return f"{self.shard}/{self.name}{middle}.json"
+
+    def temporary(self, nonce: str) -> str:
+        return f"{self.shard}/{TEMPORARY}{self.name}-{nonce}"
+
+
+def read_name(file: str) -> tuple[str, str]:
+    """
+    Return whose file it is, and which one.
+
+    Returns:
+        The promise's *name*, and `HEAD`, `TEMPORARY` or the generation whose
+        outcome the file is.
+    """
+    if file.startswith(TEMPORARY):
+        return file.removeprefix(TEMPORARY).partition("-")[0], TEMPORARY
+    name, _, rest = file.removesuffix("json").partition(".")
+    return name, rest.removesuffix(".") or FIRST
+
+
+def open_store(root: str) -> None:
+    """
+    Make sure that there is a store at *root* that we may use.
+
+    Any number of processes may do so at once, and be killed doing so.
+
+    Raises:
+        AccessDeniedError: It belongs to somebody else, or others may write it.
+        BackendUnavailableError: It is something else, of a newer format, or on
+            a file system that cannot keep promises.
+    """
+    with explained(f"open the store {root}"):
+        if not _is_complete(root):
+            _make(root)
+        _check_owner(root)
+
+
+def _is_complete(root: str) -> bool:
+    content = read_file(f"{root}/{_FORMAT_FILE}")
+    if content is None:
+        return False
+    try:
+        form = json.loads(content[0])["format"]
+    except (ValueError, TypeError, KeyError):
+        form = "unknown"
+    if form != FORMAT:
+        raise BackendUnavailableError(
+            f"the store {root} has format {form}, and this version reads {FORMAT}; "
+            "upgrade durable-promises, or name another directory"
+        )
+    return True
+
+
+def _check_owner(root: str) -> None:
+    status = os.stat(root)
+    if status.st_uid != os.geteuid():
+        raise AccessDeniedError(
+            f"the store {root} belongs to user {status.st_uid}, you are "
+            f"{os.geteuid()}; share it through `dp serve` instead"
+        )
+    if status.st_mode & 0o022:
+        raise AccessDeniedError(
+            f"others may write into the store {root}; run: chmod go-w {root}"
+        )
+
+
+def _make(root: str) -> None:
+    path = Path(root)
+    missing = [path, *path.parents]
+    missing = missing[: next(i for i, p in enumerate(missing) if p.is_dir())]
+    for directory in reversed(missing):
+        _mkdir(str(directory))
+        fsync_directory(str(directory.parent))
+    _check_foreign(root)
+    _test_file_system(root)
+    _mkdir(f"{root}/p")
+    for shard in _SHARDS:
+        _mkdir(f"{root}/p/{shard}")
+    fsync_directory(f"{root}/p")
+    fsync_directory(root)
+    temporary = f"{root}/{TEMPORARY}{token_hex(16)}"
+    write_new_file(temporary, b'{"format": %d}\n' % FORMAT)
+    with suppress(FileExistsError):
+        os.link(temporary, f"{root}/{_FORMAT_FILE}")
+    fsync_directory(root)
+    remove(temporary)
+
+
+def _mkdir(path: str) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+
+
+def _check_foreign(root: str) -> None:
+    """Refuse to move into a directory in which something else lives."""
+    ours = {"p", _FORMAT_FILE}
+    foreign = [
+        name
+        for name in os.listdir(root)
+        if name not in ours and not name.startswith(TEMPORARY)
+    ]
+    if foreign:
+        raise BackendUnavailableError(
+            f"{root} is no store and not empty (it has {min(foreign)!r}); "
+            "name a directory of its own"
+        )
+
+
+def _test_file_system(root: str) -> None:
+    """Try out what the protocol rests on: link(2), link counts, fsync."""
+    one = f"{root}/{TEMPORARY}{token_hex(16)}"
+    two = f"{one}.two"
+    try:
+        write_new_file(one, b"")
+        os.link(one, two)
+        counted = os.stat(two).st_nlink == 2
+        try:
+            os.link(one, two)
+            exclusive = False
+        except FileExistsError:
+            exclusive = True
+        os.unlink(one)
+        fsync_directory(root)
+        works = counted and exclusive and os.stat(two).st_nlink == 1
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        works = False
+    finally:
+        remove(one)
+        remove(two)
+    if not works:
+        raise BackendUnavailableError(
+            f"the file system of {root} has no hard links, or does not count them; "
+            "use a local one (ext4, xfs, btrfs, apfs), or `dp serve` and http:"
+        )
+
+
+_REMOTE: Final = ("9p", "afs", "ceph", "cifs", "fuse.", "gluster", "nfs", "smb", "vbox")
+
+
+def is_remote(root: str) -> bool:
+    """
+    Tell whether *root* is on a file system that other machines may change.
+
+    There the kernel does not report their changes (inotify(7)).
+    """
+    device = os.stat(root).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        for line in mounts:
+            fields = line.split()
+            if fields[2] == number:
+                # proc(5): the type follows the separator "-".
+                return fields[fields.index("-") + 1].startswith(_REMOTE)
+    return False

@@ -1,0 +1,147 @@
+"""
+What one file of the store says, and how it says it.
+
+A record is a JSON object a person can read, written one member a line so that
+its parts can be found without interpreting the value::
+
+    {
+    "format": 1,
+    "id": "order-17",
+    "generation": "first",
+    "nonce": "5f2c…",
+    "at": "2026-11-24T09:30:00.123456Z",
+    "pid": 4711,
+    "resolved": {"total": 12.5},
+    "sha256": "9b1d…"
+    }
+
+The member before the last says what happened: ``resolved`` with the value as
+it came, ``rejected`` with the message, or ``disposed``, which begins the
+generation that is named after the record's own nonce. The checksum is over
+every byte before its own line, so that no bit can change unnoticed. ``at`` and
+``pid`` are for the reader; nothing depends on them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from secrets import token_hex
+from typing import Final, final
+
+from dp_core import CorruptPromiseError, Rejected, Resolved
+
+__all__ = ["FIRST", "FORMAT", "Event", "Record"]
+
+Event = Resolved[bytes] | Rejected | None
+"""What a record says happened; None is a disposal."""
+
+FORMAT: Final = 1
+"""The version of the record format and of the store's layout."""
+
+FIRST: Final = "first"
+"""The generation of an id that was never disposed of."""
+
+_HEADER: Final = ("format", "id", "generation", "nonce", "at", "pid")
+_TAIL: Final = b',\n"sha256": "%b"\n}\n'
+_TAIL_LENGTH: Final = len(_TAIL % (b"0" * 64))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    One published file.
+
+    Attributes:
+        id: The promise's id.
+        generation: The generation it speaks of.
+        nonce: Random; also names the temporary file it was written to.
+        event: What the promise settled to; None for a disposal, which ends
+            ``generation`` and begins the one called ``nonce``.
+    """
+
+    id: str
+    generation: str
+    nonce: str
+    event: Event
+
+    @classmethod
+    def new(cls, id: str, generation: str, event: Event) -> Record:
+        return cls(id, generation, token_hex(16), event)
+
+    def to_bytes(self) -> bytes:
+        match self.event:
+            case Resolved(text):
+                event = b'"resolved": %b' % text
+            case Rejected(error):
+                event = b'"rejected": %b' % _json(error)
+            case None:
+                event = b'"disposed": true'
+        at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        fields: tuple[str | int, ...] = (
+            FORMAT,
+            self.id,
+            self.generation,
+            self.nonce,
+            at,
+            os.getpid(),
+        )
+        header = b"".join(
+            b"%b: %b,\n" % (_json(key), _json(value))
+            for key, value in zip(_HEADER, fields, strict=True)
+        )
+        body = b"{\n" + header + event
+        return body + _TAIL % sha256(body).hexdigest().encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, path: str) -> Record:
+        """
+        Return the record that *data*, found at *path*, says.
+
+        Raises:
+            CorruptPromiseError: A byte of it is not as it was written.
+        """
+        body, tail = data[:-_TAIL_LENGTH], data[-_TAIL_LENGTH:]
+        if tail != _TAIL % sha256(body).hexdigest().encode():
+            raise CorruptPromiseError(
+                f"the record {path} is damaged ({len(data):,} bytes, wrong checksum); "
+                "restore it from a backup, or remove it to forget the promise"
+            )
+        lines = body.split(b"\n", len(_HEADER) + 1)
+        header = [json.loads(line.partition(b": ")[2][:-1]) for line in lines[1:-1]]
+        form, id, generation, nonce = header[:4]
+        if form != FORMAT:
+            raise CorruptPromiseError(
+                f"the record {path} has format {form}, and this version reads "
+                f"{FORMAT}; upgrade durable-promises"
+            )
+        key, _, text = lines[-1].partition(b": ")
+        return cls(id, generation, nonce, _EVENTS[key](text))
+
+
+def _json(value: str | int) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _disposed(text: bytes) -> Event:
+    return None
+
+
+def _resolved(text: bytes) -> Event:
+    return Resolved(text)
+
+
+def _rejected(text: bytes) -> Event:
+    return Rejected(json.loads(text))
+
+
+_EVENTS: Final[dict[bytes, Callable[[bytes], Event]]] = {
+    b'"resolved"': _resolved,
+    b'"rejected"': _rejected,
+    b'"disposed"': _disposed,
+}
