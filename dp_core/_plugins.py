@@ -20,7 +20,7 @@ from dp_core.hookspecs import BackendFactory
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["installed_schemes", "open_backend"]
+__all__ = ["find_factory", "installed_schemes", "open_backend"]
 
 PACKAGES: Final = {
     "file": "durable-promises",
@@ -49,7 +49,7 @@ def open_backend(url: str) -> Backend:
             f"a store URL starts with a scheme, one of {_known()}; "
             f"for a directory write {'file:' + url!r}",
         )
-    return _factory(match[1].lower(), url)(url)
+    return find_factory(match[1].lower(), url)(url)
 
 
 def installed_schemes() -> dict[str, str]:
@@ -57,7 +57,14 @@ def installed_schemes() -> dict[str, str]:
     return {point.name: _package(point) for point in _entry_points()}
 
 
-def _factory(scheme: str, url: str) -> BackendFactory:
+def find_factory(scheme: str, url: str) -> BackendFactory:
+    """
+    Return what makes the backends of *scheme*; errors speak of *url*.
+
+    Raises:
+        UnknownBackendError: No plugin knows the scheme, or it does not load.
+        DuplicateBackendError: Two plugins claim it.
+    """
     claims = _entry_points(scheme)
     if len(claims) > 1:
         plugins = tuple(sorted(f"{_package(p)} ({p.value})" for p in claims))
@@ -71,7 +78,7 @@ def _factory(scheme: str, url: str) -> BackendFactory:
 
     manager = plugin_manager()
     for point in claims:
-        manager.register(point.load(), name=point.value)
+        manager.register(_load(point, url), name=point.value)
     manager.hook.dp_register_backends(register=register)
     if scheme in factories:
         return factories[scheme]
@@ -81,9 +88,9 @@ def _factory(scheme: str, url: str) -> BackendFactory:
             f"{_package(claims[0])} has a plugin for {scheme!r} that does not "
             "register it; report this to its authors",
         )
-    package = PACKAGES.get(scheme)
-    advice = f"; pip install '{package}'" if package else ""
-    raise UnknownBackendError(url, f"the schemes known here are {_known()}{advice}")
+    raise UnknownBackendError(
+        url, f"the schemes known here are {_known()}{_advice(scheme)}"
+    )
 
 
 def plugin_manager() -> pluggy.PluginManager:
@@ -103,6 +110,22 @@ def _entry_points(scheme: str | None = None) -> list[EntryPoint]:
     # One distribution can be found twice: installed, and in a checkout.
     distinct = {(point.name, point.value, _package(point)): point for point in points}
     return list(distinct.values())
+
+
+def _load(point: EntryPoint, url: str) -> object:
+    try:
+        return point.load()
+    except Exception as error:
+        raise UnknownBackendError(
+            url,
+            f"its plugin {point.value!r} of {_package(point)} cannot be imported "
+            f"({type(error).__name__}: {error}){_advice(point.name)}",
+        ) from error
+
+
+def _advice(scheme: str) -> str:
+    package = PACKAGES.get(scheme)
+    return f"; pip install '{package}'" if package else ""
 
 
 def _package(point: EntryPoint) -> str:

@@ -1,0 +1,87 @@
+"""
+What a value on the command line means.
+
+``5`` is a number and ``hello`` is text: a value is JSON where it reads as
+JSON, else plain text. What only begins like an object, array or string, and
+what is no strict JSON (``NaN``), is taken for a slip of the pen and refused;
+``--text`` makes it text.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from dp_core._codec import check_text, encode
+from dp_core._errors import InvalidValueError
+
+__all__ = ["FORMS", "read_text", "read_value"]
+
+
+def read_value(argument: str | None, form: str) -> bytes:
+    """
+    Return the JSON text that *argument* means.
+
+    Args:
+        argument: As typed; ``-`` for what stdin has, None for null.
+        form: One of `FORMS`.
+
+    Raises:
+        InvalidValueError: It is no value, or not of the form asked for.
+    """
+    return b"null" if argument is None else FORMS[form](read_text(argument))
+
+
+def read_text(argument: str) -> str:
+    """
+    Return *argument*, or for ``-`` what stdin has, less its last line end.
+
+    Raises:
+        InvalidValueError: stdin is not UTF-8.
+    """
+    if argument != "-":
+        return argument
+    try:
+        return sys.stdin.buffer.read().decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise InvalidValueError("$", f"stdin is not UTF-8: {error.reason}") from None
+
+
+def _as_json(text: str) -> bytes:
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        raise InvalidValueError("$", "it is not UTF-8") from None
+    return check_text(raw)
+
+
+def _as_either(text: str) -> bytes:
+    if not _meant_as_json(text):
+        return encode(text)
+    try:
+        return _as_json(text)
+    except InvalidValueError as error:
+        raise InvalidValueError(
+            error.place, f"{error.reason}; if it is plain text, say --text"
+        ) from None
+
+
+def _meant_as_json(text: str) -> bool:
+    if text.lstrip().startswith(("{", "[", '"')):
+        return True
+    try:
+        # Digits are not looked at: a million of them would cost a second.
+        json.loads(text, parse_int=len)
+    except ValueError:
+        return False
+    return True
+
+
+FORMS: Final[Mapping[str, Callable[[str], bytes]]] = {
+    "either": _as_either,
+    "text": encode,
+    "json": _as_json,
+}
+"""What a value may be taken for."""

@@ -1,0 +1,84 @@
+"""The program: its commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final, NoReturn
+
+import click
+
+from dp_core._errors import DurablePromiseError
+from dp_core._version import __version__
+from dp_core.cli import _promises, _tools
+from dp_core.cli._options import json_option, url_option
+from dp_core.cli._output import Status, complain_once
+
+__all__ = ["main"]
+
+_COMMANDS: Final[dict[str, click.Command]] = {
+    "peek": _promises.peek,
+    "get": _promises.get,
+    "resolve": _promises.resolve,
+    "reject": _promises.reject,
+    "dispose": _promises.dispose,
+    "backends": _tools.backends,
+    "completion": _tools.completion,
+}
+
+
+class _Commands(click.Group):
+    """Commands in the order in which a newcomer meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Commands, commands=_COMMANDS)
+@url_option
+@json_option
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def program(ctx: click.Context, url: str | None, *, as_json: bool) -> None:
+    """
+    Await and settle durable promises: promises that outlive their processes.
+
+    \b
+    dp get greeting              waits, in one shell
+    dp resolve greeting hello    wakes it, from another
+
+    The exit code says what stands afterwards: 0 resolved (or disposed of), 1
+    rejected, 3 pending, 2 an error, 130 interrupted. A value goes to stdout
+    (text as it is, other values as JSON), all else to stderr. An id or value
+    that begins with "-" comes after "--". For completion in your shell see
+    "dp completion --help".
+    """  # noqa: D301 - it is the character that click looks for
+    # What is said here holds for every command that does not say otherwise.
+    ctx.default_map = {name: {"url": url, "as_json": as_json} for name in _COMMANDS}
+
+
+def main() -> NoReturn:
+    """Run the program, and exit."""
+    try:
+        status = program.main(prog_name="dp", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        status = Status.FAILED
+    except click.Abort:
+        status = Status.INTERRUPTED
+    except click.ClickException as error:
+        complain_once(_advice(error))
+        status = Status.FAILED
+    except DurablePromiseError as error:
+        complain_once(str(error))
+        status = Status.FAILED
+    sys.exit(status)
+
+
+def _advice(error: click.ClickException) -> str:
+    """Return what was wrong with the command line, and what to do."""
+    text = error.format_message().rstrip(".")
+    if isinstance(error, click.NoSuchOption):
+        text += " (what begins with '-' and is no option comes after '--')"
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        text += f"; see '{error.ctx.command_path} --help'"
+    return text

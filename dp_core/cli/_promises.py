@@ -1,0 +1,128 @@
+"""The commands on one promise."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+import click
+
+from dp_core._client import connect
+from dp_core._codec import check_message, decode, encode
+from dp_core._states import Outcome, Pending, Rejected, Resolved
+from dp_core.backend import Backend
+from dp_core.cli._input import read_text, read_value
+from dp_core.cli._options import json_option, seconds, url_option
+from dp_core.cli._output import Status, complain_once, report
+
+__all__ = ["dispose", "get", "peek", "reject", "resolve"]
+
+T = TypeVar("T")
+
+
+@click.command()
+@click.argument("id")
+@url_option
+@json_option
+def peek(id: str, url: str | None, *, as_json: bool) -> Status:
+    """Print what stands for ID, without waiting."""
+    return report(_ask(url, id, lambda store: store.peek(id)), as_json=as_json)
+
+
+@click.command()
+@click.argument("id")
+@click.option(
+    "--timeout",
+    type=float,
+    callback=seconds,
+    metavar="SECONDS",
+    help="How long to wait.  [default: as long as it takes]",
+)
+@url_option
+@json_option
+def get(id: str, timeout: float | None, url: str | None, *, as_json: bool) -> Status:
+    """Wait for ID, and print what it settled to."""
+
+    async def wait(store: Backend) -> Outcome[bytes] | Pending:
+        with anyio.move_on_after(timeout):
+            return await store.wait(id)
+        return Pending()
+
+    return report(_ask(url, id, wait), as_json=as_json)
+
+
+@click.command()
+@click.argument("id")
+@click.argument("value", required=False)
+@click.option("--text", "form", flag_value="text", help="VALUE is plain text.")
+@click.option("--json-value", "form", flag_value="json", help="VALUE is JSON.")
+@url_option
+@json_option
+def resolve(
+    id: str, value: str | None, form: str | None, url: str | None, *, as_json: bool
+) -> Status:
+    """
+    Complete ID with VALUE, and print what stands.
+
+    VALUE is JSON where it reads as JSON, else plain text: 5 is a number,
+    hello and '"5"' are text. "-" takes it from stdin, without its last line
+    end. Without VALUE, it is null.
+    """
+    text = read_value(value, form or "either")
+    return _settle(url, id, Resolved(text), as_json=as_json)
+
+
+@click.command()
+@click.argument("id")
+@click.argument("message")
+@url_option
+@json_option
+def reject(id: str, message: str, url: str | None, *, as_json: bool) -> Status:
+    """
+    Complete ID with an error, and print what stands.
+
+    MESSAGE is plain text; "-" takes it from stdin, without its last line end.
+    """
+    error = check_message(read_text(message))
+    return _settle(url, id, Rejected(error), as_json=as_json)
+
+
+@click.command()
+@click.argument("id")
+@url_option
+@json_option
+def dispose(id: str, url: str | None, *, as_json: bool) -> Status:
+    """Forget ID: its waiters fail, it is pending again."""
+    _ask(url, id, lambda store: store.dispose(id))
+    if as_json:
+        report(Pending(), as_json=True)
+    return Status.RESOLVED
+
+
+def _settle(url: str | None, id: str, ours: Outcome[bytes], *, as_json: bool) -> Status:
+    stands = _ask(url, id, lambda store: store.settle(id, ours))
+    if _comparable(stands) != _comparable(ours):
+        state = type(stands).__name__.lower()
+        complain_once(f"already {state}; yours changed nothing")
+    return report(stands, as_json=as_json)
+
+
+def _comparable(outcome: Outcome[bytes]) -> Outcome[bytes]:
+    """Return *outcome* in one spelling: a backend may have another than ours."""
+    match outcome:
+        case Resolved(text):
+            return Resolved(encode(decode(text)))
+        case _:
+            return outcome
+
+
+def _ask(url: str | None, id: str, operation: Callable[[Backend], Awaitable[T]]) -> T:
+    """Do one operation on a store, in bytes: a value passes as it is kept."""
+
+    async def ask() -> T:
+        async with connect(url) as promises:
+            promises.promise(id)
+            return await operation(promises.backend)
+
+    return anyio.run(ask)
