@@ -2,10 +2,9 @@
 The command line: ``dp peek|get|resolve|reject|dispose|serve|backends``.
 
 An exit code says what stands after the command, so that a shell script can
-branch on it: see `Status`.
+branch on it; ``dp --help`` lists them.
 """
 
 from dp_core.cli._main import main
-from dp_core.cli._output import Status
 
-__all__ = ["Status", "main"]
+__all__ = ["main"]
