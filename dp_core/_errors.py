@@ -145,7 +145,9 @@ class InvalidPromiseIdError(DurablePromiseError, ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
-        shown = quoted(self.id) if isinstance(self.id, str) else repr(self.id)
+        shown = f"an object of type {type(self.id).__name__}"
+        if isinstance(self.id, str):
+            shown = quoted(self.id)
         return (
             f"{shown} is no promise id: {self.reason}; an id is 1 to 1,024 "
             "bytes of UTF-8 without NUL"

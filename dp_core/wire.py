@@ -122,9 +122,10 @@ def _resolve(id: str, members: _Members, limit: int) -> Call:
 
 
 def _reject(id: str, members: _Members, limit: int) -> Call:
-    if "errorMessage" not in members:
-        raise ProtocolError(400, "'errorMessage' is missing")
-    return Settle(id, Rejected(check_message(decode(members["errorMessage"]), limit)))
+    text = _member(members, "errorMessage")
+    if not _is_string(text):
+        raise InvalidValueError("$.errorMessage", "an error message is a string")
+    return Settle(id, Rejected(check_message(decode(text), limit)))
 
 
 _Reader: TypeAlias = Callable[[str, _Members, int], Call]
@@ -177,7 +178,10 @@ def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> Call:
 
 def _read_body(operation: str, body: bytes, id_key: str, limit: int) -> Call:
     members = _envelope(body)
-    id = decode(_member(members, id_key))
+    text = _member(members, id_key)
+    if not _is_string(text):
+        raise ProtocolError(400, f"{id_key!r} is no string")
+    id = decode(text)
     check_id(id)
     return _READERS[operation](id, members, limit)
 
@@ -195,10 +199,15 @@ def _member(members: _Members, key: str) -> bytes:
     return members[key]
 
 
+def _is_string(text: bytes) -> bool:
+    # Asked before decoding: a number of a million digits would cost a second.
+    return text.startswith(b'"')
+
+
 def _path_id(raw: str) -> str:
     try:
         id = unquote_to_bytes(raw).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise InvalidPromiseIdError(raw, "it is not UTF-8") from None
     check_id(id)
     return id
@@ -233,11 +242,14 @@ _STATUS: Final[Mapping[type[DurablePromiseError], int]] = {
 def write_error(error: DurablePromiseError) -> tuple[int, bytes]:
     """Return the HTTP status and the body that say *error*."""
     if isinstance(error, ProtocolError):
-        status = error.status
+        status, message = error.status, error.reason
     else:
         status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    body = {"code": status, "message": str(error), "type": type(error).__name__}
-    return status, encode(body)
+        message = str(error)
+    # A path or a peer's text may hold what UTF-8 cannot.
+    message = message.encode(errors="backslashreplace").decode()
+    body = {"code": status, "message": message, "type": type(error).__name__}
+    return status, encode(body, len(message) * 6 + 1024)
 
 
 # Calls, as a client writes them ---------------------------------------------
@@ -269,21 +281,27 @@ def read_answer(call: Call, status: int, body: bytes) -> State[bytes]:
     """
     Return the state that an answer to *call* tells.
 
-    A wait that ended without an outcome (202), and dispose, tell `Pending`.
+    A wait that ended without an outcome (202), and dispose, tell `Pending`;
+    a completion never does.
 
     Raises:
         DurablePromiseError: What the answer says; one of `TRANSIENT` where it
             pays to ask again.
     """
-    if status in (200, 202, 204):
-        return Pending() if isinstance(call, Discard) else _read_state(body)
-    raise _read_error(call, status, body)
+    if status not in (200, 202, 204):
+        raise _read_error(call, status, body)
+    if isinstance(call, Discard):
+        return Pending()
+    state = _read_state(body)
+    if isinstance(call, Settle) and isinstance(state, Pending):
+        raise ProtocolError(502, "the server's answer to a completion is no outcome")
+    return state
 
 
 def _read_state(body: bytes) -> State[bytes]:
+    if body.strip() == b"null":
+        return Pending()
     try:
-        if decode(body) is None:
-            return Pending()
         members = split_object(body)
         if "error" in members:
             return Rejected(check_message(decode(members["error"])))
@@ -295,42 +313,54 @@ def _read_state(body: bytes) -> State[bytes]:
 # The one message by which the reference tells that a wait was disposed of.
 _REFERENCE_DISPOSED: Final = "promise was disposed"
 
+# Statuses that say the request was turned away before anything was done (RFC
+# 9110 §15.5.9 and §15.6.4, RFC 8470, RFC 6585); any other failure of a server,
+# or of a proxy before it, may come after the fact.
+_TURNED_AWAY: Final = (408, 425, 429, 503)
+
 
 def _read_error(call: Call, status: int, body: bytes) -> DurablePromiseError:
     message, kind = _read_failure(status, body)
-    if kind is PromiseDisposedError or _REFERENCE_DISPOSED in message:
+    if isinstance(call, Await) and (
+        kind is PromiseDisposedError or message == _REFERENCE_DISPOSED
+    ):
         return PromiseDisposedError(call.id)
-    if kind is not None:
+    if kind is not None and issubclass(kind, BackendError):
         return kind(message)
     if status in (401, 403):
         return AccessDeniedError(
             f"the server refuses access ({message}); set DP_TOKEN to its token"
         )
     if status in (413, 422):
-        return InvalidValueError("$", message)
-    if status in (408, 425, 429) or status >= 500:
-        return BackendUnavailableError(f"the server failed: {message} (HTTP {status})")
+        return InvalidValueError("$", f"the server refuses it: {message}")
+    if status in _TURNED_AWAY or status >= 500:
+        changes = status not in _TURNED_AWAY and isinstance(call, Settle | Discard)
+        failure = OutcomeUnknownError if changes else BackendUnavailableError
+        return failure(f"the server failed: {message} (HTTP {status})")
     return ProtocolError(status, message)
 
 
 def _read_failure(
     status: int, body: bytes
-) -> tuple[str, Callable[[str], DurablePromiseError] | None]:
+) -> tuple[str, type[DurablePromiseError] | None]:
     """Return what a failure says, and which of our errors it names."""
     try:
         failure = decode(body)
-        message, name = str(failure["message"]), failure.get("type")
+        message, name = failure["message"], failure.get("type")
     except (CodecError, AttributeError, KeyError, TypeError):
-        return quoted(body[:200].decode(errors="replace")), None
+        message = name = None
+    if not isinstance(message, str):
+        message = quoted(body[:200].decode(errors="replace"))
     kind = getattr(_errors, name, None) if isinstance(name, str) else None
-    if isinstance(kind, type) and issubclass(kind, BackendError | PromiseDisposedError):
-        return message, kind
-    return message, None
+    known = isinstance(kind, type) and issubclass(kind, DurablePromiseError)
+    return message, kind if known else None
 
 
 # How long to wait (RFC 7240 §4.3) -------------------------------------------
 
-_PREFER: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?=$|[,;\s])")
+_PREFER: Final = re.compile(
+    r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?(?=$|[,;\s])", re.IGNORECASE
+)
 
 
 def read_prefer(header: str) -> int | None:
