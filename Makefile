@@ -1,0 +1,67 @@
+# On a fresh clone:
+#
+#   make demo    ten processes share one promise on disk; watch them
+#   make test    lint, types, and all tests
+#
+# Each makes the environment it needs in .venv, from the versions in
+# constraints.txt. Done once, it needs no network; a step that failed is done
+# again. Another Python: make demo PYTHON=python3.13
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALL := $(PY) -m pip install -qq --disable-pip-version-check \
+	--no-build-isolation --constraint constraints.txt
+
+.PHONY: demo test lint programs bench clean constraints
+
+demo: $(VENV)/.demo
+	@$(PY) examples/demo.py
+
+test: lint programs
+	$(PY) -m pytest
+
+lint: $(VENV)/.test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m mypy examples
+
+programs:
+	@sh .ci/programs
+
+bench: $(VENV)/.test
+	$(PY) -m benchmarks
+
+# Not the promises: they are somebody's.
+clean:
+	rm -rf $(VENV) dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamps are written last, so that nothing half made counts as made.
+
+$(VENV)/.base: constraints.txt
+	@sh .ci/python $(PYTHON)
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) pip
+	$(INSTALL) editables hatchling
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.base pyproject.toml
+	$(INSTALL) --editable '.[server]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(INSTALL) --editable '.[server,testing]' --group dev
+	@touch $@
+
+# The newest versions that fit together become the pinned ones.
+constraints:
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet editables hatchling --editable . --group dev
+	{ sed -n '/^#/p' constraints.txt; $(PY) -m pip freeze --all --exclude setuptools --exclude-editable; } \
+		> constraints.new
+	mv constraints.new constraints.txt
