@@ -23,7 +23,7 @@ SOURCES: Final = {
 LEVELS: Final = (
     ("_bigints", "_errors", "_version"),
     ("_states",),
-    ("_codec",),
+    ("_codec", "_display"),
     ("backend", "wire"),
     ("hookspecs",),
     ("_plugins",),

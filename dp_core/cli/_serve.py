@@ -1,0 +1,72 @@
+"""The command that makes a store reachable over HTTP."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import anyio
+import click
+
+from dp_core.cli._options import url_option
+from dp_core.cli._output import Status, say
+
+__all__ = ["serve"]
+
+
+@click.command()
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    metavar="HOST",
+    show_default=True,
+    help="The name or address to listen at.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    metavar="PORT",
+    show_default=True,
+    help="The port to listen at; 0 for any that is free.",
+)
+@click.option(
+    "--token-file",
+    metavar="PATH",
+    help="The token that requests must carry, in a file that only you can read."
+    "  [default: $DP_TOKEN, else $DP_TOKEN_FILE, else no token]",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME[:PORT]",
+    help="Another name by which the server may be called.",
+)
+@click.option(
+    "--allow-origin",
+    "allowed_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="A web site whose pages may ask, such as https://example.com.",
+)
+@url_option
+def serve(
+    url: str | None, host: str, port: int, token_file: str | None, **settings: Any
+) -> Status:
+    """
+    Serve a store over HTTP, until SIGTERM or Ctrl-C.
+
+    Without a token it listens only where nobody but this machine can ask.
+    """
+    # An extra, and nothing that the other commands should load.
+    from dp_core import server  # noqa: PLC0415
+
+    token = os.environ.get("DP_TOKEN") or None
+    # Of several, the one that is nearest to this command; clients agree.
+    path = token_file or (not token and os.environ.get("DP_TOKEN_FILE"))
+    if path:
+        token = server.read_token_file(path)
+    asked = server.Settings(token=token, **settings)
+    anyio.run(server.serve, url, host, port, asked, say)
+    return Status.RESOLVED
