@@ -1,0 +1,359 @@
+"""Ids and values: what is accepted, what is refused, and where."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Any, NamedTuple, TypedDict, cast
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dp_core import (
+    MAX_DEPTH,
+    InvalidPromiseIdError,
+    InvalidValueError,
+    ValueMismatchError,
+)
+from dp_core._codec import (
+    check_id,
+    check_message,
+    check_text,
+    decode,
+    decode_as,
+    encode,
+    split_object,
+)
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+json_values = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        texts,
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(texts, inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+def same(one: object, two: object) -> bool:
+    """Compare as JSON does: 1, 1.0 and True are three values."""
+    return repr(one) == repr(two)
+
+
+# Values ----------------------------------------------------------------------
+
+
+@given(json_values)
+def test_every_json_value_survives(value: Any) -> None:
+    """What was written is what is read, types of numbers included."""
+    assert same(value, decode(encode(value)))
+
+
+@given(json_values)
+def test_the_text_is_json_without_white_space(value: Any) -> None:
+    """Another JSON parser reads the same, and would write it as compactly."""
+    text = encode(value).decode()
+
+    assert same(value, json.loads(text))
+    compact = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    assert text == compact
+
+
+@given(json_values, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_foreign_text_is_kept_but_for_white_space(
+    value: Any, indent: int | str | None, ascii: bool
+) -> None:
+    """Whatever its layout, foreign text keeps its value and its spelling."""
+    foreign = json.dumps(value, indent=indent, ensure_ascii=ascii).encode()
+
+    kept = check_text(foreign)
+
+    assert same(value, decode(kept))
+    assert kept == json.dumps(value, separators=(",", ":"), ensure_ascii=ascii).encode()
+
+
+@pytest.mark.parametrize("digits", [4300, 4301, 10_001, 100_000])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_integers_of_any_size_survive_exactly(digits: int, sign: int) -> None:
+    """Beyond the interpreter's limit for digits too, which stays as it is."""
+    limit = sys.get_int_max_str_digits()
+    number = sign * (10**digits - 7)
+
+    assert number == decode(encode(number))
+    assert limit == sys.get_int_max_str_digits()
+
+
+@given(st.integers(min_value=-(2**20_000), max_value=2**20_000))
+@example(0)
+@example(-1)
+def test_big_integers_are_plain_digits(number: int) -> None:
+    """The divide-and-conquer conversions agree with the interpreter's own."""
+    sys.set_int_max_str_digits(0)
+    try:
+        digits = str(number).encode()
+    finally:
+        sys.set_int_max_str_digits(4300)
+
+    assert digits == encode(number)
+    assert number == decode(digits)
+
+
+def test_foreign_numbers_pass_through_digit_by_digit() -> None:
+    """A number too precise for a float is kept for those who can read it."""
+    assert b"[0.1234567890123456789,1E2,-0]" == check_text(
+        b"[0.1234567890123456789, 1E2, -0]"
+    )
+
+
+class Colour(Enum):
+    RED = 1
+
+
+holds_itself: list[Any] = []
+holds_itself.append(holds_itself)
+
+REFUSED: list[tuple[Any, str, str]] = [
+    (math.nan, "$", "JSON has no nan"),
+    ([1, math.inf], "$[1]", "JSON has no inf"),
+    ({"a": [{"b": -math.inf}]}, "$.a[0].b", "JSON has no -inf"),
+    ({1: 2}, "$", "the key 1 is no string; use '1'"),
+    ({"a": {None: 1}}, "$.a", "the key None is no string"),
+    ({"a b": {"\ud800": 1}}, "$['a b']['\\ud800']", "lone surrogate"),
+    (["x", "\udfff"], "$[1]", "lone surrogate"),
+    (b"bytes", "$", "bytes is no JSON type"),
+    ({"when": {1, 2}}, "$.when", "set is no JSON type"),
+    (Colour.RED, "$", "Colour is no JSON type"),
+    (object, "$", "type is no JSON type"),
+    (holds_itself, "$[0]", "nests deeper than 128 levels, or holds itself"),
+]
+
+
+@pytest.mark.parametrize(("value", "place", "reason"), REFUSED)
+def test_what_is_not_json_is_refused_with_its_place(
+    value: Any, place: str, reason: str
+) -> None:
+    """The error says where in the value, and what is wrong there."""
+    with pytest.raises(InvalidValueError) as caught:
+        encode(value)
+
+    assert caught.value.place.startswith(place)
+    assert reason in caught.value.reason
+
+
+REFUSED_TEXTS: list[tuple[bytes, str]] = [
+    (b"", "Expecting value"),
+    (b"garbage", "Expecting value"),
+    (b"1 2", "Extra data"),
+    (b"[1,]", "Expecting value"),
+    (b"'x'", "Expecting value"),
+    (b"\xff", "not UTF-8"),
+    (b"\xef\xbb\xbf1", "Expecting value"),
+    (b'"\x01"', "control character"),
+    (b"NaN", "JSON has no NaN"),
+    (b"[-Infinity]", "JSON has no -Infinity"),
+    (b"1e400", "JSON has no inf"),
+    (b'{"a":1,"a":2}', "the key 'a' is there twice"),
+    (b'{"a":1,"\\u0061":2}', "the key 'a' is there twice"),
+    (b'["\\ud800"]', "lone surrogate"),
+    (b'{"\\udc00":1}', "lone surrogate"),
+    (b"[" * 129 + b"]" * 129, "nests deeper"),
+    (b"[" * 100_000, "nests deeper"),
+    (b'{"a":' * 100_000, "nests deeper"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    REFUSED_TEXTS,
+    ids=[f"{text[:16]}-{len(text)}" for text, _ in REFUSED_TEXTS],
+)
+def test_foreign_text_that_is_not_strict_json_is_refused(
+    text: bytes, reason: str
+) -> None:
+    """What other parsers would read differently, or not at all, never gets in."""
+    with pytest.raises(InvalidValueError) as caught:
+        check_text(text)
+
+    assert reason in caught.value.reason
+
+
+@given(st.binary(max_size=40))
+def test_foreign_bytes_are_read_or_refused(data: bytes) -> None:
+    """No input makes the codec fail in any other way."""
+    try:
+        text = check_text(data)
+    except InvalidValueError:
+        return
+    assert text == check_text(text)
+
+
+def test_the_deepest_value_is_accepted() -> None:
+    """The limit is exact: 128 levels pass, in both directions."""
+    deepest = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
+
+    assert deepest == check_text(deepest)
+    assert deepest == encode(decode(deepest))
+
+
+def test_the_size_limit_is_exact_and_counts_bytes() -> None:
+    """The limit is on the text in UTF-8, quotes included."""
+    assert 10 == len(encode("é" * 4, limit=10))
+    for too_long in (lambda: encode("é" * 5, 10), lambda: check_text(b"1" * 11, 10)):
+        with pytest.raises(InvalidValueError, match="over the limit of 10"):
+            too_long()
+    # White space does not count, because it is not kept.
+    assert b"[1,2]" == check_text(b" [ 1 ,  2 ] ", 5)
+
+
+# Types -----------------------------------------------------------------------
+
+
+@dataclass
+class Invoice:
+    number: str
+    total: float
+    lines: list[str]
+
+
+class Address(TypedDict):
+    city: str
+
+
+class Point(msgspec.Struct):
+    x: int
+    y: int
+
+
+class Pair(NamedTuple):
+    left: int
+    right: str
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+TYPED: list[tuple[Any, Any, bytes]] = [
+    (Invoice("a", 1.5, ["x"]), Invoice, b'{"number":"a","total":1.5,"lines":["x"]}'),
+    ({"city": "Paris"}, Address, b'{"city":"Paris"}'),
+    (Point(1, 10**30), Point, b'{"x":1,"y":%d}' % 10**30),
+    (Pair(1, "x"), Pair, b'[1,"x"]'),
+    (Level.LOW, Level, b"1"),
+    ([Point(1, 2)], list[Point], b'[{"x":1,"y":2}]'),
+    ({"p": Point(1, 2)}, dict[str, Point], b'{"p":{"x":1,"y":2}}'),
+    (None, Invoice | None, b"null"),
+]
+
+
+@pytest.mark.parametrize(("value", "type_", "text"), TYPED)
+def test_typed_values_survive(value: Any, type_: Any, text: bytes) -> None:
+    """Typed objects are written as plain JSON and read as what they were."""
+    assert text == encode(value)
+    assert value == decode_as(text, type_)
+
+
+def test_a_value_of_another_type_says_what_did_not_fit() -> None:
+    """The error names the type, the member and what was there instead."""
+    with pytest.raises(ValueMismatchError) as caught:
+        decode_as(b'{"number":"a","total":"much","lines":[]}', Invoice)
+
+    text = str(caught.value)
+    assert "Invoice" in text
+    assert "$.total" in text
+    assert "float" in text
+
+
+def test_a_typed_member_that_is_not_json_is_refused() -> None:
+    """A typed object does not smuggle in what JSON cannot say."""
+    with pytest.raises(InvalidValueError, match="JSON has no nan"):
+        encode([Invoice("a", math.nan, [])])
+
+
+def test_a_type_that_cannot_be_decoded_is_our_error() -> None:
+    """An unsupported type does not surface as an error of a library."""
+    with pytest.raises(ValueMismatchError, match="cannot be decoded"):
+        decode_as(b"[]", cast("Any", list[int] | list[str]))
+
+
+# Ids and messages ------------------------------------------------------------
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+@example("/../ a\n")
+@example("\N{LATIN SMALL LETTER E}\N{COMBINING ACUTE ACCENT}")
+@example("x" * 1024)
+def test_ids_are_compared_byte_for_byte(id: str) -> None:
+    """Any text of 1 to 1,024 bytes but NUL is an id, and stays as it is."""
+    if 1 <= len(id.encode()) <= 1024:
+        assert id.encode() == check_id(id)
+    else:
+        with pytest.raises(InvalidPromiseIdError):
+            check_id(id)
+
+
+@pytest.mark.parametrize(
+    ("id", "reason"),
+    [
+        ("", "it is empty"),
+        ("a\0b", "it contains NUL"),
+        ("é" * 513, "it has 1,026 bytes"),
+        ("\ud800", "lone surrogate"),
+        (7, "it is not a string"),
+        (b"x", "it is not a string"),
+        (None, "it is not a string"),
+    ],
+)
+def test_what_cannot_be_an_id_is_refused(id: Any, reason: str) -> None:
+    """The error says what is wrong, and shows the id escaped and cut."""
+    with pytest.raises(InvalidPromiseIdError) as caught:
+        check_id(id)
+
+    text = str(caught.value)
+    assert reason in text
+    assert "\0" not in text
+    assert len(text) < 300
+
+
+@pytest.mark.parametrize("message", [None, 1, b"no", ["no"], "\ud800", "x" * 100])
+def test_what_cannot_be_a_message_is_refused(message: Any) -> None:
+    """A rejection carries a Unicode string within the limit, nothing else."""
+    with pytest.raises(InvalidValueError):
+        check_message(message, 50)
+
+
+# Objects in parts ------------------------------------------------------------
+
+
+@given(st.dictionaries(texts, json_values, max_size=5), st.sampled_from([None, 2]))
+def test_an_object_is_split_into_its_members(
+    members: dict[str, Any], indent: int | None
+) -> None:
+    """Each member's text is the one it came with."""
+    text = json.dumps(members, indent=indent).encode()
+
+    parts = split_object(text)
+
+    assert list(members) == list(parts)
+    for key, part in parts.items():
+        assert same(members[key], decode(part))
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b" ", b"null", b"[]", b'"{"', b"{", b'{"a"', b'{"a":1,"a":1}', b"{}}"]
+)
+def test_what_is_no_object_is_not_split(text: bytes) -> None:
+    """Splitting is as strict as reading."""
+    with pytest.raises(InvalidValueError):
+        split_object(text)

@@ -1,0 +1,127 @@
+"""The memory backend across threads and event loops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
+
+import anyio
+import pytest
+
+import dp_core as dp
+from dp_backends.memory import MemoryBackend
+
+URL = "memory:test-threads"
+LOOPS = ("asyncio", "trio") * 3
+
+
+def in_threads(*calls: Callable[[], object]) -> list[object]:
+    """Run each call in a thread of its own, all at once."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [future.result(30) for future in [threads.submit(c) for c in calls]]
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    """Begin each test with an empty store."""
+
+    async def dispose() -> None:
+        await dp.connect(URL).promise("x").dispose()
+
+    anyio.run(dispose)
+
+
+def test_waiters_in_many_loops_are_woken_by_one_settle() -> None:
+    """The loops, of both kinds, are in threads; the completer has its own."""
+    ready = Barrier(len(LOOPS) + 1)
+
+    def waiter(backend: str) -> object:
+        async def wait() -> object:
+            promise = dp.connect(URL).promise("x")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.sleep, 0)
+                await anyio.to_thread.run_sync(ready.wait)
+                return await promise.get(timeout=20)
+
+        return anyio.run(wait, backend=backend)
+
+    def completer() -> object:
+        async def complete() -> object:
+            ready.wait(20)
+            return await dp.connect(URL).promise("x").resolve("woken")
+
+        return anyio.run(complete)
+
+    *waited, won = in_threads(
+        *(partial(waiter, b) for b in LOOPS),
+        completer,
+    )
+
+    assert ["woken"] * len(LOOPS) == waited
+    assert dp.Resolved("woken") == won
+
+
+def test_of_many_racing_threads_one_wins_and_all_know_it() -> None:
+    """Every completer is told the same outcome, round after round."""
+
+    def racer(me: int, start: Barrier, id: str) -> object:
+        async def race() -> object:
+            start.wait(20)
+            return await dp.connect(URL).promise(id).resolve(me)
+
+        return anyio.run(race, backend=LOOPS[me])
+
+    for round in range(20):
+        start = Barrier(len(LOOPS))
+        won = in_threads(
+            *(partial(racer, me, start, f"race-{round}") for me in range(len(LOOPS)))
+        )
+        assert 1 == len(set(won))
+
+
+def test_a_settle_does_not_mind_waiters_whose_loop_is_over() -> None:
+    """A loop that died with a waiter in it holds nobody up."""
+    backend = MemoryBackend(URL)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(backend.wait("x"))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+    async def complete() -> object:
+        return await backend.settle("x", dp.Resolved(b"1"))
+
+    assert dp.Resolved(b"1") == anyio.run(complete)
+    assert not task.done()
+    task._log_destroy_pending = False
+
+
+async def test_nothing_is_left_of_pending_promises() -> None:
+    """Neither peeking, nor waits that were cancelled, nor disposal take room."""
+    backend = MemoryBackend(URL)
+    before = (len(backend._store.states), len(backend._store.waiters))
+    for number in range(100):
+        await backend.peek(f"n{number}")
+        with anyio.move_on_after(0):
+            await backend.wait(f"n{number}")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(backend.wait, f"n{number}")
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+        await backend.settle(f"n{number}", dp.Resolved(b"1"))
+        await backend.dispose(f"n{number}")
+
+    assert before == (len(backend._store.states), len(backend._store.waiters))
+
+
+async def test_a_cancelled_settle_has_not_happened(anyio_backend: str) -> None:
+    """The checkpoint comes before the effect."""
+    backend = MemoryBackend(URL)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await backend.settle("x", dp.Resolved(b"1"))
+
+    assert dp.Pending() == await backend.peek("x")
