@@ -1,0 +1,223 @@
+"""``dp serve``, run as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+PROGRAM = (sys.executable, "-m", "dp_core")
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Server(NamedTuple):
+    """A server that listens."""
+
+    process: subprocess.Popen[str]
+    port: int
+    store: str
+
+
+Serve = Callable[..., AbstractContextManager[Server]]
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """Return an environment whose default store is a new directory."""
+    unset = {"DP_TOKEN", "DP_TOKEN_FILE"}
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    return {**kept, "DP_URL": f"file:{tmp_path}/promises"}
+
+
+@pytest.fixture
+def dp(env: dict[str, str]) -> Callable[..., Done]:
+    """Return a function that runs the program to its end."""
+
+    def run(*arguments: str, **variables: str) -> Done:
+        return subprocess.run(
+            [*PROGRAM, *arguments],
+            capture_output=True,
+            check=False,
+            env=env | variables,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+@pytest.fixture
+def serve(env: dict[str, str]) -> Serve:
+    """Return a function that runs a server as long as a block."""
+
+    @contextmanager
+    def run(*arguments: str, **variables: str) -> Iterator[Server]:
+        options: dict[str, Any] = {"env": env | variables, "text": True}
+        with subprocess.Popen(
+            [*PROGRAM, "serve", "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        ) as process:
+            assert process.stdout is not None
+            try:
+                listening, store = (process.stdout.readline() for _ in range(2))
+                port = re.findall(r"^Listening on http://127.0.0.1:(\d+)$", listening)
+                yield Server(process, int(port[0]), store)
+            finally:
+                process.terminate()
+
+    return run
+
+
+def test_it_says_where_it_listens_and_where_its_store_is(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """Whoever starts it can read both, as soon as it answers."""
+    with serve() as server:
+        assert f"{tmp_path}/promises" in server.store
+
+
+def test_clients_meet_at_the_server(serve: Serve, dp: Callable[..., Done]) -> None:
+    """What one resolves over HTTP is in the store, for all others."""
+    with serve() as server:
+        url = f"http://localhost:{server.port}"
+        assert 0 == dp("resolve", "id", "[1.10]", "--url", url).returncode
+
+        assert "[1.10]\n" == dp("peek", "id", "--url", url).stdout
+        assert "[1.10]\n" == dp("peek", "id").stdout
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_well_when_told_to(serve: Serve, stop: signal.Signals) -> None:
+    """A signal ends it with exit code 0 and without a word."""
+    with serve() as server:
+        server.process.send_signal(stop)
+        output = server.process.communicate(timeout=60)
+
+    assert (0, ("", "")) == (server.process.returncode, output)
+
+
+@pytest.mark.parametrize("way", ["DP_TOKEN", "DP_TOKEN_FILE", "--token-file"])
+def test_a_token_can_be_given_in_three_ways(
+    serve: Serve, dp: Callable[..., Done], tmp_path: Path, way: str
+) -> None:
+    """Who has the token is answered, and nobody else."""
+    file = tmp_path / "token"
+    file.write_text("secret\n")
+    file.chmod(0o600)
+    options = [way, str(file)] if way == "--token-file" else []
+    value = "secret" if way == "DP_TOKEN" else str(file)
+    variables = {} if options else {way: value}
+
+    with serve(*options, **variables) as server:
+        url = f"http://localhost:{server.port}"
+        stranger = dp("peek", "id", "--url", url)
+        friend = dp("peek", "id", "--url", url, DP_TOKEN="secret")  # noqa: S106
+
+    assert 2 == stranger.returncode
+    assert "DP_TOKEN" in stranger.stderr
+    assert (3, "pending\n") == (friend.returncode, friend.stderr)
+
+
+def test_the_option_beats_the_environment(
+    serve: Serve, dp: Callable[..., Done], tmp_path: Path
+) -> None:
+    """Of two tokens, the one on the command line counts."""
+    file = tmp_path / "token"
+    file.write_text("secret\n")
+    file.chmod(0o600)
+
+    with serve("--token-file", str(file), DP_TOKEN="other") as server:  # noqa: S106
+        url = f"http://localhost:{server.port}"
+        assert 3 == dp("peek", "id", "--url", url, DP_TOKEN="secret").returncode  # noqa: S106
+
+
+def test_hosts_and_origins_are_passed_on(serve: Serve) -> None:
+    """A name that was allowed is answered, and another one is refused."""
+    with serve("--allow-host", "promises.test", "--allow-origin", "http://a.test") as (
+        _,
+        port,
+        _,
+    ):
+        assert 200 == status(port, "promises.test", "http://a.test")
+        assert 421 == status(port, "evil.test", "http://a.test")
+        assert 403 == status(port, "promises.test", "http://evil.test")
+
+
+def status(port: int, host: str, origin: str) -> int:
+    """Return how a request with these headers is answered."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    headers = {"Host": host, "Origin": origin, "Content-Type": "application/json"}
+    connection.request("POST", "/promise/peek", '{"promiseId": "id"}', headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--port", "65536"), "not in the range"),
+        (("--host", "0.0.0.0"), "token"),  # noqa: S104 - it must be refused
+        (("--token-file", "/dev/null/none"), "cannot be read"),
+        (("--url", "nowhere:"), "no backend for store URL"),
+    ],
+)
+def test_what_it_cannot_do_is_one_line(
+    dp: Callable[..., Done], arguments: tuple[str, ...], message: str
+) -> None:
+    """It does not start, and says why, with exit code 2."""
+    refused(dp("serve", *arguments), message)
+
+
+def test_a_token_file_open_to_others_is_refused(
+    dp: Callable[..., Done], tmp_path: Path
+) -> None:
+    """A secret that others can read is none."""
+    file = tmp_path / "token"
+    file.write_text("secret\n")
+    file.chmod(0o640)
+
+    refused(dp("serve", "--token-file", str(file)), "chmod 600")
+
+
+def test_a_port_in_use_is_one_line(dp: Callable[..., Done]) -> None:
+    """It says which port, so that another can be chosen."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        refused(dp("serve", "--port", port), port)
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+def test_without_its_extra_it_says_what_to_install(
+    dp: Callable[..., Done], tmp_path: Path, package: str
+) -> None:
+    """A missing package is not a traceback, and no other command needs it."""
+    line = f"raise ModuleNotFoundError({package!r}, name={package!r})\n"
+    (tmp_path / f"{package}.py").write_text(line)
+    path = str(tmp_path)
+
+    advice = "pip install 'durable-promises[server]'"
+    refused(dp("serve", PYTHONPATH=path), advice)
+    assert 3 == dp("peek", "id", PYTHONPATH=path).returncode
+
+
+def refused(done: Done, message: str) -> None:
+    """Check that the program failed with one line that has *message* in it."""
+    assert (2, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith("dp: ")
+    assert message in done.stderr
+    assert 1 == done.stderr.count("\n")
