@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,21 @@ Done = subprocess.CompletedProcess[str]
 def url(tmp_path: Path) -> str:
     """Return the URL of a new store."""
     return f"file:{tmp_path}/promises"
+
+
+@pytest.fixture(params=["file", "http"])
+def shared_url(request: pytest.FixtureRequest, url: str) -> Iterator[str]:
+    """Return the URL of a new store of each kind that processes can share."""
+    if request.param == "file":
+        yield url
+        return
+    serve = [sys.executable, "-m", "dp_core", "serve", "--port", "0", "--url", url]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().split()[-1]
+        finally:
+            server.terminate()
 
 
 def command(name: str, *arguments: object) -> list[str]:
@@ -62,7 +78,7 @@ def drawn(seed: int) -> float:
 # Example 1 ------------------------------------------------------------------
 
 
-def test_example_1_prints_what_the_reference_prints(url: str) -> None:
+def test_example_1_prints_what_the_reference_prints(shared_url: str) -> None:
     """The first completion wins; the second run finds it on the store."""
     value = "This promise will notify everyone"
     rest = (
@@ -71,7 +87,7 @@ def test_example_1_prints_what_the_reference_prints(url: str) -> None:
         f"Actual result after rejection: {value}\n"
     )
 
-    first, second = (run("example1.py", "id", url) for _ in range(2))
+    first, second = (run("example1.py", "id", shared_url) for _ in range(2))
 
     assert (0, f"Peeked value: null\n{rest}", "") == said(first)
     assert (0, f"Peeked value: {value}\n{rest}", "") == said(second)
@@ -162,9 +178,9 @@ LINE = re.compile(
 )
 
 
-def test_example_3_has_one_outcome(url: str) -> None:
+def test_example_3_has_one_outcome(shared_url: str) -> None:
     """Ten processes, four lines each, and one value that one of them made."""
-    done = run("example3.py", "id", url)
+    done = run("example3.py", "id", shared_url)
     first, *lines, last = done.stdout.splitlines()
 
     assert (0, "") == (done.returncode, done.stderr)
