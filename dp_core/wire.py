@@ -216,7 +216,7 @@ def _path_id(raw: str) -> str:
 # Answers, as the server writes them -----------------------------------------
 
 
-def write_answer(state: State[bytes] | None) -> bytes:
+def write_answer(state: Pending | Outcome[bytes] | None) -> bytes:
     """Return the body that says *state*; None is what dispose answers."""
     match state:
         case Resolved(text):
@@ -227,6 +227,8 @@ def write_answer(state: State[bytes] | None) -> bytes:
             return b"null"
         case None:
             return b""
+        case _:
+            raise TypeError(f"not a state: {state!r}")
 
 
 _STATUS: Final[Mapping[type[DurablePromiseError], int]] = {

@@ -1,0 +1,25 @@
+"""
+Promises over HTTP: an ASGI app over any backend, and a server that runs it.
+
+What is said on the wire is in `dp_core.wire`; here is who may ask (`_guard`),
+what is done (`_app`), who waits (`_waits`) and how it runs (`_run`).
+
+.. code-block:: python
+
+    anyio.run(dp_core.server.serve, "file:./promises")
+
+    app = dp_core.server.app(dp_core.connect("memory:").backend)  # any ASGI server
+"""
+
+from dp_core._errors import BackendUnavailableError
+
+try:
+    from dp_core.server._app import App, app
+    from dp_core.server._run import serve
+except ModuleNotFoundError as error:
+    raise BackendUnavailableError(
+        f"the server needs {error.name}: pip install 'durable-promises[server]'"
+    ) from None
+from dp_core.server._settings import Settings, read_token_file
+
+__all__ = ["App", "Settings", "app", "read_token_file", "serve"]

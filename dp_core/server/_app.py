@@ -1,0 +1,202 @@
+"""The ASGI app: from a request to a backend's operation to an answer."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping
+from typing import Final, final
+from urllib.parse import quote
+
+from anyio import CapacityLimiter, to_thread
+from starlette.responses import Response
+from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
+
+from dp_core._errors import (
+    AccessDeniedError,
+    BackendClosedError,
+    BackendError,
+    BackendUnavailableError,
+    CorruptPromiseError,
+    DurablePromiseError,
+    OutcomeUnknownError,
+    quoted,
+)
+from dp_core._states import Pending
+from dp_core.backend import Backend
+from dp_core.server._guard import ClientGoneError, Guard, Headers
+from dp_core.server._settings import Settings
+from dp_core.server._waits import Waits
+from dp_core.wire import (
+    Await,
+    Call,
+    Discard,
+    Peek,
+    Settle,
+    prefer_wait,
+    read_call,
+    read_prefer,
+    write_answer,
+    write_error,
+)
+
+__all__ = ["App", "app"]
+
+_log: Final = logging.getLogger("dp_core.server")
+
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'",
+    "x-content-type-options": "nosniff",
+}
+_HEADERS_OF_STATUS: Final[Mapping[int, Mapping[str, str]]] = {
+    401: {"www-authenticate": "Bearer"},
+    405: {"allow": "POST"},
+    408: {"connection": "close"},
+    503: {"retry-after": "1"},
+}
+
+_SLOW_BODY_BYTES: Final = 32 * 1024
+"""From here on, reading a body takes longer than a thread's hop."""
+
+
+def app(backend: Backend, settings: Settings = Settings()) -> App:  # noqa: B008 - frozen
+    """
+    Return an ASGI app that serves the promises of *backend*.
+
+    It runs on asyncio and trio, under any ASGI server, in one event loop.
+    Whoever made *backend* closes it, after the server has stopped.
+    """
+    return App(backend, settings)
+
+
+@final
+class App:
+    """
+    The promises of one backend as an ASGI app; made by `app`.
+
+    An ASGI server lets running requests finish before it tells the app that
+    it stops, and waiters may run for months. Call `stop` when it is told to
+    stop, as `serve` does.
+    """
+
+    def __init__(self, backend: Backend, settings: Settings) -> None:
+        self._backend = backend
+        self._guard = Guard(settings)
+        self._limit = settings.max_value_bytes
+        self._waits = Waits(backend, settings.max_waiters)
+        self._readers = CapacityLimiter(1)
+        # For all that is not HTTP: it lives with the server, and says no to
+        # WebSockets.
+        self._router = Router()
+
+    def stop(self) -> None:
+        """Answer all waiters 503, now. Call it in the app's event loop."""
+        self._waits.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._router(scope, receive, send)
+            return
+        try:
+            response = await self._answer(scope, receive)
+        except ClientGoneError:
+            return
+        except DurablePromiseError as error:
+            response = _failure(error)
+        except Exception as error:  # noqa: BLE001 - a bug must not end a connection
+            _log.error("unexpected error\n%s", _safe_trace(error))
+            response = _failure(OutcomeUnknownError("the server failed; see its log"))
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        headers = self._guard.check(scope)
+        body = await self._guard.read_body(headers, receive)
+        call = await self._read(_path(scope), body)
+        try:
+            return await self._do(call, receive, headers)
+        except BackendError as error:
+            _log.error(
+                "%s of %s failed: %s",
+                type(call).__name__.lower(),
+                quoted(call.id),
+                quoted(str(error), 1000),
+            )
+            raise _public(error, call) from None
+
+    async def _read(self, path: str, body: bytes) -> Call:
+        if len(body) < _SLOW_BODY_BYTES:
+            return read_call(path, body, self._limit)
+        # A megabyte of small items takes half a second, during which everybody
+        # else would be waiting.
+        return await to_thread.run_sync(
+            read_call, path, body, self._limit, limiter=self._readers
+        )
+
+    async def _do(self, call: Call, receive: Receive, headers: Headers) -> Response:
+        match call:
+            case Peek(id):
+                return _success(write_answer(await self._backend.peek(id)))
+            case Settle(id, outcome):
+                return _success(write_answer(await self._backend.settle(id, outcome)))
+            case Discard(id):
+                await self._backend.dispose(id)
+                return _success(write_answer(None))
+            case Await(id):
+                seconds = read_prefer(headers.get(b"prefer", b"").decode("latin-1"))
+                state = await self._waits.outcome(id, receive, seconds)
+                if seconds is None or not isinstance(state, Pending):
+                    return _success(write_answer(state))
+                applied = {"preference-applied": prefer_wait(seconds)}
+                return _response(202, write_answer(state), applied)
+
+
+def _path(scope: Scope) -> str:
+    # What is no UTF-8 is refused where the id is read.
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return raw.decode(errors="surrogateescape")
+
+
+def _success(body: bytes) -> Response:
+    return _response(200, body, {})
+
+
+def _failure(error: DurablePromiseError) -> Response:
+    status, body = write_error(error)
+    return _response(status, body, _HEADERS_OF_STATUS.get(status, {}))
+
+
+def _response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
+    # Like the reference, which gives an empty body no type.
+    media_type = "application/json" if body else None
+    return Response(body, status, {**_HEADERS, **headers}, media_type)
+
+
+_PUBLIC: Final[Mapping[type[BackendError], type[BackendError]]] = {
+    # Our own handle, not the client's: it can ask again.
+    BackendClosedError: BackendUnavailableError,
+    BackendUnavailableError: BackendUnavailableError,
+    OutcomeUnknownError: OutcomeUnknownError,
+    CorruptPromiseError: CorruptPromiseError,
+    AccessDeniedError: AccessDeniedError,
+    BackendError: BackendError,
+}
+
+
+def _public(error: BackendError, call: Call) -> BackendError:
+    """Return what a client may know of the store's failure: no paths, no hosts."""
+    kind = next(_PUBLIC[kind] for kind in type(error).__mro__ if kind in _PUBLIC)
+    return kind(
+        f"the server's store failed for promise {quoted(call.id)}; its log says why"
+    )
+
+
+def _safe_trace(error: Exception) -> str:
+    """Return a traceback whose every line is marked, and without controls."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join(f"| {_printable(line)}" for line in lines)
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

@@ -1,0 +1,110 @@
+"""
+Requests that wait: bounded, dropped with their client, ended by a stop.
+
+A waiter costs a connection and two tasks. It gives them back the moment its
+client goes away, because a promise may stay pending for months.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anyio import CancelScope, create_task_group, move_on_after
+from starlette.types import Receive
+
+from dp_core._errors import DurablePromiseError, ProtocolError
+from dp_core._states import Outcome, Pending
+from dp_core.backend import Backend
+from dp_core.server._guard import ClientGoneError
+
+__all__ = ["Waits"]
+
+
+@dataclass(eq=False)
+class _Wait:
+    """One request that waits, and why it ended early, if it did."""
+
+    scope: CancelScope
+    ended: Exception | None = None
+
+    def end(self, why: Exception) -> None:
+        self.ended = why
+        self.scope.cancel()
+
+
+class Waits:
+    """All requests that wait for *backend*."""
+
+    def __init__(self, backend: Backend, limit: int) -> None:
+        self._backend = backend
+        self._limit = limit
+        self._running: set[_Wait] = set()
+        self._stopped = False
+
+    async def outcome(
+        self, id: str, receive: Receive, seconds: float | None
+    ) -> Pending | Outcome[bytes]:
+        """
+        Wait for a promise on behalf of a client.
+
+        Args:
+            id: The promise's id.
+            receive: Tells when the client goes away; the request's body was
+                received already.
+            seconds: How long to wait; None for as long as it takes.
+
+        Returns:
+            The outcome, or `Pending` when the time is over.
+
+        Raises:
+            PromiseDisposedError: The promise was disposed of meanwhile.
+            ProtocolError: There are too many waiters, or the server stops.
+            ClientGoneError: Nobody waits any more.
+        """
+        state = await self._backend.peek(id)
+        if isinstance(state, Outcome):
+            return state
+        if self._stopped:
+            raise _stopping()
+        if len(self._running) >= self._limit:
+            raise ProtocolError(503, f"{self._limit:,} requests wait already")
+        told: Outcome[bytes] | DurablePromiseError | None = None
+        async with create_task_group() as group:
+            wait = _Wait(group.cancel_scope)
+            self._running.add(wait)
+            try:
+                group.start_soon(_end_with_client, receive, wait)
+                with move_on_after(seconds):
+                    told = await self._told(id)
+            finally:
+                self._running.discard(wait)
+            group.cancel_scope.cancel()
+        if isinstance(told, Outcome):
+            return told
+        error = told or wait.ended
+        if error is not None:
+            raise error
+        return Pending()
+
+    def stop(self) -> None:
+        """End all waits, and refuse new ones. Called in the event loop."""
+        self._stopped = True
+        for wait in self._running:
+            wait.end(_stopping())
+
+    async def _told(self, id: str) -> Outcome[bytes] | DurablePromiseError:
+        try:
+            return await self._backend.wait(id)
+        except DurablePromiseError as error:
+            # An answer like another; raised here, the task group would wrap it.
+            return error
+
+
+async def _end_with_client(receive: Receive, wait: _Wait) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    wait.end(ClientGoneError())
+
+
+def _stopping() -> ProtocolError:
+    return ProtocolError(503, "the server stops; ask again")

@@ -1,0 +1,97 @@
+"""A real server in a process of its own, and requests made of plain bytes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import Any, Final
+
+__all__ = ["JSON", "Answer", "Server", "running"]
+
+SERVE: Final = """
+import json, sys, anyio
+from dp_core.server import Settings, serve
+url, host, settings = json.loads(sys.argv[1])
+anyio.run(serve, url, host, 0, Settings(**settings))
+"""
+JSON: Final = {"Content-Type": "application/json"}
+TIMEOUT: Final = 60
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs, and what it said about itself."""
+
+    process: subprocess.Popen[str]
+    port: int
+    store: str
+
+    def connect(self) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
+
+    def ask(
+        self,
+        path: str,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] = JSON,
+        method: str = "POST",
+    ) -> Answer:
+        """Make one request on a connection of its own."""
+        connection = self.connect()
+        try:
+            connection.request(method, path, body, dict(headers))
+            return read(connection)
+        finally:
+            connection.close()
+
+    def talk(self, request: bytes) -> bytes:
+        """Send bytes as they are; return what comes until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), TIMEOUT) as stream:
+            stream.sendall(request)
+            stream.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: stream.recv(65536), b""))
+
+
+def read(connection: HTTPConnection) -> Answer:
+    """Read the answer to a request that was made."""
+    response = connection.getresponse()
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers, response.read())
+
+
+@contextmanager
+def running(url: str, host: str = "127.0.0.1", **settings: Any) -> Iterator[Server]:
+    """Run a server at a free port until the block ends."""
+    arguments = json.dumps([url, host, settings])
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            listening, store = process.stdout.readline(), process.stdout.readline()
+            assert store, process.communicate()[1]
+            port = int(listening.rpartition(":")[2])
+            yield Server(process, port, store.removeprefix("Store ").strip())
+        finally:
+            process.kill()
