@@ -38,14 +38,15 @@ clean:
 	rm -rf $(VENV) dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# The stamps are written last, so that nothing half made counts as made.
+# The stamps are written last, so that nothing half made counts as made. What
+# builds packages is pinned too, and so not fetched anew for each of them.
 
 $(VENV)/.base: constraints.txt
 	@sh .ci/python $(PYTHON)
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) pip
-	$(INSTALL) editables hatchling
+	$(INSTALL) editables hatchling setuptools
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.base pyproject.toml
@@ -61,7 +62,8 @@ constraints:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) -m pip install --quiet editables hatchling --editable . --group dev
-	{ sed -n '/^#/p' constraints.txt; $(PY) -m pip freeze --all --exclude setuptools --exclude-editable; } \
+	$(PY) -m pip install --quiet editables hatchling setuptools \
+		--editable . --group dev
+	{ sed -n '/^#/p' constraints.txt; $(PY) -m pip freeze --all --exclude-editable; } \
 		> constraints.new
 	mv constraints.new constraints.txt

@@ -59,9 +59,9 @@ def main() -> int:
     record = record_of(id)
     heading("What happened")
     print(
-        f"{roles['RESOLVE']} processes tried to resolve the promise, "
+        f"{roles['RESOLVE']} of {PROCESSES} processes tried to resolve the promise, "
         f"{roles['AWAIT']} awaited it.\n"
-        f"All {PROCESSES} got the same outcome: {outcome!r}.\n"
+        f"All {PROCESSES} have the same outcome: {outcome!r}.\n"
         "The processes are gone; the promise is still there. It is one file:\n\n"
         f"$ cat {record}\n{record.read_text(encoding='utf-8')}",
         end="",

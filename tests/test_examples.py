@@ -293,7 +293,7 @@ def test_the_demo_shows_what_happened(tmp_path: Path) -> None:
 
     assert (0, "") == (done.returncode, done.stderr)
     [outcome] = re.findall(
-        r"All 10 got the same outcome: '(Completed by \d+)'", done.stdout
+        r"All 10 have the same outcome: '(Completed by \d+)'", done.stdout
     )
     [(path, content)] = re.findall(
         r"\$ cat (\S+)\n(\{.*?\n\}\n)", done.stdout, re.DOTALL
