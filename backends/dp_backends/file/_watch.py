@@ -9,8 +9,8 @@ leader/followers pattern: Schmidt et al., POSA 2, 2000). So nothing runs when
 nobody waits, and no waiter depends on the life of another.
 
 A wake-up cannot be lost: a waiter is registered, and its directory watched,
-before it looks for the first time, and every look is repeated after a while
-whatever the kernel said.
+before the first look that counts for it, and every look is repeated after a
+while, whatever the kernel said.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count
 from random import uniform
 from typing import Final, final
 
@@ -45,7 +46,6 @@ _ALONE: Final = (0.01, 0.25)
 _HELP_AFTER: Final = 0.02
 """How long a writer may take from visible to durable before a reader helps."""
 
-_THREADS: Final = 8
 _BATCH: Final = 256
 
 _Answer = View | DurablePromiseError
@@ -53,25 +53,38 @@ _Answer = View | DurablePromiseError
 
 @dataclass(eq=False)
 class _Waiter:
-    """Somebody in `Watcher.wait`. Its event says: told, or yours to lead."""
+    """
+    Somebody in `Watcher.wait`.
 
-    generation: str | None = None
-    since: int = 0
-    stale: bool = False
+    Attributes:
+        since: The number of the last look that began before it joined.
+        told: How its wait ends.
+        event: Told, or yours to lead.
+    """
+
+    since: int
     told: Outcome[bytes] | DurablePromiseError | None = None
     event: anyio.Event = field(default_factory=anyio.Event)
 
 
 @dataclass(eq=False)
 class _Entry:
-    """One promise that somebody waits for."""
+    """
+    One promise that somebody waits for.
+
+    Attributes:
+        joined: Those for whom no look has counted yet.
+        waiting: Those who know that *generation* is pending.
+    """
 
     store: FileStore
     id: str
     pauses: tuple[float, float]
     pause: float
     due: float = math.inf
-    waiters: set[_Waiter] = field(default_factory=set)
+    generation: str | None = None
+    joined: set[_Waiter] = field(default_factory=set)
+    waiting: set[_Waiter] = field(default_factory=set)
 
     def look(self) -> _Answer:
         try:
@@ -79,40 +92,31 @@ class _Entry:
         except DurablePromiseError as error:
             return error
 
-    def tell(self, answer: _Answer, round: int) -> bool:
+    def tell(self, answer: _Answer, look: int) -> None:
         """
         Tell the waiters what a look has found.
 
-        The look cannot speak to those who joined while it was under way: what
-        it found may be older than they are, or newer than what they have seen.
-
-        Returns:
-            Whether there are such, so that somebody must look again.
+        It does not speak for those who joined while it was under way: it may
+        have seen a generation that was disposed of before they came.
         """
-        joined = False
-        for waiter in self.waiters:
-            if waiter.told is not None:
-                continue
-            if waiter.generation is None:
-                waiter.stale = True
-            elif waiter.since >= round:
-                joined = True
-            else:
-                waiter.told = _verdict(self.id, waiter.generation, answer)
-                if waiter.told is not None:
-                    waiter.event.set()
-        return joined
+        ready = {waiter for waiter in self.joined if waiter.since < look}
+        self.joined -= ready
+        if isinstance(answer, DurablePromiseError):
+            self.waiting |= ready
+            self._end(answer)
+            return
+        if answer.generation != self.generation:
+            self._end(PromiseDisposedError(self.id))
+            self.generation = answer.generation
+        self.waiting |= ready
+        if isinstance(answer.state, Outcome):
+            self._end(answer.state)
 
-
-def _verdict(
-    id: str, generation: str, answer: _Answer
-) -> Outcome[bytes] | DurablePromiseError | None:
-    """Return what a waiter for *generation* is told; None if it waits on."""
-    if isinstance(answer, DurablePromiseError):
-        return answer
-    if answer.generation != generation:
-        return PromiseDisposedError(id)
-    return answer.state if isinstance(answer.state, Outcome) else None
+    def _end(self, told: Outcome[bytes] | DurablePromiseError) -> None:
+        for waiter in self.waiting:
+            waiter.told = told
+            waiter.event.set()
+        self.waiting = set()
 
 
 _Key = tuple[str, str]
@@ -127,9 +131,9 @@ class Watcher:
         self._directories: Counter[str] = Counter()
         self._inotify: Inotify | None = None
         self._leader: _Waiter | None = None
-        self._looks = CapacityLimiter(_THREADS)
+        self._looks = CapacityLimiter(1)
         self._nap = anyio.CancelScope()
-        self._round = 0
+        self._look = 0
         # Due times with their entries; an entry whose time has changed since
         # is skipped, so that changing it is cheap.
         self._due: list[tuple[float, int, _Entry]] = []
@@ -143,9 +147,8 @@ class Watcher:
             PromiseDisposedError: It was disposed of meanwhile.
             BackendError: The store could not be read.
         """
-        waiter = _Waiter()
-        with self._registered(store, id, waiter) as entry:
-            await self._first_look(entry, waiter)
+        waiter = _Waiter(self._look)
+        with self._registered(store, id, waiter):
             while waiter.told is None:
                 if self._leader is None:
                     await self._lead(waiter)
@@ -153,13 +156,12 @@ class Watcher:
                     await waiter.event.wait()
                     waiter.event = anyio.Event()
         if isinstance(waiter.told, DurablePromiseError):
-            raise waiter.told
+            # A copy: thousands may raise it, and each raise adds a traceback.
+            raise copy(waiter.told) from waiter.told.__cause__
         return waiter.told
 
     @contextmanager
-    def _registered(
-        self, store: FileStore, id: str, waiter: _Waiter
-    ) -> Iterator[_Entry]:
+    def _registered(self, store: FileStore, id: str, waiter: _Waiter) -> Iterator[None]:
         place = store.place(id)
         key = (place.shard, place.name)
         if key not in self._entries:
@@ -167,30 +169,18 @@ class Watcher:
             pauses = _NET if watched else _ALONE
             self._entries[key] = _Entry(store, id, pauses, pauses[0])
         entry = self._entries[key]
-        entry.waiters.add(waiter)
+        entry.joined.add(waiter)
+        self._schedule(entry, 0)
         try:
-            yield entry
+            yield
         finally:
-            entry.waiters.discard(waiter)
-            if not entry.waiters:
+            entry.joined.discard(waiter)
+            entry.waiting.discard(waiter)
+            if not (entry.joined or entry.waiting) and self._entries.get(key) is entry:
                 del self._entries[key]
                 entry.due = math.inf
                 self._unwatch(place.shard)
             self._hand_over()
-
-    async def _first_look(self, entry: _Entry, waiter: _Waiter) -> None:
-        """Look until nothing has happened while we looked."""
-        generation = None
-        while waiter.told is None and waiter.generation is None:
-            waiter.stale = False
-            answer = await to_thread.run_sync(entry.look, limiter=self._looks)
-            if generation is None and isinstance(answer, View):
-                generation = answer.generation
-            waiter.told = _verdict(entry.id, generation or "", answer)
-            if not waiter.stale:
-                waiter.generation = generation
-                waiter.since = self._round
-        self._schedule(entry, entry.pause)
 
     # Leading ----------------------------------------------------------------
 
@@ -210,7 +200,7 @@ class Watcher:
         """Wake somebody to lead, if nobody does and somebody waits."""
         if self._leader is None:
             for entry in self._entries.values():
-                for waiter in entry.waiters:
+                for waiter in chain(entry.waiting, entry.joined):
                     waiter.event.set()
                     return
 
@@ -224,7 +214,7 @@ class Watcher:
 
     async def _look_at(self, batch: list[_Entry]) -> None:
         answers: list[_Answer] = []
-        self._round += 1
+        self._look += 1
 
         def look() -> None:
             answers.extend(entry.look() for entry in batch)
@@ -235,8 +225,7 @@ class Watcher:
             # Cancelled before the thread had begun, there are no answers, and
             # whoever leads next must look.
             for entry, answer in zip(batch, answers, strict=False):
-                if entry.tell(answer, self._round):
-                    self._schedule(entry, 0)
+                entry.tell(answer, self._look)
                 jitter = uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
                 self._schedule(entry, entry.pause * jitter)
                 entry.pause = min(entry.pause * 2, entry.pauses[1])
@@ -248,7 +237,7 @@ class Watcher:
     def _schedule(self, entry: _Entry, pause: float) -> None:
         """Let the entry be looked at after *pause* seconds, or before."""
         due = anyio.current_time() + pause
-        if due < entry.due and entry.waiters:
+        if due < entry.due and (entry.joined or entry.waiting):
             entry.due = due
             heapq.heappush(self._due, (due, next(self._order), entry))
             self._nap.deadline = min(self._nap.deadline, due)

@@ -1,0 +1,146 @@
+"""
+What the file backend costs beyond the system calls it is made of.
+
+Prints, from one run: how settling one promise after another compares with the
+bare protocol in a plain loop, how long after the acknowledgement a waiter in
+another process has its value, and how long 10,000 waiters on one promise take.
+
+    python benchmarks/bench_file.py [directory]
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anyio
+
+import dp_core as dp
+
+ROUNDS = 8
+SETTLES = 100
+WAKES = 200
+WAITERS = 10_000
+
+WAITER = """
+import sys, time, anyio, dp_core as dp
+async def main():
+    async with dp.connect(sys.argv[1]) as promises:
+        for number in range(int(sys.argv[2])):
+            print(number, flush=True)
+            await promises.promise(f"wake-{number}").get()
+            print(time.clock_gettime(time.CLOCK_MONOTONIC), flush=True)
+anyio.run(main, backend=sys.argv[3])
+"""
+
+
+def bare_settle(directory: str, name: str, data: bytes) -> None:
+    """Do what the protocol needs, and nothing else."""
+    temporary = f"{directory}/.t-{name}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(fd, data)
+    os.fsync(fd)
+    os.close(fd)
+    os.link(temporary, f"{directory}/{name}")
+    fd = os.open(directory, os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+    Path(temporary).unlink()
+
+
+async def settle(root: str, backend: str) -> None:
+    """Compare settling with the bare protocol, in turns."""
+    bare = Path(root) / f"bare-{backend}"
+    shards = [bare / f"{number:02x}" for number in range(256)]
+    for shard in shards:
+        shard.mkdir(parents=True)
+    data = b"x" * 300
+    ratios, ours_all, bare_all = [], [], []
+    async with dp.connect(f"file:{root}/settle-{backend}") as promises:
+        await promises.promise("warm").resolve(1)
+        for round in range(ROUNDS):
+            start = time.perf_counter()
+            for number in range(SETTLES):
+                shard = shards[(round * SETTLES + number) % 256]
+                bare_settle(str(shard), f"{round}-{number}", data)
+            middle = time.perf_counter()
+            for number in range(SETTLES):
+                promise = promises.promise(f"{round}-{number}")
+                await promise.resolve("Completed by 12345")
+            end = time.perf_counter()
+            bare_all.append((middle - start) / SETTLES)
+            ours_all.append((end - middle) / SETTLES)
+            ratios.append(bare_all[-1] / ours_all[-1])
+    print(
+        f"settle, {backend}: {statistics.median(ratios):.2f} of the bare protocol "
+        f"({statistics.median(ours_all) * 1e6:.0f} us against "
+        f"{statistics.median(bare_all) * 1e6:.0f} us)"
+    )
+
+
+async def wake(root: str, backend: str) -> None:
+    """Measure from the acknowledgement to the value in another process."""
+    url = f"file:{root}/wake-{backend}"
+    pauses = []
+    async with dp.connect(url) as promises:
+        await promises.promise("warm").resolve(1)
+        arguments = [sys.executable, "-c", WAITER, url, str(WAKES), backend]
+        waiter = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs here
+            arguments, stdout=subprocess.PIPE, text=True
+        )
+        assert waiter.stdout is not None
+        for number in range(WAKES):
+            waiter.stdout.readline()
+            # Let it really wait: the benchmark is of waking, not of looking.
+            await anyio.sleep(0.005)
+            await promises.promise(f"wake-{number}").resolve(number)
+            acknowledged = time.clock_gettime(time.CLOCK_MONOTONIC)
+            pauses.append(float(waiter.stdout.readline()) - acknowledged)
+        waiter.wait()
+    quantiles = statistics.quantiles(pauses, n=100)
+    print(
+        f"wake-up in another process, {backend}: median {quantiles[49] * 1e3:.2f} ms "
+        f"after the acknowledgement, 99 % within {quantiles[98] * 1e3:.2f} ms"
+    )
+
+
+async def crowd(root: str, backend: str) -> None:
+    """Wake 10,000 waiters on one promise."""
+    woken: list[float] = []
+
+    async def wait(promise: dp.DurablePromise[int]) -> None:
+        await promise.get()
+        woken.append(time.perf_counter())
+
+    async with dp.connect(f"file:{root}/crowd-{backend}") as promises:
+        promise = promises.promise("x", int)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(WAITERS):
+                tasks.start_soon(wait, promise)
+            # Settle when all have looked: a look takes milliseconds.
+            await anyio.sleep(5)
+            settled = time.perf_counter()
+            await promise.resolve(1)
+    print(
+        f"{WAITERS:,} waiters on one promise, {backend}: all awake "
+        f"{max(woken) - settled:.2f} s after the settle began"
+    )
+
+
+def main() -> None:
+    """Run everything on both event loops."""
+    parent = sys.argv[1] if len(sys.argv) > 1 else None
+    for backend in ("asyncio", "trio"):
+        with tempfile.TemporaryDirectory(dir=parent) as root:
+            anyio.run(settle, root, backend, backend=backend)
+            anyio.run(wake, root, backend, backend=backend)
+            anyio.run(crowd, root, backend, backend=backend)
+
+
+if __name__ == "__main__":
+    main()
