@@ -62,8 +62,8 @@ constraints:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) -m pip install --quiet editables hatchling setuptools \
+	$(PY) -m pip install --quiet --upgrade editables hatchling setuptools \
 		--editable . --group dev
-	{ sed -n '/^#/p' constraints.txt; $(PY) -m pip freeze --all --exclude-editable; } \
+	{ sed -n '/^#/p' constraints.txt; $(PY) -m pip list --format=freeze --exclude-editable; } \
 		> constraints.new
 	mv constraints.new constraints.txt
