@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 
 from dp_core._codec import check_message, decode_as, encode
+from dp_core._display import promise_bundle
 from dp_core._errors import PromiseRejectedError, PromiseTimeoutError, quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core.backend import Backend
@@ -30,7 +31,7 @@ class DurablePromise(Generic[T]):
         url: The store's URL.
     """
 
-    __slots__ = ("_backend", "_limit", "_type", "id", "url")
+    __slots__ = ("_backend", "_limit", "_seen", "_type", "id", "url")
 
     def __init__(
         self, id: str, type_: type[T], backend: Backend, url: str, limit: int
@@ -40,9 +41,14 @@ class DurablePromise(Generic[T]):
         self._backend = backend
         self._type = type_
         self._limit = limit
+        self._seen: State[bytes] | None = None
 
     def __repr__(self) -> str:
         return f"<DurablePromise {quoted(self.id)} at {quoted(self.url)}>"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """Show in a notebook what was last known; nothing is asked for it."""
+        return promise_bundle(self.id, self.url, self._seen)
 
     def __await__(self) -> Generator[Any, Any, T]:
         """``await promise`` is ``await promise.get()``."""
@@ -56,7 +62,7 @@ class DurablePromise(Generic[T]):
             ValueMismatchError: The value is not of this handle's type.
             BackendError: The store could not be asked.
         """
-        state = await self._backend.peek(self.id)
+        self._seen = state = await self._backend.peek(self.id)
         return state if isinstance(state, Pending) else self._decoded(state)
 
     async def get(self, timeout: float | None = None) -> T:
@@ -127,12 +133,15 @@ class DurablePromise(Generic[T]):
             BackendError: The store could not be asked.
         """
         await self._backend.dispose(self.id)
+        self._seen = Pending()
 
     def _decoded(self, outcome: Outcome[bytes]) -> Resolved[T] | Rejected:
         match outcome:
             case Resolved(text):
+                self._seen = outcome
                 return Resolved(decode_as(text, self._type))
             case Rejected():
+                self._seen = outcome
                 return outcome
             case _:
                 raise TypeError(f"a backend returned {outcome!r}")

@@ -13,6 +13,7 @@ import pytest
 
 import dp_backends
 import dp_core
+import dp_core.notebook
 from dp_core import DurablePromiseError
 
 
@@ -91,6 +92,12 @@ ERRORS: dict[type[DurablePromiseError], tuple[Any, ...]] = {
     dp_core.ProtocolError: (404, "no operation"),
     dp_core.UnknownBackendError: ("s3:", "the schemes known here are none"),
     dp_core.ValueMismatchError: ("Invoice", "no total"),
+    dp_core.notebook.FleetError: ("run %autoawait asyncio before",),
+    dp_core.notebook.ProcessBusyError: ("alice", "waits for 'id'"),
+    dp_core.notebook.ProcessDiedError: ("alice", 4711),
+    dp_core.notebook.ProcessFailedError: ("alice", "NameError: x", ("line 1",)),
+    dp_core.notebook.ProcessStartError: ("alice", "no ipykernel"),
+    dp_core.notebook.UnknownProcessError: ("carol", ("alice", "bob")),
 }
 
 

@@ -1,0 +1,125 @@
+"""What can go wrong with peer processes."""
+
+from __future__ import annotations
+
+from dp_core._errors import DurablePromiseError, quoted
+
+__all__ = [
+    "FleetError",
+    "ProcessBusyError",
+    "ProcessDiedError",
+    "ProcessFailedError",
+    "ProcessStartError",
+    "UnknownProcessError",
+]
+
+
+class FleetError(DurablePromiseError):
+    """Base of the errors about peer processes."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Show in IPython the sentence alone: the cell has one line to look at."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ProcessStartError(FleetError):
+    """
+    A process did not start.
+
+    Attributes:
+        process: Its name.
+        reason: Why, and what to do.
+    """
+
+    def __init__(self, process: str, reason: str) -> None:
+        super().__init__(process, reason)
+        self.process = process
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"process {self.process} did not start: {self.reason}"
+
+
+class ProcessDiedError(FleetError):
+    """
+    A process ended while it ran a cell.
+
+    Attributes:
+        process: Its name.
+        pid: Its number.
+    """
+
+    def __init__(self, process: str, pid: int) -> None:
+        super().__init__(process, pid)
+        self.process = process
+        self.pid = pid
+
+    def __str__(self) -> str:
+        return (
+            f"process {self.process} ({self.pid}) died; "
+            f"await fleet.restart({self.process!r}) brings it back"
+        )
+
+
+class ProcessBusyError(FleetError):
+    """
+    A process was given a cell while it still runs another.
+
+    Attributes:
+        process: Its name.
+        doing: What it is about.
+    """
+
+    def __init__(self, process: str, doing: str) -> None:
+        super().__init__(process, doing)
+        self.process = process
+        self.doing = doing
+
+    def __str__(self) -> str:
+        return (
+            f"process {self.process} is still busy ({self.doing}); "
+            f"await fleet.join({self.process!r}), or interrupt or kill it"
+        )
+
+
+class ProcessFailedError(FleetError):
+    """
+    A cell raised an error in a process.
+
+    Attributes:
+        process: The process's name.
+        error: The error as ``Name: text``.
+        lines: Its traceback, as the process showed it.
+    """
+
+    def __init__(self, process: str, error: str, lines: tuple[str, ...] = ()) -> None:
+        super().__init__(process, error, lines)
+        self.process = process
+        self.error = error
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return f"in process {self.process}: {self.error}"
+
+    def _render_traceback_(self) -> list[str]:
+        """Show in IPython what the process showed, not how it came here."""
+        return [f"In process {self.process}:", *(self.lines or (self.error,))]
+
+
+class UnknownProcessError(FleetError, LookupError):
+    """
+    There is no process of that name.
+
+    Attributes:
+        process: The name.
+        known: The names there are.
+    """
+
+    def __init__(self, process: str, known: tuple[str, ...]) -> None:
+        super().__init__(process, known)
+        self.process = process
+        self.known = known
+
+    def __str__(self) -> str:
+        there = ", ".join(self.known) or "none; start some with Fleet(...).start()"
+        return f"there is no process {quoted(self.process)}; running are: {there}"

@@ -1,0 +1,154 @@
+"""One cell that runs in one process, and what it says meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+from dp_core.notebook._journal import JOURNAL, Event
+from dp_core.notebook._kernel import Kernel, Message, Reply
+from dp_core.notebook._screen import bundle, show
+
+__all__ = ["EVENT_TYPE", "Job", "Result", "Results"]
+
+EVENT_TYPE: Final = "application/vnd.durable-promises.event+json"
+"""The MIME type under which a process reports an `Event`."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Result:
+    """
+    What came of a cell in a process.
+
+    Attributes:
+        process: The process's name.
+        pid: Its number.
+        text: What it printed.
+        value: The value of its last expression, as text; empty if none.
+        error: ``Name: text`` of the error that it raised; empty if none.
+        died: Whether the process was gone before the cell had ended.
+    """
+
+    process: str
+    pid: int
+    text: str
+    value: str = ""
+    error: str = ""
+    died: bool = False
+    traceback: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the cell ran to its end."""
+        return not self.died and not self.error
+
+    def __str__(self) -> str:
+        if self.died:
+            return f"☠ {self.process} ({self.pid}) died"
+        return f"! {self.process}: {self.error}" if self.error else f"✔ {self.process}"
+
+    def _repr_pretty_(self, printer: Any, cycle: object) -> None:
+        """Show in IPython how it ended; what it said was shown already."""
+        printer.text(str(self))
+
+
+@final
+class Results(dict[str, Result]):
+    """``{name: result}``, shown in one line."""
+
+    def _repr_pretty_(self, printer: Any, cycle: object) -> None:
+        printer.text("  ".join(map(str, self.values())))
+
+
+@final
+class Job:
+    """
+    A cell that runs.
+
+    Its output appears in the notebook's cell that made the job, at any time:
+    IPython routes by the context, and a task keeps the one it was made in.
+
+    Attributes:
+        task: Done with the cell; its result is the `Result`.
+        waiting: Set when the process begins to wait for a promise.
+    """
+
+    def __init__(self, name: str, width: int, kernel: Kernel, code: str) -> None:
+        self.kernel = kernel
+        self.waiting = asyncio.Event()
+        self._name = name
+        self._label = f"{name:<{width}} {kernel.pid}"
+        self._rest: dict[str, str] = {}
+        self._text: list[str] = []
+        self._value = ""
+        self._late: list[str] | None = None
+        self.task: asyncio.Task[Result] = asyncio.create_task(self._run(code))
+
+    def let_go(self) -> None:
+        """Remember from here on what is said, for `replay`."""
+        self._late = []
+
+    def replay(self) -> None:
+        """Print again what was said since `let_go`, in the cell that asks."""
+        for line in self._late or ():
+            print(line)  # noqa: T201 - it is a print
+        self._late = None
+
+    async def _run(self, code: str) -> Result:
+        reply = await self.kernel.run(code, self._hear)
+        for stream, rest in self._rest.items():
+            if rest:
+                self._say(stream, rest)
+        return self._result(reply)
+
+    def _result(self, reply: Reply) -> Result:
+        return Result(
+            self._name,
+            self.kernel.pid,
+            "".join(self._text),
+            self._value,
+            reply.error,
+            reply.died,
+            reply.traceback,
+        )
+
+    def _hear(self, message: Message) -> None:
+        kind, content = message["msg_type"], message["content"]
+        if kind == "stream":
+            self._write(content["name"], content["text"])
+        elif kind in ("display_data", "execute_result"):
+            self._display(kind, content)
+
+    def _write(self, stream: str, text: str) -> None:
+        if stream == "stdout":
+            self._text.append(text)
+        *lines, self._rest[stream] = (self._rest.get(stream, "") + text).split("\n")
+        for line in lines:
+            self._say(stream, line)
+
+    def _say(self, stream: str, line: str) -> None:
+        labelled = f"{self._label} │ {line}"
+        if self._late is not None:
+            self._late.append(labelled)
+        print(labelled, file=sys.stderr if stream == "stderr" else sys.stdout)
+
+    def _display(self, kind: str, content: dict[str, Any]) -> None:
+        data = content["data"]
+        if EVENT_TYPE in data:
+            event = Event(**data[EVENT_TYPE])
+            JOURNAL.add(event)
+            if event.kind == "awaiting":
+                self.waiting.set()
+            return
+        plain = data.get("text/plain", "")
+        if kind == "execute_result":
+            self._value = plain
+        if data.keys() == {"text/plain"}:
+            for line in plain.split("\n"):
+                self._say("stdout", line)
+        else:
+            show(bundle(f"{self._label} │"))
+            show(data, content.get("metadata"))

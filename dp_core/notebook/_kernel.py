@@ -1,0 +1,192 @@
+"""One kernel process: start it, run code in it, signal it, see it die."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import Any, Final, final
+
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+
+from dp_core.notebook._errors import ProcessStartError
+from dp_core.notebook._peer import LIFELINE, PROCESS
+
+__all__ = ["Kernel", "Reply"]
+
+_START: Final = 60.0
+_TICK: Final = 0.05
+_PATH: Final = 90
+"""How long a path to sockets may be, in bytes: ``sun_path`` has 104 to 108."""
+
+Message = dict[str, Any]
+Hook = Callable[[Message], object]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    How a cell ended.
+
+    Attributes:
+        died: Whether the process was gone before the cell had ended.
+        error: ``Name: text`` of the error that it raised; empty if none.
+        traceback: What the kernel showed of it.
+    """
+
+    died: bool = False
+    error: str = ""
+    traceback: tuple[str, ...] = field(default=(), repr=False)
+
+
+class _Manager(AsyncKernelManager):
+    """Runs this interpreter, whatever kernels are registered on the machine."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        module = _Manager.__module__.rpartition(".")[0] + "._peer"
+        argv = [sys.executable, "-P", "-m", module, "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="peer", language="python")
+
+
+@final
+class Kernel:
+    """
+    A kernel process that is running.
+
+    Made by `start`. It never comes back by itself: a killed one stays dead.
+    """
+
+    def __init__(self, manager: AsyncKernelManager, pid: int) -> None:
+        self._manager = manager
+        self._client: AsyncKernelClient = manager.client()
+        self.pid = pid
+
+    @classmethod
+    async def start(
+        cls, name: str, place: str, lifeline: int, env: Mapping[str, str]
+    ) -> Kernel:
+        """
+        Start a process and return it when it is ready.
+
+        Args:
+            name: The process's name, for its environment.
+            place: Path, without an ending, for the files and sockets of this
+                process; nobody else may use it.
+            lifeline: A descriptor to inherit; the process ends with it.
+            env: Added to this process's environment.
+
+        Raises:
+            ProcessStartError: It did not start.
+        """
+        # Without a connection file of its own, jupyter_client takes sockets in
+        # the current directory, the same for all.
+        short = len(os.fsencode(place)) <= _PATH
+        manager = _Manager(
+            transport="ipc" if short else "tcp", connection_file=f"{place}.json"
+        )
+        errors = Path(f"{place}.err")
+        with errors.open("wb") as stderr:  # noqa: ASYNC230 - opened for the child
+            await manager.start_kernel(
+                env={
+                    **os.environ,
+                    **env,
+                    PROCESS: name,
+                    # A profile of one's own may print or import anything.
+                    "IPYTHONDIR": f"{place}.ipython",
+                    LIFELINE: str(lifeline),
+                },
+                stdout=DEVNULL,
+                stderr=stderr,
+                pass_fds=(lifeline,),
+            )
+        kernel = cls(manager, manager.provisioner.pid)  # type: ignore[union-attr] # it was started
+        try:
+            await kernel._connect()
+        except RuntimeError:
+            await kernel.close()
+            raise ProcessStartError(name, _reason(errors)) from None
+        except BaseException:
+            await asyncio.shield(kernel.close())
+            raise
+        return kernel
+
+    async def _connect(self) -> None:
+        self._client.start_channels()
+        await self._client.wait_for_ready(timeout=_START)
+        await self.run("%load_ext dp_core.notebook", lambda message: None)
+
+    async def run(self, code: str, hook: Hook) -> Reply:
+        """
+        Run a cell to its end, or until the process is gone.
+
+        Args:
+            code: The cell.
+            hook: Called with each message of its output, as it comes.
+        """
+        cell = asyncio.ensure_future(
+            self._client.execute_interactive(
+                code,
+                allow_stdin=False,
+                store_history=False,
+                stop_on_error=False,
+                output_hook=hook,
+            )
+        )
+        death = asyncio.ensure_future(self._wait_for_death())
+        try:
+            await asyncio.wait({cell, death}, return_when=asyncio.FIRST_COMPLETED)
+            # What it said before it died may still be under way.
+            await asyncio.wait({cell}, timeout=2 * _TICK)
+            if not cell.done():
+                return Reply(died=True)
+            content = cell.result()["content"]
+        finally:
+            for task in (cell, death):
+                task.cancel()
+            await asyncio.wait({cell, death})
+        if content["status"] == "ok":
+            return Reply()
+        error = f"{content.get('ename', 'Aborted')}: {content.get('evalue', '')}"
+        return Reply(error=error, traceback=tuple(content.get("traceback", ())))
+
+    async def _wait_for_death(self) -> None:
+        while await self.is_alive():  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(_TICK)
+
+    async def is_alive(self) -> bool:
+        return bool(await self._manager.is_alive())
+
+    def interrupt(self) -> None:
+        """Do what the Stop button does."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGINT)
+
+    async def kill(self) -> None:
+        """Do what ``kill -9`` does, and return when the process is gone."""
+        if await self.is_alive():
+            os.kill(self.pid, signal.SIGKILL)
+        await self._wait_for_death()
+
+    async def close(self) -> None:
+        """End the process, and give back what it held; nothing may be running."""
+        self._client.stop_channels()
+        await self._manager.shutdown_kernel(now=True)
+
+
+def _reason(errors: Path) -> str:
+    """Return why a kernel died, in one sentence."""
+    lines = errors.read_text(encoding="utf-8", errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    if "No module named" in last and "pip install" not in last:
+        return f"{last}; notebooks need: pip install 'durable-promises[notebook]'"
+    return last or "its kernel ended without a word"

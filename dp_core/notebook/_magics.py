@@ -1,0 +1,185 @@
+"""
+``%%on alice``, ``%promises``, ``%lanes``: what ``%load_ext dp_core.notebook`` adds.
+
+A magic cannot await. So a cell that begins with ``%%on`` is rewritten, before
+IPython parses it, into one that awaits a function; the others are plain magics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from threading import Thread
+from typing import Any, Final
+
+import anyio
+from anyio.lowlevel import current_token
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from dp_core._client import connect, default_url
+from dp_core._display import look_of, preview
+from dp_core._errors import DurablePromiseError
+from dp_core.notebook._board import Board
+from dp_core.notebook._errors import FleetError
+from dp_core.notebook._fleet import fleet_of, running
+from dp_core.notebook._journal import JOURNAL, Event, Key
+from dp_core.notebook._lanes import Lanes, lanes
+
+__all__ = ["ON", "add_magics", "on", "remove_magics"]
+
+ON: Final = "_dp_on"
+"""What `on` is called in the notebook's namespace."""
+
+_CELL: Final = re.compile(r"%%on(?:[ \t]+(?P<where>.*))?$")
+_BLANK: Final = re.compile(r"\s*(#.*)?$")
+_PATIENCE: Final = 5.0
+
+
+async def on(where: str, code: str) -> None:
+    """
+    Run a cell in some processes, and show what they say.
+
+    Args:
+        where: Names of processes, or ``all``; ``&`` behind them to go on
+            without waiting for its end.
+        code: The cell.
+    """
+    _need_asyncio()
+    *names, last = where.split() or [""]
+    background = last == "&"
+    names = names if background else [*names, last]
+    if names == ["all"]:
+        names = list(running())
+    if not any(names):
+        raise UsageError("%%on needs the name of a process: %%on alice")
+    for name in names:
+        fleet = fleet_of(name)
+        if background:
+            await fleet.begin(name, code)
+        elif len(names) == 1:
+            await fleet.run(name, code)
+    if not background and len(names) > 1:
+        await _together(names, code)
+
+
+async def _together(names: list[str], code: str) -> None:
+    for fleet in {fleet_of(name) for name in names}:
+        own = [name for name in names if name in fleet.names]
+        await fleet.run_each(dict.fromkeys(own, code))
+
+
+def _need_asyncio() -> None:
+    if not isinstance(current_token().native_token, asyncio.AbstractEventLoop):
+        raise FleetError(
+            "processes are driven from asyncio; run %autoawait asyncio before"
+        )
+
+
+def _rewrite(lines: list[str]) -> list[str]:
+    """Turn ``%%on alice`` and its cell into an ``await``."""
+    first = next((i for i, line in enumerate(lines) if not _BLANK.match(line)), 0)
+    match = _CELL.match(lines[first].rstrip("\n")) if lines else None
+    if match is None:
+        return lines
+    code = "".join(lines[first + 1 :])
+    return [f"await {ON}({(match['where'] or '').strip()!r}, {code!r})\n"]
+
+
+def _promises(line: str) -> Board:
+    """
+    Look at promises now, and show the board.
+
+    %promises            all that this notebook has met
+    %promises ID ...     these, in the store of DP_URL (file:./promises)
+    """
+    ids = line.split()
+    known = {event.key for event in JOURNAL if event.id}
+    keys = sorted(key for key in known if not ids or key[1] in ids)
+    met = {id for _, id in known}
+    keys += [(default_url(), id) for id in ids if id not in met]
+    return Board([*JOURNAL.about(*ids), *_look(keys)])
+
+
+def _lanes(line: str) -> Lanes:
+    """
+    Show the lanes of what happened up to now.
+
+    %lanes           all
+    %lanes ID ...    to these promises
+    """
+    return lanes(*line.split())
+
+
+def _look(keys: list[Key]) -> list[Event]:
+    """Ask the stores, from a thread: a magic cannot await."""
+    found: list[Event | DurablePromiseError] = []
+
+    async def look() -> None:
+        for store, id in keys:
+            promises = connect(store)
+            try:
+                with anyio.fail_after(_PATIENCE):
+                    state = await promises.backend.peek(id)
+            finally:
+                await promises.aclose()
+            seen = look_of(state).word, preview(state)
+            found.append(Event("", 0, "peeked", id, store, *seen))
+
+    def run() -> None:
+        try:
+            anyio.run(look)
+        except DurablePromiseError as error:
+            found.append(error)
+        except TimeoutError:
+            found.append(FleetError(f"no answer for {_PATIENCE:g} s"))
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    if errors := [item for item in found if isinstance(item, DurablePromiseError)]:
+        raise errors[0]
+    return [item for item in found if isinstance(item, Event)]
+
+
+def _misplaced(line: str, cell: str = "") -> None:
+    """
+    Run this cell in a process.
+
+    %%on alice       in one, to its end
+    %%on alice bob   in both at once
+    %%on all         in all
+    %%on alice &     in the background; await fleet.join("alice") waits for it
+    """
+    raise UsageError("%%on stands in the first line of a cell")
+
+
+_LINE_MAGICS: Final[dict[str, Callable[[str], Any]]] = {
+    "promises": _promises,
+    "lanes": _lanes,
+}
+
+
+def add_magics(shell: InteractiveShell) -> None:
+    """Add the magics to a shell."""
+    for name, magic in _LINE_MAGICS.items():
+        shell.magics_manager.register_function(magic, "line", name)
+    shell.magics_manager.register_function(_misplaced, "cell", "on")
+    shell.magics_manager.register_function(_misplaced, "line", "%on")
+    # Hidden, as IPython hides its own: not the reader's variable.
+    shell.user_ns[ON] = shell.user_ns_hidden[ON] = on
+    if _rewrite not in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.insert(0, _rewrite)
+
+
+def remove_magics(shell: InteractiveShell) -> None:
+    """Take them away."""
+    for name in _LINE_MAGICS:
+        shell.magics_manager.magics["line"].pop(name, None)
+    shell.magics_manager.magics["cell"].pop("on", None)
+    shell.magics_manager.magics["line"].pop("%on", None)
+    shell.user_ns.pop(ON, None)
+    shell.user_ns_hidden.pop(ON, None)
+    if _rewrite in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(_rewrite)

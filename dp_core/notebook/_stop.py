@@ -1,0 +1,118 @@
+"""
+The Stop button: it interrupts a cell that awaits, at once and in few words.
+
+Stop sends SIGINT, and ipykernel's handler asks the event loop to cancel the
+cell. It asks with ``call_soon``, which does not wake a loop that sleeps in
+``select``, so an awaiting cell goes on until something else happens
+(ipython/ipykernel#881). Python itself can wake it: ``signal.set_wakeup_fd`` writes a
+byte to a socket at every signal, and the loop watches that socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Final
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from dp_core._errors import DurablePromiseError
+
+__all__ = ["shorten_errors", "wake_on_signals"]
+
+_LIBRARY: Final = ("dp_core", "dp_backends", "anyio", "asyncio")
+
+
+def wake_on_signals() -> Callable[[], None]:
+    """
+    Let signals wake the running event loop; return what undoes it.
+
+    Does nothing where that is not possible: outside of the main thread or of an
+    event loop, or where something else is woken by signals already.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return lambda: None
+    watched, written = socket.socketpair()
+    for end in (watched, written):
+        end.setblocking(False)  # noqa: FBT003 - its only argument
+
+    def drain() -> None:
+        with suppress(BlockingIOError):
+            watched.recv(4096)
+
+    def undo() -> None:
+        loop.remove_reader(watched)
+        with suppress(ValueError):
+            if signal.set_wakeup_fd(-1) != written.fileno():
+                # Somebody came after us; that one's is not ours to take.
+                return
+        watched.close()
+        written.close()
+
+    try:
+        loop.add_reader(watched, drain)
+        before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+    except (ValueError, NotImplementedError):
+        watched.close()
+        written.close()
+        return lambda: None
+    if before != -1:
+        signal.set_wakeup_fd(before)
+    return undo
+
+
+def shorten_errors(shell: InteractiveShell) -> None:
+    """Let errors of this library, and Stop, show the reader's own lines only."""
+    shell.set_custom_exc((asyncio.CancelledError, DurablePromiseError), _show)  # type: ignore[no-untyped-call]
+
+
+def _show(
+    shell: InteractiveShell,
+    etype: type[BaseException],
+    value: BaseException,
+    traceback: TracebackType | None,
+    tb_offset: int | None = None,
+) -> list[str]:
+    if isinstance(value, asyncio.CancelledError):
+        lines = ["Stopped. No promise was changed by that; run the cell again."]
+    elif hasattr(value, "_render_traceback_"):
+        lines = value._render_traceback_()
+    else:
+        with _alone(value):
+            lines = shell.InteractiveTB.structured_traceback(
+                etype, value, _readers_part(traceback), tb_offset=tb_offset
+            )
+    shell._showtraceback(etype, value, lines)  # noqa: SLF001 - IPython's protocol
+    return lines
+
+
+@contextmanager
+def _alone(error: BaseException) -> Iterator[None]:
+    """Hide what the error came from: its own text says what to do."""
+    cause, suppressed = error.__cause__, error.__suppress_context__
+    error.__cause__ = None
+    try:
+        yield
+    finally:
+        error.__cause__, error.__suppress_context__ = cause, suppressed
+
+
+def _readers_part(traceback: Any) -> TracebackType | None:
+    """Return the traceback down to where the reader's code calls a library."""
+    frames: list[TracebackType] = []
+    while traceback is not None:
+        module = traceback.tb_frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] in _LIBRARY and frames:
+            break
+        frames.append(traceback)
+        traceback = traceback.tb_next
+    short: TracebackType | None = None
+    for frame in reversed(frames):
+        short = TracebackType(short, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return short
