@@ -5,7 +5,10 @@
 #
 # Each makes the environment it needs in .venv, from the versions in
 # constraints.txt. Done once, it needs no network; a step that failed is done
-# again. Another Python: make demo PYTHON=python3.13
+# again. Another Python, or some tests only:
+#
+#   make demo PYTHON=python3.13
+#   make test ARGS="-k cli"
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,7 +22,7 @@ demo: $(VENV)/.demo
 	@$(PY) examples/demo.py
 
 test: lint programs
-	$(PY) -m pytest
+	$(PY) -m pytest $(ARGS)
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .
