@@ -2,9 +2,12 @@
 The command line: ``dp peek|get|resolve|reject|dispose|serve|backends``.
 
 An exit code says what stands after the command, so that a shell script can
-branch on it; ``dp --help`` lists them.
+branch on it: see `Status`.
 """
 
 from dp_core.cli._main import main
+from dp_core.cli._output import Status
 
-__all__ = ["main"]
+__all__ = ["Status", "main"]
+
+Status.__module__ = __name__

@@ -10,7 +10,7 @@ import click
 
 from dp_core._client import connect
 from dp_core._codec import check_message, decode, encode
-from dp_core._states import Outcome, Pending, Rejected, Resolved
+from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core.backend import Backend
 from dp_core.cli._input import read_text, read_value
 from dp_core.cli._options import json_option, seconds, url_option
@@ -44,10 +44,11 @@ def peek(id: str, url: str | None, *, as_json: bool) -> Status:
 def get(id: str, timeout: float | None, url: str | None, *, as_json: bool) -> Status:
     """Wait for ID, and print what it settled to."""
 
-    async def wait(store: Backend) -> Outcome[bytes] | Pending:
+    async def wait(store: Backend) -> State[bytes] | Outcome[bytes]:
         with anyio.move_on_after(timeout):
             return await store.wait(id)
-        return Pending()
+        # The time may have been too short to look even once.
+        return await store.peek(id)
 
     return report(_ask(url, id, wait), as_json=as_json)
 
