@@ -21,13 +21,12 @@ from contextlib import contextmanager
 from dataclasses import is_dataclass
 from json.encoder import encode_basestring
 from math import isfinite
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn
 
 from dp_core._bigints import int_from_text, int_to_text
 from dp_core._errors import (
     InvalidPromiseIdError,
     InvalidValueError,
-    ValueMismatchError,
     quoted,
 )
 
@@ -39,12 +38,10 @@ __all__ = [
     "check_message",
     "check_text",
     "decode",
-    "decode_as",
     "encode",
     "split_object",
+    "type_name",
 ]
-
-T = TypeVar("T")
 
 MAX_ID_BYTES: Final = 1024
 """The longest id, in bytes of UTF-8."""
@@ -93,7 +90,7 @@ def check_message(error: str, limit: int = MAX_VALUE_BYTES) -> str:
     """
     if not isinstance(error, str):
         raise InvalidValueError(
-            "$", f"an error message is a string, not {_type_name(type(error))}"
+            "$", f"an error message is a string, not {type_name(type(error))}"
         )
     encode(error, limit)
     return error
@@ -259,7 +256,7 @@ def _writer_for(value: object) -> Callable[[Any, int, _Emit], None]:
         if base in _WRITERS:
             return _WRITERS[base]
     raise _RefusedError(
-        f"{_type_name(kind)} is no JSON type; convert it to one (str, int, "
+        f"{type_name(kind)} is no JSON type; convert it to one (str, int, "
         "float, bool, None, list, dict) or use a dataclass"
     )
 
@@ -383,36 +380,6 @@ _CHECKER: Final = json.JSONDecoder(
 )
 
 
-# Types ----------------------------------------------------------------------
-
-
-def decode_as(text: bytes, type_: type[T]) -> T:
-    """
-    Return the value of JSON text as an instance of *type_*.
-
-    Args:
-        text: JSON text.
-        type_: A dataclass, TypedDict, msgspec Struct, or any type that
-            ``msgspec.convert`` knows; ``Any`` leaves the value as it is.
-
-    Raises:
-        InvalidValueError: *text* is not JSON.
-        ValueMismatchError: The value does not fit; the error says where.
-    """
-    value = decode(text)
-    if cast("Any", type_) is Any:
-        return cast("T", value)
-    import msgspec  # noqa: PLC0415 - only typed values need it
-
-    try:
-        return msgspec.convert(value, type_)
-    except msgspec.ValidationError as error:
-        raise ValueMismatchError(_type_name(type_), str(error)) from None
-    except TypeError as error:
-        raise ValueMismatchError(
-            _type_name(type_), f"this type cannot be decoded: {error}"
-        ) from None
-
-
-def _type_name(type_: Any) -> str:
+def type_name(type_: Any) -> str:
+    """Return what a message calls a type."""
     return getattr(type_, "__qualname__", None) or str(type_)

@@ -7,10 +7,11 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 
-from dp_core._codec import check_message, decode_as, encode
+from dp_core._codec import check_message, encode
 from dp_core._display import promise_bundle
 from dp_core._errors import PromiseRejectedError, PromiseTimeoutError, quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
+from dp_core._typed import decode_as
 from dp_core.backend import Backend
 
 __all__ = ["DurablePromise"]

@@ -24,7 +24,7 @@ LEVELS: Final = (
     ("_bigints", "_errors", "_version"),
     ("_states",),
     ("_codec", "_display"),
-    ("backend", "wire"),
+    ("_typed", "backend", "wire"),
     ("hookspecs",),
     ("_plugins",),
     ("_promise",),

@@ -25,10 +25,10 @@ from dp_core._codec import (
     check_message,
     check_text,
     decode,
-    decode_as,
     encode,
     split_object,
 )
+from dp_core._typed import decode_as
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 json_values = st.recursive(

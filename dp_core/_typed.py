@@ -1,0 +1,40 @@
+"""Values of a type: what a promise was given to hold, and what came back."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+from dp_core._codec import decode, type_name
+from dp_core._errors import ValueMismatchError
+
+__all__ = ["decode_as"]
+
+T = TypeVar("T")
+
+
+def decode_as(text: bytes, type_: type[T]) -> T:
+    """
+    Return the value of JSON text as an instance of *type_*.
+
+    Args:
+        text: JSON text.
+        type_: A dataclass, TypedDict, msgspec Struct, or any type that
+            ``msgspec.convert`` knows; ``Any`` leaves the value as it is.
+
+    Raises:
+        InvalidValueError: *text* is not JSON.
+        ValueMismatchError: The value does not fit; the error says where.
+    """
+    value = decode(text)
+    if cast("Any", type_) is Any:
+        return cast("T", value)
+    import msgspec  # noqa: PLC0415 - only typed values need it
+
+    try:
+        return msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        raise ValueMismatchError(type_name(type_), str(error)) from None
+    except TypeError as error:
+        raise ValueMismatchError(
+            type_name(type_), f"this type cannot be decoded: {error}"
+        ) from None
