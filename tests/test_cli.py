@@ -402,12 +402,12 @@ def test_a_broken_plugin_hurts_only_its_own_scheme(
 def test_bash_completes_commands(env: dict[str, str]) -> None:
     """The script that ``dp completion bash`` prints works in bash."""
     script = (
-        'eval "$(dp completion bash)"; COMP_WORDS=(dp re); COMP_CWORD=1; '
+        'eval "$(dp completion bash)"; COMP_WORDS=(dp pe); COMP_CWORD=1; '
         '_dp_completion dp; echo "${COMPREPLY[@]}"'
     )
     output = subprocess.check_output(["bash", "-c", script], env=env, text=True)
 
-    assert ["resolve", "reject"] == output.split()
+    assert ["peek"] == output.split()
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
