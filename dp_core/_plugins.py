@@ -20,14 +20,20 @@ from dp_core.hookspecs import BackendFactory
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["find_factory", "installed_schemes", "open_backend"]
+__all__ = [
+    "find_factory",
+    "installed_schemes",
+    "open_backend",
+    "package_of",
+    "plugin_manager",
+    "plugin_points",
+]
 
 PACKAGES: Final = {
     "file": "durable-promises",
     "http": "durable-promises",
     "https": "durable-promises",
     "memory": "durable-promises",
-    "restate": "durable-promises[restate]",
 }
 """Which package to install for a scheme, where we know one."""
 
@@ -54,7 +60,7 @@ def open_backend(url: str) -> Backend:
 
 def installed_schemes() -> dict[str, str]:
     """Return ``{scheme: package that provides it}`` of all installed plugins."""
-    return {point.name: _package(point) for point in _entry_points()}
+    return {point.name: package_of(point) for point in _entry_points()}
 
 
 def find_factory(scheme: str, url: str) -> BackendFactory:
@@ -67,7 +73,7 @@ def find_factory(scheme: str, url: str) -> BackendFactory:
     """
     claims = _entry_points(scheme)
     if len(claims) > 1:
-        plugins = tuple(sorted(f"{_package(p)} ({p.value})" for p in claims))
+        plugins = tuple(sorted(f"{package_of(p)} ({p.value})" for p in claims))
         raise DuplicateBackendError(scheme, plugins)
     factories: dict[str, BackendFactory] = {}
 
@@ -85,7 +91,7 @@ def find_factory(scheme: str, url: str) -> BackendFactory:
     if claims:
         raise UnknownBackendError(
             url,
-            f"{_package(claims[0])} has a plugin for {scheme!r} that does not "
+            f"{package_of(claims[0])} has a plugin for {scheme!r} that does not "
             "register it; report this to its authors",
         )
     raise UnknownBackendError(
@@ -100,16 +106,27 @@ def plugin_manager() -> pluggy.PluginManager:
     return manager
 
 
-def _entry_points(scheme: str | None = None) -> list[EntryPoint]:
+def plugin_points(group: str, name: str | None = None) -> list[EntryPoint]:
+    """Return the entry points of a group, those with one name where it is given."""
     # Half of this package's import time, and needed only to connect.
     from importlib.metadata import entry_points  # noqa: PLC0415
 
-    points = entry_points(group=hookspecs.PROJECT)
-    if scheme is not None:
-        points = points.select(name=scheme)
+    points = entry_points(group=group)
+    if name is not None:
+        points = points.select(name=name)
     # One distribution can be found twice: installed, and in a checkout.
-    distinct = {(point.name, point.value, _package(point)): point for point in points}
+    distinct = {(point.name, point.value, package_of(point)): point for point in points}
     return list(distinct.values())
+
+
+def package_of(point: EntryPoint) -> str:
+    """Return what to install for an entry point, with the extras that it needs."""
+    extras = f"[{','.join(point.extras)}]" if point.extras else ""
+    return f"{point.dist.name}{extras}" if point.dist else "an unnamed package"
+
+
+def _entry_points(scheme: str | None = None) -> list[EntryPoint]:
+    return plugin_points(hookspecs.PROJECT, scheme)
 
 
 def _load(point: EntryPoint, url: str) -> object:
@@ -118,7 +135,7 @@ def _load(point: EntryPoint, url: str) -> object:
     except Exception as error:
         raise UnknownBackendError(
             url,
-            f"its plugin {point.value!r} of {_package(point)} cannot be imported "
+            f"its plugin {point.value!r} of {package_of(point)} cannot be imported "
             f"({type(error).__name__}: {error}){_advice(point.name)}",
         ) from error
 
@@ -126,10 +143,6 @@ def _load(point: EntryPoint, url: str) -> object:
 def _advice(scheme: str) -> str:
     package = PACKAGES.get(scheme)
     return f"; pip install '{package}'" if package else ""
-
-
-def _package(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else "an unnamed package"
 
 
 def _known() -> str:

@@ -1,7 +1,7 @@
 """
-How a package adds a backend.
+How a package adds a backend, or commands of the program ``dp``.
 
-Name an entry point of the group ``dp_core`` after your URL scheme:
+For a backend, name an entry point of the group ``dp_core`` after your URL scheme:
 
 .. code-block:: toml
 
@@ -20,6 +20,9 @@ and let the module it names implement the one hook:
         register("sqlite", SqliteBackend)  # called with the store URL
 
 The module is imported only when somebody connects to ``sqlite:…``.
+
+For a command, name an entry point of the group ``dp_core.commands`` after it;
+the other hook, `dp_register_commands`, then hands it over.
 """
 
 from __future__ import annotations
@@ -30,11 +33,21 @@ from typing import TYPE_CHECKING, Final, Protocol
 import pluggy
 
 if TYPE_CHECKING:
+    import click
+
     from dp_core.backend import Backend
 
-__all__ = ["BackendFactory", "Register", "dp_register_backends", "hookimpl"]
+__all__ = [
+    "BackendFactory",
+    "Register",
+    "RegisterCommand",
+    "dp_register_backends",
+    "dp_register_commands",
+    "hookimpl",
+]
 
 PROJECT: Final = "dp_core"
+COMMANDS: Final = "dp_core.commands"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -60,4 +73,23 @@ def dp_register_backends(register: Register) -> None:
             the first colon of a store URL, in lower case (RFC 3986 §3.1).
             *factory* gets the whole URL and returns a `Backend`; it does no
             I/O, so that naming a store never blocks.
+    """
+
+
+class RegisterCommand(Protocol):
+    """What a plugin calls to announce a command."""
+
+    def __call__(self, command: click.Command) -> None: ...
+
+
+@hookspec
+def dp_register_commands(register: RegisterCommand) -> None:
+    """
+    Announce commands of ``dp``: call *register* once for each.
+
+    Args:
+        register: ``register(command)``. The command's name is that of the
+            entry point through which the plugin was found; it may be a group
+            of commands. It returns the exit code, a `dp_core.cli.Status`, and
+            raises a `dp_core.DurablePromiseError` where it fails.
     """

@@ -12,6 +12,7 @@ from dp_core._version import __version__
 from dp_core.cli import _promises, _serve, _tools
 from dp_core.cli._options import json_option, url_option
 from dp_core.cli._output import Status, complain_once
+from dp_core.cli._plugged import find_command, installed_commands
 
 __all__ = ["main"]
 
@@ -28,10 +29,24 @@ _COMMANDS: Final[dict[str, click.Command]] = {
 
 
 class _Commands(click.Group):
-    """Commands in the order in which a newcomer meets them."""
+    """Commands in the order in which a newcomer meets them; plugins' come last."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return [*self.commands, *installed_commands()]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        command = super().get_command(ctx, name)
+        package = None if command else installed_commands().get(name)
+        # To be listed it need not be imported, which may be slow, or fail.
+        return click.Command(name, help=f"By {package}.") if package else command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and name not in self.commands:
+            command = find_command(name)
+        return name, command, rest
 
 
 @click.group(cls=_Commands, commands=_COMMANDS)

@@ -1,0 +1,132 @@
+"""
+How the parts call each other: names, requests, refusals, and the one wait.
+
+Everything is JSON text as bytes, in the forms of `dp_core.wire`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+from restate import Context, InvocationRetryPolicy, TerminalError, select
+from restate.serde import BytesSerde
+
+from dp_core import (
+    DurablePromiseError,
+    Outcome,
+    Pending,
+    Rejected,
+    Resolved,
+    __version__,
+)
+from dp_core.wire import Call, read_call, write_answer, write_error
+
+__all__ = [
+    "AWAIT",
+    "DISPOSED",
+    "FORGET",
+    "OBJECT",
+    "PENDING",
+    "RAW",
+    "SERVICE",
+    "SETTINGS",
+    "object_path",
+    "read",
+    "settling",
+    "wait",
+]
+
+OBJECT: Final = "promises"
+SERVICE: Final = "promise"
+AWAIT: Final = "await"
+FORGET: Final = "forget"
+
+RAW: Final = BytesSerde()
+"""JSON text stays the text it is, as in every backend."""
+
+PENDING: Final = write_answer(Pending())
+
+DISPOSED: Final = "promise was disposed"
+"""What the reference says, too, to whoever waited."""
+
+SETTINGS: Final[dict[str, Any]] = {
+    # By it a registration can tell an older service of ours.
+    "metadata": {"version": __version__},
+    # What stands is in the state; how it came there is of no use afterwards.
+    "journal_retention": timedelta(0),
+    # By default Restate gives up after an hour or so without the service, and
+    # pauses the invocation until somebody resumes it by hand.
+    "invocation_retry_policy": InvocationRetryPolicy(
+        initial_interval=timedelta(milliseconds=100),
+        exponentiation_factor=2.0,
+        max_interval=timedelta(seconds=5),
+        max_attempts=2**31 - 1,
+    ),
+}
+"""What holds for all handlers."""
+
+
+def object_path(id: str, operation: str) -> str:
+    """Return the path at which the object of a promise does an operation."""
+    return f"/{OBJECT}/{quote(id, safe='')}/{operation}"
+
+
+def read(path: str, body: bytes) -> Call:
+    """
+    Return the call that a request makes.
+
+    Raises:
+        TerminalError: It makes none; Restate's ingress answers what it says.
+    """
+    try:
+        return read_call(path, body)
+    except DurablePromiseError as error:
+        status, failure = write_error(error)
+        raise TerminalError(json.loads(failure)["message"], status) from None
+
+
+def settling(outcome: Outcome[bytes]) -> tuple[str, bytes]:
+    """Return the operation of the object that settles to *outcome*, and its body."""
+    match outcome:
+        case Resolved(text):
+            return "resolve", text
+        case Rejected(error):
+            return "reject", json.dumps(error).encode()
+        case _:
+            raise TypeError(f"not an outcome: {outcome!r}")
+
+
+async def wait(ctx: Context, id: str, seconds: float | None) -> bytes:
+    """
+    Return what stands for a promise once there is something: a durable step.
+
+    Args:
+        ctx: The invocation that waits.
+        id: The promise's id.
+        seconds: How long to wait; after that, `PENDING` is returned. None for
+            as long as it takes.
+
+    Raises:
+        TerminalError: The promise was disposed of, with `DISPOSED` as its
+            message; or the invocation was cancelled.
+    """
+    waiter, told = ctx.awakeable(RAW)
+    name = json.dumps(waiter).encode()
+    try:
+        stands = await ctx.generic_call(OBJECT, AWAIT, name, key=id)
+        if stands != PENDING:
+            return stands
+        if seconds is None:
+            return await told
+        match await select(told=told, over=ctx.sleep(timedelta(seconds=seconds))):
+            case ["told", bytes(stands)]:
+                return stands
+    except TerminalError as error:
+        if error.message != DISPOSED:
+            ctx.generic_send(OBJECT, FORGET, name, key=id)
+        raise
+    ctx.generic_send(OBJECT, FORGET, name, key=id)
+    return PENDING

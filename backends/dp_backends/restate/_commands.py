@@ -1,0 +1,167 @@
+"""``dp restate``: promises on Restate, from a terminal."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from dp_backends.restate._admin import ADMIN_URL, register, settled_ids
+from dp_backends.restate._serve import first, is_loopback, serve
+from dp_backends.restate._server import Node, running
+from dp_core import BackendError
+from dp_core.cli import Status
+
+__all__ = ["commands"]
+
+
+def _port(name: str, default: int, help: str) -> Callable[[Any], Any]:
+    return click.option(
+        name,
+        type=click.IntRange(1, 65535),
+        default=default,
+        metavar="PORT",
+        show_default=True,
+        help=help,
+    )
+
+
+@click.group("restate")
+def commands() -> None:
+    """Keep promises on Restate, an engine that spans machines."""
+
+
+@commands.command("serve")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    show_default=True,
+    help="The IP address to listen at, for Restate to call.",
+)
+@_port("--port", 9080, "The port to listen at.")
+@click.option(
+    "--register",
+    "admin",
+    metavar="ADMIN_URL",
+    help=f"Have the Restate there call it, such as {ADMIN_URL}.",
+)
+@click.option(
+    "--advertise",
+    metavar="URL",
+    help="How Restate reaches this service.  [default: its address and port]",
+)
+@click.option(
+    "--identity-key",
+    "identity_keys",
+    multiple=True,
+    metavar="KEY",
+    help="Refuse calls that this Restate has not signed: publickeyv1_…",
+)
+def serve_command(
+    host: str,
+    port: int,
+    admin: str | None,
+    advertise: str | None,
+    identity_keys: tuple[str, ...],
+) -> Status:
+    """
+    Run the service by which Restate keeps promises, until SIGTERM or Ctrl-C.
+
+    It holds nothing: run several, stop and kill them at will. Promises are asked
+    for at Restate's ingress: dp --url http://localhost:8080 get ID.
+    """
+    here = advertise or _url(host, port)
+
+    async def started() -> None:
+        click.echo(f"Listening at {_url(host, port)}")
+        if admin is not None:
+            click.echo(f"{here} {(await register(admin, here)).value} at {admin}")
+
+    if not (identity_keys or is_loopback(host)):
+        click.echo(
+            "Without --identity-key, whoever reaches this address can call the "
+            "handlers, though not the promises.",
+            err=True,
+        )
+    anyio.run(serve, host, port, identity_keys, started)
+    return Status.RESOLVED
+
+
+@commands.command("up")
+@click.option(
+    "--base-dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("restate-data"),
+    metavar="PATH",
+    show_default=True,
+    help="Where it keeps the promises.",
+)
+@_port("--port", 8080, "Where promises are asked for.")
+@_port("--admin-port", 9070, "Restate's administration, for browsers too.")
+@_port("--node-port", 5122, "Restate's own.")
+@_port("--service-port", 9080, "Where Restate calls the service.")
+def up(
+    directory: Path, port: int, admin_port: int, node_port: int, service_port: int
+) -> Status:
+    """
+    Try it: a restate-server and the service, here, until Ctrl-C.
+
+    The server must be installed: npm install --global @restatedev/restate-server
+    """
+    # Until the service takes over, to stop it politely is to interrupt it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    node = Node(directory.absolute(), port, admin_port, node_port)
+    anyio.run(_up, node, service_port)
+    return Status.RESOLVED
+
+
+async def _up(node: Node, port: int) -> None:
+    service = _url("127.0.0.1", port)
+
+    async def started() -> None:
+        await register(node.admin_url, service)
+        click.echo(f"Promises are at {node.ingress_url}; in another shell, try:\n")
+        click.echo(f"  export DP_URL={node.ingress_url}")
+        click.echo("  dp get greeting &\n  dp resolve greeting hello\n")
+        click.echo(f"Restate's own view is at {node.admin_url}; Ctrl-C ends it all.")
+
+    click.echo(f"Starting restate-server; its log is {node.log}")
+    async with running(node) as server:
+
+        async def watch() -> None:
+            await server.wait()
+            raise BackendError(f"restate-server has stopped; {node.log} says why")
+
+        await first(watch, partial(serve, "127.0.0.1", port, (), started))
+        click.echo("Stopping restate-server")
+
+
+@commands.command("ids")
+@click.option(
+    "--admin",
+    default=ADMIN_URL,
+    metavar="ADMIN_URL",
+    show_default=True,
+    help="Restate's administration.",
+)
+def ids(admin: str) -> Status:
+    """
+    List the ids of settled promises, one in a line, as JSON.
+
+    This is how to copy them elsewhere: dp restate ids | dp copy http://… file:… --ids -
+    """
+    for id in anyio.run(settled_ids, admin):
+        click.echo(json.dumps(id))
+    return Status.RESOLVED
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,140 @@
+"""
+Durable promises for handlers: each operation is a durable step of theirs.
+
+What an operation returned stands in the journal of the invocation. After a
+crash the handler is told the same again, and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Generic, TypeVar, overload
+
+from restate import Context, TerminalError
+
+from dp_backends.restate._calls import DISPOSED, OBJECT, PENDING, settling, wait
+from dp_core import (
+    MAX_VALUE_BYTES,
+    Backend,
+    DurablePromise,
+    DurablePromiseError,
+    Outcome,
+    PromiseDisposedError,
+    PromiseRejectedError,
+    Promises,
+    PromiseTimeoutError,
+    State,
+)
+from dp_core.wire import Await, Peek, read_answer
+
+__all__ = ["HandlerPromise", "durable_promise"]
+
+T = TypeVar("T")
+
+_URL: Final = "restate:"
+_STATUS: Final[dict[type[DurablePromiseError], int]] = {
+    PromiseRejectedError: 500,
+    PromiseDisposedError: 410,
+    PromiseTimeoutError: 504,
+}
+
+
+@overload
+def durable_promise(id: str, ctx: Context) -> HandlerPromise[Any]: ...
+@overload
+def durable_promise(id: str, ctx: Context, type: type[T]) -> HandlerPromise[T]: ...
+def durable_promise(id: str, ctx: Context, type: Any = Any) -> HandlerPromise[Any]:
+    """
+    Return a handle on a promise, for the invocation whose context is *ctx*.
+
+    It is the promise that everybody else reaches through Restate's ingress.
+    Making the handle is no step.
+
+    Args:
+        id: The promise's id.
+        ctx: The context that Restate gave to the handler.
+        type: What the values are, as for `dp_core.Promises.promise`.
+
+    Raises:
+        InvalidPromiseIdError: *id* cannot name a promise.
+    """
+    Promises(_Steps(ctx), _URL).promise(id)
+    return HandlerPromise(id, type, ctx)
+
+
+class HandlerPromise(DurablePromise[T], Generic[T]):
+    """
+    A handle on the promise with one id, for one invocation of a handler.
+
+    All else is as in `dp_core.DurablePromise`.
+    """
+
+    __slots__ = ("_ctx", "_values")
+
+    def __init__(self, id: str, type_: type[T], ctx: Context) -> None:
+        super().__init__(id, type_, _Steps(ctx), _URL, MAX_VALUE_BYTES)
+        self._ctx = ctx
+        self._values = type_
+
+    async def get(self, timeout: float | None = None) -> T:
+        """
+        Wait for the promise and return its value.
+
+        The errors of the first three kinds are the handler's to catch. Where it
+        does not, they fail the invocation; Restate does not try it again.
+
+        Args:
+            timeout: How long to wait, in seconds; None for as long as it takes.
+                It goes on while the handler's process is down.
+
+        Raises:
+            PromiseRejectedError: The promise was rejected.
+            PromiseDisposedError: It was disposed of while we waited.
+            PromiseTimeoutError: It is still pending after *timeout*.
+            ValueMismatchError: The value is not of this handle's type.
+        """
+        steps = _Steps(self._ctx, timeout)
+        try:
+            return await Promises(steps, _URL).promise(self.id, self._values).get()
+        except tuple(_STATUS) as error:
+            # Restate retries what is not a TerminalError, or caused by one.
+            raise error from TerminalError(str(error), _STATUS[type(error)])
+
+
+class _Steps(Backend):
+    """The operations as steps of an invocation; a wait ends after *seconds*."""
+
+    def __init__(self, ctx: Context, seconds: float | None = None) -> None:
+        self._ctx = ctx
+        self._seconds = seconds
+
+    async def peek(self, id: str) -> State[bytes]:
+        stands = await self._ctx.generic_call(OBJECT, "peek", b"", key=id)
+        return read_answer(Peek(id), 200, stands)
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        operation, argument = settling(outcome)
+        stands = await self._ctx.generic_call(OBJECT, operation, argument, key=id)
+        return _outcome(id, stands)
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        try:
+            stands = await wait(self._ctx, id, self._seconds)
+        except TerminalError as error:
+            if error.message == DISPOSED:
+                raise PromiseDisposedError(id) from None
+            raise
+        if stands == PENDING:
+            raise PromiseTimeoutError(id, self._seconds or 0.0)
+        return _outcome(id, stands)
+
+    async def dispose(self, id: str) -> None:
+        await self._ctx.generic_call(OBJECT, "dispose", b"", key=id)
+
+    async def aclose(self) -> None:
+        """Hold nothing: the context is Restate's."""
+
+
+def _outcome(id: str, stands: bytes) -> Outcome[bytes]:
+    state = read_answer(Await(id), 200, stands)
+    assert isinstance(state, Outcome)  # noqa: S101 - for the type checker
+    return state

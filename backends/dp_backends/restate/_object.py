@@ -1,0 +1,149 @@
+"""
+The virtual object ``promises``: one promise for each key.
+
+Restate runs one exclusive handler of a key at a time, and makes durable as a
+whole what it did to the key's state. That is the compare-and-set under which
+`dp_core.transition` decides here.
+
+The state of a key:
+
+=============== ========================================================
+``value``       what stands, as the wire answers it; absent while pending
+``waiter/{id}`` one for each awakeable that waits
+``listeners``   all awakeables in one array: how the reference's service
+                keeps them; woken here, never written
+=============== ========================================================
+
+Name and form of ``value`` are the reference's, so that this service can take
+over from it, on the same Restate, and back.
+
+A waiter has a key of its own, so that the handler that adds one writes one:
+in an array, the ten-thousandth waiter would rewrite ten thousand. For the
+same reason that handler does not have the state sent to it beforehand.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from restate import ObjectContext, ObjectSharedContext, VirtualObject
+
+from dp_backends.restate._calls import (
+    AWAIT,
+    DISPOSED,
+    FORGET,
+    OBJECT,
+    PENDING,
+    RAW,
+    SETTINGS,
+    object_path,
+    read,
+)
+from dp_core import Dispose, Outcome, State, completion, transition
+from dp_core.wire import Peek, Settle, read_answer, write_answer
+
+__all__ = ["promises"]
+
+_VALUE: Final = "value"
+_WAITER: Final = "waiter/"
+_LISTENERS: Final = "listeners"
+
+promises: Final = VirtualObject(
+    OBJECT, description="Durable promises; a key is the id of one.", **SETTINGS
+)
+
+
+@promises.handler("resolve", input_serde=RAW, output_serde=RAW)
+async def resolve(ctx: ObjectContext, body: bytes) -> bytes:
+    """Complete the promise with the value that is the body."""
+    if body.strip():
+        return await _settle(ctx, "resolve", body)
+    # Without a value it means null, but like the reference we keep it apart.
+    return await _settle(ctx, "resolve", body, answer=b"{}")
+
+
+@promises.handler("reject", input_serde=RAW, output_serde=RAW)
+async def reject(ctx: ObjectContext, body: bytes) -> bytes:
+    """Complete the promise with the error message that is the body."""
+    return await _settle(ctx, "reject", body)
+
+
+@promises.handler("dispose", input_serde=RAW, output_serde=RAW)
+async def dispose(ctx: ObjectContext, body: bytes) -> None:
+    """Forget the promise, and tell those who wait for it."""
+    for waiter in await _waiters(ctx):
+        ctx.reject_awakeable(waiter, DISPOSED, 410)
+    stands = await ctx.get(_VALUE, RAW)
+    _write(ctx, transition(_state(stands), Dispose()))
+
+
+@promises.handler("peek", kind="shared", input_serde=RAW, output_serde=RAW)
+async def peek(ctx: ObjectSharedContext, body: bytes) -> bytes:
+    """Return what stands, without waiting for anybody."""
+    stands = await ctx.get(_VALUE, RAW)
+    return stands or PENDING
+
+
+# These two are for handlers, which have awakeables. What is no awakeable would
+# make every completion of the promise fail, so nobody else may bring one.
+
+
+@promises.handler(
+    AWAIT, input_serde=RAW, output_serde=RAW, state_preload=False, ingress_private=True
+)
+async def await_(ctx: ObjectContext, body: bytes) -> bytes:
+    """Tell the awakeable that the body names what stands, once something does."""
+    waiter = json.loads(body)
+    stands = await ctx.get(_VALUE, RAW)
+    if stands:
+        ctx.resolve_awakeable(waiter, stands, RAW)
+    else:
+        ctx.set(_WAITER + waiter, b"true", RAW)
+    return stands or PENDING
+
+
+@promises.handler(
+    FORGET, input_serde=RAW, output_serde=RAW, state_preload=False, ingress_private=True
+)
+async def forget(ctx: ObjectContext, body: bytes) -> None:
+    """Forget the awakeable that the body names: nobody waits there any more."""
+    ctx.clear(_WAITER + json.loads(body))
+
+
+async def _settle(
+    ctx: ObjectContext, operation: str, body: bytes, answer: bytes | None = None
+) -> bytes:
+    call = read(object_path(ctx.key(), operation), body)
+    assert isinstance(call, Settle)  # noqa: S101 - for the type checker
+    stands = await ctx.get(_VALUE, RAW)
+    before = _state(stands)
+    after = transition(before, completion(call.outcome))
+    if stands and after is before:
+        return stands
+    answer = answer or write_answer(after)
+    for waiter in await _waiters(ctx):
+        ctx.resolve_awakeable(waiter, answer, RAW)
+    _write(ctx, after, answer)
+    return answer
+
+
+async def _waiters(ctx: ObjectContext) -> list[str]:
+    """Return the awakeables that wait for the promise."""
+    keys = await ctx.state_keys()
+    waiters = [key.removeprefix(_WAITER) for key in keys if key.startswith(_WAITER)]
+    if _LISTENERS in keys:
+        listeners = await ctx.get(_LISTENERS, RAW)
+        waiters += json.loads(listeners or b"[]")
+    return waiters
+
+
+def _state(stands: bytes | None) -> State[bytes]:
+    return read_answer(Peek(""), 200, stands or PENDING)
+
+
+def _write(ctx: ObjectContext, state: State[bytes], answer: bytes = PENDING) -> None:
+    """Make *state* all there is under the key: whoever waited has been told."""
+    ctx.clear_all()
+    if isinstance(state, Outcome):
+        ctx.set(_VALUE, answer, RAW)

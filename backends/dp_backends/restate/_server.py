@@ -1,0 +1,142 @@
+"""A restate-server of one's own: where its program is, and one that runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+import anyio
+from anyio.abc import Process
+
+from dp_backends.restate._admin import is_healthy
+from dp_core import BackendUnavailableError
+
+__all__ = ["Node", "find_program", "running"]
+
+_PACKAGE: Final = "@restatedev/restate-server"
+_GRACE: Final = 15
+"""How long a server may take to stop, in seconds."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Node:
+    """
+    Where a restate-server keeps its data, and where it listens on this machine.
+
+    Attributes:
+        directory: Made if it is not there.
+        ingress: The port at which promises are asked for.
+        admin: The port of its administration.
+        fabric: The port for other nodes.
+    """
+
+    directory: Path
+    ingress: int = 8080
+    admin: int = 9070
+    fabric: int = 5122
+
+    @property
+    def ingress_url(self) -> str:
+        return f"http://localhost:{self.ingress}"
+
+    @property
+    def admin_url(self) -> str:
+        return f"http://localhost:{self.admin}"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "restate-server.log"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which the program is this node."""
+        return {
+            # By default a node is named after its machine, and does not take
+            # the data of another one.
+            "RESTATE_NODE_NAME": "dp",
+            **os.environ,
+            "RESTATE_BASE_DIR": str(self.directory),
+            # The default is to listen to every machine there is.
+            "RESTATE_BIND_IP": "127.0.0.1",
+            "RESTATE_BIND_PORT": str(self.fabric),
+            "RESTATE_INGRESS__BIND_PORT": str(self.ingress),
+            "RESTATE_ADMIN__BIND_PORT": str(self.admin),
+            "RESTATE_LISTEN_MODE": "tcp",
+            "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
+        }
+
+
+def find_program() -> Path | None:
+    """Return the restate-server of this machine, or None: the binary itself."""
+    here = Path("node_modules/.bin/restate-server")
+    found = shutil.which("restate-server") or (str(here) if here.exists() else None)
+    if found is None:
+        return None
+    program = Path(found).resolve()
+    if program.suffix != ".js":
+        return program
+    # npm's is a script that starts the binary, which outlives it when it is
+    # killed; the binary is in a package beside it or in it.
+    package = program.parents[1]
+    for scope in (package / "node_modules/@restatedev", package.parent):
+        for binary in scope.glob("restate-server-*/bin/restate-server"):
+            return binary
+    return None
+
+
+@asynccontextmanager
+async def running(node: Node) -> AsyncIterator[Process]:
+    """
+    Run a restate-server until the block ends; it is ready when the block begins.
+
+    Raises:
+        BackendUnavailableError: It is not installed, or does not start.
+    """
+    program = find_program()
+    if program is None:
+        raise BackendUnavailableError(
+            f"restate-server is not installed; run: npm install --global {_PACKAGE}"
+        )
+    node.directory.mkdir(parents=True, exist_ok=True)
+    with node.log.open("ab") as log:
+        process = await anyio.open_process(
+            [str(program)],
+            stdin=None,
+            stdout=log,
+            stderr=log,
+            env=node.environment(),
+            # Ctrl-C is for us alone; we stop it when nobody needs it.
+            start_new_session=True,
+        )
+    try:
+        await _ready(node, process)
+        yield process
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _stop(process)
+
+
+async def _ready(node: Node, process: Process) -> None:
+    for url in (f"{node.admin_url}/health", f"{node.ingress_url}/restate/health"):
+        while not await is_healthy(url):
+            if process.returncode is not None:
+                raise BackendUnavailableError(
+                    f"restate-server stopped with code {process.returncode}; "
+                    f"{node.log} says why"
+                )
+            await anyio.sleep(0.1)
+
+
+async def _stop(process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        with anyio.move_on_after(_GRACE):
+            await process.wait()
+            return
+        process.kill()
+    await process.wait()
