@@ -6,13 +6,13 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any, Final
 
-__all__ = ["JSON", "Answer", "Server", "running"]
+__all__ = ["JSON", "TIMEOUT", "Answer", "Server", "read", "running"]
 
 SERVE: Final = """
 import json, sys, anyio
@@ -62,23 +62,32 @@ class Server:
         finally:
             connection.close()
 
-    def talk(self, request: bytes) -> bytes:
-        """Send bytes as they are; return what comes until the server closes."""
+    def talk(self, request: bytes) -> Answer:
+        """Send bytes as they are; return what is answered to them."""
         with socket.create_connection(("127.0.0.1", self.port), TIMEOUT) as stream:
             stream.sendall(request)
-            stream.shutdown(socket.SHUT_WR)
-            return b"".join(iter(lambda: stream.recv(65536), b""))
+            response = HTTPResponse(stream)
+            response.begin()
+            return _answer(response)
 
 
 def read(connection: HTTPConnection) -> Answer:
     """Read the answer to a request that was made."""
-    response = connection.getresponse()
+    return _answer(connection.getresponse())
+
+
+def _answer(response: HTTPResponse) -> Answer:
     headers = {name.lower(): value for name, value in response.getheaders()}
     return Answer(response.status, headers, response.read())
 
 
 @contextmanager
-def running(url: str, host: str = "127.0.0.1", **settings: Any) -> Iterator[Server]:
+def running(
+    url: str,
+    host: str = "127.0.0.1",
+    preexec_fn: Callable[[], None] | None = None,
+    **settings: Any,
+) -> Iterator[Server]:
     """Run a server at a free port until the block ends."""
     arguments = json.dumps([url, host, settings])
     with subprocess.Popen(
@@ -86,6 +95,7 @@ def running(url: str, host: str = "127.0.0.1", **settings: Any) -> Iterator[Serv
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=preexec_fn,  # noqa: PLW1509 - no other thread runs
     ) as process:
         assert process.stdout is not None
         try:

@@ -40,6 +40,13 @@ Headers: TypeAlias = Mapping[bytes, bytes]
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """The names by which a machine calls itself."""
 
+LINGER_BYTES: Final = 16 * 1024 * 1024
+"""How much of a body that is too long is thrown away before it is refused.
+
+A connection that is closed while its client sends is reset, and the client
+never reads why (RFC 9112 §9.6).
+"""
+
 # Two of one of these would be read one way here and another way elsewhere.
 _SINGLE: Final = frozenset(
     {
@@ -94,8 +101,9 @@ class Guard:
             ProtocolError: It is too long, too slow, or not of JSON's type.
             ClientGoneError: It ended before its end.
         """
-        declared = headers.get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared[:20]) > self._limit:
+        # Who expects a go-ahead sends nothing without it (RFC 9110 §10.1.1).
+        lingers = 0 if b"expect" in headers else LINGER_BYTES
+        if _declared(headers) > self._limit + lingers:
             raise self._too_long()
         with move_on_after(self._seconds):
             body = await self._collect(receive)
@@ -110,12 +118,17 @@ class Guard:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > self._limit:
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size <= self._limit:
+                chunks.append(chunk)
+            if size > self._limit + LINGER_BYTES:
                 raise self._too_long()
             if not message.get("more_body"):
-                return b"".join(chunks)
+                break
+        if size > self._limit:
+            raise self._too_long()
+        return b"".join(chunks)
 
     def _too_long(self) -> ProtocolError:
         return ProtocolError(
@@ -177,6 +190,12 @@ def _split_host(host: str, scheme: str) -> tuple[str, str]:
     if not colon or host.endswith("]"):
         return host, _DEFAULT_PORT.get(scheme, "")
     return name, port
+
+
+def _declared(headers: Headers) -> int:
+    # What is no length is the HTTP server's to refuse; bytes are counted anyway.
+    length = headers.get(b"content-length", b"")[:20]
+    return int(length) if length.isdigit() else 0
 
 
 def _check_content_type(headers: Headers, body: bytes) -> None:
