@@ -3,9 +3,10 @@ Promises on Restate: the same promises on a replicated log.
 
 Restate keeps the promises and drives the handlers; what they decide is here,
 in `_object` and, for those who ask from outside, `_service`. ``dp restate
-serve`` runs both (`_serve`) and makes them known to Restate (`_admin`). From
+serve`` hosts both (`_serve`) and makes them known to Restate (`_admin`). From
 then on, Restate's ingress speaks the wire of durable promises, and
-``http://…`` names a store there as anywhere.
+``http://…`` names a store there as anywhere. Any other ASGI server that speaks
+HTTP/2 can host them too: ``restate.app(SERVICES)``.
 
 Inside a handler of your own, `durable_promise` takes its context:
 
@@ -21,13 +22,13 @@ Names, paths, bodies and stored state are those of Restate's own example
 "durable promises as a service", so that either can stand in for the other.
 """
 
-from dp_backends.restate._commands import commands
+from dp_backends.restate._commands import SERVICES, commands
 from dp_backends.restate._handler import HandlerPromise, durable_promise
-from dp_backends.restate._serve import application
+from dp_backends.restate._serve import serve
 from dp_core import hookimpl
 from dp_core.hookspecs import RegisterCommand
 
-__all__ = ["HandlerPromise", "application", "durable_promise"]
+__all__ = ["SERVICES", "HandlerPromise", "durable_promise", "serve"]
 
 # For reprs and tracebacks: as users import it.
 HandlerPromise.__module__ = __name__

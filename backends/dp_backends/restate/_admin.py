@@ -1,8 +1,9 @@
-"""What we ask of Restate's administration: to know our service, and for ids."""
+"""What we ask of Restate's administration: to know a service, and for ids."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from enum import Enum
 from functools import partial
 from http.client import HTTPException
@@ -12,8 +13,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from anyio import to_thread
 
-from dp_backends.restate._calls import OBJECT, SERVICE
-from dp_core import BackendError, BackendUnavailableError, __version__
+from dp_backends.restate._calls import OBJECT
+from dp_core import BackendError, BackendUnavailableError
 
 __all__ = ["ADMIN_URL", "Registration", "is_healthy", "register", "settled_ids"]
 
@@ -41,38 +42,46 @@ class Registration(Enum):
     UNCHANGED = "was registered already"
 
 
-async def register(admin: str, service: str) -> Registration:
+async def register(
+    admin: str, url: str, services: Mapping[str, str | None]
+) -> Registration:
     """
-    Have Restate call the service at *service*, unless it does so already.
+    Have Restate call the services at *url*, unless it does so already.
 
     Args:
         admin: The URL of Restate's administration.
-        service: The URL by which Restate reaches the service.
+        url: The URL by which Restate reaches the services.
+        services: Their names, and their versions. A service that has none may
+            have changed, for all we know.
 
     Raises:
         BackendUnavailableError: There is no Restate at *admin*.
-        BackendError: It does not reach the service, or does not take it.
+        BackendError: It does not reach the services, or does not take them.
     """
-    before = await _providers(admin)
-    deployment = {"uri": service, "force": False}
+    before = await _known(admin)
+    deployment = {"uri": url, "force": False}
     status, answer = await _ask(admin, "/v3/deployments", deployment)
     if status == 201:
-        return Registration.REPLACED if before else Registration.NEW
-    # Restate knew the URL, and looked no further. But an older version of us
-    # may have been there, or another deployment may have taken our place since.
-    if before == {(answer["id"], __version__)}:
+        replaced = not before.keys().isdisjoint(services)
+        return Registration.REPLACED if replaced else Registration.NEW
+    # Restate knew the URL, and looked no further. But an older version may have
+    # been there, or another deployment may have taken its place since.
+    unchanged = {name: (answer["id"], version) for name, version in services.items()}
+    if None not in services.values() and unchanged.items() <= before.items():
         return Registration.UNCHANGED
     await _ask(admin, "/v3/deployments", deployment | {"force": True})
     return Registration.RENEWED
 
 
-async def _providers(admin: str) -> set[tuple[str, str | None]]:
-    """Return the deployments that provide the services, and our versions there."""
+async def _known(admin: str) -> dict[str, tuple[str, str | None]]:
+    """Return by which deployment each service is provided, and in which version."""
     _, answer = await _ask(admin, "/v3/services")
     return {
-        (service["deployment_id"], (service.get("metadata") or {}).get("version"))
+        service["name"]: (
+            service["deployment_id"],
+            (service.get("metadata") or {}).get("version"),
+        )
         for service in answer["services"]
-        if service["name"] in (OBJECT, SERVICE)
     }
 
 

@@ -6,19 +6,24 @@ import json
 import signal
 from collections.abc import Callable
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import click
 
-from dp_backends.restate._admin import ADMIN_URL, register, settled_ids
-from dp_backends.restate._serve import first, is_loopback, serve
+from dp_backends.restate._admin import ADMIN_URL, settled_ids
+from dp_backends.restate._object import promises
+from dp_backends.restate._serve import first, make_known, run, serve, url_of
 from dp_backends.restate._server import Node, running
+from dp_backends.restate._service import promise
 from dp_core import BackendError
 from dp_core.cli import Status
 
-__all__ = ["commands"]
+__all__ = ["SERVICES", "commands"]
+
+SERVICES: Final = (promises, promise)
 
 
 def _port(name: str, default: int, help: str) -> Callable[[Any], Any]:
@@ -48,7 +53,6 @@ def commands() -> None:
 @_port("--port", 9080, "The port to listen at.")
 @click.option(
     "--register",
-    "admin",
     metavar="ADMIN_URL",
     help=f"Have the Restate there call it, such as {ADMIN_URL}.",
 )
@@ -67,7 +71,7 @@ def commands() -> None:
 def serve_command(
     host: str,
     port: int,
-    admin: str | None,
+    register: str | None,
     advertise: str | None,
     identity_keys: tuple[str, ...],
 ) -> Status:
@@ -77,20 +81,23 @@ def serve_command(
     It holds nothing: run several, stop and kill them at will. Promises are asked
     for at Restate's ingress: dp --url http://localhost:8080 get ID.
     """
-    here = advertise or _url(host, port)
-
-    async def started() -> None:
-        click.echo(f"Listening at {_url(host, port)}")
-        if admin is not None:
-            click.echo(f"{here} {(await register(admin, here)).value} at {admin}")
-
-    if not (identity_keys or is_loopback(host)):
+    if not (identity_keys or ip_address(host).is_loopback):
         click.echo(
             "Without --identity-key, whoever reaches this address can call the "
             "handlers, though not the promises.",
             err=True,
         )
-    anyio.run(serve, host, port, identity_keys, started)
+    serving = partial(
+        serve,
+        SERVICES,
+        host,
+        port,
+        register=register,
+        advertise=advertise,
+        identity_keys=identity_keys,
+        announce=click.echo,
+    )
+    anyio.run(serving)
     return Status.RESOLVED
 
 
@@ -124,14 +131,15 @@ def up(
 
 
 async def _up(node: Node, port: int) -> None:
-    service = _url("127.0.0.1", port)
-
     async def started() -> None:
-        await register(node.admin_url, service)
-        click.echo(f"Promises are at {node.ingress_url}; in another shell, try:\n")
-        click.echo(f"  export DP_URL={node.ingress_url}")
-        click.echo("  dp get greeting &\n  dp resolve greeting hello\n")
-        click.echo(f"Restate's own view is at {node.admin_url}; Ctrl-C ends it all.")
+        await make_known(node.admin_url, url_of("127.0.0.1", port), SERVICES)
+        click.echo(
+            f"Promises are at {node.ingress_url}; in another shell, try:\n\n"
+            f"  export DP_URL={node.ingress_url}\n"
+            "  dp get greeting &\n"
+            "  dp resolve greeting hello\n\n"
+            f"Restate's own view is at {node.admin_url}; Ctrl-C ends it all."
+        )
 
     click.echo(f"Starting restate-server; its log is {node.log}")
     async with running(node) as server:
@@ -140,7 +148,7 @@ async def _up(node: Node, port: int) -> None:
             await server.wait()
             raise BackendError(f"restate-server has stopped; {node.log} says why")
 
-        await first(watch, partial(serve, "127.0.0.1", port, (), started))
+        await first(watch, partial(run, SERVICES, "127.0.0.1", port, (), started))
         click.echo("Stopping restate-server")
 
 
@@ -161,7 +169,3 @@ def ids(admin: str) -> Status:
     for id in anyio.run(settled_ids, admin):
         click.echo(json.dumps(id))
     return Status.RESOLVED
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -7,6 +7,8 @@ crash the handler is told the same again, and nothing is done twice.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar, overload
 
 from restate import Context, TerminalError
@@ -19,23 +21,19 @@ from dp_core import (
     DurablePromiseError,
     Outcome,
     PromiseDisposedError,
-    PromiseRejectedError,
     Promises,
     PromiseTimeoutError,
+    Rejected,
+    Resolved,
     State,
 )
-from dp_core.wire import Await, Peek, read_answer
+from dp_core.wire import Await, Peek, read_answer, write_error
 
 __all__ = ["HandlerPromise", "durable_promise"]
 
 T = TypeVar("T")
 
 _URL: Final = "restate:"
-_STATUS: Final[dict[type[DurablePromiseError], int]] = {
-    PromiseRejectedError: 500,
-    PromiseDisposedError: 410,
-    PromiseTimeoutError: 504,
-}
 
 
 @overload
@@ -57,7 +55,8 @@ def durable_promise(id: str, ctx: Context, type: Any = Any) -> HandlerPromise[An
     Raises:
         InvalidPromiseIdError: *id* cannot name a promise.
     """
-    Promises(_Steps(ctx), _URL).promise(id)
+    with _final():
+        Promises(_Steps(ctx), _URL).promise(id)
     return HandlerPromise(id, type, ctx)
 
 
@@ -65,7 +64,9 @@ class HandlerPromise(DurablePromise[T], Generic[T]):
     """
     A handle on the promise with one id, for one invocation of a handler.
 
-    All else is as in `dp_core.DurablePromise`.
+    It is used like any `dp_core.DurablePromise` and raises the same errors. One
+    that the handler does not catch fails the invocation: what a promise says
+    would not be different the next time, so Restate does not try again.
     """
 
     __slots__ = ("_ctx", "_values")
@@ -75,16 +76,17 @@ class HandlerPromise(DurablePromise[T], Generic[T]):
         self._ctx = ctx
         self._values = type_
 
+    async def peek(self) -> State[T]:
+        with _final():
+            return await super().peek()
+
     async def get(self, timeout: float | None = None) -> T:
         """
         Wait for the promise and return its value.
 
-        The errors of the first three kinds are the handler's to catch. Where it
-        does not, they fail the invocation; Restate does not try it again.
-
         Args:
             timeout: How long to wait, in seconds; None for as long as it takes.
-                It goes on while the handler's process is down.
+                That time goes on while the handler's process is down.
 
         Raises:
             PromiseRejectedError: The promise was rejected.
@@ -92,12 +94,29 @@ class HandlerPromise(DurablePromise[T], Generic[T]):
             PromiseTimeoutError: It is still pending after *timeout*.
             ValueMismatchError: The value is not of this handle's type.
         """
+        # A deadline of the event loop would be another one after a crash.
         steps = _Steps(self._ctx, timeout)
-        try:
+        with _final():
             return await Promises(steps, _URL).promise(self.id, self._values).get()
-        except tuple(_STATUS) as error:
-            # Restate retries what is not a TerminalError, or caused by one.
-            raise error from TerminalError(str(error), _STATUS[type(error)])
+
+    async def resolve(self, value: T | None = None) -> Resolved[T] | Rejected:
+        with _final():
+            return await super().resolve(value)
+
+    async def reject(self, error: str) -> Resolved[T] | Rejected:
+        with _final():
+            return await super().reject(error)
+
+
+@contextmanager
+def _final() -> Iterator[None]:
+    """Make our errors end an invocation that does not catch them."""
+    try:
+        yield
+    except DurablePromiseError as error:
+        # Restate's SDK tries again after any error, unless it is a TerminalError
+        # or was caused by one.
+        raise error from TerminalError(str(error), write_error(error)[0])
 
 
 class _Steps(Backend):

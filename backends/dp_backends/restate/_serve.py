@@ -1,9 +1,9 @@
 """
-The process that hosts the handlers, for Restate to call.
+The process that hosts handlers, for Restate to call.
 
-granian, because Restate talks with handlers in both directions at once, which
-takes HTTP/2, and it does so with the least time for each call of the servers
-that were measured (docs/scale-out.md).
+By granian, because Restate talks with handlers in both directions at once,
+which takes HTTP/2, and of the servers that were measured it does so with the
+least time for each call (docs/scale-out.md).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import asyncio
 import ipaddress
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeAlias
 
 import anyio
 import restate
@@ -21,52 +21,82 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP2Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
+from restate import Service, VirtualObject, Workflow
 from restate.server import install_shutdown_hook
 
-from dp_backends.restate._object import promises
-from dp_backends.restate._service import promise
+from dp_backends.restate._admin import Registration
+from dp_backends.restate._admin import register as register_at
 from dp_core import BackendError, BackendUnavailableError
 
-__all__ = ["application", "first", "is_loopback", "serve"]
+__all__ = ["Hosted", "first", "make_known", "run", "serve", "url_of"]
+
+Hosted: TypeAlias = Service | VirtualObject | Workflow
 
 _STREAMS: Final = 100_000
 """Calls under way at once; Restate has limits of its own."""
 
 
-def application(identity_keys: Sequence[str] = ()) -> Any:
-    """
-    Return the ASGI app of the handlers, for any server that speaks HTTP/2.
-
-    Args:
-        identity_keys: Public keys of Restate (``publickeyv1_…``). With any,
-            calls that are not signed by one of them are refused.
-    """
-    return restate.app([promises, promise], identity_keys=list(identity_keys))
+def _say(line: str) -> None:
+    # Flushed, because whoever started us may be waiting for the line.
+    print(line, flush=True)  # noqa: T201 - what it is for
 
 
-async def serve(
-    host: str,
-    port: int,
-    identity_keys: Sequence[str],
-    started: Callable[[], Awaitable[object]],
+async def serve(  # noqa: PLR0913 - each has a default
+    services: Iterable[Hosted],
+    host: str = "127.0.0.1",
+    port: int = 9080,
+    *,
+    register: str | None = None,
+    advertise: str | None = None,
+    identity_keys: Iterable[str] = (),
+    announce: Callable[[str], object] = _say,
 ) -> None:
     """
-    Serve the handlers until SIGTERM or SIGINT.
+    Host services until SIGTERM or SIGINT.
 
-    It stops there and then: Restate calls again what had not returned.
+    Runs on asyncio. It stops there and then: what had not returned is called
+    again by Restate, here or elsewhere.
 
     Args:
-        host: The address to listen at.
+        services: What to host; made with Restate's SDK.
+        host: The IP address to listen at.
         port: The port to listen at.
-        identity_keys: As for `application`.
-        started: Called once Restate may call.
+        register: The URL of the administration of the Restate that is to call
+            them, such as ``http://localhost:9070``.
+        advertise: The URL by which Restate reaches this process, where that is
+            not its own address and port.
+        identity_keys: Public keys of Restate (``publickeyv1_…``). With any,
+            calls that it has not signed are refused.
+        announce: Called with lines for a person: where it listens, once it
+            does, and that it is registered, once it is.
 
     Raises:
-        BackendUnavailableError: It cannot listen there.
+        BackendUnavailableError: It cannot listen there, or no Restate is there.
+        BackendError: Restate does not take the services.
     """
+    services = list(services)
+    here = url_of(host, port)
+
+    async def started() -> None:
+        announce(f"Listening at {here}")
+        if register is not None:
+            done = await make_known(register, advertise or here, services)
+            announce(f"{advertise or here} {done.value} at {register}")
+
+    await run(services, host, port, identity_keys, started)
+
+
+async def run(
+    services: Iterable[Hosted],
+    host: str,
+    port: int,
+    identity_keys: Iterable[str],
+    started: Callable[[], Awaitable[object]],
+) -> None:
+    """Host services until somebody says stop; call *started* when they are there."""
     _check_free(host, port)
     server = Server(
-        application(identity_keys),
+        restate.app(services, identity_keys=list(identity_keys)),
         address=host,
         port=port,
         interface=Interfaces.ASGINL,
@@ -83,16 +113,30 @@ async def serve(
         # The SDK handles signals too, and this is how both can.
         install_shutdown_hook(loop, stop.set, signum)
 
-    async def run() -> None:
+    async def host_them() -> None:
         await server.serve()
         raise BackendError("the server of the handlers has stopped by itself")
 
-    async def watch() -> None:
+    async def wait_for_the_end() -> None:
         await listening.wait()
         await started()
         await stop.wait()
 
-    await first(run, watch)
+    await first(host_them, wait_for_the_end)
+
+
+async def make_known(admin: str, url: str, services: Iterable[Hosted]) -> Registration:
+    """Register services with Restate; see `_admin.register`."""
+    versions = {
+        service.name: (service.service_tag.metadata or {}).get("version")
+        for service in services
+    }
+    return await register_at(admin, url, versions)
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of what listens at an IP address."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 async def first(*functions: Callable[[], Awaitable[object]]) -> None:
@@ -111,11 +155,6 @@ async def first(*functions: Callable[[], Awaitable[object]]) -> None:
             tasks.start_soon(run, function)
     if failures:
         raise failures[0]
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches what listens at *host*."""
-    return ipaddress.ip_address(host).is_loopback
 
 
 def _check_free(host: str, port: int) -> None:

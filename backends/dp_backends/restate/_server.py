@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -72,18 +73,24 @@ class Node:
 
 
 def find_program() -> Path | None:
-    """Return the restate-server of this machine, or None: the binary itself."""
-    here = Path("node_modules/.bin/restate-server")
-    found = shutil.which("restate-server") or (str(here) if here.exists() else None)
+    """
+    Return the restate-server of this machine, or None: the binary itself.
+
+    It is looked for in ``PATH``, and where npm puts it: in the working
+    directory, and in the environment of this Python (npm install --prefix).
+    """
+    npm = (Path(base, "node_modules", ".bin") for base in ("", sys.prefix))
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *map(str, npm)])
+    found = shutil.which("restate-server", path=path)
     if found is None:
         return None
     program = Path(found).resolve()
     if program.suffix != ".js":
         return program
     # npm's is a script that starts the binary, which outlives it when it is
-    # killed; the binary is in a package beside it or in it.
+    # killed; the binary is in a package beside it, or in it.
     package = program.parents[1]
-    for scope in (package / "node_modules/@restatedev", package.parent):
+    for scope in (package / "node_modules" / "@restatedev", package.parent):
         for binary in scope.glob("restate-server-*/bin/restate-server"):
             return binary
     return None

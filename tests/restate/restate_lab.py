@@ -1,0 +1,235 @@
+"""Real restate-servers and services, each in a process and at ports of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, Final
+
+from dp_backends.restate._server import Node, find_program
+
+__all__ = [
+    "JSON",
+    "Answer",
+    "Restate",
+    "Service",
+    "ask",
+    "eventually",
+    "free_ports",
+    "pending_ask",
+    "running",
+]
+
+JSON: Final = {"Content-Type": "application/json"}
+TIMEOUT: Final = 90
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered over HTTP."""
+
+    status: int
+    content_type: str | None
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(
+    port: int,
+    path: str,
+    body: Any = b"",
+    headers: Mapping[str, str] = JSON,
+    method: str = "POST",
+    timeout: float = TIMEOUT,
+) -> Answer:
+    """Make one request, with a body of bytes or of JSON."""
+    with pending_ask(port, path, body, headers, method, timeout) as answer:
+        return answer()
+
+
+@contextmanager
+def pending_ask(
+    port: int,
+    path: str,
+    body: Any = b"",
+    headers: Mapping[str, str] = JSON,
+    method: str = "POST",
+    timeout: float = TIMEOUT,
+) -> Iterator[Callable[[], Answer]]:
+    """Make one request; hang up at the end, whether it was answered or not."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    connection = HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, data or None, dict(headers if data else {}))
+
+        def answer() -> Answer:
+            response = connection.getresponse()
+            kind = response.getheader("content-type")
+            return Answer(response.status, kind, response.read())
+
+        yield answer
+    finally:
+        connection.close()
+
+
+def eventually(holds: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds; fail, saying *what*, when it never does."""
+    deadline = time.monotonic() + TIMEOUT
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {TIMEOUT} s: {what}"
+        time.sleep(0.05)
+
+
+def free_ports(number: int) -> list[int]:
+    """Return ports that nobody listens at."""
+    sockets = [socket.socket() for _ in range(number)]
+    for free in sockets:
+        free.bind(("127.0.0.1", 0))
+    ports = [free.getsockname()[1] for free in sockets]
+    for free in sockets:
+        free.close()
+    return ports
+
+
+class Restate:
+    """A restate-server that can be killed and started again on its data."""
+
+    def __init__(self, directory: Path, **environment: str) -> None:
+        self.node = Node(directory, *free_ports(3))
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.node.ingress}"
+
+    @property
+    def admin_url(self) -> str:
+        return f"http://127.0.0.1:{self.node.admin}"
+
+    def start(self) -> None:
+        """Start it, in a process that only we know."""
+        program = find_program()
+        assert program is not None
+        self.node.directory.mkdir(parents=True, exist_ok=True)
+        environment = {**self.node.environment(), **self._environment}
+        # It reports its use to its makers; tests are not worth a report.
+        environment["RESTATE_DISABLE_TELEMETRY"] = "true"
+        with self.node.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [program], stdout=log, stderr=log, env=environment
+            )
+
+    def wait_until_ready(self) -> None:
+        """Return once it answers requests."""
+        for port, path in (
+            (self.node.admin, "/health"),
+            (self.node.ingress, "/restate/health"),
+        ):
+            eventually(lambda: self._answers(port, path), f"{path} says yes")  # noqa: B023
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory is short."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Return the rows of a query of what Restate holds."""
+        headers = {**JSON, "Accept": "application/json"}
+        answer = ask(self.node.admin, "/query", {"query": sql}, headers)
+        assert answer.status == 200, answer
+        return list(answer.json()["rows"])
+
+    def invocations(self, target: str) -> list[dict[str, Any]]:
+        """Return the invocations of a handler that are not over."""
+        return self.query(
+            "SELECT id, status FROM sys_invocation "  # noqa: S608 - ours
+            f"WHERE target = '{target}' AND status <> 'completed'"
+        )
+
+    def state(self, id: str) -> dict[str, Any]:
+        """Return the state of a promise, as its object keeps it."""
+        rows = self.query(
+            "SELECT key, value_utf8 FROM state "  # noqa: S608 - ours
+            f"WHERE service_name = 'promises' AND service_key = '{id}'"
+        )
+        return {row["key"]: json.loads(row["value_utf8"]) for row in rows}
+
+    def _answers(self, port: int, path: str) -> bool:
+        assert self._process is not None
+        code = self._process.poll()
+        assert code is None, f"code {code}: {self.node.log.read_text()[-3000:]}"
+        try:
+            return ask(port, path, method="GET", timeout=5).status == 200
+        except (OSError, HTTPException):
+            return False
+
+
+class Service:
+    """A program that hosts handlers, and can be killed and started again."""
+
+    def __init__(self, *command: object) -> None:
+        self._command = [sys.executable, *map(str, command)]
+        self._process: subprocess.Popen[str] | None = None
+
+    @classmethod
+    def of_promises(cls, restate: Restate) -> Service:
+        """Return the service of this project."""
+        (port,) = free_ports(1)
+        serve = ("-m", "dp_core", "restate", "serve", "--port", port)
+        return cls(*serve, "--register", restate.admin_url)
+
+    @classmethod
+    def of_program(cls, path: Path, restate: Restate) -> Service:
+        """Return what a program hosts; it is told a port, and the administration."""
+        return cls(path, *free_ports(1), restate.admin_url)
+
+    def start(self) -> str:
+        """Start it; return what it says once Restate knows it."""
+        self._process = subprocess.Popen(
+            self._command,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert self._process.stdout is not None
+        listening = self._process.stdout.readline()
+        registered = self._process.stdout.readline()
+        assert registered, listening
+        return registered
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory is short."""
+        if self._process is not None:
+            self._process.kill()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def running(restate: Restate) -> Iterator[Restate]:
+    """Run a restate-server with our service until the block ends."""
+    service = Service.of_promises(restate)
+    try:
+        restate.start()
+        restate.wait_until_ready()
+        service.start()
+        yield restate
+    finally:
+        service.kill()
+        restate.kill()

@@ -1,0 +1,96 @@
+"""Waiting through Restate: how a wait ends, and what is left of it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from secrets import token_hex
+
+from restate_lab import JSON, Restate, ask, eventually, pending_ask
+
+WAITERS = 10_000 if os.environ.get("DP_TORTURE") else 200
+
+
+def prefer(seconds: int) -> dict[str, str]:
+    """Return the headers of a request that waits so long at most."""
+    return {**JSON, "Prefer": f"wait={seconds}"}
+
+
+def waits_for(restate: Restate, id: str) -> bool:
+    """Tell whether somebody waits for a promise."""
+    return any(key.startswith("waiter/") for key in restate.state(id))
+
+
+def test_a_wait_ends_when_the_client_says(restate: Restate) -> None:
+    """With ``Prefer: wait``, null says that it is still pending; nothing is left."""
+    id = token_hex(8)
+
+    answer = ask(restate.node.ingress, "/promise/await", {"promiseId": id}, prefer(1))
+
+    assert (200, b"null") == (answer.status, answer.body)
+    eventually(lambda: not restate.state(id), "its waiter is forgotten")
+
+
+def test_a_waiter_that_has_gone_leaves_nothing(restate: Restate) -> None:
+    """Its connection is cut; when its time is over, no trace of it is there."""
+    id = token_hex(8)
+    body = {"promiseId": id}
+    with pending_ask(restate.node.ingress, "/promise/await", body, prefer(2)):
+        eventually(lambda: waits_for(restate, id), "it waits")
+
+    eventually(lambda: not restate.state(id), "its waiter is forgotten")
+    eventually(lambda: not restate.invocations("promise/await"), "its wait is over")
+    kept = restate.query("SELECT id FROM sys_invocation WHERE target LIKE 'promise%'")
+    assert [] == kept
+
+
+def test_a_wait_that_is_cancelled_leaves_nothing(restate: Restate) -> None:
+    """Cancelled through Restate, it takes its waiter along."""
+    id = token_hex(8)
+    with pending_ask(restate.node.ingress, "/promise/await", {"promiseId": id}) as wait:
+        eventually(lambda: waits_for(restate, id), "it waits")
+        (waiting,) = restate.invocations("promise/await")
+        path = f"/v3/invocations/{waiting['id']}/cancel"
+        assert 202 == ask(restate.node.admin, path, method="PATCH").status
+
+        assert 409 == wait().status
+    eventually(lambda: not restate.state(id), "its waiter is forgotten")
+
+
+def test_who_comes_back_finds_its_own_wait(restate: Restate) -> None:
+    """With the same Idempotency-Key, broken connections begin no further waits."""
+    id = token_hex(8)
+    body, headers = {"promiseId": id}, {**JSON, "Idempotency-Key": token_hex(8)}
+    with pending_ask(restate.node.ingress, "/promise/await", body, headers):
+        eventually(lambda: waits_for(restate, id), "it waits")
+    (begun,) = restate.invocations("promise/await")
+
+    # Sent, and not waited for: so it says whether a wait of this key goes on.
+    again = ask(restate.node.ingress, "/promise/await/send", body, headers).json()
+    assert ("PreviouslyAccepted", begun["id"]) == (
+        again["status"],
+        again["invocationId"],
+    )
+    with pending_ask(restate.node.ingress, "/promise/await", body, headers) as wait:
+        ask(restate.node.ingress, f"/promises/{id}/resolve", 1)
+        assert {"value": 1} == wait().json()
+    eventually(lambda: not restate.invocations("promise/await"), "its wait is over")
+
+
+def test_one_completion_wakes_many(restate: Restate) -> None:
+    """Each waiter is one small key, whatever their number; none is left waiting."""
+    id = token_hex(8)
+    with ExitStack() as stack:
+        waits = [
+            stack.enter_context(
+                pending_ask(restate.node.ingress, "/promise/await", {"promiseId": id})
+            )
+            for _ in range(WAITERS)
+        ]
+        eventually(lambda: len(restate.state(id)) == WAITERS, "all wait")
+        assert {True} == set(restate.state(id).values())
+        ask(restate.node.ingress, f"/promises/{id}/resolve", "morning")
+
+        answers = [wait() for wait in waits]
+    assert {b'{"value":"morning"}'} == {answer.body for answer in answers}
+    assert {"value": {"value": "morning"}} == restate.state(id)
