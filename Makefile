@@ -2,6 +2,7 @@
 #
 #   make demo    ten processes share one promise on disk; watch them
 #   make test    lint, types, and all tests
+#   make lab     the notebooks, in JupyterLab
 #
 # Each makes the environment it needs in .venv, from the versions in
 # constraints.txt. Done once, it needs no network; a step that failed is done
@@ -16,13 +17,24 @@ PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install -qq --disable-pip-version-check \
 	--no-build-isolation --constraint constraints.txt
 
-.PHONY: demo test lint programs bench clean constraints
+.PHONY: demo test lab notebooks lint programs bench clean constraints
 
 demo: $(VENV)/.demo
 	@$(PY) examples/demo.py
 
 test: lint programs
 	$(PY) -m pytest $(ARGS)
+
+# Jupyter does not run as root unless it is told to.
+lab: $(VENV)/.lab
+	@$(PY) -m jupyterlab --ServerApp.root_dir=notebooks \
+		--LabApp.default_url=/lab/tree/00_what_is_a_durable_promise.ipynb \
+		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+		--LabApp.news_url=None $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB)
+
+# Runs all notebooks and stores their outputs; NAMES=example3 runs one.
+notebooks: $(VENV)/.test
+	$(PY) tests/notebooks/execute.py $(NAMES)
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .
@@ -56,8 +68,12 @@ $(VENV)/.demo: $(VENV)/.base pyproject.toml
 	$(INSTALL) --editable '.[server]'
 	@touch $@
 
+$(VENV)/.lab: $(VENV)/.demo
+	$(INSTALL) --editable '.[notebook,server,testing]' trio
+	@touch $@
+
 $(VENV)/.test: $(VENV)/.demo
-	$(INSTALL) --editable '.[server,testing]' --group dev
+	$(INSTALL) --editable '.[notebook,server,testing]' --group dev
 	@touch $@
 
 # The newest versions that fit together become the pinned ones.

@@ -27,6 +27,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 from dp_core.notebook._board import Board, board
+from dp_core.notebook._diagram import StateDiagram, state_diagram
 from dp_core.notebook._errors import (
     FleetError,
     ProcessBusyError,
@@ -39,6 +40,7 @@ from dp_core.notebook._fleet import Fleet
 from dp_core.notebook._job import Result
 from dp_core.notebook._journal import JOURNAL, Event, Journal
 from dp_core.notebook._lanes import Lanes, lanes
+from dp_core.notebook._lesson import Question, check
 from dp_core.notebook._watch import watch
 
 __all__ = [
@@ -53,11 +55,15 @@ __all__ = [
     "ProcessDiedError",
     "ProcessFailedError",
     "ProcessStartError",
+    "Question",
     "Result",
+    "StateDiagram",
     "UnknownProcessError",
     "board",
+    "check",
     "lanes",
     "load_ipython_extension",
+    "state_diagram",
     "unload_ipython_extension",
     "watch",
 ]

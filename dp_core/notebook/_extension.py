@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Final
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from dp_core.notebook._job import EVENT_TYPE
+from dp_core.notebook._job import WAITS
 from dp_core.notebook._journal import JOURNAL, NOTEBOOK, Event
 from dp_core.notebook._magics import add_magics, remove_magics
 from dp_core.notebook._patience import Patience
 from dp_core.notebook._peer import PROCESS
+from dp_core.notebook._pipes import reporter
 from dp_core.notebook._recorder import Recorder
 from dp_core.notebook._stop import shorten_errors, wake_on_signals
 
@@ -24,14 +25,13 @@ _UNDO: Final[list[Callable[[], object]]] = []
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Set up a notebook, or a process of one."""
-    process = os.environ.get(PROCESS)
-    recorder = (
-        Recorder(process, _sender(shell)) if process else Recorder(NOTEBOOK, _note)
-    )
+    report = reporter()
+    tell = _peer_tells(shell, report) if report else _note
+    recorder = Recorder(os.environ.get(PROCESS, NOTEBOOK), tell)
     recorder.install()
     shorten_errors(shell)
     _UNDO.extend([recorder.uninstall, wake_on_signals()])
-    if not process:
+    if report is None:
         add_magics(shell)
         _UNDO.append(lambda: remove_magics(shell))
 
@@ -43,13 +43,17 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
         _UNDO.pop()()
 
 
-def _sender(shell: InteractiveShell) -> Callable[[Event], None]:
-    """Return what reports events to the notebook, as output of the running cell."""
+def _peer_tells(
+    shell: InteractiveShell, report: Callable[[Event], None]
+) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        report(event)
+        if event.kind == "awaiting":
+            # The notebook's cell may come back now, and with all that was said.
+            sys.stdout.flush()
+            shell.display_pub.publish({WAITS: {}})
 
-    def send(event: Event) -> None:
-        shell.display_pub.publish({EVENT_TYPE: asdict(event)})
-
-    return send
+    return tell
 
 
 _PATIENCE: Final = Patience()

@@ -9,27 +9,25 @@ are the processes, and what listens to them.
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
+from itertools import count
 from typing import Final, final
 
 from dp_core.notebook._errors import (
     FleetError,
-    ProcessBusyError,
     ProcessDiedError,
     ProcessFailedError,
     UnknownProcessError,
 )
-from dp_core.notebook._job import Job, Result, Results
-from dp_core.notebook._journal import JOURNAL, Event, Kind
-from dp_core.notebook._kernel import Kernel
+from dp_core.notebook._job import Result, Results
+from dp_core.notebook._journal import JOURNAL
+from dp_core.notebook._pipes import Pipes
+from dp_core.notebook._process import Process
 from dp_core.notebook._screen import Screen, bundle, show
-from dp_core.notebook._story import Story
 from dp_core.notebook._watch import refresh
 
 __all__ = ["Fleet", "fleet_of", "running"]
@@ -40,26 +38,11 @@ _PATIENCE: Final = 0.5
 _QUIET: Final = 2.0
 """How long `Fleet.begin` gives a process to begin waiting, in seconds."""
 
+_MANY: Final = 6
+"""From how many processes on they are counted, not named."""
+
 _GRACE: Final = 2.0
 """How long an interrupted process may take to say what came of it."""
-
-
-@final
-@dataclass
-class _Process:
-    name: str
-    place: str
-    kernel: Kernel | None = None
-    job: Job | None = None
-    starts: int = 0
-
-    @property
-    def shown(self) -> str:
-        return f"{self.name} ({self.kernel.pid})" if self.kernel else self.name
-
-    def tell(self, kind: Kind) -> None:
-        if self.kernel is not None:
-            JOURNAL.add(Event(self.name, self.kernel.pid, kind))
 
 
 _RUNNING: Final[dict[str, Fleet]] = {}
@@ -101,17 +84,12 @@ class Fleet:
         if not names or len(set(names)) < len(names):
             raise ValueError("a fleet needs at least one name, and no name twice")
         self._env = dict(env or {})
-        directory = tempfile.mkdtemp(prefix="dp-")
-        read, write = os.pipe()
-        self._lifeline = read
-        self._processes = {
-            name: _Process(name, f"{directory}/{i}") for i, name in enumerate(names)
-        }
         self._width = max(map(len, names))
-        self._release = weakref.finalize(self, _release, directory, read, write)
+        self._processes = {name: Process(name) for name in names}
+        self._resources: _Resources | None = None
 
     def __repr__(self) -> str:
-        shown = ", ".join(process.shown for process in self._processes.values())
+        shown = ", ".join(map(str, self._processes.values()))
         return f"<Fleet {shown}>"
 
     @property
@@ -139,6 +117,8 @@ class Fleet:
         """
         for other in {_RUNNING[name] for name in self.names if name in _RUNNING}:
             await other.stop(*(set(other.names) & set(self.names)))
+        if self._resources is None:
+            self._resources = _Resources()
         begun, screen = time.monotonic(), Screen()
         screen.show(bundle(f"starting {', '.join(self.names)} …"))
         try:
@@ -160,14 +140,14 @@ class Fleet:
         if process.kernel is not None:
             await self.kill(name)
         await self._launch(process)
-        show(bundle(f"▷ {process.shown} starts"))
+        show(bundle(f"▷ {process} starts"))
 
     async def kill(self, name: str) -> None:
         """Kill a process with ``kill -9``, whatever it does."""
         process = self._there(name)
-        shown = process.shown
-        await self._bury(process, "killed")
-        refresh()
+        shown = str(process)
+        await process.end("killed")
+        self._catch_up()
         show(bundle(f"☠ {shown} killed with signal 9"))
 
     def interrupt(self, name: str) -> None:
@@ -179,12 +159,13 @@ class Fleet:
     async def stop(self, *names: str) -> None:
         """End these processes, or all."""
         ending = [self._process(name) for name in names or self.names]
-        await asyncio.gather(*(self._bury(process, "stopped") for process in ending))
+        await asyncio.gather(*(process.end("stopped") for process in ending))
         for process in ending:
             if _RUNNING.get(process.name) is self:
                 del _RUNNING[process.name]
-        if not self.pids:
-            self._release()
+        if self._resources is not None and not self.pids:
+            self._resources.release()
+            self._resources = None
 
     # Work -------------------------------------------------------------------
 
@@ -215,34 +196,48 @@ class Fleet:
         """Run ``{name: cell}`` at once, each in its process; see `run`."""
         processes = [self._idle(name) for name in codes]
         for process in processes:
-            self._begin(process, codes[process.name])
+            process.begin(codes[process.name], self._width)
         try:
             return await self._finish(processes, check=check)
         except asyncio.CancelledError:
             await self._interrupt(processes)
             raise
 
-    async def begin(self, name: str, code: str) -> None:
+    async def begin(self, name: str, code: str, until: str | None = None) -> None:
         """
         Run a cell in the background.
 
-        Returns as soon as the process waits for a promise, or has ended, or
-        has been busy for a while. `join` waits for its end.
+        Returns as soon as the process waits for a promise, or has ended, or has
+        been busy for a while. `join` waits for its end.
+
+        Args:
+            name: The process's name.
+            code: The cell.
+            until: Return as soon as it has printed this text instead.
+
+        Raises:
+            ProcessBusyError: It still runs another.
+            UnknownProcessError: There is no process of that name.
         """
         process = self._idle(name)
-        job = self._begin(process, code)
-        quiet = asyncio.ensure_future(job.waiting.wait())
+        job = process.begin(code, self._width, until)
+        quiet = asyncio.ensure_future(job.quiet.wait())
         try:
             await asyncio.wait(
                 {job.task, quiet},
-                timeout=_QUIET,
+                timeout=_QUIET if until is None else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             quiet.cancel()
         job.let_go()
         if not job.task.done():
-            show(bundle(f"… {process.shown} {self._doing(process)}, in the background"))
+            show(bundle(f"… {process} {process.doing}, in the background"))
+
+    def said(self, name: str) -> str:
+        """Return what a process has printed in its cell so far."""
+        job = self._process(name).job
+        return job.text if job is not None else ""
 
     async def join(self, *names: str, check: bool = True) -> Results:
         """
@@ -256,37 +251,25 @@ class Fleet:
             return await self._finish(processes, check=check)
         finally:
             for process in processes:
-                if process.job is not None and process.job.task.done():
+                if process.job is not None and not process.busy:
                     process.job.replay()
 
     # Inside -----------------------------------------------------------------
 
-    async def _launch(self, process: _Process) -> None:
-        process.starts += 1
-        place = f"{process.place}-{process.starts}"
-        process.kernel = await Kernel.start(
-            process.name, place, self._lifeline, self._env
-        )
+    async def _launch(self, process: Process) -> None:
+        resources = self._resources
+        assert resources is not None  # noqa: S101 - made by start()
+        place = resources.new_place()
+        await process.start(place, resources.pipes, self._env)
         _RUNNING[process.name] = self
-        process.tell("started")
 
-    async def _bury(self, process: _Process, kind: Kind) -> None:
-        """Make an end of a process, whatever it does; no error if it is gone."""
-        kernel, process.kernel = process.kernel, None
-        if kernel is None:
-            return
-        await kernel.kill()
-        if process.job is not None:
-            await asyncio.wait({process.job.task})
-        JOURNAL.add(Event(process.name, kernel.pid, kind))
-        await kernel.close()
+    def _catch_up(self) -> None:
+        """Take in what was reported, and bring what is shown up to date."""
+        if self._resources is not None:
+            self._resources.pipes.drain(JOURNAL.add)
+        refresh()
 
-    def _begin(self, process: _Process, code: str) -> Job:
-        assert process.kernel is not None  # noqa: S101 - it is idle
-        process.job = Job(process.name, self._width, process.kernel, code)
-        return process.job
-
-    async def _finish(self, processes: list[_Process], *, check: bool) -> Results:
+    async def _finish(self, processes: list[Process], *, check: bool) -> Results:
         """Wait, and say for whom if it takes longer; return or raise what came."""
         jobs = {process.name: process.job for process in processes if process.job}
         tasks = {job.task for job in jobs.values()}
@@ -295,10 +278,11 @@ class Fleet:
         while late:
             _, late = await asyncio.wait(late, timeout=_PATIENCE)
             if late:
-                screen.show(bundle(self._whom(processes)))
+                screen.show(bundle(_whom(processes)))
         if (took := time.monotonic() - begun) > _PATIENCE:
-            screen.show(bundle(f"waited {took:.1f} s for {', '.join(jobs)}"))
-        refresh()
+            whom = ", ".join(jobs) if len(jobs) < _MANY else f"{len(jobs)} processes"
+            screen.show(bundle(f"waited {took:.1f} s for {whom}"))
+        self._catch_up()
         results = Results((name, job.task.result()) for name, job in jobs.items())
         errors = [
             error
@@ -315,55 +299,58 @@ class Fleet:
         if result.error:
             return ProcessFailedError(result.process, result.error, result.traceback)
         if result.died and process.kernel and process.kernel.pid == result.pid:
-            await self._bury(process, "killed")
+            await process.end("killed")
             return ProcessDiedError(result.process, result.pid)
         return None
 
-    def _whom(self, processes: list[_Process]) -> str:
-        late = [
-            f"{process.shown}, who {self._doing(process)}"
-            for process in processes
-            if process.job and not process.job.task.done()
-        ]
-        return f"… waiting for {'; '.join(late)}"
-
-    def _doing(self, process: _Process) -> str:
-        lane = Story(JOURNAL).lanes.get(process.name)
-        waits = lane.open_waits if lane else []
-        if not waits:
-            return "is running"
-        return f"waits for {', '.join(repr(wait.begin.id) for wait in waits)}"
-
-    async def _interrupt(self, processes: list[_Process]) -> None:
+    async def _interrupt(self, processes: list[Process]) -> None:
         tasks = set()
         for process in processes:
-            if process.kernel and process.job and not process.job.task.done():
+            if process.kernel and process.job and process.busy:
                 process.kernel.interrupt()
                 tasks.add(process.job.task)
         if tasks:
             await asyncio.wait(tasks, timeout=_GRACE)
 
-    def _process(self, name: str) -> _Process:
+    def _process(self, name: str) -> Process:
         try:
             return self._processes[name]
         except KeyError:
             raise UnknownProcessError(name, self.names) from None
 
-    def _there(self, name: str) -> _Process:
+    def _there(self, name: str) -> Process:
         process = self._process(name)
         if process.kernel is None:
             raise UnknownProcessError(name, tuple(self.pids))
         return process
 
-    def _idle(self, name: str) -> _Process:
+    def _idle(self, name: str) -> Process:
         process = self._there(name)
-        if process.job is not None and not process.job.task.done():
-            raise ProcessBusyError(name, self._doing(process))
+        process.check_idle()
         return process
 
 
-def _release(directory: str, *descriptors: int) -> None:
-    # The processes see the end of their lifeline, and end too.
-    for descriptor in descriptors:
-        os.close(descriptor)
+def _whom(processes: list[Process]) -> str:
+    late = [f"{process}, who {process.doing}" for process in processes if process.busy]
+    return f"… waiting for {'; '.join(late)}"
+
+
+@final
+class _Resources:
+    """What a fleet holds besides its processes; given back in any case."""
+
+    def __init__(self) -> None:
+        self.pipes = Pipes()
+        self.pipes.listen(JOURNAL.add)
+        self._directory = tempfile.mkdtemp(prefix="dp-")
+        self._count = count()
+        self.release = weakref.finalize(self, _release, self._directory, self.pipes)
+
+    def new_place(self) -> str:
+        """Return a path for the files of one process."""
+        return f"{self._directory}/{next(self._count)}"
+
+
+def _release(directory: str, pipes: Pipes) -> None:
+    pipes.close()
     shutil.rmtree(directory, ignore_errors=True)

@@ -7,14 +7,13 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
-from dp_core.notebook._journal import JOURNAL, Event
 from dp_core.notebook._kernel import Kernel, Message, Reply
 from dp_core.notebook._screen import bundle, show
 
-__all__ = ["EVENT_TYPE", "Job", "Result", "Results"]
+__all__ = ["WAITS", "Job", "Result", "Results"]
 
-EVENT_TYPE: Final = "application/vnd.durable-promises.event+json"
-"""The MIME type under which a process reports an `Event`."""
+WAITS: Final = "application/vnd.durable-promises.waits+json"
+"""The MIME type by which a process says, after its output, that it waits."""
 
 
 @final
@@ -59,8 +58,11 @@ class Result:
 class Results(dict[str, Result]):
     """``{name: result}``, shown in one line."""
 
+    def __repr__(self) -> str:
+        return "  ".join(map(str, self.values()))
+
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:
-        printer.text("  ".join(map(str, self.values())))
+        printer.text(repr(self))
 
 
 @final
@@ -71,14 +73,25 @@ class Job:
     Its output appears in the notebook's cell that made the job, at any time:
     IPython routes by the context, and a task keeps the one it was made in.
 
+    Args:
+        name: The process's name.
+        width: How wide names are printed, so that lines align.
+        kernel: Where to run it.
+        code: The cell.
+        until: What to print for `quiet`; None for the first wait.
+
     Attributes:
         task: Done with the cell; its result is the `Result`.
-        waiting: Set when the process begins to wait for a promise.
+        quiet: Set when the process begins to wait for a promise; or, where
+            *until* is given, when it has printed that.
     """
 
-    def __init__(self, name: str, width: int, kernel: Kernel, code: str) -> None:
+    def __init__(
+        self, name: str, width: int, kernel: Kernel, code: str, until: str | None = None
+    ) -> None:
         self.kernel = kernel
-        self.waiting = asyncio.Event()
+        self.quiet = asyncio.Event()
+        self._until = until
         self._name = name
         self._label = f"{name:<{width}} {kernel.pid}"
         self._rest: dict[str, str] = {}
@@ -86,6 +99,11 @@ class Job:
         self._value = ""
         self._late: list[str] | None = None
         self.task: asyncio.Task[Result] = asyncio.create_task(self._run(code))
+
+    @property
+    def text(self) -> str:
+        """What it has printed so far."""
+        return "".join(self._text)
 
     def let_go(self) -> None:
         """Remember from here on what is said, for `replay`."""
@@ -108,7 +126,7 @@ class Job:
         return Result(
             self._name,
             self.kernel.pid,
-            "".join(self._text),
+            self.text,
             self._value,
             reply.error,
             reply.died,
@@ -125,6 +143,8 @@ class Job:
     def _write(self, stream: str, text: str) -> None:
         if stream == "stdout":
             self._text.append(text)
+            if self._until is not None and self._until in self.text:
+                self.quiet.set()
         *lines, self._rest[stream] = (self._rest.get(stream, "") + text).split("\n")
         for line in lines:
             self._say(stream, line)
@@ -137,11 +157,9 @@ class Job:
 
     def _display(self, kind: str, content: dict[str, Any]) -> None:
         data = content["data"]
-        if EVENT_TYPE in data:
-            event = Event(**data[EVENT_TYPE])
-            JOURNAL.add(event)
-            if event.kind == "awaiting":
-                self.waiting.set()
+        if WAITS in data:
+            if self._until is None:
+                self.quiet.set()
             return
         plain = data.get("text/plain", "")
         if kind == "execute_result":

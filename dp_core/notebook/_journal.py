@@ -88,16 +88,25 @@ class Journal:
         return iter(sorted(self._events, key=lambda event: event.at))
 
     def about(self, *ids: str) -> list[Event]:
-        """Return the events of these promises, or all, and of their processes."""
+        """
+        Return the events of these promises, and of their processes; all by default.
+
+        What happens to a process belongs to the promise that it last had to do
+        with, so that the story of one promise ends when the next one begins.
+        """
         events = list(self)
+        if not ids:
+            return events
         concerned = {event.process for event in events if event.id in ids}
-        return [
-            event
-            for event in events
-            if not ids
-            or event.id in ids
-            or (not event.id and event.process in concerned)
-        ]
+        last: dict[str, str] = {}
+        found = []
+        for event in events:
+            if event.id:
+                last[event.process] = event.id
+            about = last.get(event.process)
+            if event.process in concerned and (about is None or about in ids):
+                found.append(event)
+        return found
 
 
 JOURNAL: Final = Journal()

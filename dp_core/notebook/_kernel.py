@@ -18,7 +18,8 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from dp_core.notebook._errors import ProcessStartError
-from dp_core.notebook._peer import LIFELINE, PROCESS
+from dp_core.notebook._peer import PROCESS
+from dp_core.notebook._pipes import Pipes
 
 __all__ = ["Kernel", "Reply"]
 
@@ -73,7 +74,7 @@ class Kernel:
 
     @classmethod
     async def start(
-        cls, name: str, place: str, lifeline: int, env: Mapping[str, str]
+        cls, name: str, place: str, pipes: Pipes, env: Mapping[str, str]
     ) -> Kernel:
         """
         Start a process and return it when it is ready.
@@ -82,7 +83,7 @@ class Kernel:
             name: The process's name, for its environment.
             place: Path, without an ending, for the files and sockets of this
                 process; nobody else may use it.
-            lifeline: A descriptor to inherit; the process ends with it.
+            pipes: To the notebook; the process ends with them.
             env: Added to this process's environment.
 
         Raises:
@@ -100,14 +101,14 @@ class Kernel:
                 env={
                     **os.environ,
                     **env,
+                    **pipes.env,
                     PROCESS: name,
                     # A profile of one's own may print or import anything.
                     "IPYTHONDIR": f"{place}.ipython",
-                    LIFELINE: str(lifeline),
                 },
                 stdout=DEVNULL,
                 stderr=stderr,
-                pass_fds=(lifeline,),
+                pass_fds=pipes.inherited,
             )
         kernel = cls(manager, manager.provisioner.pid)  # type: ignore[union-attr] # it was started
         try:

@@ -66,7 +66,7 @@ async def on(where: str, code: str) -> None:
 
 async def _together(names: list[str], code: str) -> None:
     for fleet in {fleet_of(name) for name in names}:
-        own = [name for name in names if name in fleet.names]
+        own = [name for name in fleet.names if name in names]
         await fleet.run_each(dict.fromkeys(own, code))
 
 

@@ -17,10 +17,12 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-__all__ = ["Cell", "Notebook", "gone"]
+__all__ = ["Cell", "Manager", "Notebook", "gone"]
 
 
-class _Manager(AsyncKernelManager):
+class Manager(AsyncKernelManager):
+    """Runs the interpreter that runs the tests."""
+
     @property
     def kernel_spec(self) -> KernelSpec:
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -76,7 +78,7 @@ class Notebook:
         """Start a kernel in a directory; nothing of it is left behind."""
         # The paths of sockets must be short, and the test's directory is not.
         place = f"/tmp/dp-test-{os.getpid()}-{id(directory)}"  # noqa: S108 - removed below
-        manager = _Manager(transport="ipc", connection_file=f"{place}.json")
+        manager = Manager(transport="ipc", connection_file=f"{place}.json")
         await manager.start_kernel(cwd=str(directory), env={**os.environ, **env})
         client = manager.client()
         client.start_channels()

@@ -200,18 +200,18 @@ async def test_stop_leaves_nothing(store: str, id: str) -> None:
     """After stop there are no processes, files, sockets, or descriptors."""
     descriptors = psutil.Process().num_fds()
     fleet = Fleet("alice", env={"DP_URL": store})
-    place = Path(fleet._processes["alice"].place).parent
     await fleet.start()
+    place = Path(fleet._resources._directory)  # type: ignore[union-attr]
     await fleet.begin(
         "alice", f"import dp_core as dp\nawait dp.durable_promise('{id}')"
     )
     pid = fleet.pids["alice"]
-    assert place.exists()
+    assert place.exists()  # noqa: ASYNC240 - nothing runs beside it
 
     await fleet.stop()
 
     assert gone([pid])
-    assert not place.exists()
+    assert not place.exists()  # noqa: ASYNC240 - nothing runs beside it
     # The first fleet makes the loop's own; a second would add none.
     assert psutil.Process().num_fds() <= descriptors + 8
 
