@@ -23,3 +23,6 @@ except ModuleNotFoundError as error:
 from dp_core.server._settings import Settings, read_token_file
 
 __all__ = ["App", "Settings", "app", "read_token_file", "serve"]
+
+# For reprs and tracebacks: as users import them.
+App.__module__ = Settings.__module__ = __name__
