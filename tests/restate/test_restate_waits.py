@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from secrets import token_hex
+from typing import Any
 
 from restate_lab import JSON, Restate, ask, eventually, pending_ask
 
-WAITERS = 10_000 if os.environ.get("DP_TORTURE") else 200
+# More than one invocation of the service tells at once.
+WAITERS = 10_000 if os.environ.get("DP_TORTURE") else 250
 
 
 def prefer(seconds: int) -> dict[str, str]:
@@ -40,8 +42,27 @@ def test_a_waiter_that_has_gone_leaves_nothing(restate: Restate) -> None:
 
     eventually(lambda: not restate.state(id), "its waiter is forgotten")
     eventually(lambda: not restate.invocations("promise/await"), "its wait is over")
-    kept = restate.query("SELECT id FROM sys_invocation WHERE target LIKE 'promise%'")
-    assert [] == kept
+
+
+def test_what_is_done_leaves_only_the_promise(restate: Restate) -> None:
+    """Of operations that are over, Restate keeps nothing but what stands."""
+    id = token_hex(8)
+    for path, body in (
+        (f"/promises/{id}/resolve", 1),
+        (f"/promises/{id}/peek", b""),
+        ("/promise/reject", {"promiseId": id, "errorMessage": "no"}),
+        ("/promise/await", {"promiseId": id}),
+    ):
+        assert {"value": 1} == ask(restate.node.ingress, path, body).json()
+
+    def kept() -> list[Any]:
+        return restate.query(
+            "SELECT target FROM sys_invocation "  # noqa: S608 - ours
+            f"WHERE target_service_key = '{id}' OR target_service_name = 'promise'"
+        )
+
+    eventually(lambda: not kept(), "no invocation is left")
+    assert {"value": {"value": 1}} == restate.state(id)
 
 
 def test_a_wait_that_is_cancelled_leaves_nothing(restate: Restate) -> None:
@@ -94,3 +115,25 @@ def test_one_completion_wakes_many(restate: Restate) -> None:
         answers = [wait() for wait in waits]
     assert {b'{"value":"morning"}'} == {answer.body for answer in answers}
     assert {"value": {"value": "morning"}} == restate.state(id)
+
+
+def test_waiters_of_a_promise_that_is_disposed_of_get_its_outcome(
+    restate: Restate,
+) -> None:
+    """Whoever was not told yet is told what stood, not that it was disposed of."""
+    id = token_hex(8)
+    with ExitStack() as stack:
+        waits = [
+            stack.enter_context(
+                pending_ask(restate.node.ingress, "/promise/await", {"promiseId": id})
+            )
+            for _ in range(WAITERS)
+        ]
+        eventually(lambda: len(restate.state(id)) == WAITERS, "all wait")
+        # Before the last ones are told, because Restate does one after another.
+        for path in ("resolve", "dispose"):
+            send = ask(restate.node.ingress, f"/promises/{id}/{path}/send", b"")
+            assert 202 == send.status
+
+        assert {b"{}"} == {wait().body for wait in waits}
+    eventually(lambda: not restate.state(id), "it is pending, and nobody waits")

@@ -29,10 +29,12 @@ __all__ = [
     "DISPOSED",
     "FORGET",
     "OBJECT",
+    "ONCE",
     "PENDING",
     "RAW",
     "SERVICE",
     "SETTINGS",
+    "WAKE",
     "object_path",
     "read",
     "settling",
@@ -43,6 +45,7 @@ OBJECT: Final = "promises"
 SERVICE: Final = "promise"
 AWAIT: Final = "await"
 FORGET: Final = "forget"
+WAKE: Final = "wake"
 
 RAW: Final = BytesSerde()
 """JSON text stays the text it is, as in every backend."""
@@ -55,8 +58,10 @@ DISPOSED: Final = "promise was disposed"
 SETTINGS: Final[dict[str, Any]] = {
     # By it a registration can tell an older service of ours.
     "metadata": {"version": __version__},
-    # What stands is in the state; how it came there is of no use afterwards.
+    # What stands is in the state. How it came there is of no use afterwards, and
+    # to do it again is to be told what stands.
     "journal_retention": timedelta(0),
+    "idempotency_retention": timedelta(0),
     # By default Restate gives up after an hour or so without the service, and
     # pauses the invocation until somebody resumes it by hand.
     "invocation_retry_policy": InvocationRetryPolicy(
@@ -67,6 +72,14 @@ SETTINGS: Final[dict[str, Any]] = {
     ),
 }
 """What holds for all handlers."""
+
+ONCE: Final = timedelta(minutes=10)
+"""
+How long the answer of a dispose is kept.
+
+Restate's ingress asks again when a node fails. To dispose again would be to
+dispose of a completion that came in between, so it must find the answer.
+"""
 
 
 def object_path(id: str, operation: str) -> str:

@@ -19,12 +19,15 @@ over from it, on the same Restate, and back.
 
 A waiter has a key of its own, so that the handler that adds one writes one:
 in an array, the ten-thousandth waiter would rewrite ten thousand. For the
-same reason that handler does not have the state sent to it beforehand.
+same reason that handler does not have the state sent to it beforehand. And
+whoever completes a promise does not wait until ten thousand are told: waiters
+are told by the hundred, each hundred by an invocation of its own.
 """
 
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import Final
 
 from restate import ObjectContext, ObjectSharedContext, VirtualObject
@@ -34,13 +37,15 @@ from dp_backends.restate._calls import (
     DISPOSED,
     FORGET,
     OBJECT,
+    ONCE,
     PENDING,
     RAW,
     SETTINGS,
+    WAKE,
     object_path,
     read,
 )
-from dp_core import Dispose, Outcome, State, completion, transition
+from dp_core import Dispose, Pending, State, completion, transition
 from dp_core.wire import Peek, Settle, read_answer, write_answer
 
 __all__ = ["promises"]
@@ -48,6 +53,9 @@ __all__ = ["promises"]
 _VALUE: Final = "value"
 _WAITER: Final = "waiter/"
 _LISTENERS: Final = "listeners"
+
+_AT_ONCE: Final = 100
+"""How many waiters one invocation tells."""
 
 promises: Final = VirtualObject(
     OBJECT, description="Durable promises; a key is the id of one.", **SETTINGS
@@ -69,13 +77,21 @@ async def reject(ctx: ObjectContext, body: bytes) -> bytes:
     return await _settle(ctx, "reject", body)
 
 
-@promises.handler("dispose", input_serde=RAW, output_serde=RAW)
+@promises.handler(
+    "dispose", input_serde=RAW, output_serde=RAW, idempotency_retention=ONCE
+)
 async def dispose(ctx: ObjectContext, body: bytes) -> None:
     """Forget the promise, and tell those who wait for it."""
-    for waiter in await _waiters(ctx):
-        ctx.reject_awakeable(waiter, DISPOSED, 410)
     stands = await ctx.get(_VALUE, RAW)
-    _write(ctx, transition(_state(stands), Dispose()))
+    waiters = await _waiters(ctx)
+    for waiter in chain.from_iterable(waiters.values()):
+        if stands:
+            # It was complete before, and this one has not been told yet.
+            ctx.resolve_awakeable(waiter, stands, RAW)
+        else:
+            ctx.reject_awakeable(waiter, DISPOSED, 410)
+    if isinstance(transition(_state(stands), Dispose()), Pending):
+        ctx.clear_all()
 
 
 @promises.handler("peek", kind="shared", input_serde=RAW, output_serde=RAW)
@@ -85,7 +101,7 @@ async def peek(ctx: ObjectSharedContext, body: bytes) -> bytes:
     return stands or PENDING
 
 
-# These two are for handlers, which have awakeables. What is no awakeable would
+# The others are for handlers, which have awakeables. What is no awakeable would
 # make every completion of the promise fail, so nobody else may bring one.
 
 
@@ -111,6 +127,15 @@ async def forget(ctx: ObjectContext, body: bytes) -> None:
     ctx.clear(_WAITER + json.loads(body))
 
 
+@promises.handler(WAKE, input_serde=RAW, output_serde=RAW, ingress_private=True)
+async def wake(ctx: ObjectContext, body: bytes) -> None:
+    """Tell more waiters what stands."""
+    stands = await ctx.get(_VALUE, RAW)
+    # Disposed of meanwhile, it is pending again, and these wait for that.
+    if stands:
+        await _wake(ctx, stands)
+
+
 async def _settle(
     ctx: ObjectContext, operation: str, body: bytes, answer: bytes | None = None
 ) -> bytes:
@@ -122,28 +147,30 @@ async def _settle(
     if stands and after is before:
         return stands
     answer = answer or write_answer(after)
-    for waiter in await _waiters(ctx):
-        ctx.resolve_awakeable(waiter, answer, RAW)
-    _write(ctx, after, answer)
+    ctx.set(_VALUE, answer, RAW)
+    await _wake(ctx, answer)
     return answer
 
 
-async def _waiters(ctx: ObjectContext) -> list[str]:
-    """Return the awakeables that wait for the promise."""
+async def _wake(ctx: ObjectContext, stands: bytes) -> None:
+    waiters = await _waiters(ctx)
+    for key in [*waiters][:_AT_ONCE]:
+        for waiter in waiters[key]:
+            ctx.resolve_awakeable(waiter, stands, RAW)
+        ctx.clear(key)
+    if len(waiters) > _AT_ONCE:
+        ctx.generic_send(OBJECT, WAKE, b"", key=ctx.key())
+
+
+async def _waiters(ctx: ObjectContext) -> dict[str, list[str]]:
+    """Return the awakeables that wait, by the keys under which they are kept."""
     keys = await ctx.state_keys()
-    waiters = [key.removeprefix(_WAITER) for key in keys if key.startswith(_WAITER)]
+    waiters = {k: [k.removeprefix(_WAITER)] for k in keys if k.startswith(_WAITER)}
     if _LISTENERS in keys:
         listeners = await ctx.get(_LISTENERS, RAW)
-        waiters += json.loads(listeners or b"[]")
+        waiters[_LISTENERS] = json.loads(listeners or b"[]")
     return waiters
 
 
 def _state(stands: bytes | None) -> State[bytes]:
     return read_answer(Peek(""), 200, stands or PENDING)
-
-
-def _write(ctx: ObjectContext, state: State[bytes], answer: bytes = PENDING) -> None:
-    """Make *state* all there is under the key: whoever waited has been told."""
-    ctx.clear_all()
-    if isinstance(state, Outcome):
-        ctx.set(_VALUE, answer, RAW)

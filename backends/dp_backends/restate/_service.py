@@ -20,6 +20,7 @@ from restate import Context, Service, TerminalError
 from dp_backends.restate._calls import (
     AWAIT,
     OBJECT,
+    ONCE,
     PENDING,
     RAW,
     SERVICE,
@@ -59,7 +60,9 @@ async def peek(ctx: Context, body: bytes) -> bytes:
     return await _pass_on(ctx, "peek", body)
 
 
-@promise.handler("dispose", input_serde=RAW, output_serde=RAW)
+@promise.handler(
+    "dispose", input_serde=RAW, output_serde=RAW, idempotency_retention=ONCE
+)
 async def dispose(ctx: Context, body: bytes) -> None:
     """Forget a promise, and tell those who wait for it."""
     await _pass_on(ctx, "dispose", body)
@@ -72,9 +75,6 @@ async def dispose(ctx: Context, body: bytes) -> None:
     # Without a stream that is held open for it, a wait costs this process
     # nothing; at first it stays connected, which wakes it a little sooner.
     inactivity_timeout=timedelta(seconds=10),
-    # A client whose connection broke may ask for the same wait again, by its
-    # Idempotency-Key. Once that wait is over, asking anew is as good.
-    idempotency_retention=timedelta(0),
 )
 async def await_(ctx: Context, body: bytes) -> bytes:
     """Return what a promise settled to, once it has."""
