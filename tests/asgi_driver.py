@@ -1,15 +1,18 @@
-"""An ASGI server of the smallest kind: one request, driven by hand."""
+"""An app driven by hand, one request at a time, over a backend that is watched."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import anyio
 from starlette.types import ASGIApp, Message
 
-__all__ = ["Request", "ask"]
+from dp_core import Backend, Outcome, State, connect
+
+__all__ = ["Request", "Spy", "ask"]
 
 
 class Request:
@@ -20,6 +23,9 @@ class Request:
         status: The status of the answer; None while there is none.
         headers: Its headers.
         body: Its body.
+
+    Args:
+        ends: Whether the request's body comes to its end.
     """
 
     def __init__(
@@ -29,11 +35,13 @@ class Request:
         *,
         method: str = "POST",
         headers: Iterable[tuple[bytes, bytes]] = (),
+        ends: bool = True,
     ) -> None:
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.body = b""
         self._chunks = [body] if isinstance(body, bytes) else list(body)
+        self._ends = ends
         self._gone = anyio.Event()
         self._scope = {
             "type": "http",
@@ -70,7 +78,7 @@ class Request:
             return {
                 "type": "http.request",
                 "body": chunk,
-                "more_body": bool(self._chunks),
+                "more_body": bool(self._chunks) or not self._ends,
             }
         await self._gone.wait()
         return {"type": "http.disconnect"}
@@ -89,5 +97,49 @@ async def ask(app: ASGIApp, path: str, body: object = None, **more: Any) -> Requ
     """Make a request with a JSON body, and return it answered."""
     text = b"" if body is None else json.dumps(body).encode()
     request = Request(path, text, **more)
-    await request.run(app)
+    with anyio.fail_after(60):
+        await request.run(app)
     return request
+
+
+class Spy(Backend):
+    """A memory backend that counts its waits, and fails on demand."""
+
+    def __init__(self, name: str) -> None:
+        self.inner = connect(f"memory:{name}").backend
+        self.waiting: Counter[str] = Counter()
+        self.waits = 0
+        self.fail: Exception | None = None
+        self.changed = anyio.Event()
+
+    async def peek(self, id: str) -> State[bytes]:
+        if self.fail:
+            raise self.fail
+        return await self.inner.peek(id)
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        return await self.inner.settle(id, outcome)
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        self._count(id, 1)
+        self.waits += 1
+        try:
+            return await self.inner.wait(id)
+        finally:
+            self._count(id, -1)
+
+    async def dispose(self, id: str) -> None:
+        await self.inner.dispose(id)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+    def _count(self, id: str, change: int) -> None:
+        self.waiting[id] += change
+        self.changed.set()
+        self.changed = anyio.Event()
+
+    async def until_waiting(self, number: int, id: str = "x") -> None:
+        """Return once *number* waits are running."""
+        while self.waiting[id] != number:
+            await self.changed.wait()

@@ -8,26 +8,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from select import select
 from typing import Any, Final
 
-import anyio
 import pytest
 from server_process import JSON, TIMEOUT, Server, read, running
 
 import dp_core as dp
-from dp_core import (
-    Backend,
-    BackendUnavailableError,
-    Outcome,
-    Promises,
-    State,
-    UnknownBackendError,
-)
+from dp_core import BackendUnavailableError, UnknownBackendError
 from dp_core.server import Settings, _listener, serve
 
 AWAIT: Final = "/promise/await"
@@ -160,6 +152,26 @@ def test_with_a_token_it_can_serve_other_machines() -> None:
     assert rebound.status == 421
 
 
+def test_the_name_it_listens_at_is_its_own() -> None:
+    """A server that was given a name answers to it, at its port."""
+    name = socket.gethostname()
+    try:
+        socket.gethostbyname(name)
+    except OSError:
+        pytest.skip(f"this machine's name {name!r} has no address")
+    with running("memory:", name, token="t") as server:  # noqa: S106 - a test
+        connection = HTTPConnection(name, server.port, timeout=TIMEOUT)
+        headers = {**JSON, "Authorization": "Bearer t"}
+        connection.request("POST", "/promise/peek", X, headers)
+        answer = read(connection)
+        connection.request("POST", "/promise/peek", X, {**headers, "Host": f"{name}:1"})
+        elsewhere = read(connection)
+        connection.close()
+
+    assert answer.status == 200
+    assert elsewhere.status == 421
+
+
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn", "httptools"])
 def test_without_its_libraries_it_says_what_to_install(missing: str) -> None:
     """The extra that brings them is named; nothing else is a traceback."""
@@ -236,22 +248,28 @@ def test_waiters_leave_files_to_others() -> None:
     assert settled.status == 200
 
 
-def test_connections_are_probed() -> None:
-    """A client whose machine vanished is noticed by TCP, within two minutes."""
+def test_connections_are_quick_and_probed() -> None:
+    """
+    Answers leave at once, and a client whose machine vanished is noticed.
+
+    Each connection has what was set once, on the socket that listens.
+    """
+    expected = {
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY): True,
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE): True,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 60,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 15,
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 4,
+    }
     with (
         _listener._open(socket.AF_INET, ("127.0.0.1", 0)) as listener,
         socket.create_connection(listener.getsockname(), TIMEOUT),
     ):
         connection, _ = listener.accept()
         with connection:
-            options = [
-                connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-                connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
-                connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
-                connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
-            ]
+            found = {option: connection.getsockopt(*option) for option in expected}
 
-    assert options == [1, 60, 15, 4]
+    assert found == expected
 
 
 # Stopping -------------------------------------------------------------------
@@ -326,111 +344,3 @@ def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
         server.process.send_signal(number)
 
         assert server.process.wait(10) == -number
-
-
-class Slow(Backend):
-    """A backend that completes when it is let."""
-
-    def __init__(self, name: str) -> None:
-        self.inner = dp.connect(f"memory:{name}").backend
-        self.entered = anyio.Event()
-        self.let = anyio.Event()
-        self.closed = False
-
-    async def peek(self, id: str) -> State[bytes]:
-        return await self.inner.peek(id)
-
-    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
-        self.entered.set()
-        await self.let.wait()
-        return await self.inner.settle(id, outcome)
-
-    async def wait(self, id: str) -> Outcome[bytes]:
-        self.entered.set()
-        return await self.inner.wait(id)
-
-    async def dispose(self, id: str) -> None:
-        await self.inner.dispose(id)
-
-    async def aclose(self) -> None:
-        self.closed = True
-
-
-@pytest.fixture
-async def slow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Slow:
-    """A slow backend, which the server takes for every store."""
-    slow = Slow(request.node.nodeid)
-    monkeypatch.setattr(
-        "dp_core.server._run.connect", lambda url: Promises(slow, "slow:")
-    )
-    return slow
-
-
-@asynccontextmanager
-async def served() -> AsyncIterator[tuple[anyio.abc.TaskGroup, int]]:
-    """Run a server in this process; give its task group and its port."""
-    lines, line = anyio.create_memory_object_stream[str](10)
-    with anyio.fail_after(TIMEOUT), lines, line:
-        async with anyio.create_task_group() as group:
-            settings = Settings(grace_seconds=30)
-            arguments = ("slow:", "127.0.0.1", 0, settings, lines.send_nowait)
-            group.start_soon(serve, *arguments)
-            port = int((await line.receive()).rpartition(":")[2])
-            yield group, port
-
-
-async def request(port: int, path: str, body: bytes) -> anyio.abc.SocketStream:
-    """Send a request; the answer is for `answered`."""
-    stream = await anyio.connect_tcp("127.0.0.1", port)
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: localhost:{port}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    await stream.send(head.encode() + body)
-    return stream
-
-
-async def answered(stream: anyio.abc.SocketStream) -> bytes:
-    """Return all that is answered until the connection is closed."""
-    parts = [part async for part in stream]
-    await stream.aclose()
-    return b"".join(parts)
-
-
-@ON_ASYNCIO
-async def test_a_stop_lets_a_running_completion_finish(slow: Slow) -> None:
-    """What was begun is completed and acknowledged before the server exits."""
-    async with served() as (_, port):
-        settling = await request(port, "/promises/x/resolve", b"1")
-        await slow.entered.wait()
-        waiting = await request(port, AWAIT, X)
-        peeking = await request(port, "/promises/x/peek", b"")
-        assert b"null" in await peeking.receive()
-        await peeking.aclose()
-        signal.raise_signal(signal.SIGTERM)
-        waited = await answered(waiting)
-        slow.let.set()
-        settled = await answered(settling)
-
-    assert waited.startswith(b"HTTP/1.1 503 ")
-    assert settled.startswith(b"HTTP/1.1 200 ")
-    assert settled.endswith(b'{"value":1}')
-    assert slow.closed
-
-
-@ON_ASYNCIO
-async def test_cancelling_it_stops_it_like_a_signal(slow: Slow) -> None:
-    """A program that runs a server as a task may cancel it: nothing is left."""
-    before = signal.getsignal(signal.SIGTERM)
-    async with served() as (group, port):
-        waiting = await request(port, AWAIT, X)
-        await slow.entered.wait()
-        group.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            waited = await answered(waiting)
-
-    assert waited.startswith(b"HTTP/1.1 503 ")
-    assert slow.closed
-    assert signal.getsignal(signal.SIGTERM) is before
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), TIMEOUT)

@@ -17,8 +17,11 @@ try:
     from dp_core.server._app import App, app
     from dp_core.server._run import serve
 except ModuleNotFoundError as error:
+    missing = (error.name or "").partition(".")[0]
+    if missing not in {"httptools", "starlette", "uvicorn"}:
+        raise
     raise BackendUnavailableError(
-        f"the server needs {error.name}: pip install 'durable-promises[server]'"
+        f"the server needs {missing}: pip install 'durable-promises[server]'"
     ) from None
 from dp_core.server._settings import Settings, read_token_file
 

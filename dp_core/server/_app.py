@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Mapping
-from typing import Final, final
+from dataclasses import dataclass
+from typing import Final, TypeAlias, final
 from urllib.parse import quote
 
 from anyio import CapacityLimiter, to_thread
-from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
@@ -43,22 +43,52 @@ from dp_core.wire import (
 
 __all__ = ["App", "app"]
 
+_Header: TypeAlias = tuple[bytes, bytes]
+
 _log: Final = logging.getLogger("dp_core.server")
 
-_HEADERS: Final = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'",
-    "x-content-type-options": "nosniff",
-}
-_HEADERS_OF_STATUS: Final[Mapping[int, Mapping[str, str]]] = {
-    401: {"www-authenticate": "Bearer"},
-    405: {"allow": "POST"},
-    408: {"connection": "close"},
-    503: {"retry-after": "1"},
+_HEADERS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_HEADERS_OF_STATUS: Final[Mapping[int, tuple[_Header, ...]]] = {
+    401: ((b"www-authenticate", b"Bearer"),),
+    405: ((b"allow", b"POST"),),
+    408: ((b"connection", b"close"),),
+    503: ((b"retry-after", b"1"),),
 }
 
 _SLOW_BODY_BYTES: Final = 32 * 1024
 """From here on, reading a body takes longer than a thread's hop."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What is sent back."""
+
+    status: int
+    body: bytes
+    headers: tuple[_Header, ...] = ()
+
+    async def send(self, send: Send) -> None:
+        headers = [
+            (b"content-length", b"%d" % len(self.body)),
+            *_HEADERS,
+            *self.headers,
+        ]
+        # Like the reference, which gives an empty body no type.
+        if self.body:
+            headers.append((b"content-type", b"application/json"))
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status,
+                "headers": headers,
+            }
+        )
+        await send({"type": "http.response.body", "body": self.body})
 
 
 def app(backend: Backend, settings: Settings = Settings()) -> App:  # noqa: B008 - frozen
@@ -100,17 +130,17 @@ class App:
             await self._router(scope, receive, send)
             return
         try:
-            response = await self._answer(scope, receive)
+            answer = await self._answer(scope, receive)
         except ClientGoneError:
             return
         except DurablePromiseError as error:
-            response = _failure(error)
+            answer = _failure(error)
         except Exception as error:  # noqa: BLE001 - a bug must not end a connection
             _log.error("unexpected error\n%s", _safe_trace(error))
-            response = _failure(OutcomeUnknownError("the server failed; see its log"))
-        await response(scope, receive, send)
+            answer = _failure(OutcomeUnknownError("the server failed; see its log"))
+        await answer.send(send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
         headers = self._guard.check(scope)
         body = await self._guard.read_body(headers, receive)
         call = await self._read(_path(scope), body)
@@ -134,22 +164,24 @@ class App:
             read_call, path, body, self._limit, limiter=self._readers
         )
 
-    async def _do(self, call: Call, receive: Receive, headers: Headers) -> Response:
+    async def _do(self, call: Call, receive: Receive, headers: Headers) -> _Answer:
         match call:
             case Peek(id):
-                return _success(write_answer(await self._backend.peek(id)))
+                return _Answer(200, write_answer(await self._backend.peek(id)))
             case Settle(id, outcome):
-                return _success(write_answer(await self._backend.settle(id, outcome)))
+                return _Answer(
+                    200, write_answer(await self._backend.settle(id, outcome))
+                )
             case Discard(id):
                 await self._backend.dispose(id)
-                return _success(write_answer(None))
+                return _Answer(200, write_answer(None))
             case Await(id):
                 seconds = read_prefer(headers.get(b"prefer", b"").decode("latin-1"))
                 state = await self._waits.outcome(id, receive, seconds)
                 if seconds is None or not isinstance(state, Pending):
-                    return _success(write_answer(state))
-                applied = {"preference-applied": prefer_wait(seconds)}
-                return _response(202, write_answer(state), applied)
+                    return _Answer(200, write_answer(state))
+                applied = (b"preference-applied", prefer_wait(seconds).encode())
+                return _Answer(202, write_answer(state), (applied,))
 
 
 def _path(scope: Scope) -> str:
@@ -158,19 +190,9 @@ def _path(scope: Scope) -> str:
     return raw.decode(errors="surrogateescape")
 
 
-def _success(body: bytes) -> Response:
-    return _response(200, body, {})
-
-
-def _failure(error: DurablePromiseError) -> Response:
+def _failure(error: DurablePromiseError) -> _Answer:
     status, body = write_error(error)
-    return _response(status, body, _HEADERS_OF_STATUS.get(status, {}))
-
-
-def _response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
-    # Like the reference, which gives an empty body no type.
-    media_type = "application/json" if body else None
-    return Response(body, status, {**_HEADERS, **headers}, media_type)
+    return _Answer(status, body, _HEADERS_OF_STATUS.get(status, ()))
 
 
 _PUBLIC: Final[Mapping[type[BackendError], type[BackendError]]] = {

@@ -105,30 +105,28 @@ class Guard:
         lingers = 0 if b"expect" in headers else LINGER_BYTES
         if _declared(headers) > self._limit + lingers:
             raise self._too_long()
-        with move_on_after(self._seconds):
-            body = await self._collect(receive)
-            _check_content_type(headers, body)
-            return body
-        raise ProtocolError(408, f"the body took more than {self._seconds:g} s")
+        body, more = await _piece(receive)
+        if more:
+            # Most bodies come in one piece, and need no timer.
+            with move_on_after(self._seconds) as scope:
+                body = await self._collect(body, receive)
+            if scope.cancelled_caught:
+                raise ProtocolError(408, f"the body took over {self._seconds:g} s")
+        if len(body) > self._limit:
+            raise self._too_long()
+        _check_content_type(headers, body)
+        return body
 
-    async def _collect(self, receive: Receive) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            chunk = message.get("body", b"")
-            size += len(chunk)
+    async def _collect(self, first: bytes, receive: Receive) -> bytes:
+        pieces, size, more = [first], len(first), True
+        while more and size <= self._limit + LINGER_BYTES:
+            piece, more = await _piece(receive)
+            size += len(piece)
             if size <= self._limit:
-                chunks.append(chunk)
-            if size > self._limit + LINGER_BYTES:
-                raise self._too_long()
-            if not message.get("more_body"):
-                break
+                pieces.append(piece)
         if size > self._limit:
             raise self._too_long()
-        return b"".join(chunks)
+        return b"".join(pieces)
 
     def _too_long(self) -> ProtocolError:
         return ProtocolError(
@@ -168,6 +166,14 @@ class Guard:
         same = compare_digest(_hash(token.strip()), self._token)
         if not same or scheme.lower() != b"bearer":
             raise ProtocolError(401, "this server asks for a token")
+
+
+async def _piece(receive: Receive) -> tuple[bytes, bool]:
+    """Return a piece of a body, and whether there is more of it."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _hash(token: bytes) -> bytes:

@@ -15,10 +15,14 @@ __all__ = ["listen", "place"]
 
 _BACKLOG: Final = 2048
 
+# Connections inherit all but the first.
 _LISTENER_OPTIONS: Final = (
     ("SOL_SOCKET", "SO_REUSEADDR", 1),
-    # Connections inherit these: a client that vanished without a word (a
-    # laptop asleep, a cable pulled) is noticed within two minutes.
+    # uvicorn writes head and body apart; the body must not wait for the head's
+    # acknowledgement, which may take 40 ms.
+    ("IPPROTO_TCP", "TCP_NODELAY", 1),
+    # A client that vanished without a word (a laptop asleep, a cable pulled) is
+    # noticed within two minutes.
     ("SOL_SOCKET", "SO_KEEPALIVE", 1),
     ("IPPROTO_TCP", "TCP_KEEPIDLE", 60),
     ("IPPROTO_TCP", "TCP_KEEPINTVL", 15),

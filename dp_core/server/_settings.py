@@ -40,7 +40,8 @@ class Settings:
         max_value_bytes: The largest value, in bytes of its JSON text.
         max_waiters: How many requests may wait at once. More are told to come
             back later; all other operations stay possible.
-        body_seconds: How long a request's body may take to arrive.
+        body_seconds: How long a request's body may take to arrive, after its
+            first piece.
         grace_seconds: How long a server that was told to stop lets running
             operations finish. Waiters are answered at once.
     """

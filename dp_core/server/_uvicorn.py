@@ -3,7 +3,7 @@ What uvicorn leaves open, closed.
 
 uvicorn waits for running requests before it exits, and ours may wait for
 months: `Server` answers the waiters first. It reads heads of any size, and
-for as long as they take: `Protocol` bounds both.
+waits for requests for ever: `Protocol` bounds both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 """How long a request's line and headers may be, together."""
 
 IDLE_SECONDS: Final = 60
-"""How long a connection may be silent between two requests, or within a head."""
+"""How long a client may be silent between two requests, or within one."""
 
 # Clients that would rather speak HTTP/2, such as Java's, offer an upgrade with
 # their first request. A server may ignore it (RFC 9110 §7.8), but httptools
@@ -36,10 +36,12 @@ _UPGRADE: Final = re.compile(rb"\r\nUpgrade:", re.IGNORECASE)
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1, with a bound on the size of a head and on the time it takes."""
+    """HTTP/1.1, with bounds on the size of a head and on a client's silence."""
 
     _head = 0
     """Bytes of a head that is not complete."""
+    _body = False
+    """Whether there is a body that is not complete."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -51,15 +53,15 @@ class Protocol(HttpToolsProtocol):
             data = _UPGRADE.sub(b"\r\nX-Upgrade:", head) + end + rest
         self._head += len(data)
         super().data_received(data)
-        if self.transport.is_closing() or not self._head:
+        if self.transport.is_closing():
             return
         if self._head > MAX_HEAD_BYTES:
             self.send_400_response("Request head too long.")
-        else:
+        elif self._head or self._body:
             self._close_if_silent()
 
     def on_headers_complete(self) -> None:
-        self._head = 0
+        self._head, self._body = 0, True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -67,10 +69,11 @@ class Protocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._head = 0
+        self._head, self._body = 0, False
         super().on_message_complete()
 
     def _close_if_silent(self) -> None:
+        # uvicorn's timer for idle connections: the next piece of data stops it.
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
