@@ -168,6 +168,10 @@ class Restate:
         )
         return {row["key"]: json.loads(row["value_utf8"]) for row in rows}
 
+    def waiters(self, id: str) -> int:
+        """Return how many wait for a promise."""
+        return sum(key.startswith("waiter/") for key in self.state(id))
+
     def _answers(self, port: int, path: str) -> bool:
         assert self._process is not None
         code = self._process.poll()

@@ -37,11 +37,6 @@ def resolve(restate: Restate, id: str, value: Any) -> Answer:
     return ask(restate.node.ingress, f"/promises/{id}/resolve", value)
 
 
-def waits_for(restate: Restate, id: str) -> bool:
-    """Tell whether somebody waits for a promise."""
-    return any(key.startswith("waiter/") for key in restate.state(id))
-
-
 def test_each_operation_is_a_step(restate: Restate, steps: Service) -> None:
     """They do to the promise what they do everywhere else."""
     answer = ask(restate.node.ingress, "/steps/all_of_them", token_hex(8))
@@ -95,7 +90,7 @@ def test_what_is_caught_is_one_of_our_errors(restate: Restate, steps: Service) -
     eventually(lambda: not restate.state(pending), "its waiter is forgotten")
     body = {"id": disposed}
     with pending_ask(restate.node.ingress, "/steps/caught", body) as waiting:
-        eventually(lambda: waits_for(restate, disposed), "it waits")
+        eventually(lambda: restate.waiters(disposed) > 0, "it waits")
         ask(restate.node.ingress, f"/promises/{disposed}/dispose")
         assert "PromiseDisposedError" == waiting().json()
 
@@ -105,7 +100,7 @@ def test_a_wait_in_time_gets_its_value(restate: Restate, steps: Service) -> None
     id = token_hex(8)
     body = {"id": id, "timeout": 60}
     with pending_ask(restate.node.ingress, "/steps/get", body) as waiting:
-        eventually(lambda: waits_for(restate, id), "it waits")
+        eventually(lambda: restate.waiters(id) > 0, "it waits")
         resolve(restate, id, {"a": 1})
 
         assert {"a": 1} == waiting().json()
@@ -118,7 +113,7 @@ def test_after_a_crash_a_step_returns_what_it_returned(
     settled, gate = token_hex(8), token_hex(8)
     body = {"settle": settled, "wait": gate}
     with pending_ask(restate.node.ingress, "/steps/settle_and_wait", body) as waiting:
-        eventually(lambda: waits_for(restate, gate), "it waits")
+        eventually(lambda: restate.waiters(gate) > 0, "it waits")
         ask(restate.node.ingress, f"/promises/{settled}/dispose")
         resolve(restate, settled, "another's")
         steps.kill()
@@ -133,7 +128,7 @@ def test_asker_and_answerer(restate: Restate, qna: Service) -> None:
     """Example 4: who asks gets the answer, and so do all who ask later."""
     question = f"why {token_hex(8)}?"
     with pending_ask(restate.node.ingress, "/qna/ask", question) as asking:
-        eventually(lambda: waits_for(restate, question), "it waits")
+        eventually(lambda: restate.waiters(question) > 0, "it waits")
         for answer in ("because", "another reason"):
             given = {"questionId": question, "answer": answer}
             assert 200 == ask(restate.node.ingress, "/qna/answer", given).status
@@ -149,7 +144,7 @@ def test_an_asker_that_is_killed_gets_its_answer(
     """Example 4: killed while it waits, the handler goes on in the next process."""
     question = f"why {token_hex(8)}?"
     with pending_ask(restate.node.ingress, "/qna/ask", question) as asking:
-        eventually(lambda: waits_for(restate, question), "it waits")
+        eventually(lambda: restate.waiters(question) > 0, "it waits")
         qna.kill()
         resolve(restate, question.replace("?", "%3F").replace(" ", "%20"), "because")
         qna.start()

@@ -18,11 +18,6 @@ def prefer(seconds: int) -> dict[str, str]:
     return {**JSON, "Prefer": f"wait={seconds}"}
 
 
-def waits_for(restate: Restate, id: str) -> bool:
-    """Tell whether somebody waits for a promise."""
-    return any(key.startswith("waiter/") for key in restate.state(id))
-
-
 def test_a_wait_ends_when_the_client_says(restate: Restate) -> None:
     """With ``Prefer: wait``, null says that it is still pending; nothing is left."""
     id = token_hex(8)
@@ -38,7 +33,7 @@ def test_a_waiter_that_has_gone_leaves_nothing(restate: Restate) -> None:
     id = token_hex(8)
     body = {"promiseId": id}
     with pending_ask(restate.node.ingress, "/promise/await", body, prefer(2)):
-        eventually(lambda: waits_for(restate, id), "it waits")
+        eventually(lambda: restate.waiters(id) > 0, "it waits")
 
     eventually(lambda: not restate.state(id), "its waiter is forgotten")
     eventually(lambda: not restate.invocations("promise/await"), "its wait is over")
@@ -69,7 +64,7 @@ def test_a_wait_that_is_cancelled_leaves_nothing(restate: Restate) -> None:
     """Cancelled through Restate, it takes its waiter along."""
     id = token_hex(8)
     with pending_ask(restate.node.ingress, "/promise/await", {"promiseId": id}) as wait:
-        eventually(lambda: waits_for(restate, id), "it waits")
+        eventually(lambda: restate.waiters(id) > 0, "it waits")
         (waiting,) = restate.invocations("promise/await")
         path = f"/v3/invocations/{waiting['id']}/cancel"
         assert 202 == ask(restate.node.admin, path, method="PATCH").status
@@ -83,7 +78,7 @@ def test_who_comes_back_finds_its_own_wait(restate: Restate) -> None:
     id = token_hex(8)
     body, headers = {"promiseId": id}, {**JSON, "Idempotency-Key": token_hex(8)}
     with pending_ask(restate.node.ingress, "/promise/await", body, headers):
-        eventually(lambda: waits_for(restate, id), "it waits")
+        eventually(lambda: restate.waiters(id) > 0, "it waits")
     (begun,) = restate.invocations("promise/await")
 
     # Sent, and not waited for: so it says whether a wait of this key goes on.
@@ -108,7 +103,7 @@ def test_one_completion_wakes_many(restate: Restate) -> None:
             )
             for _ in range(WAITERS)
         ]
-        eventually(lambda: len(restate.state(id)) == WAITERS, "all wait")
+        eventually(lambda: restate.waiters(id) == WAITERS, "all wait")
         assert {True} == set(restate.state(id).values())
         ask(restate.node.ingress, f"/promises/{id}/resolve", "morning")
 
@@ -129,7 +124,7 @@ def test_waiters_of_a_promise_that_is_disposed_of_get_its_outcome(
             )
             for _ in range(WAITERS)
         ]
-        eventually(lambda: len(restate.state(id)) == WAITERS, "all wait")
+        eventually(lambda: restate.waiters(id) == WAITERS, "all wait")
         # Before the last ones are told, because Restate does one after another.
         for path in ("resolve", "dispose"):
             send = ask(restate.node.ingress, f"/promises/{id}/{path}/send", b"")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import anyio
 import click
+from anyio.abc import Process
 
 from dp_backends.restate._admin import ADMIN_URL, settled_ids
 from dp_backends.restate._object import promises
 from dp_backends.restate._serve import first, make_known, run, serve, url_of
-from dp_backends.restate._server import Node, running
+from dp_backends.restate._server import Node, cluster, running
 from dp_backends.restate._service import promise
 from dp_core import BackendError
 from dp_core.cli import Status
@@ -24,6 +25,16 @@ from dp_core.cli import Status
 __all__ = ["SERVICES", "commands"]
 
 SERVICES: Final = (promises, promise)
+
+_WHAT_TO_TRY: Final = """
+In another shell, try:
+
+  export DP_URL={node.ingress_url}
+  dp get greeting &
+  dp resolve greeting hello
+
+Restate's own view is at {node.admin_url}; Ctrl-C ends it all.\
+"""
 
 
 def _port(name: str, default: int, help: str) -> Callable[[Any], Any]:
@@ -111,12 +122,27 @@ def serve_command(
     show_default=True,
     help="Where it keeps the promises.",
 )
+@click.option(
+    "--nodes",
+    "number",
+    type=click.IntRange(1, 9),
+    default=1,
+    metavar="NUMBER",
+    show_default=True,
+    help="How many servers; with 3, any one may fail. Each has ports of its own, "
+    "from those below on.",
+)
 @_port("--port", 8080, "Where promises are asked for.")
 @_port("--admin-port", 9070, "Restate's administration, for browsers too.")
-@_port("--node-port", 5122, "Restate's own.")
+@_port("--node-port", 5122, "For nodes among themselves.")
 @_port("--service-port", 9080, "Where Restate calls the service.")
-def up(
-    directory: Path, port: int, admin_port: int, node_port: int, service_port: int
+def up(  # noqa: PLR0913, PLR0917 - they are options
+    directory: Path,
+    number: int,
+    port: int,
+    admin_port: int,
+    node_port: int,
+    service_port: int,
 ) -> Status:
     """
     Try it: a restate-server and the service, here, until Ctrl-C.
@@ -126,29 +152,32 @@ def up(
     # Until the service takes over, to stop it politely is to interrupt it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = Node(directory.absolute(), port, admin_port, node_port)
-    anyio.run(_up, node, service_port)
+    anyio.run(_up, cluster(number, node), service_port)
     return Status.RESOLVED
 
 
-async def _up(node: Node, port: int) -> None:
-    async def started() -> None:
-        await make_known(node.admin_url, url_of("127.0.0.1", port), SERVICES)
-        click.echo(
-            f"Promises are at {node.ingress_url}; in another shell, try:\n\n"
-            f"  export DP_URL={node.ingress_url}\n"
-            "  dp get greeting &\n"
-            "  dp resolve greeting hello\n\n"
-            f"Restate's own view is at {node.admin_url}; Ctrl-C ends it all."
-        )
+async def _up(nodes: Sequence[Node], port: int) -> None:
+    click.echo(f"Starting restate-server in {nodes[0].directory}")
+    async with running(nodes) as servers:
 
-    click.echo(f"Starting restate-server; its log is {node.log}")
-    async with running(node) as server:
+        async def started() -> None:
+            await make_known(nodes[0].admin_url, url_of("127.0.0.1", port), SERVICES)
+            for node, server in zip(nodes, servers, strict=True):
+                click.echo(f"Promises are at {node.ingress_url} (process {server.pid})")
+            click.echo(_WHAT_TO_TRY.format(node=nodes[0]))
 
-        async def watch() -> None:
+        async def watch(node: Node, server: Process) -> None:
             await server.wait()
-            raise BackendError(f"restate-server has stopped; {node.log} says why")
+            stopped = f"the server at {node.ingress_url} has stopped; see {node.log}"
+            if len(nodes) == 1:
+                raise BackendError(stopped)
+            click.echo(stopped)
+            await anyio.sleep_forever()
 
-        await first(watch, partial(run, SERVICES, "127.0.0.1", port, (), started))
+        await first(
+            partial(run, SERVICES, "127.0.0.1", port, (), started),
+            *(partial(watch, *pair) for pair in zip(nodes, servers, strict=True)),
+        )
         click.echo("Stopping restate-server")
 
 

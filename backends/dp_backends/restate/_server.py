@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -17,7 +18,7 @@ from anyio.abc import Process
 from dp_backends.restate._admin import is_healthy
 from dp_core import BackendUnavailableError
 
-__all__ = ["Node", "find_program", "running"]
+__all__ = ["Node", "cluster", "find_program", "running"]
 
 _PACKAGE: Final = "@restatedev/restate-server"
 _GRACE: Final = 15
@@ -35,12 +36,14 @@ class Node:
         ingress: The port at which promises are asked for.
         admin: The port of its administration.
         fabric: The port for other nodes.
+        cluster: That port of all nodes, in their order, where there are several.
     """
 
     directory: Path
     ingress: int = 8080
     admin: int = 9070
     fabric: int = 5122
+    cluster: tuple[int, ...] = ()
 
     @property
     def ingress_url(self) -> str:
@@ -56,12 +59,12 @@ class Node:
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which the program is this node."""
-        return {
+        environment = {
+            **os.environ,
+            "RESTATE_BASE_DIR": str(self.directory),
             # By default a node is named after its machine, and does not take
             # the data of another one.
             "RESTATE_NODE_NAME": "dp",
-            **os.environ,
-            "RESTATE_BASE_DIR": str(self.directory),
             # The default is to listen to every machine there is.
             "RESTATE_BIND_IP": "127.0.0.1",
             "RESTATE_BIND_PORT": str(self.fabric),
@@ -70,6 +73,37 @@ class Node:
             "RESTATE_LISTEN_MODE": "tcp",
             "RESTATE_LOG_DISABLE_ANSI_CODES": "true",
         }
+        if self.cluster:
+            addresses = [f"http://127.0.0.1:{port}" for port in self.cluster]
+            first = self.fabric == self.cluster[0]
+            environment |= {
+                "RESTATE_CLUSTER_NAME": "dp",
+                "RESTATE_NODE_NAME": f"dp-{self.cluster.index(self.fabric) + 1}",
+                # One makes the cluster, the others join it.
+                "RESTATE_AUTO_PROVISION": "true" if first else "false",
+                "RESTATE_METADATA_CLIENT__ADDRESSES": json.dumps(addresses),
+                "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{self.fabric}",
+                # What is acknowledged is on two disks: any one node may fail.
+                "RESTATE_DEFAULT_REPLICATION": "2",
+            }
+        return environment
+
+
+def cluster(number: int, first: Node) -> list[Node]:
+    """Return so many nodes: below the directory of *first*, at ports from its on."""
+    if number == 1:
+        return [first]
+    fabric = tuple(first.fabric + n for n in range(number))
+    return [
+        Node(
+            first.directory / f"node-{n + 1}",
+            first.ingress + n,
+            first.admin + n,
+            fabric[n],
+            fabric,
+        )
+        for n in range(number)
+    ]
 
 
 def find_program() -> Path | None:
@@ -97,22 +131,33 @@ def find_program() -> Path | None:
 
 
 @asynccontextmanager
-async def running(node: Node) -> AsyncIterator[Process]:
+async def running(nodes: Sequence[Node]) -> AsyncIterator[list[Process]]:
     """
-    Run a restate-server until the block ends; it is ready when the block begins.
+    Run restate-servers until the block ends; they are ready when it begins.
 
     Raises:
-        BackendUnavailableError: It is not installed, or does not start.
+        BackendUnavailableError: It is not installed, or one does not start.
     """
     program = find_program()
     if program is None:
         raise BackendUnavailableError(
             f"restate-server is not installed; run: npm install --global {_PACKAGE}"
         )
+    async with AsyncExitStack() as stack:
+        processes = [
+            await stack.enter_async_context(_started(program, node)) for node in nodes
+        ]
+        for node, process in zip(nodes, processes, strict=True):
+            await _wait_until_ready(node, process)
+        yield processes
+
+
+@asynccontextmanager
+async def _started(program: Path, node: Node) -> AsyncIterator[Process]:
     node.directory.mkdir(parents=True, exist_ok=True)
     with node.log.open("ab") as log:
         process = await anyio.open_process(
-            [str(program)],
+            [program],
             stdin=None,
             stdout=log,
             stderr=log,
@@ -121,14 +166,13 @@ async def running(node: Node) -> AsyncIterator[Process]:
             start_new_session=True,
         )
     try:
-        await _ready(node, process)
         yield process
     finally:
         with anyio.CancelScope(shield=True):
             await _stop(process)
 
 
-async def _ready(node: Node, process: Process) -> None:
+async def _wait_until_ready(node: Node, process: Process) -> None:
     for url in (f"{node.admin_url}/health", f"{node.ingress_url}/restate/health"):
         while not await is_healthy(url):
             if process.returncode is not None:

@@ -1,0 +1,100 @@
+"""The HTTP backend on Restate's ingress, as on a server of ours."""
+
+from __future__ import annotations
+
+from secrets import token_hex
+
+import anyio
+import pytest
+from anyio import to_thread
+from restate_lab import Restate, eventually
+
+import dp_core as dp
+
+
+@pytest.fixture
+def url(restate: Restate) -> str:
+    """Return the URL by which users name the store."""
+    return restate.url
+
+
+async def somebody_waits(restate: Restate, id: str) -> None:
+    """Return once somebody waits for a promise."""
+    await to_thread.run_sync(eventually, lambda: restate.waiters(id) > 0, "it waits")
+
+
+@pytest.mark.parametrize(
+    "value", [None, False, 0, "", [], {"a": [1, 2.5]}, "☃", 2**80, "x" * 100_000]
+)
+async def test_a_value_comes_back_as_it_went(url: str, value: object) -> None:
+    """Every JSON value is what it was, for the winner, a late one and a reader."""
+    async with dp.connect(url) as promises:
+        promise = promises.promise(f"ä/{token_hex(8)} ?")
+        assert dp.Pending() == await promise.peek()
+
+        assert dp.Resolved(value) == await promise.resolve(value)
+        assert dp.Resolved(value) == await promise.reject("too late")
+        assert dp.Resolved(value) == await promise.peek()
+        assert value == await promise.get()
+
+
+async def test_a_rejection_is_an_error_with_its_message(url: str) -> None:
+    """Empty messages too, and also for those who come later."""
+    async with dp.connect(url) as promises:
+        promise = promises.promise(token_hex(8))
+
+        assert dp.Rejected("") == await promise.reject("")
+        with pytest.raises(dp.PromiseRejectedError):
+            await promise.get()
+
+
+async def test_a_deadline_ends_a_wait(url: str, restate: Restate) -> None:
+    """The promise is untouched, and may be awaited again."""
+    id = token_hex(8)
+    async with dp.connect(url) as promises:
+        promise = promises.promise(id)
+        with pytest.raises(dp.PromiseTimeoutError):
+            await promise.get(timeout=0.2)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(promise.get)
+            await somebody_waits(restate, id)
+            await promise.resolve(1)
+
+
+async def test_dispose_tells_those_who_wait(url: str, restate: Restate) -> None:
+    """They get an error of their own, and the id starts afresh."""
+    id = token_hex(8)
+
+    async def wait(told: list[BaseException]) -> None:
+        with pytest.raises(dp.PromiseDisposedError) as caught:
+            await promise.get()
+        told.append(caught.value)
+
+    async with dp.connect(url) as promises:
+        promise = promises.promise(id)
+        told: list[BaseException] = []
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, told)
+            await somebody_waits(restate, id)
+            await promise.dispose()
+
+        assert 1 == len(told)
+        assert dp.Pending() == await promise.peek()
+        assert dp.Resolved("new") == await promise.resolve("new")
+
+
+async def test_clients_that_settle_at_once_agree(url: str) -> None:
+    """Of many, one wins, and all are told which."""
+    id = token_hex(8)
+    won: list[object] = []
+
+    async def settle(n: int) -> None:
+        async with dp.connect(url) as promises:
+            won.append(await promises.promise(id).resolve(n))
+
+    async with anyio.create_task_group() as tasks:
+        for n in range(16):
+            tasks.start_soon(settle, n)
+
+    assert 16 == len(won)
+    assert 1 == len(set(won))
