@@ -91,7 +91,9 @@ def opened_directory(path: str) -> Iterator[int]:
     try:
         yield fd
     finally:
-        os.close(fd)
+        # Whatever this says, what was fsynced is durable.
+        with suppress(OSError):
+            os.close(fd)
 
 
 def fsync_directory(path: str) -> None:

@@ -22,6 +22,7 @@ from dp_backends.file._files import (
 )
 from dp_backends.file._layout import HEAD, TEMPORARY, Place, read_name
 from dp_backends.file._record import Record
+from dp_core import CorruptPromiseError
 
 __all__ = ["GRACE", "Janitor"]
 
@@ -78,8 +79,9 @@ class Janitor:
         dead = [
             (place, generation)
             for place in heads
+            if (named := _named(place)) is not None
             for generation in outcomes[place.name]
-            if generation != _named(place)
+            if generation != named
         ]
         if orphans or dead:
             # An orphan may be what says that its twin is not durable yet, and
@@ -118,7 +120,11 @@ def _named(place: Place) -> str | None:
     content = read_file(place.head)
     if content is None:
         return None
-    return Record.from_bytes(content[0], place.head).nonce
+    try:
+        return Record.from_bytes(content[0], place.head).nonce
+    except CorruptPromiseError:
+        # For those to hear who ask for this promise.
+        return None
 
 
 def _is_older(path: str, moment: float) -> bool:

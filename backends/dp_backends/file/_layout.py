@@ -23,6 +23,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, final
@@ -106,9 +107,12 @@ def open_store(root: str) -> None:
             a file system that cannot keep promises.
     """
     with explained(f"open the store {root}"):
-        if not _is_complete(root):
-            _make(root)
+        complete = _is_complete(root)
+        if not complete:
+            _make_root(root)
         _check_owner(root)
+        if not complete:
+            _fill(root)
 
 
 def _is_complete(root: str) -> bool:
@@ -140,13 +144,17 @@ def _check_owner(root: str) -> None:
         )
 
 
-def _make(root: str) -> None:
+def _make_root(root: str) -> None:
     path = Path(root)
-    missing = [path, *path.parents]
-    missing = missing[: next(i for i, p in enumerate(missing) if p.is_dir())]
-    for directory in reversed(missing):
-        _mkdir(str(directory))
-        fsync_directory(str(directory.parent))
+    for parent, directory in pairwise([*reversed(path.parents), path]):
+        if not directory.is_dir():
+            _mkdir(str(directory))
+        # Also where it was there: who made it may not have lived to do this.
+        if os.access(parent, os.W_OK):
+            fsync_directory(str(parent))
+
+
+def _fill(root: str) -> None:
     _check_foreign(root)
     _test_file_system(root)
     _mkdir(f"{root}/p")

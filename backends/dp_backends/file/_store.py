@@ -121,7 +121,8 @@ class FileStore:
         with self._opening:
             if not self._opened:
                 open_store(self.root)
-                self.is_remote = is_remote(self.root)
+                with explained(f"open the store {self.root}"):
+                    self.is_remote = is_remote(self.root)
                 self._opened = True
 
     def place(self, id: str) -> Place:
@@ -148,7 +149,9 @@ class FileStore:
                     state = error
                 # Only a living generation's file means anything: a dead one
                 # is erased, and may even be written by a settle that is late.
-                if isinstance(state, Pending):
+                # And a head that was just replaced has lost a name by that,
+                # so that its link count says nothing about its durability.
+                if isinstance(state, Pending) and generation == FIRST:
                     return View(generation, state)
                 if self._generation(place, id) != generation:
                     continue
@@ -222,7 +225,8 @@ class FileStore:
             write_new_file(temporary, record.to_bytes())
             try:
                 free = name_it(place, record)
-            except BaseException:
+            except OSError:
+                # Of nothing else is it known that it has no name yet.
                 remove(temporary)
                 raise
             if not free:
@@ -249,7 +253,11 @@ class FileStore:
 
     def _generation(self, place: Place, id: str) -> str:
         head = self._read(place, place.head, id)
-        return FIRST if head is None else head.nonce
+        if head is None:
+            return FIRST
+        if head.event is not None:
+            raise _misplaced(place.head)
+        return head.nonce
 
     def _state(self, place: Place, generation: str, id: str) -> State[bytes]:
         path = place.outcome(generation)
@@ -327,7 +335,7 @@ def _replace_head(place: Place, record: Record) -> bool:
     os.link(place.temporary(record.nonce), renamed)
     try:
         os.rename(renamed, place.head)
-    except BaseException:
+    except OSError:
         remove(renamed)
         raise
     return True
