@@ -17,6 +17,8 @@ PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install -qq --disable-pip-version-check \
 	--no-build-isolation --constraint constraints.txt
 
+LAB_CONFIG := $(VENV)/etc/jupyter/labconfig
+
 .PHONY: demo test lab notebooks lint programs bench clean constraints
 
 demo: $(VENV)/.demo
@@ -25,12 +27,12 @@ demo: $(VENV)/.demo
 test: lint programs
 	$(PY) -m pytest $(ARGS)
 
-# Jupyter does not run as root unless it is told to.
+# Jupyter does not run as root unless it is told to. Announcements would ask for
+# permission to fetch news before anything else is seen.
 lab: $(VENV)/.lab
 	@$(PY) -m jupyterlab --ServerApp.root_dir=notebooks \
 		--LabApp.default_url=/lab/tree/00_what_is_a_durable_promise.ipynb \
-		--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
-		--LabApp.news_url=None $$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB)
+		$$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB)
 
 # Runs all notebooks and stores their outputs; NAMES=example3 runs one.
 notebooks: $(VENV)/.test
@@ -70,6 +72,9 @@ $(VENV)/.demo: $(VENV)/.base pyproject.toml
 
 $(VENV)/.lab: $(VENV)/.demo
 	$(INSTALL) --editable '.[notebook,server,testing]' trio
+	@mkdir -p $(LAB_CONFIG)
+	@echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' \
+		> $(LAB_CONFIG)/page_config.json
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo

@@ -104,7 +104,10 @@ class Journal:
             if event.id:
                 last[event.process] = event.id
             about = last.get(event.process)
-            if event.process in concerned and (about is None or about in ids):
+            # Being told to end, when all is done, is no part of any story.
+            if event.process not in concerned or event.kind == "stopped":
+                continue
+            if about is None or about in ids:
                 found.append(event)
         return found
 

@@ -21,7 +21,7 @@ from dp_core.notebook._story import Lane, Story, Wait
 __all__ = ["Lanes", "lanes"]
 
 _LEFT: Final = 170
-_TOP: Final = 34
+_TOP: Final = 46
 _ROW: Final = 34
 _RIGHT: Final = 70
 _GREY: Final = "#8a8a8a"
