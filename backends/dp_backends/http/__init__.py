@@ -1,0 +1,241 @@
+"""
+``http:`` and ``https:``: promises behind a server.
+
+``http://localhost:8080`` names one, ``https://example.org/promises?retry=30``
+another. It is ``dp serve``, or anything else that speaks the same wire, such
+as Restate's example. ``DP_TOKEN``, or the file that ``DP_TOKEN_FILE`` names,
+has the bearer token where the server asks for one.
+
+A connection that is cut, a server that restarts or is overloaded: the question
+is asked again, with growing pauses, until the caller's own deadline. Without a
+deadline, ``retry`` of the URL is the limit in seconds, 10 by default; only
+`HttpBackend.wait` goes on for ever, once the server has answered this handle.
+Asking twice is safe: completing a promise changes nothing the second time.
+Disposing of one is another matter: a completion may have come in between, so
+when it is not known whether the server got the question, it is not repeated,
+and the caller is told so with `OutcomeUnknownError`.
+
+What the URL says is in `_address`, how long to try in `_patience`, how bytes
+travel in `_sockets` and `_connection`, how connections are kept in `_pool`,
+and how waiters share a long poll in `_flights`.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from math import inf
+from random import randint, uniform
+from typing import Final
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from dp_backends.http._address import read_url
+from dp_backends.http._connection import Answer
+from dp_backends.http._flights import Flight, Flights, Told
+from dp_backends.http._patience import Failure, Patience, Trouble
+from dp_backends.http._pool import Pool
+from dp_backends.http._requests import Requests
+from dp_core import (
+    Backend,
+    BackendError,
+    DurablePromiseError,
+    Outcome,
+    OutcomeUnknownError,
+    Pending,
+    ProtocolError,
+    State,
+    hookimpl,
+)
+from dp_core.hookspecs import Register
+from dp_core.wire import (
+    TRANSIENT,
+    Await,
+    Call,
+    Discard,
+    Peek,
+    Settle,
+    read_answer,
+)
+
+__all__ = ["HttpBackend"]
+
+_log: Final = logging.getLogger(__name__)
+
+_SLICE: Final = (25, 35)
+"""How long one long poll lasts, in seconds; proxies often cut at 60."""
+
+_GRACE: Final = 10.0
+"""How much later its answer may come before the connection counts as dead."""
+
+_ADVICE: Final[dict[type[Call], str]] = {
+    Settle: "it may have taken effect; repeat it to learn what stands",
+    Discard: "it may have taken effect; look before you repeat it, because that "
+    "would dispose of a completion that came in between",
+}
+
+
+@hookimpl
+def dp_register_backends(register: Register) -> None:
+    register("http", HttpBackend)
+    register("https", HttpBackend)
+
+
+class HttpBackend(Backend):
+    """A handle on the promises behind one server."""
+
+    def __init__(self, url: str) -> None:
+        self._address = read_url(url)
+        self._requests = Requests(self._address)
+        self._pool = Pool(self._address)
+        self._flights = Flights(self._pool)
+        self._answered = False
+        self._slices = False
+        self._outage = False
+
+    async def peek(self, id: str) -> State[bytes]:
+        return await self._call(Peek(id))
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        state = await self._call(Settle(id, outcome))
+        assert isinstance(state, Outcome)  # noqa: S101 - for the type checker
+        return state
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        patience = Patience(self._address.retry)
+        return await self._flights.join(id, partial(self._lead, id, patience))
+
+    async def dispose(self, id: str) -> None:
+        try:
+            await self._call(Discard(id))
+        finally:
+            self._flights.forget(id)
+
+    async def aclose(self) -> None:
+        self._pool.close()
+        await checkpoint()
+
+    # One question, one answer ----------------------------------------------
+
+    async def _call(self, call: Call) -> State[bytes]:
+        patience = Patience(self._address.retry)
+        trouble = Trouble(_ADVICE.get(type(call)))
+        while True:
+            try:
+                return await self._ask(call, patience)
+            except Failure as failure:
+                trouble.add(failure)
+            if trouble.unknown and isinstance(call, Discard):
+                raise trouble.error()
+            await patience.pause(trouble)
+
+    async def _ask(self, call: Call, patience: Patience) -> State[bytes]:
+        """Ask once, within what a caller without a deadline has patience for."""
+        question = await self._requests.write(call)
+        connection = None
+        with patience.attempt() as attempt:
+            connection = await self._pool.ask(question, fresh=isinstance(call, Discard))
+            try:
+                answer = await connection.answer()
+            finally:
+                self._pool.release(connection)
+        if attempt.cancelled_caught:
+            raise Failure(
+                f"no answer from {self._address} in {self._address.retry:g} s; "
+                "set a deadline, or ?retry=SECONDS in its URL, to wait for longer",
+                sent=connection is not None,
+            )
+        return self._read(call, answer)
+
+    def _read(self, call: Call, answer: Answer) -> State[bytes]:
+        """Return what an answer says; every error says who answered."""
+        if 300 <= answer.status < 400:
+            where = answer.headers.get(b"location", b"").decode("latin-1")
+            raise ProtocolError(
+                answer.status,
+                f"{self._address} redirects to {where!r}; no redirect is followed, "
+                "connect to that address if you trust it",
+            )
+        try:
+            state = read_answer(call, answer.status, answer.body)
+        except TRANSIENT as error:
+            raise Failure(
+                f"{self._address}: {error.reason}",
+                sent=isinstance(error, OutcomeUnknownError),
+                retry_after=_seconds(answer.headers.get(b"retry-after", b"")),
+            ) from None
+        except BackendError as error:
+            raise type(error)(f"{self._address}: {error.reason}") from None
+        except ProtocolError as error:
+            raise ProtocolError(
+                error.status, f"{self._address}: {error.reason}"
+            ) from None
+        self._answered = True
+        self._outage = False
+        self._slices |= answer.status == 202
+        return state
+
+    # One long poll, many waiters --------------------------------------------
+
+    async def _lead(self, id: str, patience: Patience, flight: Flight) -> Told:
+        """Ask until there is an outcome to tell everybody in the flight."""
+        trouble = flight.trouble
+        while True:
+            if trouble.count:
+                await patience.pause(trouble, endless=self._answered)
+            try:
+                state = await self._look(id, patience, flight)
+            except Failure as failure:
+                trouble.add(failure)
+                self._report(trouble)
+            except DurablePromiseError as error:
+                return error
+            else:
+                if isinstance(state, Outcome):
+                    return state
+                trouble.clear()
+
+    async def _look(self, id: str, patience: Patience, flight: Flight) -> State[bytes]:
+        # A server not heard of yet is asked what it can answer at once, so
+        # that a wrong port does not look like a promise that is pending.
+        if not self._answered:
+            return await self._ask(Peek(id), patience)
+        call = Await(id)
+        if flight.connection is None:
+            question = await self._requests.write(call, wait=randint(*_SLICE))  # noqa: S311 - no secret
+            flight.connection = await self._pool.ask(question)
+            flight.asked = anyio.current_time()
+        answer = await self._listen(flight)
+        state = self._read(call, answer)
+        if isinstance(state, Pending) and anyio.current_time() < flight.asked + 1:
+            # A server that does not hold the answer back must not be run hot.
+            await anyio.sleep(uniform(0.5, 2))  # noqa: S311 - no secret
+        return state
+
+    async def _listen(self, flight: Flight) -> Answer:
+        """Return the answer; if cancelled, leave the next leader where we were."""
+        assert flight.connection is not None  # noqa: S101 - for the type checker
+        # Restate's server knows no slices and holds the answer for ever.
+        ends = flight.asked + _SLICE[1] + _GRACE if self._slices else inf
+        with anyio.CancelScope(deadline=ends) as slice:
+            try:
+                answer = await flight.connection.answer()
+            except Exception:
+                flight.hang_up()
+                raise
+        flight.hang_up()
+        if slice.cancelled_caught:
+            raise Failure(f"{self._address} did not answer a wait in time")
+        return answer
+
+    def _report(self, trouble: Trouble) -> None:
+        """Log an outage once; the first failure in a row may be none yet."""
+        if trouble.count == 2 and not self._outage:
+            self._outage = True
+            _log.warning("waiting, but %r; trying again", trouble.error().reason)
+
+
+def _seconds(header: bytes) -> float:
+    """Return a ``Retry-After`` in seconds; as a date (RFC 9110 §10.2.3), 0."""
+    return float(header) if header.isdigit() else 0.0

@@ -1,0 +1,119 @@
+"""
+What a store URL says: where the server is, and how long to try to reach it.
+
+``http://HOST:PORT/PREFIX?retry=SECONDS``; the port, the prefix and the option
+may be left out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import isfinite
+from typing import Final, NoReturn, final
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
+
+from dp_core import UnknownBackendError
+
+__all__ = ["RETRY_SECONDS", "Address", "read_url"]
+
+RETRY_SECONDS: Final = 10.0
+"""How long a caller without a deadline goes on trying, in seconds."""
+
+_PORTS: Final = {"http": 80, "https": 443}
+_USER: Final = re.compile(r"//[^/?#]*@")
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]*:[0-9A-Za-z:.%_-]*")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Address:
+    """
+    Where a server is; ``str()`` shows it as errors do.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: Its name or IP address, without brackets.
+        port: Its TCP port.
+        prefix: What stands before the paths of the wire, percent-encoded.
+        retry: How long to try to reach it, in seconds, when the caller sets
+            no deadline.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str = ""
+    retry: float = RETRY_SECONDS
+
+    def __str__(self) -> str:
+        return f"{self._name}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """What the ``Host`` header says (RFC 9110 §7.2)."""
+        # A zone (fe80::1%eth0) means something on this machine alone.
+        name = re.sub(r"%[^]]*", "", self._name)
+        usual = self.port == _PORTS[self.scheme]
+        return name if usual else f"{name}:{self.port}"
+
+    @property
+    def secure(self) -> bool:
+        """Whether to speak TLS with it."""
+        return self.scheme == "https"
+
+    @property
+    def _name(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+
+def read_url(url: str) -> Address:
+    """
+    Return what a store URL says.
+
+    Raises:
+        UnknownBackendError: It is no URL of a server; the error says why.
+    """
+    # The URL stands in errors, and the password stays out of them.
+    shown = _USER.sub("//…@", url)
+    try:
+        parts = urlsplit(shown)
+        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
+        host = host.encode("idna").decode()
+    except ValueError as error:
+        raise UnknownBackendError(shown, f"it is no URL: {error}") from None
+    if shown != url:
+        _refuse(parts, "it names a user; set DP_TOKEN to the server's token instead")
+    if not host:
+        _refuse(parts, f"it names no host; write {scheme}://HOST:PORT")
+    if not _NAME.fullmatch(host):
+        _refuse(parts, f"{host!r} is no name of a host")
+    if port == 0:
+        _refuse(parts, "nobody listens on port 0; write the server's port")
+    if parts.fragment:
+        _refuse(parts, "it has a fragment; write # as %23")
+    return Address(
+        scheme,
+        host,
+        port or _PORTS[scheme],
+        prefix=quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~"),
+        retry=_retry(parts),
+    )
+
+
+def _retry(parts: SplitResult) -> float:
+    seconds = RETRY_SECONDS
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name != "retry":
+            _refuse(parts, f"the one option there is is retry=SECONDS, not {name!r}")
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not (isfinite(seconds) and seconds > 0):
+            _refuse(parts, f"retry={text!r} is no number of seconds above 0")
+    return seconds
+
+
+def _refuse(parts: SplitResult, reason: str) -> NoReturn:
+    raise UnknownBackendError(parts.geturl(), reason)

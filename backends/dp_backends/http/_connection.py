@@ -1,0 +1,184 @@
+"""
+One HTTP/1.1 connection: questions and answers, one after the other.
+
+h11 reads the answers; a question is bytes already (`_requests`). Ours is what
+lies around that: an answer that was cut short is never taken for one, a
+reading that was cancelled can be taken up again, and a connection that is not
+known to be clean is never used again.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, final
+
+import h11
+from anyio.abc import ByteStream
+
+from dp_backends.http._address import Address
+from dp_backends.http._patience import Failure
+from dp_backends.http._sockets import CUT, SocketStream, open_stream
+from dp_core import MAX_VALUE_BYTES, ProtocolError
+
+__all__ = ["Answer", "Connection", "open_connection"]
+
+MAX_ANSWER_BYTES: Final = 64 * MAX_VALUE_BYTES
+"""The largest body to read; a server may allow more than our own default."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answers, whole."""
+
+    status: int
+    headers: Mapping[bytes, bytes]
+    body: bytes
+
+
+class Connection:
+    """
+    A connection to the server, used by one task at a time.
+
+    It belongs to no event loop: between two questions, any may use it.
+
+    Attributes:
+        cut: Whether it came to an end while an answer was expected.
+    """
+
+    def __init__(self, address: Address, raw: SocketStream, stream: ByteStream) -> None:
+        self._address = address
+        self._raw = raw
+        self._stream = stream
+        self._http = h11.Connection(h11.CLIENT)
+        self.cut = False
+        self._whole = self._heard = False
+        self._response: h11.Response | None = None
+        self._body = bytearray()
+
+    async def ask(self, question: bytes) -> None:
+        """Send a request; whether it arrived, `answer` tells."""
+        self._http = h11.Connection(h11.CLIENT)
+        for event in _ASKED:
+            self._http.send(event)
+        self._response, self._body = None, bytearray()
+        self._whole = self._heard = False
+        try:
+            await self._stream.send(question)
+        except CUT:
+            # A server may answer before it has read all, and hang up.
+            return
+        self._whole = True
+
+    async def answer(self) -> Answer:
+        """
+        Return the answer to what was asked.
+
+        When this is cancelled, it may be called again, and goes on.
+
+        Raises:
+            Failure: The connection was cut before the answer was whole.
+            ProtocolError: What came is no HTTP, or too much of it.
+        """
+        while True:
+            match self._event():
+                case h11.NEED_DATA:
+                    self._http.receive_data(await self._receive())
+                case h11.Response() as response:
+                    self._response = self._checked(response)
+                case h11.Data(data=data):
+                    self._body += data
+                    if len(self._body) > MAX_ANSWER_BYTES:
+                        raise self._nonsense("its answer is too long")
+                case h11.EndOfMessage():
+                    return self._finish()
+
+    @property
+    def clean(self) -> bool:
+        """Whether the next question may be asked on this connection."""
+        return (
+            self._whole
+            and self._http.their_state is h11.DONE
+            and not self._http.trailing_data[0]
+        )
+
+    def has_news(self) -> bool:
+        """Whether an idle connection is of no use, because the peer spoke."""
+        return self._raw.has_news()
+
+    def close(self) -> None:
+        """Close it at once, from any thread, without any event loop."""
+        self._raw.close()
+
+    def interrupt(self) -> None:
+        """End it under whoever uses it."""
+        self._raw.interrupt()
+
+    async def _receive(self) -> bytes:
+        try:
+            data = await self._stream.receive()
+        except CUT:
+            self.cut = True
+            raise Failure(
+                f"{self._address} cut the connection", sent=self._whole
+            ) from None
+        # h11 would wait for the end of the headers, which a server of another
+        # protocol may never send.
+        if not (self._heard or data[:7] == b"HTTP/1."[: len(data)]):
+            raise self._nonsense(f"it says {data[:80].decode(errors='replace')!r}")
+        self._heard = True
+        return data
+
+    def _event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
+        try:
+            return self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            raise self._nonsense(str(error)) from None
+
+    def _checked(self, response: h11.Response) -> h11.Response:
+        names = {name for name, _ in response.headers}
+        if response.status_code != 204 and names.isdisjoint(_LENGTHS):
+            # Only the end of the connection would end it.
+            raise self._nonsense("a cut answer of it would look like a whole one")
+        return response
+
+    def _finish(self) -> Answer:
+        assert self._response is not None  # noqa: S101 - for the type checker
+        return Answer(
+            self._response.status_code,
+            dict(self._response.headers),
+            bytes(self._body),
+        )
+
+    def _nonsense(self, reason: str) -> ProtocolError:
+        tls = "" if self._address.secure else ", or is it https:// there"
+        return ProtocolError(
+            502,
+            f"what answers at {self._address} does not speak our HTTP/1.1{tls}: "
+            f"{reason}",
+        )
+
+
+# What h11 has to know of a request to read its answer. To have it write the
+# request, too, would take as long as the reading.
+_ASKED: Final = (
+    h11.Request(method="POST", target="/", headers=[("Host", "x")]),
+    h11.EndOfMessage(),
+)
+
+_LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+
+async def open_connection(
+    address: Address, context: ssl.SSLContext | None
+) -> Connection:
+    """
+    Connect to a server; with TLS if there is a *context*.
+
+    Raises:
+        Failure: There is no connection; another attempt may find one.
+        BackendUnavailableError: The server cannot be trusted.
+    """
+    return Connection(address, *await open_stream(address, context))

@@ -1,0 +1,121 @@
+"""
+One question for everybody who has it.
+
+All waiters of one id in one event loop share one long poll. The first of them
+is its leader: it does the I/O in its own task, so that no other task is needed
+and none is left over. A leader that leaves early hands over to the next in
+line, together with the connection on which the question stands, so the server
+does not even notice.
+
+A waiter that comes after a disposal through the same handle must not hear of
+the promise that was disposed of: `Flights.forget` lets it start afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from copy import copy
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import anyio
+from anyio.lowlevel import EventLoopToken, current_token
+
+from dp_backends.http._connection import Connection
+from dp_backends.http._patience import Trouble
+from dp_backends.http._pool import Pool
+from dp_core import DurablePromiseError, Outcome
+
+__all__ = ["Flight", "Flights", "Told"]
+
+Told: TypeAlias = Outcome[bytes] | DurablePromiseError
+
+
+@dataclass(eq=False)
+class Flight:
+    """
+    A long poll under way.
+
+    Attributes:
+        pool: Where its connection comes from.
+        connection: Where its answer will arrive, once it was asked.
+        asked: When it was asked, by the clock of the event loop.
+        trouble: What went wrong so far, whoever led.
+        seats: The waiters in the order they came; the first one leads.
+        told: What came of it.
+    """
+
+    pool: Pool
+    connection: Connection | None = None
+    asked: float = 0.0
+    trouble: Trouble = field(default_factory=Trouble)
+    seats: dict[anyio.Event, None] = field(default_factory=dict)
+    told: Told | None = None
+
+    def hang_up(self) -> None:
+        """Give the connection back; with an answer still to come, it is cut."""
+        if self.connection is not None:
+            self.pool.release(self.connection)
+            self.connection = None
+
+
+class Flights:
+    """The long polls of one handle, for all threads and event loops at once."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._flights: dict[str, dict[EventLoopToken, Flight]] = {}
+
+    async def join(
+        self, id: str, lead: Callable[[Flight], Awaitable[Told]]
+    ) -> Outcome[bytes]:
+        """
+        Return the outcome of a promise, asking for it unless somebody does.
+
+        Args:
+            id: The promise's id.
+            lead: Asks, and returns what everybody is to be told. What it
+                raises instead concerns its caller only, and another waiter
+                leads.
+
+        Raises:
+            DurablePromiseError: What everybody was told, or what *lead*
+                raised.
+        """
+        token = current_token()
+        here = self._flights.setdefault(id, {})
+        flight = here.setdefault(token, Flight(self._pool))
+        seat = anyio.Event()
+        leads = not flight.seats
+        flight.seats[seat] = None
+        try:
+            if not leads:
+                await seat.wait()
+            if flight.told is None:
+                flight.told = await lead(flight)
+                self._remove(id, token, flight)
+                for other in flight.seats:
+                    other.set()
+        finally:
+            del flight.seats[seat]
+            if flight.told is None:
+                if flight.seats:
+                    next(iter(flight.seats)).set()
+                else:
+                    self._remove(id, token, flight)
+                    flight.hang_up()
+        if isinstance(flight.told, DurablePromiseError):
+            # Everybody gets an instance, and so a traceback, of its own.
+            raise copy(flight.told)
+        return flight.told
+
+    def forget(self, id: str) -> None:
+        """Let nobody join the present flights for *id* any more."""
+        self._flights.pop(id, None)
+
+    def _remove(self, id: str, token: EventLoopToken, flight: Flight) -> None:
+        here = self._flights.get(id, {})
+        if here.get(token) is flight:
+            del here[token]
+            if not here:
+                self._flights.pop(id, None)

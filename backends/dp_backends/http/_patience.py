@@ -1,0 +1,116 @@
+"""
+How long to go on asking a server that does not answer, and how often.
+
+Whoever sets a deadline (`anyio.fail_after`, ``get(timeout=...)``) decides with
+it; for everybody else the store URL does. The pauses grow and are drawn by
+lot, so that a thousand clients of a server that restarts do not come back in
+step ("full jitter").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from random import uniform
+from typing import Final
+
+import anyio
+
+from dp_core import BackendError, BackendUnavailableError, OutcomeUnknownError
+
+__all__ = ["Failure", "Patience", "Trouble"]
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+_LONGEST_RETRY_AFTER: Final = 5.0
+
+
+class Failure(Exception):  # noqa: N818 - caught here always, and no error yet
+    """
+    One attempt failed in a way that another may not.
+
+    Attributes:
+        reason: What failed, where, and what to do, in words for a person.
+        sent: Whether the server may have got the whole question, and so may
+            have done what it asks for.
+        retry_after: When the server wants to be asked again, in seconds.
+    """
+
+    def __init__(
+        self, reason: str, *, sent: bool = False, retry_after: float = 0.0
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.sent = sent
+        self.retry_after = retry_after
+
+
+@dataclass(slots=True)
+class Trouble:
+    """
+    What went wrong so far with one question.
+
+    Attributes:
+        advice: What to do when it is not known whether the question took
+            effect; None for a question that changes nothing.
+        count: How many attempts in a row have failed.
+        unknown: Whether one of them may have taken effect.
+    """
+
+    advice: str | None = None
+    count: int = 0
+    unknown: bool = False
+    _last: Failure | None = None
+
+    def add(self, failure: Failure) -> None:
+        self.count += 1
+        self._last = failure
+        self.unknown |= failure.sent and self.advice is not None
+
+    def clear(self) -> None:
+        self.count = 0
+
+    def error(self) -> BackendError:
+        """Return what to raise when there is no further attempt."""
+        reason = self._last.reason if self._last else "never asked"
+        if self.unknown:
+            return OutcomeUnknownError(f"{reason}; {self.advice}")
+        return BackendUnavailableError(reason)
+
+    def pause(self) -> float:
+        """Return how long to leave the server alone now, in seconds."""
+        asked = self._last.retry_after if self._last else 0.0
+        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self.count, 30))
+        return min(asked, _LONGEST_RETRY_AFTER) + uniform(0, longest)  # noqa: S311 - no secret
+
+
+class Patience:
+    """How long one caller, from now on, lets us try."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = anyio.current_time() + seconds
+
+    def attempt(self) -> anyio.CancelScope:
+        """Return the bounds of an attempt; a caller's deadline needs none."""
+        own = anyio.current_effective_deadline() == inf
+        return anyio.CancelScope(deadline=self._ends if own else inf)
+
+    async def pause(self, trouble: Trouble, *, endless: bool = False) -> None:
+        """
+        Wait until it is time for the next attempt.
+
+        Args:
+            trouble: What the attempts so far came to.
+            endless: Whether a caller without a deadline waits for ever.
+
+        Raises:
+            BackendError: There will be no time for another attempt.
+        """
+        ends = anyio.current_effective_deadline()
+        if ends == inf and not endless:
+            ends = self._ends
+        seconds = trouble.pause()
+        # A caller that was cancelled already (-inf) is told so by the sleep.
+        if -inf < ends <= anyio.current_time() + seconds:
+            raise trouble.error()
+        await anyio.sleep(seconds)

@@ -1,0 +1,145 @@
+"""
+The connections of one handle, kept for the next question.
+
+Connections are plain sockets, so one pool serves all threads and event loops
+of the process, and what is idle needs no loop to be closed. A pool that nobody
+closes takes its sockets along when it goes, without a word. A forked child
+drops them: two processes on one connection would read each other's answers.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+from weakref import WeakSet, finalize
+
+from anyio import to_thread
+
+from dp_backends.http._address import Address
+from dp_backends.http._connection import Connection, open_connection
+from dp_core import BackendClosedError
+
+__all__ = ["Pool"]
+
+MAX_IDLE: Final = 100
+"""How many idle connections to keep; the oldest goes first."""
+
+
+class Pool:
+    """Connections to one server, for all threads and event loops at once."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._context: ssl.SSLContext | None = None
+        self._closed = False
+        # No locks: one append, pop, add or discard is atomic.
+        self._idle: deque[Connection] = deque()
+        self._busy: set[Connection] = set()
+        finalize(self, _close_all, self._idle, self._busy)
+        _POOLS.add(self)
+
+    async def ask(self, question: bytes, *, fresh: bool = False) -> Connection:
+        """
+        Send a question and return the connection to read the answer from.
+
+        Args:
+            question: What to send.
+            fresh: Whether to make a new connection for it. A kept one may be
+                dying, and then nobody knows whether the question got through.
+
+        Raises:
+            Failure: Not sent; another attempt may be.
+            BackendUnavailableError: The server cannot be trusted.
+            BackendClosedError: The pool was closed.
+        """
+        self.check_open()
+        connection = None if fresh else self._take()
+        if connection is None:
+            connection = await open_connection(self._address, await self._tls())
+        self._busy.add(connection)
+        try:
+            self.check_open()
+            await connection.ask(question)
+        except BaseException:
+            self._drop(connection)
+            raise
+        return connection
+
+    def release(self, connection: Connection) -> None:
+        """Keep a connection for the next question if it is fit for one."""
+        if not connection.clean:
+            self._drop(connection)
+            return
+        self._busy.discard(connection)
+        self._idle.append(connection)
+        if len(self._idle) > MAX_IDLE or self._closed:
+            _close_all(self._idle, (), keep=0 if self._closed else MAX_IDLE)
+
+    def close(self) -> None:
+        """Close what is idle, and end what is in use, in any thread."""
+        self._closed = True
+        _close_all(self._idle, ())
+        for connection in tuple(self._busy):
+            connection.interrupt()
+
+    def check_open(self) -> None:
+        """Raise `BackendClosedError` if the pool was closed."""
+        if self._closed:
+            raise BackendClosedError("this handle was closed; connect() again")
+
+    def disown(self) -> None:
+        """Drop what the parent of this process goes on using."""
+        _close_all(self._idle, self._busy)
+        self._busy.clear()
+
+    def _take(self) -> Connection | None:
+        """Return the idle connection used last that is still good."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if not connection.has_news():
+                return connection
+            connection.close()
+
+    def _drop(self, connection: Connection) -> None:
+        connection.close()
+        self._busy.discard(connection)
+        if connection.cut:
+            # What ended this one (a restart, a host that is gone) may have
+            # ended the idle ones, and finding out can take seconds for each.
+            _close_all(self._idle, ())
+
+    async def _tls(self) -> ssl.SSLContext | None:
+        if self._address.secure and self._context is None:
+            # It reads some hundred certificates from the disk.
+            self._context = await to_thread.run_sync(ssl.create_default_context)
+        return self._context
+
+
+def _close_all(
+    idle: deque[Connection], busy: Iterable[Connection], *, keep: int = 0
+) -> None:
+    while len(idle) > keep:
+        try:
+            idle.popleft().close()
+        except IndexError:
+            break
+    for connection in busy:
+        connection.close()
+
+
+_POOLS: Final[WeakSet[Pool]] = WeakSet()
+
+
+def _disown_all() -> None:
+    for pool in _POOLS:
+        pool.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)

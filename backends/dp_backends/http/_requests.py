@@ -1,0 +1,78 @@
+"""Calls as HTTP requests: where to, with which headers and which token."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from anyio import to_thread
+
+from dp_backends.http._address import Address
+from dp_core import AccessDeniedError
+from dp_core.wire import Call, prefer_wait, write_call
+
+__all__ = ["Requests"]
+
+_ADVICE: Final = "set DP_TOKEN to the server's token, or DP_TOKEN_FILE to its file"
+
+
+class Requests:
+    """Writes the requests of one handle; the token is read once."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._token = os.environ.get("DP_TOKEN", "")
+        self._token_file = os.environ.get("DP_TOKEN_FILE", "")
+        self._headers = ""
+
+    async def write(self, call: Call, wait: int | None = None) -> bytes:
+        """
+        Return the request that makes *call*, ready to be sent.
+
+        Args:
+            call: What to ask.
+            wait: How long the server may hold its answer back, in seconds.
+
+        Raises:
+            AccessDeniedError: The token cannot be read, or be sent.
+        """
+        if not self._headers:
+            self._headers = await self._read_headers()
+        path, body = write_call(call)
+        prefer = "" if wait is None else f"Prefer: {prefer_wait(wait)}\r\n"
+        head = (
+            f"POST {self._address.prefix}{path} HTTP/1.1\r\n"
+            f"{self._headers}{prefer}Content-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode("ascii") + body
+
+    async def _read_headers(self) -> str:
+        token = self._token
+        if not token and self._token_file:
+            token = await to_thread.run_sync(_read, self._token_file)
+        return (
+            f"Host: {self._address.authority}\r\nContent-Type: application/json\r\n"
+            + (f"Authorization: Bearer {_checked(token)}\r\n" if token else "")
+        )
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise AccessDeniedError(
+            f"the token in {path!r} (DP_TOKEN_FILE) cannot be read: "
+            f"{error.strerror}; {_ADVICE}"
+        ) from None
+    except UnicodeDecodeError:
+        raise AccessDeniedError(f"what is in {path!r} is no token; {_ADVICE}") from None
+
+
+def _checked(token: str) -> str:
+    # Anything else could end the header and start another one.
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise AccessDeniedError(
+            f"the token has characters that no token has; {_ADVICE}"
+        )
+    return token

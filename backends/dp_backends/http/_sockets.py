@@ -1,0 +1,192 @@
+"""
+Plain sockets, awaited directly.
+
+The streams of an event loop die with it, and complain when nobody closed
+them. A plain socket belongs to no event loop: an idle connection survives
+`asyncio.run` and serves the next one, or another thread, and closing it needs
+no loop either. It is faster, too (``benchmarks/bench_http_client.py``).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from contextlib import suppress
+from errno import EMFILE, ENFILE
+from typing import Final
+
+import anyio
+from anyio.abc import ByteStream
+from anyio.streams.tls import TLSStream
+
+from dp_backends.http._address import Address
+from dp_backends.http._patience import Failure
+from dp_core import BackendUnavailableError
+
+__all__ = ["CUT", "SocketStream", "open_stream"]
+
+CUT: Final = (OSError, anyio.EndOfStream, anyio.BrokenResourceError)
+"""What using a stream raises when the connection is no more."""
+
+_CONNECT_SECONDS: Final = 10.0
+_CHUNK: Final = 65536
+
+# A peer that vanished (power cut, cable, sleep) sends no FIN. The kernel
+# finds out: a probe after 15 idle seconds, and whatever is not acknowledged
+# within 5 ends the connection. The names are missing where the kernel cannot.
+_OPTIONS: Final = (
+    ("SOL_SOCKET", "SO_KEEPALIVE", 1),
+    ("IPPROTO_TCP", "TCP_NODELAY", 1),
+    ("IPPROTO_TCP", "TCP_KEEPIDLE", 15),
+    ("IPPROTO_TCP", "TCP_KEEPINTVL", 5),
+    ("IPPROTO_TCP", "TCP_KEEPCNT", 2),
+    ("IPPROTO_TCP", "TCP_USER_TIMEOUT", 5_000),
+)
+
+
+class SocketStream(ByteStream):
+    """A connected socket as a stream for whichever event loop uses it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+
+    async def receive(self, max_bytes: int = _CHUNK) -> bytes:
+        while True:
+            # The answer to what was just sent is not there yet, so waiting
+            # comes first; it is the checkpoint, too.
+            await anyio.wait_readable(self._socket)
+            with suppress(BlockingIOError):
+                if data := self._socket.recv(max_bytes):
+                    return data
+                raise anyio.EndOfStream
+
+    async def send(self, item: bytes) -> None:
+        rest = memoryview(item)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self._socket)
+
+    async def send_eof(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it at once, from any thread, without any event loop."""
+        self._socket.close()
+
+    def interrupt(self) -> None:
+        """End the connection under whoever uses it; they notice and close."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def has_news(self) -> bool:
+        """Whether there is something to receive, be it only the end."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+
+async def open_stream(
+    address: Address, context: ssl.SSLContext | None
+) -> tuple[SocketStream, ByteStream]:
+    """
+    Connect to a server.
+
+    Returns:
+        The stream of the socket, and the stream to speak through, which is
+        the same without TLS.
+
+    Raises:
+        Failure: There is no connection; another attempt may find one.
+        BackendUnavailableError: The server cannot be trusted, or speaks no
+            TLS.
+    """
+    try:
+        with anyio.fail_after(_CONNECT_SECONDS):
+            raw = await _open_socket(address)
+            if context is None:
+                return raw, raw
+            return raw, await _secure(raw, address, context)
+    except CUT as error:
+        raise Failure(f"no answer from {address}: {_words(error)}") from None
+
+
+async def _open_socket(address: Address) -> SocketStream:
+    found = await anyio.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    failed: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, where in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            with anyio.fail_after(_CONNECT_SECONDS / len(found)):
+                await _connect(sock, where)
+        except OSError as error:
+            sock.close()
+            failed = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return SocketStream(sock)
+    raise failed
+
+
+async def _connect(sock: socket.socket, where: tuple[str, int]) -> None:
+    sock.settimeout(0)
+    for level, name, value in _OPTIONS:
+        if hasattr(socket, name):
+            sock.setsockopt(getattr(socket, level), getattr(socket, name), value)
+    try:
+        sock.connect(where)
+    except BlockingIOError:
+        await anyio.wait_writable(sock)
+    if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(code, os.strerror(code))
+
+
+async def _secure(
+    raw: SocketStream, address: Address, context: ssl.SSLContext
+) -> TLSStream:
+    try:
+        return await TLSStream.wrap(
+            raw, server_side=False, hostname=address.host, ssl_context=context
+        )
+    except ssl.SSLCertVerificationError as error:
+        raw.close()
+        raise BackendUnavailableError(
+            f"{address} is not trusted: {error.verify_message}; if its "
+            "certificate is your own, let SSL_CERT_FILE name its authority"
+        ) from None
+    except ssl.SSLError as error:
+        raw.close()
+        raise BackendUnavailableError(
+            f"{address} speaks no TLS we know ({error.reason}); is it http:// there?"
+        ) from None
+    except BaseException:
+        raw.close()
+        raise
+
+
+def _words(error: Exception) -> str:
+    """Say what a failed connection means, and what to do about it."""
+    match error:
+        case ConnectionRefusedError():
+            return "connection refused; is `dp serve` running there?"
+        case socket.gaierror():
+            return f"{error.strerror}; is the name right?"
+        case TimeoutError():
+            return "connecting took too long; is the host up, and the port open?"
+        case OSError(errno=code) if code in (EMFILE, ENFILE):
+            return "too many open files here; raise `ulimit -n`"
+        case OSError():
+            return str(error.strerror or error)
+        case _:
+            return "the connection was cut while it was made"

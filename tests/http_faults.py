@@ -1,0 +1,362 @@
+"""
+What the tests of the HTTP client run against.
+
+`Server` is a small server of our wire that counts what it gets and fails when
+it is told to; `Proxy` stands between it and a client and cuts a connection at
+one exact byte. Both live in the test's own event loop.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final, Self
+
+import anyio
+import h11
+from anyio import TypedAttributeProvider
+from anyio.abc import SocketAttribute, SocketStream
+from anyio.from_thread import start_blocking_portal
+from anyio.streams.tls import TLSListener
+
+from dp_backends.memory import MemoryBackend
+from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved
+from dp_core.wire import (
+    Await,
+    Call,
+    Discard,
+    Peek,
+    Settle,
+    read_call,
+    read_prefer,
+    write_answer,
+    write_error,
+)
+
+_names = count()
+
+CUT: Final = (
+    anyio.EndOfStream,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    OSError,
+)
+"""What a stream raises when the connection is no more."""
+
+RESTATE_DISPOSED: Final = (
+    500,
+    b'{"code":500,"message":"promise was disposed","source":"invocation"}',
+)
+"""How the reference answers a wait for a promise that is disposed of."""
+
+
+async def eventually(condition: Callable[[], bool], every: float = 0.0) -> None:
+    """
+    Let other tasks run until *condition* holds.
+
+    Args:
+        condition: What to wait for.
+        every: How often to look, in seconds; at each step of the event loop
+            by default. Other processes need the time, too.
+    """
+    while not condition():  # noqa: ASYNC110 - it may change in another process
+        await anyio.sleep(every)
+
+
+async def keep_error(
+    operation: Callable[[], Awaitable[object]], kept: list[DurablePromiseError]
+) -> None:
+    """Append the error of ours that *operation* must end with."""
+    try:
+        result = await operation()
+    except DurablePromiseError as error:
+        kept.append(error)
+    else:
+        raise AssertionError(f"no error, but {result!r}")
+
+
+def http_answer(status: int, body: bytes = b"{}", *headers: bytes) -> bytes:
+    """Return an answer as it travels."""
+    head = [b"HTTP/1.1 %d X" % status, b"Content-Length: %d" % len(body), *headers]
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+@dataclass(eq=False)
+class Server:
+    """
+    A server of our wire over a fresh memory backend.
+
+    Attributes:
+        slices: How long a wait may be held, in seconds; ``inf`` for as long
+            as the client prefers, None for a server that knows no preference,
+            like the reference.
+        canned: What to send before anything else is done, in this order,
+            whatever is asked; None cuts the connection.
+        mute: Whether it does what is asked and answers nothing.
+        hold: Until when it keeps the answers of waits back.
+        prefix: What stands before its paths.
+        connections: How many connections it accepted.
+        calls: The calls it got, in order.
+        headers: The headers that came with them.
+        changes: How often each id was completed, or disposed of.
+        waiting: How many requests wait for each id.
+        url: Where it listens.
+    """
+
+    slices: float | None = float("inf")
+    canned: deque[bytes | None] = field(default_factory=deque)
+    mute: bool = False
+    hold: anyio.Event | None = None
+    prefix: str = ""
+    connections: int = 0
+    calls: list[Call] = field(default_factory=list)
+    headers: list[dict[bytes, bytes]] = field(default_factory=list)
+    changes: Counter[tuple[type[Call], str]] = field(default_factory=Counter)
+    waiting: Counter[str] = field(default_factory=Counter)
+    backend: Backend = field(
+        default_factory=lambda: MemoryBackend(f"memory:http-{next(_names)}")
+    )
+    url: str = ""
+    _streams: set[SocketStream] = field(default_factory=set)
+    _news: anyio.Event = field(default_factory=anyio.Event)
+
+    @asynccontextmanager
+    async def serving(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> AsyncIterator[Self]:
+        """Serve until the block ends; then cut all connections."""
+        listener = await anyio.create_tcp_listener(
+            local_host=host, local_port=port, backlog=2000
+        )
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"{'https' if tls else 'http'}://{shown}:{_port(listener)}"
+        served: Any = TLSListener(listener, tls) if tls else listener
+        async with listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(served.serve, self._serve)
+            yield self
+            tasks.cancel_scope.cancel()
+
+    @property
+    def port(self) -> int:
+        """Where it listens, to serve there again."""
+        return int(self.url.rpartition(":")[2])
+
+    @classmethod
+    @contextmanager
+    def elsewhere(cls) -> Iterator[Self]:
+        """Serve in a thread of its own until the block ends."""
+        server = cls()
+        with (
+            start_blocking_portal() as portal,
+            portal.wrap_async_context_manager(server.serving()),
+        ):
+            yield server
+
+    async def until(self, condition: Callable[[Self], bool]) -> None:
+        """Return as soon as *condition* holds for this server."""
+        while not condition(self):
+            await self._news.wait()
+
+    async def resolve_waited(self, id: str, value: bytes = b'"done"') -> None:
+        """Resolve a promise behind the client's back once somebody waits for it."""
+        await self.until(lambda self: self.waiting[id] > 0)
+        await self.backend.settle(id, Resolved(value))
+
+    async def hang_up(self) -> None:
+        """Close all connections, as servers do that have been idle for long."""
+        for stream in tuple(self._streams):
+            await stream.aclose()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def _serve(self, stream: SocketStream) -> None:
+        self.connections += 1
+        self._streams.add(stream)
+        self._tell()
+        with suppress(*CUT):
+            async with stream:
+                try:
+                    while await self._serve_one(stream):
+                        pass
+                except h11.RemoteProtocolError:
+                    await stream.send(http_answer(400, b"no HTTP"))
+        self._streams.discard(stream)
+
+    async def _serve_one(self, stream: SocketStream) -> bool:
+        head, body = await _read_request(stream)
+        headers = dict(head.headers)
+        path = head.target.decode()
+        assert path.startswith(f"{self.prefix}/promise/")
+        call = read_call(path.removeprefix(self.prefix), body)
+        self.calls.append(call)
+        self.headers.append(headers)
+        self._tell()
+        if self.canned:
+            answer = self.canned.popleft()
+        else:
+            answer = http_answer(*await self._answer(call, headers, stream))
+            self._tell()
+            if self.mute:
+                await stream.receive()
+        if self.hold is not None and isinstance(call, Await):
+            await self.hold.wait()
+        if answer is None:
+            return False
+        await stream.send(answer)
+        return b"connection: close" not in answer.lower()
+
+    async def _answer(
+        self, call: Call, headers: dict[bytes, bytes], stream: SocketStream
+    ) -> tuple[int, bytes]:
+        try:
+            match call:
+                case Peek(id):
+                    return 200, write_answer(await self.backend.peek(id))
+                case Discard(id):
+                    self.changes[Discard, id] += 1
+                    await self.backend.dispose(id)
+                    return 200, write_answer(None)
+                case Settle(id, outcome):
+                    pending = isinstance(await self.backend.peek(id), Pending)
+                    self.changes[Settle, id] += pending
+                    return 200, write_answer(await self.backend.settle(id, outcome))
+                case Await(id):
+                    return await self._wait(id, headers, stream)
+        except DurablePromiseError as error:
+            return RESTATE_DISPOSED if self.slices is None else write_error(error)
+
+    async def _wait(
+        self, id: str, headers: dict[bytes, bytes], stream: SocketStream
+    ) -> tuple[int, bytes]:
+        state = await self.backend.peek(id)
+        if isinstance(state, Outcome):
+            return 200, write_answer(state)
+        seconds = None
+        if self.slices is not None:
+            preferred = read_prefer(headers[b"prefer"].decode())
+            assert preferred is not None
+            seconds = min(self.slices, preferred)
+        told: Outcome[bytes] | DurablePromiseError | None = None
+        self.waiting[id] += 1
+        self._tell()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_cancel_with, stream, tasks.cancel_scope)
+                with anyio.move_on_after(seconds):
+                    try:
+                        told = await self.backend.wait(id)
+                    except DurablePromiseError as error:
+                        told = error
+                tasks.cancel_scope.cancel()
+        finally:
+            self.waiting[id] -= 1
+            self._tell()
+        if isinstance(told, DurablePromiseError):
+            raise told
+        return (200, write_answer(told)) if told else (202, b"null")
+
+
+def _port(listener: TypedAttributeProvider) -> int:
+    port: int = listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's
+    return port
+
+
+async def _cancel_with(stream: SocketStream, scope: anyio.CancelScope) -> None:
+    with suppress(*CUT):
+        await stream.receive()
+    scope.cancel()
+
+
+async def _read_request(stream: SocketStream) -> tuple[h11.Request, bytes]:
+    http = h11.Connection(h11.SERVER)
+    body = b""
+    while True:
+        match http.next_event():
+            case h11.NEED_DATA:
+                http.receive_data(await stream.receive())
+            case h11.Request() as head:
+                pass
+            case h11.Data(data=data):
+                body += data
+            case h11.EndOfMessage():
+                return head, body
+
+
+@dataclass(eq=False)
+class Proxy:
+    """
+    A TCP proxy that cuts its first connection at one byte.
+
+    Attributes:
+        upstream: The port it forwards to.
+        side: Which of the two is cut, "request" or "response".
+        limit: How many bytes of it get through.
+        reset: Whether the client sees RST instead of FIN.
+        connections: How many connections it accepted.
+        url: Where it listens.
+    """
+
+    upstream: int
+    side: str
+    limit: int
+    reset: bool
+    connections: int = 0
+    url: str = ""
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Self]:
+        """Serve until the block ends; then cut all connections."""
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        self.url = f"http://127.0.0.1:{_port(listener)}"
+        async with listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, self._serve)
+            yield self
+            tasks.cancel_scope.cancel()
+
+    async def _serve(self, client: SocketStream) -> None:
+        self.connections += 1
+        cut = self.side if self.connections == 1 else None
+        async with (
+            client,
+            await anyio.connect_tcp("127.0.0.1", self.upstream) as server,
+        ):
+            async with anyio.create_task_group() as tasks:
+                for source, sink, side in (
+                    (client, server, "request"),
+                    (server, client, "response"),
+                ):
+                    limit = self.limit if side == cut else None
+                    tasks.start_soon(_pump, source, sink, limit, tasks.cancel_scope)
+            if cut and self.reset:
+                # Closing it now, with nothing lingering, sends RST.
+                sock = client.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's
+                sock.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                )
+
+
+async def _pump(
+    source: SocketStream,
+    sink: SocketStream,
+    limit: int | None,
+    scope: anyio.CancelScope,
+) -> None:
+    """Forward up to *limit* bytes, and then end both directions."""
+    with suppress(*CUT):
+        while limit is None or limit > 0:
+            data = await source.receive()
+            await sink.send(data[:limit])
+            if limit is not None:
+                limit -= min(limit, len(data))
+    scope.cancel()
