@@ -9,10 +9,12 @@ Write a subclass of `Backend`, register it through
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from dp_core._states import Outcome, State
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "Listable"]
 
 
 class Backend(ABC):
@@ -83,4 +85,26 @@ class Backend(ABC):
 
         Closing twice is no error. Operations after it raise
         `BackendClosedError`.
+        """
+
+
+@runtime_checkable
+class Listable(Protocol):
+    """
+    What a `Backend` is, too, if it can tell what it has: ``dp copy`` asks.
+
+    It is no part of the contract. To settle and await a promise is to know its
+    id, and a store that others reach over a network should not tell them all.
+    """
+
+    async def settled(
+        self, after: str | None, limit: int
+    ) -> Sequence[tuple[str, Outcome[bytes]]]:
+        """
+        Return settled promises, in an order of the store's own that stays.
+
+        Args:
+            after: The id after which to begin, which need not be there (any
+                more); None for the first.
+            limit: How many to return at most; none is the end.
         """

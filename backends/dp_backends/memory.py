@@ -8,8 +8,9 @@ machine itself, where the others reach the same table through their medium.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final
@@ -127,6 +128,17 @@ class MemoryBackend(Backend):
             del store.states[id]
             for waiter in store.waiters.pop(id, ()):
                 waiter.tell(PromiseDisposedError(id))
+
+    async def settled(
+        self, after: str | None, limit: int
+    ) -> Sequence[tuple[str, Outcome[bytes]]]:
+        """Return settled promises by their ids; see `dp_core.backend.Listable`."""
+        await self._checkpoint()
+        with self._store.lock:
+            states = sorted(self._store.states.items())
+        settled = [(id, state) for id, state in states if isinstance(state, Outcome)]
+        start = 0 if after is None else bisect_right([id for id, _ in settled], after)
+        return settled[start : start + limit]
 
     async def aclose(self) -> None:
         self._closed = True

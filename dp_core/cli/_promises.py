@@ -16,7 +16,7 @@ from dp_core.cli._input import read_text, read_value
 from dp_core.cli._options import json_option, seconds, url_option
 from dp_core.cli._output import Status, complain_once, report
 
-__all__ = ["dispose", "get", "peek", "reject", "resolve"]
+__all__ = ["comparable", "dispose", "get", "peek", "reject", "resolve"]
 
 T = TypeVar("T")
 
@@ -103,13 +103,13 @@ def dispose(id: str, url: str | None, *, as_json: bool) -> Status:
 
 def _settle(url: str | None, id: str, ours: Outcome[bytes], *, as_json: bool) -> Status:
     stands = _ask(url, id, lambda store: store.settle(id, ours))
-    if _comparable(stands) != _comparable(ours):
+    if comparable(stands) != comparable(ours):
         state = type(stands).__name__.lower()
         complain_once(f"already {state}; yours changed nothing")
     return report(stands, as_json=as_json)
 
 
-def _comparable(outcome: Outcome[bytes]) -> Outcome[bytes]:
+def comparable(outcome: Outcome[bytes]) -> Outcome[bytes]:
     """Return *outcome* in one spelling: a backend may have another than ours."""
     match outcome:
         case Resolved(text):

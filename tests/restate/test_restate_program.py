@@ -13,9 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
+import anyio.from_thread
 import psutil
 import pytest
 from restate_lab import JSON, Restate, ask, free_ports
+
+import dp_core as core
 
 DP = (sys.executable, "-m", "dp_core", "restate")
 Done = subprocess.CompletedProcess[str]
@@ -98,6 +101,39 @@ def test_ids_are_listed_for_other_programs(restate: Restate) -> None:
     assert settled in ids
     assert pending not in ids
     assert sorted(ids) == ids
+
+
+def test_promises_move_there_and_back(restate: Restate, tmp_path: Path) -> None:
+    """From a file store to Restate, and from Restate to another file store."""
+    here, there = f"file:{tmp_path}/here", f"file:{tmp_path}/there"
+    ids = [token_hex(8) for _ in range(40)]
+    with anyio.from_thread.start_blocking_portal() as portal:
+        portal.call(settle, here, ids)
+        copy = (sys.executable, "-m", "dp_core", "copy")
+        subprocess.run([*copy, here, restate.url], check=True)
+        listed = dp("ids", "--admin", restate.admin_url).stdout
+        subprocess.run(
+            [*copy, restate.url, there, "--ids", "-"],
+            check=True,
+            input=listed,
+            text=True,
+        )
+
+        moved = portal.call(peek, there, ids)
+    assert [core.Resolved(f"value of {id}") for id in ids] == moved
+
+
+async def settle(url: str, ids: list[str]) -> None:
+    """Settle promises."""
+    async with core.connect(url) as promises:
+        for id in ids:
+            await promises.promise(id).resolve(f"value of {id}")
+
+
+async def peek(url: str, ids: list[str]) -> list[core.State[object]]:
+    """Return what stands for promises."""
+    async with core.connect(url) as promises:
+        return [await promises.promise(id).peek() for id in ids]
 
 
 def test_without_a_restate_it_says_so() -> None:

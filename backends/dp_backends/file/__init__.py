@@ -71,6 +71,15 @@ class FileBackend(Backend):
         self._check_open()
         await to_thread.run_sync(self._store.dispose, id, limiter=_limiter(_writes))
 
+    async def settled(
+        self, after: str | None, limit: int
+    ) -> list[tuple[str, Outcome[bytes]]]:
+        """Return settled promises; see `dp_core.backend.Listable`."""
+        self._check_open()
+        return await to_thread.run_sync(
+            self._store.settled, after, limit, limiter=_limiter(_reads)
+        )
+
     async def aclose(self) -> None:
         self._closed = True
 

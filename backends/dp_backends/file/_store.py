@@ -63,6 +63,7 @@ from dp_backends.file._files import (
 )
 from dp_backends.file._janitor import GRACE, Janitor
 from dp_backends.file._layout import Place, is_remote, open_store
+from dp_backends.file._listing import ids_after
 from dp_backends.file._record import FIRST, Event, Record
 from dp_core import (
     BackendUnavailableError,
@@ -203,6 +204,27 @@ class FileStore:
             self._janitor.erase(place, record.generation)
         remove(place.temporary(record.nonce))
         self._janitor.after_write(place)
+
+    def settled(
+        self, after: str | None, limit: int
+    ) -> list[tuple[str, Outcome[bytes]]]:
+        """
+        Return settled promises; see `dp_core.backend.Listable`.
+
+        Raises:
+            CorruptPromiseError: What is stored is damaged.
+            BackendError: The store could not be read.
+        """
+        self._ready()
+        found: list[tuple[str, Outcome[bytes]]] = []
+        with explained(f"list the promises in {self.root}"):
+            for id in ids_after(self.root, after):
+                state = self.look(id).state
+                if isinstance(state, Outcome):
+                    found.append((id, state))
+                if len(found) == limit:
+                    break
+        return found
 
     def _publish(
         self, place: Place, record: Record, name_it: Callable[[Place, Record], bool]
