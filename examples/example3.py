@@ -96,7 +96,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     # A polite kill ends like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     status = 1
     try:
         if asyncio.run(run(**vars(arguments()))):

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -203,17 +204,16 @@ def test_dispose_makes_the_promise_pending(dp: Run) -> None:
 
 def test_get_waits_for_another_process(dp: Run, env: dict[str, str]) -> None:
     """A value that comes while get waits ends it."""
-    with subprocess.Popen([*PROGRAM, "get", "id"], env=env, stdout=-1) as waiter:
+    with running("get", "id", env=env) as waiter:
         assert 0 == dp("resolve", "id", "hello").returncode
 
-        assert (b"hello\n", None) == waiter.communicate(timeout=60)
+        assert (b"hello\n", b"") == waiter.communicate(timeout=60)
         assert 0 == waiter.returncode
 
 
 def test_a_disposed_promise_ends_get(dp: Run, env: dict[str, str]) -> None:
     """The waiter gets an error of ours and exit code 2."""
-    command = [*PROGRAM, "get", "id"]
-    with subprocess.Popen(command, env=env, stdout=-1, stderr=-1) as waiter:
+    with running("get", "id", env=env) as waiter:
         wait_until_watching(waiter.pid)
         dp("dispose", "id")
         _, error = waiter.communicate(timeout=60)
@@ -225,14 +225,26 @@ def test_a_disposed_promise_ends_get(dp: Run, env: dict[str, str]) -> None:
 
 def test_an_interrupt_ends_get_with_130(env: dict[str, str]) -> None:
     """Ctrl-C leaves no traceback."""
-    command = [*PROGRAM, "get", "id"]
-    with subprocess.Popen(command, env=env, stdout=-1, stderr=-1) as waiter:
+    with running("get", "id", env=env) as waiter:
         wait_until_watching(waiter.pid)
         waiter.send_signal(signal.SIGINT)
         output = waiter.communicate(timeout=60)
 
     assert 130 == waiter.returncode
     assert (b"", b"") == (output[0], output[1].strip())
+
+
+@contextmanager
+def running(*arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the program as long as a block, and no longer."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*PROGRAM, *arguments], env=env, stdout=pipe, stderr=pipe
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_until_watching(pid: int) -> None:

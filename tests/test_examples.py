@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -59,6 +60,26 @@ def run(
         text=True,
         timeout=120,
     )
+
+
+@contextmanager
+def running(
+    name: str, *arguments: object, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Run an example as long as a block; afterwards nothing of it is left."""
+    with subprocess.Popen(
+        command(name, *arguments),
+        env={**os.environ, **environment},
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def seed_for(roles: str) -> int:
@@ -132,12 +153,11 @@ def test_example_2_resolves(url: str) -> None:
 
 def test_example_2_awaits(url: str) -> None:
     """In the role to AWAIT, it prints its last line once somebody resolved."""
-    waiting = command("example2.py", "id", url, "--seed", seed_for("A"))
-    with subprocess.Popen(waiting, stdout=subprocess.PIPE, text=True) as waiter:
+    with running("example2.py", "id", url, "--seed", seed_for("A")) as waiter:
         assert waiter.stdout is not None
         lines = [waiter.stdout.readline().rstrip() for _ in range(3)]
         run("example1.py", "id", url)
-        lines += waiter.stdout.read().splitlines()
+        lines += waiter.communicate(timeout=60)[0].splitlines()
 
     assert 0 == waiter.returncode
     pid = waiter.pid
@@ -258,21 +278,18 @@ def test_example_3_leaves_no_process_behind(
 ) -> None:
     """Ctrl-C ends its processes, also those that do not hear of it themselves."""
     in_processes(tmp_path, "peek", "await asyncio.sleep(3600)")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    running = command("example3.py", "id", url, 3)
-    with subprocess.Popen(
-        running, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as parent:
+    with running("example3.py", "id", url, 3, PYTHONPATH=str(tmp_path)) as parent:
         assert parent.stdout is not None
         for _ in range(4):
             parent.stdout.readline()
         children = psutil.Process(parent.pid).children(recursive=True)
         parent.send_signal(stop)
         _, errors = parent.communicate(timeout=60)
+        left = [child for child in children if child.is_running()]
 
-    assert (130, b"") == (parent.returncode, errors)
+    assert (130, "") == (parent.returncode, errors)
     assert 3 == len(children)
-    assert [] == [child for child in children if child.is_running()]
+    assert [] == left
 
 
 def test_example_3_tells_a_wrong_store() -> None:
