@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 from dp_core.notebook._kernel import Kernel, Message, Reply
-from dp_core.notebook._screen import bundle, show
+from dp_core.notebook._screen import bundle, cell_number, in_notebook, show
 
 __all__ = ["WAITS", "Job", "Result", "Results"]
 
@@ -97,6 +97,7 @@ class Job:
         self._rest: dict[str, str] = {}
         self._text: list[str] = []
         self._value = ""
+        self._cell = cell_number()
         self._late: list[str] | None = None
         self.task: asyncio.Task[Result] = asyncio.create_task(self._run(code))
 
@@ -110,9 +111,10 @@ class Job:
         self._late = []
 
     def replay(self) -> None:
-        """Print again what was said since `let_go`, in the cell that asks."""
-        for line in self._late or ():
-            print(line)  # noqa: T201 - it is a print
+        """Print again what was said since `let_go`, in a cell that asks later."""
+        if cell_number() != self._cell or not in_notebook():
+            for line in self._late or ():
+                print(line)  # noqa: T201 - it is a print
         self._late = None
 
     async def _run(self, code: str) -> Result:

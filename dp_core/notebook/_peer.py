@@ -6,6 +6,7 @@ Run as ``python -P -m dp_core.notebook._peer -f CONNECTION_FILE``.
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 from ipykernel.kernelapp import IPKernelApp
@@ -22,6 +23,8 @@ PROCESS: Final = "DP_NOTEBOOK_PROCESS"
 def main() -> None:
     """Be a kernel."""
     die_with_notebook()
+    # Imports from here on are the reader's, and may be of files beside the notebook.
+    sys.path.insert(0, "")
     config = Config()
     config.HistoryManager.enabled = False
     IPKernelApp.launch_instance(config=config)

@@ -15,6 +15,10 @@ from execute import FOREIGN, NAMES, NOTEBOOKS, execute, output_text, read
 
 EXPECTED: Final = [
     "00_what_is_a_durable_promise",
+    "04_same_code_any_backend",
+    "05_build_your_own",
+    "06_signals_between_systems",
+    "07_trio",
     "example1",
     "example2",
     "example3",

@@ -1,0 +1,259 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The same code on any backend
+#
+# Your code names a *store URL*. What stands behind it is a *backend*. This notebook
+# runs one and the same cell on three of them, and then looks at what each of them can
+# and cannot promise:
+#
+# | URL | the promises live | shared by | survive |
+# |---|---|---|---|
+# | `memory:` | in this process | its threads and event loops | nothing |
+# | `file:./promises` | in a directory | the processes of one machine | crashes and power cuts |
+# | `http://host:8080` | behind a server | everybody who can reach it | what the server's store survives |
+#
+# The last one is not a third kind of store. It is a way to another one.
+
+# %%
+# %load_ext dp_core.notebook
+import asyncio
+import secrets
+
+import dp_core as dp
+from dp_core.notebook import Fleet, Question, check
+
+RUN = secrets.token_hex(3)
+
+# %% [markdown]
+# Which backends are installed? A backend is a plugin; its name is the URL's scheme.
+
+# %%
+dp.installed_schemes()
+
+# %% [markdown]
+# ## A server, started from here
+#
+# `server` is a process like any other. What it runs is what `dp serve --port 0` runs:
+# an HTTP server over a file store, on a port that is free.
+
+# %%
+fleet = Fleet("server", "alice")
+await fleet.start()
+SERVE = """
+from dp_core.server import serve
+
+def announce(line):
+    if "http" in line:
+        print(line, flush=True)
+
+await serve("file:./promises", port={port}, announce=announce)
+"""
+await fleet.begin("server", SERVE.format(port=0), until="\n")
+SERVER = fleet.said("server").split()[-1]
+
+# %% [markdown]
+# ## One cell of code
+#
+# This function knows nothing about backends. It is example 1 in five lines.
+
+
+# %%
+async def story(url):
+    promise = dp.durable_promise(f"story-{RUN}", url)
+    before = await promise.peek()
+    waiting = asyncio.create_task(promise.get())
+    won = await promise.resolve({"text": "hello", "count": 3, "nothing": None})
+    late = await promise.reject("too late")
+    return before, won, late, await waiting
+
+
+# %%
+same = Question(
+    "The cell below runs it on memory, file and HTTP. What do the three runs return?",
+    a="three times the same",
+    b="the HTTP one returns text instead of Python values",
+    c="the HTTP one finds the promise of the file run, and begins with Resolved",
+)
+same.guess("")
+
+# %%
+URLS = ["memory:", f"file:./promises-{RUN}", SERVER]
+told = {url: await story(url) for url in URLS}
+for url, what in told.items():
+    print(url.replace(RUN, "…"), *what, sep="\n    ")
+first, *others = told.values()
+same.reveal("a" if all(other == first for other in others) else "c")
+
+# %% [markdown]
+# **What happened.** The five operations mean the same everywhere. That is not a promise
+# of this notebook; every backend is held to it by one conformance kit
+# (`dp_core.testing`, see the next notebook). The file run used a directory of its own,
+# so the server, which serves another one, did not know its promise.
+
+# %% [markdown]
+# ## Who shares what?
+#
+# Now the notebook resolves one promise on each store, and **alice**, another process,
+# peeks.
+
+# %%
+sharing = Question(
+    "On which stores does alice see the value?",
+    a="on all three",
+    b="on file and HTTP, not on memory",
+    c="on HTTP only",
+)
+sharing.guess("")
+
+# %%
+for url in URLS:
+    await dp.durable_promise(f"shared-{RUN}", url).resolve("hello alice")
+seen = await fleet.run(
+    "alice",
+    f"""
+import dp_core as dp
+for url in {URLS!r}:
+    print(type(await dp.durable_promise("shared-{RUN}", url).peek()).__name__)
+""",
+)
+found = dict(zip(["memory", "file", "HTTP"], seen.text.split(), strict=True))
+print(found)
+wanted = {"memory": "Pending", "file": "Resolved", "HTTP": "Resolved"}
+sharing.reveal("b" if found == wanted else "a")
+
+# %% [markdown]
+# **What happened.** `memory:` is a different place in every process. It is right for
+# tests, and for programs of one process; it is no way to talk to others.
+
+# %% [markdown]
+# ## Plain curl
+#
+# The wire is small: a POST, JSON in, JSON out. Any language can take part, and a shell
+# too. `null` means pending (the value null would be `{"value": null}`).
+
+# %%
+WIRE = f"wire-{RUN}"
+
+# %%
+# !curl -s {SERVER}/promise/peek -H 'content-type: application/json' -d '{{"promiseId": "{WIRE}"}}'
+
+# %%
+# !curl -s {SERVER}/promises/{WIRE}/resolve -H 'content-type: application/json' -d '"from curl"'
+
+# %%
+value = await dp.durable_promise(WIRE, SERVER)
+print(value)
+
+# %% [markdown]
+# ## The server dies while somebody waits
+#
+# alice waits over HTTP. The server is killed, with -9. Then it is started again, on the
+# same port and the same store.
+
+# %%
+OUTAGE = f"outage-{RUN}"
+await fleet.begin(
+    "alice", f"print('got:', await dp.durable_promise({OUTAGE!r}, {SERVER!r}))"
+)
+
+# %%
+outage = Question(
+    "What does alice see of it?",
+    a="an error: connection lost; she has to try again",
+    b="no error: her client tries again, and she gets the value a little later",
+    c="her wait is forgotten, and she waits for ever",
+)
+outage.guess("")
+
+# %%
+await fleet.kill("server")
+await fleet.restart("server")
+await fleet.begin("server", SERVE.format(port=SERVER.rpartition(":")[2]), until="\n")
+await dp.durable_promise(OUTAGE, SERVER).resolve("after the outage")
+reply = (await fleet.join("alice"))["alice"]
+outage.reveal("b" if reply.text == "got: after the outage\n" else "c")
+
+# %% [markdown]
+# **What happened.** alice's client lost its connection, said so, and asked again until
+# somebody answered. That is safe because asking changes nothing. Completions can be repeated
+# too, because the first one wins. The promise itself was never in danger: it is in the
+# server's file store, which does not need the server to be alive.
+
+# %% [markdown]
+# ## What each can and cannot promise
+#
+# | | `memory:` | `file:` | `http:` |
+# |---|---|---|---|
+# | first completion wins | yes | yes | yes |
+# | survives `kill -9` of everybody | no | yes | yes (over a file store) |
+# | survives a power cut | no | yes (`fsync`, then `link`) | yes (over a file store) |
+# | other processes | no | same machine | any machine |
+# | works when the server is down | no server | no server | waits and retries |
+# | a wake-up takes about | microseconds | a millisecond | a round trip |
+# | several machines | no | no: use `dp serve` | yes |
+#
+# What no store can promise: that somebody *will* settle the promise. For that you need
+# a deadline, `get(timeout=…)`, and somebody who then settles it.
+
+# %% [markdown]
+# ## Check
+
+# %%
+expected = {"text": "hello", "count": 3, "nothing": None}
+for before, won, late, got in told.values():
+    assert before == dp.Pending()
+    assert won == late == dp.Resolved(expected)
+    assert got == expected
+assert found == wanted
+assert value == "from curl"
+assert reply.text == "got: after the outage\n"
+await fleet.stop()
+print("All true.")
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Which URL would you give to three programs, in three languages, on one laptop?
+# Replace the dots by a scheme: `"memory"`, `"file"` or `"http"`.
+#
+# <details><summary>Hint</summary>The file store's format is readable by anybody, but its
+# protocol (fsync, link, helping) has to be followed exactly. The wire is a POST.</details>
+
+# %%
+answer_1 = ...
+check(answer_1, "http", "What can all languages speak without our library?")
+
+# %% [markdown]
+# **2.** A unit test awaits a promise that its code resolves, a thousand times a second.
+# Which scheme?
+#
+# <details><summary>Hint</summary>Nobody needs the promise after the test.</details>
+
+# %%
+answer_2 = ...
+check(answer_2, "memory", "Each fsync takes a good part of a millisecond, or more.")
+
+# %% [markdown]
+# **3.** Make a handle on a store that does not exist, `"redis://localhost"`, read the
+# error, and put the name of its class here.
+#
+# <details><summary>Hint</summary><code>dp.connect("redis://localhost")</code>.</details>
+
+# %%
+answer_3 = ...
+check(answer_3, "UnknownBackendError", "The name stands before the colon.")
+
+# %% [markdown]
+# Next: [build your own](05_build_your_own.ipynb).
