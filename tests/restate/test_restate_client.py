@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from secrets import token_hex
 
 import anyio
 import pytest
 from anyio import to_thread
+from anyio.abc import ByteStream, SocketAttribute
 from restate_lab import Restate, eventually
 
 import dp_core as dp
@@ -81,6 +86,86 @@ async def test_dispose_tells_those_who_wait(url: str, restate: Restate) -> None:
         assert 1 == len(told)
         assert dp.Pending() == await promise.peek()
         assert dp.Resolved("new") == await promise.resolve("new")
+
+
+@asynccontextmanager
+async def line_to(port: int) -> AsyncIterator[Line]:
+    """Stand between a client and a port, until the block ends."""
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        here = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no database
+        line = Line(port, here)
+        tasks.start_soon(listener.serve, line.connect)
+        yield line
+        tasks.cancel_scope.cancel()
+
+
+@dataclass
+class Line:
+    """What goes through it is kept, and it may be cut."""
+
+    target: int
+    port: int
+    said: bytearray = field(default_factory=bytearray)
+    connections: list[anyio.CancelScope] = field(default_factory=list)
+
+    async def connect(self, client: ByteStream) -> None:
+        with anyio.CancelScope() as scope:
+            self.connections.append(scope)
+            async with (
+                client,
+                await anyio.connect_tcp("127.0.0.1", self.target) as server,
+                anyio.create_task_group() as both,
+            ):
+                both.start_soon(self.pump, client, server)
+                both.start_soon(self.pump, server, client)
+
+    async def pump(self, here: ByteStream, there: ByteStream) -> None:
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            while True:
+                data = await here.receive()
+                self.said += data
+                await there.send(data)
+
+    def cut(self) -> None:
+        """End all connections."""
+        for connection in self.connections:
+            connection.cancel()
+        self.connections.clear()
+
+
+async def test_a_wait_that_is_cut_again_and_again_is_one_invocation(
+    restate: Restate,
+) -> None:
+    """It is asked for long, and each time anew by the same key: nothing piles up."""
+    id = token_hex(8)
+    got: list[object] = []
+
+    async def wait(promise: dp.DurablePromise[object]) -> None:
+        got.append(await promise.get())
+
+    async with line_to(restate.node.ingress) as line:
+        url = f"http://127.0.0.1:{line.port}"
+        async with dp.connect(url) as promises, anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, promises.promise(id))
+            await somebody_waits(restate, id)
+            for times in range(2, 6):
+                line.cut()
+                asked = b"POST /promise/await"
+                while line.said.count(asked) < times:  # noqa: ASYNC110 - the peer's
+                    await anyio.sleep(0.01)
+            begun = restate.invocations("promise/await")
+            await promises.promise(id).resolve("at last")
+
+    assert 1 == len(begun)
+    assert ["at last"] == got
+    keys = re.findall(rb"Idempotency-Key: (\w{32})\r\n", line.said)
+    assert len(keys) >= 5
+    assert 1 == len(set(keys))
+    seconds = [int(n) for n in re.findall(rb"Prefer: wait=(\d+)\r\n", line.said)]
+    assert min(seconds) >= 300
 
 
 async def test_clients_that_settle_at_once_agree(url: str) -> None:

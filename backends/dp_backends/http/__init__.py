@@ -33,7 +33,7 @@ from anyio.lowlevel import checkpoint
 
 from dp_backends.http._address import read_url
 from dp_backends.http._connection import Answer
-from dp_backends.http._flights import Flight, Flights, Told
+from dp_backends.http._flights import Flight, Flights, Told, new_key
 from dp_backends.http._patience import Failure, Patience, Trouble
 from dp_backends.http._pool import Pool
 from dp_backends.http._requests import Requests
@@ -66,6 +66,13 @@ _log: Final = logging.getLogger(__name__)
 _SLICE: Final = (25, 35)
 """How long one long poll lasts, in seconds; proxies often cut at 60."""
 
+_RESTATE_SLICE: Final = (300, 600)
+"""
+How long on Restate, where to begin one is work that is written to disks.
+
+Where it is cut, nothing is lost: the next question goes on with the same wait.
+"""
+
 _GRACE: Final = 10.0
 """How much later its answer may come before the connection counts as dead."""
 
@@ -92,6 +99,7 @@ class HttpBackend(Backend):
         self._flights = Flights(self._pool)
         self._answered = False
         self._slices = False
+        self._restate = False
         self._outage = False
 
     async def peek(self, id: str) -> State[bytes]:
@@ -173,7 +181,8 @@ class HttpBackend(Backend):
             ) from None
         self._answered = True
         self._outage = False
-        self._slices |= answer.status == 202
+        self._slices |= isinstance(call, Await) and isinstance(state, Pending)
+        self._restate |= b"x-restate-id" in answer.headers
         return state
 
     # One long poll, many waiters --------------------------------------------
@@ -203,11 +212,13 @@ class HttpBackend(Backend):
             return await self._ask(Peek(id), patience)
         call = Await(id)
         if flight.connection is None:
-            question = await self._requests.write(call, wait=randint(*_SLICE))  # noqa: S311 - no secret
+            seconds = randint(*self._slice)  # noqa: S311 - no secret
+            question = await self._requests.write(call, seconds, flight.key)
             flight.connection = await self._pool.ask(question)
             flight.asked = anyio.current_time()
         answer = await self._listen(flight)
         state = self._read(call, answer)
+        flight.key = new_key()
         if isinstance(state, Pending) and anyio.current_time() < flight.asked + 1:
             # A server that does not hold the answer back must not be run hot.
             await anyio.sleep(uniform(0.5, 2))  # noqa: S311 - no secret
@@ -216,18 +227,26 @@ class HttpBackend(Backend):
     async def _listen(self, flight: Flight) -> Answer:
         """Return the answer; if cancelled, leave the next leader where we were."""
         assert flight.connection is not None  # noqa: S101 - for the type checker
-        # Restate's server knows no slices and holds the answer for ever.
-        ends = flight.asked + _SLICE[1] + _GRACE if self._slices else inf
+        # The reference's service knows no slices and holds the answer for ever.
+        ends = flight.asked + self._slice[1] + _GRACE if self._slices else inf
         with anyio.CancelScope(deadline=ends) as slice:
             try:
                 answer = await flight.connection.answer()
             except Exception:
+                if anyio.current_time() > flight.asked + _SLICE[0]:
+                    # It stood for long: somebody cuts what is silent, and no
+                    # outage goes on.
+                    flight.trouble.clear()
                 flight.hang_up()
                 raise
         flight.hang_up()
         if slice.cancelled_caught:
             raise Failure(f"{self._address} did not answer a wait in time")
         return answer
+
+    @property
+    def _slice(self) -> tuple[int, int]:
+        return _RESTATE_SLICE if self._restate else _SLICE
 
     def _report(self, trouble: Trouble) -> None:
         """Log an outage once; the first failure in a row may be none yet."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from copy import copy
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import TypeAlias
 
 import anyio
@@ -26,9 +27,14 @@ from dp_backends.http._patience import Trouble
 from dp_backends.http._pool import Pool
 from dp_core import DurablePromiseError, Outcome
 
-__all__ = ["Flight", "Flights", "Told"]
+__all__ = ["Flight", "Flights", "Told", "new_key"]
 
 Told: TypeAlias = Outcome[bytes] | DurablePromiseError
+
+
+def new_key() -> str:
+    """Return what names a question that was not asked yet."""
+    return token_hex(16)
 
 
 @dataclass(eq=False)
@@ -40,6 +46,8 @@ class Flight:
         pool: Where its connection comes from.
         connection: Where its answer will arrive, once it was asked.
         asked: When it was asked, by the clock of the event loop.
+        key: What names this question to a server that can tell that it is the
+            one that it has, asked again.
         trouble: What went wrong so far, whoever led.
         seats: The waiters in the order they came; the first one leads.
         told: What came of it.
@@ -48,6 +56,7 @@ class Flight:
     pool: Pool
     connection: Connection | None = None
     asked: float = 0.0
+    key: str = field(default_factory=new_key)
     trouble: Trouble = field(default_factory=Trouble)
     seats: dict[anyio.Event, None] = field(default_factory=dict)
     told: Told | None = None

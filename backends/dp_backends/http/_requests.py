@@ -26,13 +26,18 @@ class Requests:
         self._token_file = os.environ.get("DP_TOKEN_FILE", "")
         self._headers = ""
 
-    async def write(self, call: Call, wait: int | None = None) -> bytes:
+    async def write(
+        self, call: Call, wait: int | None = None, key: str | None = None
+    ) -> bytes:
         """
         Return the request that makes *call*, ready to be sent.
 
         Args:
             call: What to ask.
             wait: How long the server may hold its answer back, in seconds.
+            key: The same when the same question is asked again. Restate goes
+                on with the wait that it has, instead of beginning another one
+                (draft-ietf-httpapi-idempotency-key-header).
 
         Raises:
             AccessDeniedError: The token cannot be read, or be sent.
@@ -41,9 +46,10 @@ class Requests:
             self._headers = await self._read_headers()
         path, body = write_call(call)
         prefer = "" if wait is None else f"Prefer: {prefer_wait(wait)}\r\n"
+        again = "" if key is None else f"Idempotency-Key: {key}\r\n"
         head = (
             f"POST {self._address.prefix}{path} HTTP/1.1\r\n"
-            f"{self._headers}{prefer}Content-Length: {len(body)}\r\n\r\n"
+            f"{self._headers}{prefer}{again}Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode("ascii") + body
 
