@@ -14,8 +14,9 @@ import decimal
 
 __all__ = ["int_from_text", "int_to_text"]
 
-_DIGITS = 4000
-_BITS = 8192
+# Within the smallest limit that can be set: 640 digits.
+_DIGITS = 600
+_BITS = 1900
 
 
 def int_from_text(text: str) -> int:

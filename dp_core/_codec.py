@@ -53,6 +53,7 @@ MAX_DEPTH: Final = 128
 """How deep arrays and objects may nest."""
 
 _MAX_PLACE: Final = 200
+_TOO_DEEP: Final = f"it nests deeper than {MAX_DEPTH} levels, or holds itself"
 _SURROGATES: Final = "a lone surrogate is not Unicode text; remove it"
 
 
@@ -134,6 +135,8 @@ def encode(value: object, limit: int = MAX_VALUE_BYTES) -> bytes:
         _write(value, 0, chunks.append)
     except _RefusedError as refused:
         raise refused.public() from None
+    except RecursionError:
+        raise InvalidValueError("$", _TOO_DEEP) from None
     text = "".join(chunks).encode()
     _check_size(text, limit)
     return text
@@ -192,9 +195,7 @@ def _write_object(value: Mapping[Any, Any], depth: int, emit: _Emit) -> None:
     separator = "{"
     for key, item in value.items():
         if not isinstance(key, str):
-            raise _RefusedError(
-                f"the key {key!r} is no string; use {str(key)!r} if that is meant"
-            )
+            raise _RefusedError(f"{_shown(key)} is no string, and so no key")
         emit(separator)
         separator = ","
         try:
@@ -213,6 +214,8 @@ def _write_typed(value: Any, depth: int, emit: _Emit) -> None:
         plain = msgspec.to_builtins(value)
     except (TypeError, ValueError) as error:
         raise _RefusedError(str(error)) from None
+    except RecursionError:
+        raise _RefusedError(_TOO_DEEP) from None
     _write(plain, depth, emit)
 
 
@@ -226,7 +229,14 @@ def _write_null(value: None, depth: int, emit: _Emit) -> None:
 
 def _check_depth(depth: int) -> None:
     if depth >= MAX_DEPTH:
-        raise _RefusedError(f"it nests deeper than {MAX_DEPTH} levels, or holds itself")
+        raise _RefusedError(_TOO_DEEP)
+
+
+def _shown(key: object) -> str:
+    try:
+        return quoted(key if isinstance(key, str) else repr(key))
+    except Exception:  # noqa: BLE001 - a repr may do anything, or be too long
+        return f"a key of type {type_name(type(key))}"
 
 
 def _key_step(key: str) -> str:
@@ -349,9 +359,7 @@ def _json_errors() -> Iterator[None]:
             "$", f"{error.msg} (line {error.lineno}, column {error.colno})"
         ) from None
     except RecursionError:
-        raise InvalidValueError(
-            "$", f"it nests deeper than {MAX_DEPTH} levels"
-        ) from None
+        raise InvalidValueError("$", _TOO_DEEP) from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -367,8 +375,16 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise InvalidValueError("$", f"JSON has no {number}; use null or a string")
+    return number
+
+
 _DECODER: Final = json.JSONDecoder(
     parse_int=int_from_text,
+    parse_float=_finite,
     parse_constant=_refuse_constant,
     object_pairs_hook=_object,
 )

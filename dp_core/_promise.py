@@ -80,12 +80,20 @@ class DurablePromise(Generic[T]):
             ValueMismatchError: The value is not of this handle's type.
             BackendError: The store could not be asked.
         """
-        with anyio.move_on_after(timeout):
-            outcome = self._decoded(await self._backend.wait(self.id))
-            if isinstance(outcome, Rejected):
-                raise PromiseRejectedError(outcome.error, self.id)
-            return outcome.value
-        raise PromiseTimeoutError(self.id, timeout or 0.0)
+        state: State[T] = Pending()
+        if timeout is None or timeout > 0:
+            with anyio.move_on_after(timeout):
+                state = self._decoded(await self._backend.wait(self.id))
+        else:
+            # A scope that is over from the start would not even look.
+            state = await self.peek()
+        match state:
+            case Resolved(value):
+                return value
+            case Rejected(error):
+                raise PromiseRejectedError(error, self.id)
+            case Pending():
+                raise PromiseTimeoutError(self.id, timeout or 0.0)
 
     async def resolve(self, value: T | None = None) -> Resolved[T] | Rejected:
         """

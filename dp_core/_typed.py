@@ -34,7 +34,7 @@ def decode_as(text: bytes, type_: type[T]) -> T:
         return msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
         raise ValueMismatchError(type_name(type_), str(error)) from None
-    except TypeError as error:
+    except (TypeError, NameError, RecursionError) as error:
         raise ValueMismatchError(
             type_name(type_), f"this type cannot be decoded: {error}"
         ) from None

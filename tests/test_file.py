@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -39,6 +40,8 @@ def files(root: Path) -> list[str]:
         ("file://localhost/var/promises", "/var/promises"),
         ("FILE:/a%20b%3F%25", "/a b?%"),
         ("file:/größe", "/größe"),
+        ("file:/a\tb\nc", "/a\tb\nc"),
+        ("file:/%ff", "/\udcff"),
     ],
 )
 def test_a_url_names_a_directory(url: str, path: str) -> None:
@@ -54,6 +57,8 @@ def test_a_url_names_a_directory(url: str, path: str) -> None:
     [
         ("file:", "it names no directory"),
         ("file://promises/x", "write 'file:./promises/x'"),
+        ("file:a%00b", "NUL"),
+        ("file:\ud800", "lone surrogate"),
         ("file:./x?wait=1", "it has no options"),
         ("file:./x#y", "it has no options"),
     ],
@@ -149,6 +154,11 @@ def store(tmp_path: Path) -> FileStore:
     return store
 
 
+def janitor(store: FileStore) -> Janitor:
+    """Return the store's own janitor."""
+    return store._janitor
+
+
 def test_the_janitor_removes_old_orphans_only(store: FileStore) -> None:
     """A temporary file may still be in use; after the grace it is not."""
     place = store.place("x")
@@ -157,7 +167,7 @@ def test_the_janitor_removes_old_orphans_only(store: FileStore) -> None:
         Path(path).write_bytes(b"half a record")
     age(old)
 
-    Janitor(store.root).clean(place.shard)
+    janitor(store).clean(place.shard)
 
     assert not Path(old).exists()
     assert Path(young).exists()
@@ -170,12 +180,12 @@ def test_the_janitor_removes_the_names_of_dead_outcomes_after_their_grace(
     root, place = Path(store.root), store.place("x")
     store.settle("x", dp.Resolved(b"1"))
     store.dispose("x")
-    janitor = Janitor(store.root)
+    cleaner = janitor(store)
 
-    janitor.clean(place.shard)
+    cleaner.clean(place.shard)
     assert 2 == len(files(root))
     age(place.outcome(FIRST))
-    janitor.clean(place.shard)
+    cleaner.clean(place.shard)
 
     assert [f"{place.name}.head.json"] == files(root)
     assert dp.Pending() == store.look("x").state
@@ -189,9 +199,91 @@ def test_the_janitor_erases_what_a_late_settle_wrote(store: FileStore) -> None:
     Path(place.outcome(FIRST)).write_bytes(late.to_bytes())
     assert dp.Pending() == store.look("x").state
 
-    Janitor(store.root).clean(place.shard)
+    janitor(store).clean(place.shard)
 
     assert b"" == Path(place.outcome(FIRST)).read_bytes()
+
+
+def test_the_janitor_does_not_mind_what_is_not_ours(store: FileStore) -> None:
+    """Backups and other strangers neither stop it nor are touched."""
+    place = store.place("x")
+    store.settle("x", dp.Resolved(b"1"))
+    store.dispose("x")
+    age(place.outcome(FIRST))
+    stranger = Path(f"{place.outcome(FIRST)}.bak")
+    stranger.write_text("mine")
+
+    janitor(store).clean(place.shard)
+
+    assert not Path(place.outcome(FIRST)).exists()
+    assert "mine" == stranger.read_text()
+
+
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record what reaches the disk, in order."""
+    seen: list[str] = []
+    for name in ("link", "rename", "unlink", "fsync"):
+        real: Any = getattr(os, name)
+
+        def call(*args: Any, real: Any = real, name: str = name) -> Any:
+            seen.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(os, name, call)
+    return seen
+
+
+def test_the_janitor_never_leaves_one_name_that_is_not_durable(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An orphan is taken from its writer before what it marks is made durable."""
+    place = store.place("x")
+    Path(place.temporary("old")).write_bytes(b"")
+    age(place.temporary("old"))
+    seen = steps(monkeypatch)
+
+    janitor(store).clean(place.shard)
+
+    assert ["rename", "fsync", "unlink"] == seen
+
+
+def test_a_disposal_moves_the_name_it_was_written_under(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A janitor that takes the file first makes the move fail, not the mark vanish."""
+    store.look("x")
+
+    def take() -> None:
+        for path in Path(store.place("x").shard).glob(".t-*"):
+            path.rename(f"{path}-taken")
+
+    settle_while(monkeypatch, "rename", take)
+    with pytest.raises(dp.BackendUnavailableError):
+        store.dispose("x")
+
+    assert not Path(store.place("x").head).exists()
+
+
+@pytest.mark.parametrize("step", ["link", "rename"])
+def test_what_was_done_although_the_answer_was_an_error_counts_as_done(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Over a network the answer can get lost; the names tell what happened."""
+    real: Any = getattr(os, step)
+    store.settle("x", dp.Resolved(b"1"))
+
+    def lossy(*args: Any) -> None:
+        real(*args)
+        monkeypatch.setattr(os, step, real)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, step, lossy)
+    if step == "link":
+        assert dp.Resolved(b"2") == store.settle("y", dp.Resolved(b"2"))
+        assert dp.Resolved(b"2") == store.look("y").state
+    else:
+        store.dispose("x")
+        assert dp.Pending() == store.look("x").state
 
 
 def test_the_janitor_leaves_the_living_alone(store: FileStore) -> None:
@@ -204,8 +296,8 @@ def test_the_janitor_leaves_the_living_alone(store: FileStore) -> None:
     for path in (Path(store.root) / "p").rglob("*"):
         age(str(path))
 
-    Janitor(store.root).clean_all()
-    Janitor(store.root).clean_all()
+    janitor(store).clean_all()
+    janitor(store).clean_all()
 
     assert dp.Resolved(b"1") == store.look("a").state
     assert dp.Rejected("no") == store.look("b").state
@@ -254,10 +346,11 @@ def test_a_settle_of_a_dead_generation_loses_to_what_stood_there(
     assert dp.Resolved(b"late") == store.look("x").state
 
 
+@pytest.mark.parametrize("clock", ["boot", "wall"])
 def test_a_settle_that_stood_still_too_long_does_not_guess(
-    store: FileStore, monkeypatch: pytest.MonkeyPatch
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, clock: str
 ) -> None:
-    """After the grace a free name proves nothing any more, and it says so."""
+    """After the grace, by either clock, a free name proves nothing any more."""
     now = 0.0
 
     def meanwhile() -> None:
@@ -265,7 +358,8 @@ def test_a_settle_that_stood_still_too_long_does_not_guess(
         store.dispose("x")
         now = GRACE
 
-    monkeypatch.setattr("dp_backends.file._store._boot_time", lambda: now)
+    clocks = {"boot": lambda: (now, 0.0), "wall": lambda: (0.0, now)}
+    monkeypatch.setattr("dp_backends.file._store._now", clocks[clock])
     settle_while(monkeypatch, "link", meanwhile)
 
     with pytest.raises(dp.OutcomeUnknownError, match="ask again"):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -97,6 +100,51 @@ def test_a_settle_does_not_mind_waiters_whose_loop_is_over() -> None:
     assert dp.Resolved(b"1") == anyio.run(complete)
     assert not task.done()
     task._log_destroy_pending = False
+
+
+def test_the_collector_may_end_a_wait_while_the_lock_is_held() -> None:
+    """A wait of a dead loop is garbage, collected whenever it pleases Python."""
+    backend = MemoryBackend(URL)
+    loop = asyncio.new_event_loop()
+    waiting = backend.wait("x")
+    task = loop.create_task(waiting)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+    task._log_destroy_pending = False
+    loop.close()
+
+    with backend._store.lock:
+        waiting.close()
+
+    assert {} == backend._store.waiters
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_inherits_promises_but_no_lock_and_no_waiter() -> None:
+    """It neither hangs on what another thread held, nor wakes strangers."""
+    backend = MemoryBackend(URL)
+
+    async def settle() -> None:
+        await backend.settle("x", dp.Resolved(b"1"))
+
+    anyio.run(settle)
+    with ThreadPoolExecutor(1) as thread, backend._store.lock:
+        # Held by this thread: in the child nobody would ever release it.
+        child = thread.submit(fork_and_peek, backend).result(30)
+
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def fork_and_peek(backend: MemoryBackend) -> int:
+    """Return the pid of a child that says with 0 that it can use the store."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        with backend._store.lock:
+            os._exit(backend._store.states["x"] != dp.Resolved(b"1"))
+    return child
 
 
 async def test_nothing_is_left_of_pending_promises() -> None:

@@ -147,8 +147,11 @@ async def test_get_with_a_timeout(promises: dp.Promises) -> None:
     assert isinstance(caught.value, TimeoutError)
     assert ("x", 0.01) == (caught.value.id, caught.value.seconds)
     assert dp.Pending() == await promise.peek()
+    with pytest.raises(dp.PromiseTimeoutError):
+        await promise.get(timeout=0)
     await promise.resolve(1)
     assert 1 == await promise.get(timeout=60)
+    assert 1 == await promise.get(timeout=0)
 
 
 async def test_the_callers_own_deadline_is_not_ours(promises: dp.Promises) -> None:

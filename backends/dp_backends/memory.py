@@ -8,11 +8,12 @@ machine itself, where the others reach the same table through their medium.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import RLock
 from typing import Any, Final
 
 import anyio
@@ -68,21 +69,34 @@ def _call_soon(token: EventLoopToken, call: Callable[[], object]) -> None:
 class _Store:
     """The promises of one URL. Pending promises without waiters take no room."""
 
-    lock: Lock = field(default_factory=Lock)
+    # Re-entrant: the collector may end a wait of a dead event loop at any time,
+    # also in a thread that holds the lock.
+    lock: RLock = field(default_factory=RLock)
     states: dict[str, State[bytes]] = field(default_factory=dict)
     waiters: defaultdict[str, set[_Waiter]] = field(
         default_factory=lambda: defaultdict(set)
     )
 
 
-_STORES: Final[defaultdict[str, _Store]] = defaultdict(_Store)
+_STORES: Final[dict[str, _Store]] = {}
+
+
+def _forget_parent() -> None:
+    """Let a forked child have what is settled, but not its parent's waiters."""
+    for store in _STORES.values():
+        store.lock = RLock()
+        store.waiters.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)
 
 
 class MemoryBackend(Backend):
     """A handle on the promises of one ``memory:`` URL of this process."""
 
     def __init__(self, url: str) -> None:
-        self._store = _STORES[url.partition(":")[2]]
+        self._store = _STORES.setdefault(url.partition(":")[2], _Store())
         self._closed = False
 
     async def peek(self, id: str) -> State[bytes]:
@@ -104,11 +118,11 @@ class MemoryBackend(Backend):
     async def wait(self, id: str) -> Outcome[bytes]:
         await self._checkpoint()
         store = self._store
+        waiter = _Waiter()
         with store.lock:
             state = store.states.get(id, Pending())
             if isinstance(state, Outcome):
                 return state
-            waiter = _Waiter()
             store.waiters[id].add(waiter)
         try:
             await waiter.event.wait()

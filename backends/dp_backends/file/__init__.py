@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
@@ -56,15 +56,16 @@ class FileBackend(Backend):
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         self._check_open()
-        # One hop, and not abandoned when cancelled: it takes a few
-        # milliseconds, and whoever cancels can know what came of it.
+        # One hop. A cancel scope of anyio waits for its end, a few milliseconds;
+        # asyncio's own cancellation does not, but neither leaves it half done.
         return await to_thread.run_sync(
             self._store.settle, id, outcome, limiter=_limiter(_writes)
         )
 
     async def wait(self, id: str) -> Outcome[bytes]:
         self._check_open()
-        await to_thread.run_sync(self._store.open, limiter=_limiter(_reads))
+        if not self._store.is_open:
+            await to_thread.run_sync(self._store.open, limiter=_limiter(_reads))
         return await current_watcher().wait(self._store, id)
 
     async def dispose(self, id: str) -> None:
@@ -111,17 +112,27 @@ def _limiter(variable: RunVar[CapacityLimiter]) -> CapacityLimiter:
 
 def _path(url: str) -> str:
     """Return the directory that a store URL names, absolute."""
-    parts = urlsplit(url)
-    if parts.netloc not in ("", "localhost"):
+    path = url.partition(":")[2]
+    host = ""
+    if path.startswith("//"):
+        host, _, path = path[2:].partition("/")
+        path = f"/{path}"
+    if host not in ("", "localhost"):
         raise UnknownBackendError(
             url,
-            f"a directory of this machine has no host {parts.netloc!r}; for a "
-            f"relative one write 'file:./{parts.netloc}{parts.path}'",
+            f"a directory of this machine has no host {host!r}; for a relative one "
+            f"write 'file:./{host}{path}'",
         )
-    if parts.query or parts.fragment:
+    if "?" in path or "#" in path:
         raise UnknownBackendError(
             url, "it has no options; write ? as %3F and # as %23 in a path"
         )
-    if not parts.path:
+    if not path:
         raise UnknownBackendError(url, "it names no directory; try 'file:./promises'")
-    return os.path.abspath(unquote(parts.path))
+    try:
+        raw = unquote_to_bytes(path)
+    except UnicodeEncodeError:
+        raise UnknownBackendError(url, "it has a lone surrogate in it") from None
+    if b"\0" in raw:
+        raise UnknownBackendError(url, "no name of a directory has NUL in it")
+    return os.path.abspath(os.fsdecode(raw))

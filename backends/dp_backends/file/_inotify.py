@@ -7,7 +7,6 @@ The standard library has no binding, and three system calls need no library.
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import struct
 import weakref
@@ -65,7 +64,9 @@ class Inotify:
     def __init__(self, libc: ctypes.CDLL, fd: int) -> None:
         self.fd = fd
         self._libc = libc
-        self._directories: dict[int, str] = {}
+        self._pid = os.getpid()
+        # One directory may be known by several paths; the kernel knows one.
+        self._directories: dict[int, set[str]] = {}
         self._watches: dict[str, int] = {}
         weakref.finalize(self, os.close, fd)
 
@@ -74,15 +75,20 @@ class Inotify:
         watch = self._libc.inotify_add_watch(self.fd, os.fsencode(directory), _WATCHED)
         if watch < 0:
             return False
-        self._directories[watch] = directory
+        self._directories.setdefault(watch, set()).add(directory)
         self._watches[directory] = watch
         return True
 
     def remove(self, directory: str) -> None:
         watch = self._watches.pop(directory, None)
-        if watch is not None:
-            self._directories.pop(watch, None)
-            self._libc.inotify_rm_watch(self.fd, watch)
+        if watch is None:
+            return
+        self._directories[watch].discard(directory)
+        if not self._directories[watch]:
+            del self._directories[watch]
+            # A forked child shares the instance, and must leave it to its parent.
+            if os.getpid() == self._pid:
+                self._libc.inotify_rm_watch(self.fd, watch)
 
     def read(self) -> Iterator[Event]:
         """Yield what has happened since the last call; never waits."""
@@ -98,26 +104,24 @@ class Inotify:
                     if mask & _IN_Q_OVERFLOW:
                         yield Event(None, None, deleted=False)
                     elif watch in self._directories:
-                        yield self._event(watch, mask, os.fsdecode(raw))
+                        yield from self._events(watch, mask, os.fsdecode(raw))
 
-    def _event(self, watch: int, mask: int, file: str) -> Event:
-        directory = self._directories[watch]
+    def _events(self, watch: int, mask: int, file: str) -> Iterator[Event]:
+        for directory in self._directories[watch]:
+            if mask & (_IN_IGNORED | _IN_UNMOUNT):
+                self._watches.pop(directory, None)
+                yield Event(directory, None, deleted=True)
+            else:
+                yield Event(directory, file, deleted=bool(mask & _IN_DELETE))
         if mask & (_IN_IGNORED | _IN_UNMOUNT):
             del self._directories[watch]
-            self._watches.pop(directory, None)
-            return Event(directory, None, deleted=True)
-        return Event(directory, file, deleted=bool(mask & _IN_DELETE))
 
 
 def open_inotify() -> Inotify | None:
     """Return a new instance; None where there is none, or no more."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None)
     if not hasattr(libc, "inotify_init1"):
         return None
     # IN_NONBLOCK and IN_CLOEXEC are these flags of open(2), by definition.
     fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if fd < 0:
-        if ctypes.get_errno() in (errno.EMFILE, errno.ENFILE, errno.ENOSYS):
-            return None
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return Inotify(libc, fd)
+    return Inotify(libc, fd) if fd >= 0 else None

@@ -10,17 +10,13 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from secrets import randbelow, token_hex
 from typing import Final
 
-from dp_backends.file._files import (
-    fsync_directory,
-    read_file,
-    remove,
-    write_new_file,
-)
-from dp_backends.file._layout import HEAD, TEMPORARY, Place, read_name
+from dp_backends.file._files import read_file, remove, write_new_file
+from dp_backends.file._layout import FOREIGN, HEAD, TEMPORARY, Place, read_name
 from dp_backends.file._record import Record
 from dp_core import CorruptPromiseError
 
@@ -39,8 +35,9 @@ _WRITES_PER_CLEANING: Final = 256
 class Janitor:
     """Cleans the store in one directory."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, make_durable: Callable[[str], None]) -> None:
         self._root = root
+        self._make_durable = make_durable
 
     def after_write(self, place: Place) -> None:
         """Clean the shard that was just written to, once in a while."""
@@ -67,13 +64,17 @@ class Janitor:
         heads: list[Place] = []
         for file in os.listdir(shard):
             name, what = read_name(file)
+            if what == FOREIGN:
+                continue
             if what == TEMPORARY:
                 orphans.append(f"{shard}/{file}")
             elif what == HEAD:
                 heads.append(Place(shard, name))
             else:
                 outcomes[name].append(what)
-        orphans = [path for path in orphans if _is_older(path, old)]
+        # Taken from a writer that stands still and may yet wake: it will find
+        # its file gone, or have published it before what follows.
+        orphans = [_taken(path, shard) for path in orphans if _is_older(path, old)]
         # The heads are read after the listing: what was there before and is
         # not named now will never be named again.
         dead = [
@@ -86,7 +87,7 @@ class Janitor:
         if orphans or dead:
             # An orphan may be what says that its twin is not durable yet, and
             # a head must be durable before what it buries is touched.
-            fsync_directory(shard)
+            self._make_durable(shard)
         for path in orphans:
             remove(path)
         for place, generation in dead:
@@ -113,6 +114,14 @@ class Janitor:
         except OSError:
             remove(empty)
             raise
+
+
+def _taken(path: str, shard: str) -> str:
+    """Rename an orphan, so that nobody else knows its name."""
+    taken = f"{shard}/{TEMPORARY}{token_hex(16)}"
+    with suppress(FileNotFoundError):
+        os.rename(path, taken)
+    return taken
 
 
 def _named(place: Place) -> str | None:

@@ -20,6 +20,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -38,13 +40,28 @@ from dp_backends.file._files import (
 from dp_backends.file._record import FIRST, FORMAT
 from dp_core import AccessDeniedError, BackendUnavailableError
 
-__all__ = ["HEAD", "TEMPORARY", "Place", "is_remote", "open_store", "read_name"]
+__all__ = [
+    "FOREIGN",
+    "HEAD",
+    "TEMPORARY",
+    "Place",
+    "is_remote",
+    "open_store",
+    "read_name",
+]
 
 TEMPORARY: Final = ".t-"
 """How the names of temporary files begin."""
 
 HEAD: Final = "head"
 """What `read_name` calls the file that names the current generation."""
+
+FOREIGN: Final = ""
+"""What `read_name` calls a file that is none of ours."""
+
+_FILE: Final = re.compile(
+    rf"(?P<name>[0-9a-f]{{64}})(?:\.(?P<what>{HEAD}|[0-9a-f]{{32}}))?\.json"
+)
 
 _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 _FORMAT_FILE: Final = "FORMAT"
@@ -86,13 +103,15 @@ def read_name(file: str) -> tuple[str, str]:
     Return whose file it is, and which one.
 
     Returns:
-        The promise's *name*, and `HEAD`, `TEMPORARY` or the generation whose
-        outcome the file is.
+        The promise's *name*, and `HEAD`, `TEMPORARY`, `FOREIGN` or the
+        generation whose outcome the file is.
     """
     if file.startswith(TEMPORARY):
         return file.removeprefix(TEMPORARY).partition("-")[0], TEMPORARY
-    name, _, rest = file.removesuffix("json").partition(".")
-    return name, rest.removesuffix(".") or FIRST
+    match = _FILE.fullmatch(file)
+    if match is None:
+        return file, FOREIGN
+    return match["name"], match["what"] or FIRST
 
 
 def open_store(root: str) -> None:
@@ -132,7 +151,15 @@ def _is_complete(root: str) -> bool:
 
 
 def _check_owner(root: str) -> None:
-    status = os.stat(root)
+    for path in (root, f"{root}/p"):
+        # What is in a directory that only we can write was put there by us.
+        with suppress(FileNotFoundError):
+            _check_ours(path, os.lstat(path) if path != root else os.stat(root))
+
+
+def _check_ours(root: str, status: os.stat_result) -> None:
+    if not stat.S_ISDIR(status.st_mode):
+        raise AccessDeniedError(f"{root} is no directory, in a store of promises")
     if status.st_uid != os.geteuid():
         raise AccessDeniedError(
             f"the store {root} belongs to user {status.st_uid}, you are "
@@ -149,9 +176,12 @@ def _make_root(root: str) -> None:
     for parent, directory in pairwise([*reversed(path.parents), path]):
         if not directory.is_dir():
             _mkdir(str(directory))
-        # Also where it was there: who made it may not have lived to do this.
-        if os.access(parent, os.W_OK):
             fsync_directory(str(parent))
+        else:
+            # Who made it may not have lived to do this; and not every
+            # directory that was there before us can be fsynced.
+            with suppress(OSError):
+                fsync_directory(str(parent))
 
 
 def _fill(root: str) -> None:
@@ -220,7 +250,9 @@ def _test_file_system(root: str) -> None:
         )
 
 
-_REMOTE: Final = ("9p", "afs", "ceph", "cifs", "fuse.", "gluster", "nfs", "smb", "vbox")
+_REMOTE: Final = (
+    *(b"9p", b"afs", b"ceph", b"cifs", b"fuse.", b"gluster", b"nfs", b"smb", b"vbox"),
+)
 
 
 def is_remote(root: str) -> bool:
@@ -230,11 +262,11 @@ def is_remote(root: str) -> bool:
     There the kernel does not report their changes (inotify(7)).
     """
     device = os.stat(root).st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    with suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+    number = b"%d:%d" % (os.major(device), os.minor(device))
+    with suppress(OSError), open("/proc/self/mountinfo", "rb") as mounts:
         for line in mounts:
             fields = line.split()
             if fields[2] == number:
                 # proc(5): the type follows the separator "-".
-                return fields[fields.index("-") + 1].startswith(_REMOTE)
+                return fields[fields.index(b"-") + 1].startswith(_REMOTE)
     return False

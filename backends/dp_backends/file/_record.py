@@ -113,15 +113,19 @@ class Record:
                 "restore it from a backup, or remove it to forget the promise"
             )
         lines = body.split(b"\n", len(_HEADER) + 1)
-        header = [json.loads(line.partition(b": ")[2][:-1]) for line in lines[1:-1]]
-        form, id, generation, nonce = header[:4]
+        try:
+            header = [json.loads(line.partition(b": ")[2][:-1]) for line in lines[1:-1]]
+            form, id, generation, nonce = header[:4]
+            key, _, text = lines[-1].partition(b": ")
+            event = _EVENTS[key](text) if form == FORMAT else None
+        except (ValueError, KeyError):
+            form = "unknown"
         if form != FORMAT:
             raise CorruptPromiseError(
                 f"the record {path} has format {form}, and this version reads "
                 f"{FORMAT}; upgrade durable-promises"
             )
-        key, _, text = lines[-1].partition(b": ")
-        return cls(id, generation, nonce, _EVENTS[key](text))
+        return cls(id, generation, nonce, event)
 
 
 def _json(value: str | int) -> bytes:

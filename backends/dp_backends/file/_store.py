@@ -50,7 +50,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from secrets import token_hex
-from threading import Lock
 from typing import Final, final
 
 from dp_backends.file._files import (
@@ -78,12 +77,12 @@ from dp_core import (
 
 __all__ = ["FileStore", "View"]
 
-_boot_time: Final[Callable[[], float]] = (
-    # Unlike the monotonic clock it goes on while the machine sleeps.
-    (lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
-    if hasattr(time, "CLOCK_BOOTTIME")
-    else time.monotonic
-)
+# Unlike the monotonic clock it goes on while the machine sleeps.
+_BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _now() -> tuple[float, float]:
+    return time.clock_gettime(_BOOT_CLOCK), time.time()
 
 
 @final
@@ -107,24 +106,26 @@ class FileStore:
 
     Attributes:
         root: The directory, absolute.
+        is_open: Whether it was found to be a store that we may use.
+        is_remote: Whether other machines may change it, once it is open.
     """
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self._opening = Lock()
-        self._opened = False
+        self.is_open = False
         self._broken: str | None = None
-        self._janitor = Janitor(root)
+        self._janitor = Janitor(root, self._fsync)
         self.is_remote = False
 
     def open(self) -> None:
         """Make the store if it is not there; see `open_store` for its errors."""
-        with self._opening:
-            if not self._opened:
-                open_store(self.root)
-                with explained(f"open the store {self.root}"):
-                    self.is_remote = is_remote(self.root)
-                self._opened = True
+        # No lock: any number of processes may do this, and so may threads; a
+        # lock would hang a child that was forked while it was held.
+        if not self.is_open:
+            open_store(self.root)
+            with explained(f"open the store {self.root}"):
+                self.is_remote = is_remote(self.root)
+            self.is_open = True
 
     def place(self, id: str) -> Place:
         """Return where the files of a promise are."""
@@ -172,15 +173,16 @@ class FileStore:
         """
         place = self.place(id)
         while True:
-            started = _boot_time()
+            started = _now()
             view = self.look(id)
             if isinstance(view.state, Outcome):
                 return view.state
             record = Record.new(id, view.generation, _event(outcome))
-            if self._publish(place, record, _link_outcome):
+            if self._publish(place, record, record.nonce, _link_outcome):
                 break
-        stood_still = _boot_time() - started > GRACE / 2
-        if stood_still and self._generation_of(id) != view.generation:
+        # Two clocks: one stops while a virtual machine does, one may be set.
+        elapsed = max(now - then for now, then in zip(_now(), started, strict=True))
+        if elapsed > GRACE / 2 and self._generation_of(id) != view.generation:
             raise OutcomeUnknownError(
                 "the promise was disposed of while this process stood still; "
                 "ask again to learn what stands"
@@ -199,7 +201,8 @@ class FileStore:
         """
         place = self.place(id)
         record = Record.new(id, self._generation_of(id), None)
-        self._publish(place, record, _replace_head)
+        # Not written under the name that marks it: see `_replace_head`.
+        self._publish(place, record, token_hex(16), _replace_head)
         with suppress(OSError):
             self._janitor.erase(place, record.generation)
         remove(place.temporary(record.nonce))
@@ -227,32 +230,37 @@ class FileStore:
         return found
 
     def _publish(
-        self, place: Place, record: Record, name_it: Callable[[Place, Record], bool]
+        self,
+        place: Place,
+        record: Record,
+        nonce: str,
+        name_it: Callable[[Place, Record, str], bool],
     ) -> bool:
         """
         Write a record, give it its name by *name_it*, and make that durable.
 
-        The temporary name stays; who calls removes it when the rest is done.
+        The temporary name of the record's nonce stays; who calls removes it
+        when the rest is done.
 
         Returns:
             Whether *name_it* said that the name was free.
         """
-        temporary = place.temporary(record.nonce)
+        written = place.temporary(nonce)
         with (
             explained(f"write a promise in {self.root}"),
             # Opened before anything is visible: nothing but the disk itself
             # can fail between the name and its durability.
             opened_directory(place.shard) as directory,
         ):
-            write_new_file(temporary, record.to_bytes())
+            write_new_file(written, record.to_bytes())
             try:
-                free = name_it(place, record)
+                free = name_it(place, record, written)
             except OSError:
                 # Of nothing else is it known that it has no name yet.
-                remove(temporary)
+                remove(written)
                 raise
             if not free:
-                remove(temporary)
+                remove(written)
                 return False
             try:
                 self._fsync_directory(directory)
@@ -302,10 +310,13 @@ class FileStore:
         if record.id != id:
             raise _misplaced(path)
         if links > 1:
-            with opened_directory(place.shard) as directory:
-                self._fsync_directory(directory)
+            self._fsync(place.shard)
             remove(place.temporary(record.nonce))
         return record
+
+    def _fsync(self, directory: str) -> None:
+        with opened_directory(directory) as fd:
+            self._fsync_directory(fd)
 
     def _fsync_directory(self, fd: int) -> None:
         try:
@@ -333,31 +344,50 @@ def _misplaced(path: str) -> CorruptPromiseError:
     )
 
 
-def _link_outcome(place: Place, record: Record) -> bool:
+def _link_outcome(place: Place, record: Record, written: str) -> bool:
     """Give an outcome its name, if that is free; the kernel decides."""
-    temporary = place.temporary(record.nonce)
     path = place.outcome(record.generation)
     try:
-        os.link(temporary, path)
-    except FileExistsError:
-        # Over NFS the answer to a link that succeeded can get lost (open(2)).
-        with suppress(FileNotFoundError):
-            return os.path.samefile(temporary, path)
-        return False
+        os.link(written, path)
     except FileNotFoundError:
         # The janitor took it for an orphan: we stood still for that long.
         os.stat(place.shard)
         return False
-    return True
-
-
-def _replace_head(place: Place, record: Record) -> bool:
-    """Make a disposal the head, keeping its temporary name as the mark."""
-    renamed = place.temporary(token_hex(16))
-    os.link(place.temporary(record.nonce), renamed)
-    try:
-        os.rename(renamed, place.head)
-    except OSError:
-        remove(renamed)
+    except OSError as error:
+        if _is_same(written, path):
+            return True
+        if isinstance(error, FileExistsError):
+            return False
         raise
     return True
+
+
+def _replace_head(place: Place, record: Record, written: str) -> bool:
+    """
+    Make a disposal the head, with a second name as the mark.
+
+    The name that moves is the one it was written under. Should the janitor
+    take the file for an orphan, it takes both names, so that the move fails,
+    or comes before the janitor makes it durable.
+    """
+    mark = place.temporary(record.nonce)
+    try:
+        os.link(written, mark)
+        os.rename(written, place.head)
+    except OSError:
+        if _is_same(mark, place.head):
+            return True
+        remove(mark)
+        raise
+    return True
+
+
+def _is_same(temporary: str, path: str) -> bool:
+    """
+    Tell whether a name was given although the answer was an error.
+
+    Over a network the answer to what succeeded can get lost (open(2), NFS).
+    """
+    with suppress(OSError):
+        return os.path.samefile(temporary, path)
+    return False

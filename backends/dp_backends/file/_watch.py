@@ -33,7 +33,7 @@ from anyio.lowlevel import RunVar
 from dp_backends.file._inotify import Inotify, open_inotify
 from dp_backends.file._layout import TEMPORARY, read_name
 from dp_backends.file._store import FileStore, View
-from dp_core import DurablePromiseError, Outcome, PromiseDisposedError
+from dp_core import Outcome, PromiseDisposedError
 
 __all__ = ["Watcher", "current_watcher"]
 
@@ -46,9 +46,12 @@ _ALONE: Final = (0.01, 0.25)
 _HELP_AFTER: Final = 0.02
 """How long a writer may take from visible to durable before a reader helps."""
 
+_AT_ONCE: Final = -math.inf
+"""Before all looks that are only due because time has passed."""
+
 _BATCH: Final = 256
 
-_Answer = View | DurablePromiseError
+_Answer = View | Exception
 
 
 @dataclass(eq=False)
@@ -63,7 +66,7 @@ class _Waiter:
     """
 
     since: int
-    told: Outcome[bytes] | DurablePromiseError | None = None
+    told: Outcome[bytes] | Exception | None = None
     event: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -89,7 +92,7 @@ class _Entry:
     def look(self) -> _Answer:
         try:
             return self.store.look(self.id)
-        except DurablePromiseError as error:
+        except Exception as error:  # noqa: BLE001 - it is for this entry's waiters
             return error
 
     def tell(self, answer: _Answer, look: int) -> None:
@@ -101,7 +104,7 @@ class _Entry:
         """
         ready = {waiter for waiter in self.joined if waiter.since < look}
         self.joined -= ready
-        if isinstance(answer, DurablePromiseError):
+        if isinstance(answer, Exception):
             self.waiting |= ready
             self._end(answer)
             return
@@ -112,7 +115,7 @@ class _Entry:
         if isinstance(answer.state, Outcome):
             self._end(answer.state)
 
-    def _end(self, told: Outcome[bytes] | DurablePromiseError) -> None:
+    def _end(self, told: Outcome[bytes] | Exception) -> None:
         for waiter in self.waiting:
             waiter.told = told
             waiter.event.set()
@@ -155,7 +158,7 @@ class Watcher:
                 else:
                     await waiter.event.wait()
                     waiter.event = anyio.Event()
-        if isinstance(waiter.told, DurablePromiseError):
+        if isinstance(waiter.told, Exception):
             # A copy: thousands may raise it, and each raise adds a traceback.
             raise copy(waiter.told) from waiter.told.__cause__
         return waiter.told
@@ -170,7 +173,7 @@ class Watcher:
             self._entries[key] = _Entry(store, id, pauses, pauses[0])
         entry = self._entries[key]
         entry.joined.add(waiter)
-        self._schedule(entry, 0)
+        self._schedule(entry, _AT_ONCE)
         try:
             yield
         finally:
@@ -188,11 +191,11 @@ class Watcher:
         self._leader = leader
         try:
             while leader.told is None:
+                self._read_events()
                 if batch := self._take_due():
                     await self._look_at(batch)
                 else:
                     await self._sleep()
-                    self._read_events()
         finally:
             self._leader = None
 
@@ -230,7 +233,7 @@ class Watcher:
                 self._schedule(entry, entry.pause * jitter)
                 entry.pause = min(entry.pause * 2, entry.pauses[1])
             for entry in batch[len(answers) :]:
-                self._schedule(entry, 0)
+                self._schedule(entry, _AT_ONCE)
 
     # What is due ------------------------------------------------------------
 
@@ -273,14 +276,16 @@ class Watcher:
         for event in self._inotify.read():
             if event.directory is None or event.file is None:
                 # Events were dropped, or the directory is gone.
-                for entry in self._entries.values():
-                    self._schedule(entry, 0)
+                for (directory, _), entry in self._entries.items():
+                    if directory == event.directory:
+                        entry.pauses, entry.pause = _ALONE, _ALONE[0]
+                    self._schedule(entry, _AT_ONCE)
                 continue
             name, what = read_name(event.file)
             concerned = self._entries.get((event.directory, name))
             if concerned is not None and event.deleted == (what == TEMPORARY):
                 # A temporary name disappears when the record is durable.
-                self._schedule(concerned, 0 if event.deleted else _HELP_AFTER)
+                self._schedule(concerned, _AT_ONCE if event.deleted else _HELP_AFTER)
 
 
 _watcher: Final[RunVar[Watcher]] = RunVar("dp_backends.file")
