@@ -340,9 +340,9 @@ class _Resources:
     """What a fleet holds besides its processes; given back in any case."""
 
     def __init__(self) -> None:
-        self.pipes = Pipes()
-        self.pipes.listen(JOURNAL.add)
         self._directory = tempfile.mkdtemp(prefix="dp-")
+        self.pipes = Pipes(self._directory)
+        self.pipes.listen(JOURNAL.add)
         self._count = count()
         self.release = weakref.finalize(self, _release, self._directory, self.pipes)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -26,6 +27,7 @@ __all__ = ["Pipes", "die_with_notebook", "reporter"]
 
 _LIFELINE: Final = "DP_NOTEBOOK_LIFELINE"
 _REPORTS: Final = "DP_NOTEBOOK_REPORTS"
+_PLACE: Final = "DP_NOTEBOOK_PLACE"
 _SIZE: Final = 65536
 
 
@@ -34,12 +36,16 @@ class Pipes:
     """
     The notebook's ends.
 
+    Args:
+        place: A directory that is removed with the last process, if the
+            notebook did not come to it.
+
     Attributes:
         inherited: The descriptors that processes inherit.
         env: Environment variables that tell them which is which.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: str) -> None:
         lifeline, self._lifeline = os.pipe()
         self._reports, reports = os.pipe()
         for fd in (self._reports, reports):
@@ -48,6 +54,7 @@ class Pipes:
         self.env: Mapping[str, str] = {
             _LIFELINE: str(lifeline),
             _REPORTS: str(reports),
+            _PLACE: place,
         }
         self._rest = b""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,4 +113,5 @@ def die_with_notebook() -> None:
 
 def _wait_and_exit(fd: int) -> None:
     os.read(fd, 1)
+    shutil.rmtree(os.environ[_PLACE], ignore_errors=True)
     os._exit(1)

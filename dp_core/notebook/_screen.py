@@ -49,10 +49,10 @@ class Screen:
         self._id = uuid4().hex
         self._shown: Bundle | None = None
 
-    def show(self, content: Bundle) -> None:
-        """Show *content* instead of what was there."""
+    def show(self, content: Bundle, *, again: bool = False) -> None:
+        """Show *content* instead of what was there; if it is the same, *again*."""
         shell = get_ipython()
-        if content == self._shown or shell is None or not in_notebook():
+        if shell is None or not in_notebook() or (content == self._shown and not again):
             return
         shell.display_pub.publish(
             dict(content),

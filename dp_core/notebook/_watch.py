@@ -32,7 +32,7 @@ def watch(*ids: str) -> None:
 def refresh() -> None:
     """Bring all that is shown up to date now."""
     for view in _VIEWS:
-        view.draw()
+        view.confirm()
 
 
 @final
@@ -41,19 +41,34 @@ class _View:
         self._ids = ids
         self._screen = Screen()
         self._due: asyncio.TimerHandle | None = None
+        self._confirmed: dict[str, str] = {}
 
     def draw(self) -> None:
+        """Show what is known."""
+        self._screen.show(self._drawn())
+
+    def confirm(self) -> None:
+        """
+        Show it from the running cell.
+
+        What a timer draws belongs to an earlier cell, and programs that run a
+        notebook take notice of what the running cell says, and of nothing else.
+        """
+        drawn = self._drawn()
+        if drawn != self._confirmed:
+            self._screen.show(drawn, again=True)
+            self._confirmed = drawn
+
+    def _drawn(self) -> dict[str, str]:
         if self._due is not None:
             self._due.cancel()
             self._due = None
         events = JOURNAL.about(*self._ids)
         board, lanes = Board(events), Lanes(events)
-        self._screen.show(
-            {
-                "text/plain": f"{board.plain()}\n\n{lanes.plain()}",
-                "text/html": board.html() + lanes.html(),
-            }
-        )
+        return {
+            "text/plain": f"{board.plain()}\n\n{lanes.plain()}",
+            "text/html": board.html() + lanes.html(),
+        }
 
     def hear(self, event: Event) -> None:
         if self._due is None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import psutil
 import pytest
 from kernels import gone
@@ -85,7 +86,8 @@ def _url_of(fleet: Fleet) -> str:
 
 async def test_a_dead_process_does_not_hang_its_cell(pair: Fleet) -> None:
     """A cell whose process dies ends with an error that says what to do."""
-    with pytest.raises(ProcessDiedError, match=r"died; await fleet.restart\('bob'\)"):
+    died = r"died; await fleet.restart\('bob'\)"
+    with anyio.fail_after(60), pytest.raises(ProcessDiedError, match=died):
         await pair.run("bob", "import os; os.kill(os.getpid(), 9)")
 
     with pytest.raises(UnknownProcessError, match="running are: alice"):
@@ -255,10 +257,19 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("when", ["ready", "starting"])
-def test_processes_do_not_outlive_their_notebook(when: str) -> None:
-    """Kill -9 of the driver ends its kernels: idle, awaiting, busy, or starting."""
+def test_processes_do_not_outlive_their_notebook(when: str, tmp_path: Path) -> None:
+    """
+    Kill -9 of the driver ends its kernels: idle, awaiting, busy, or starting.
+
+    Their files go with them.
+    """
     command = [sys.executable, "-c", DRIVER, when]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as driver:
         assert driver.stdout is not None
         assert any(line == "now\n" for line in driver.stdout)
         children = psutil.Process(driver.pid).children()
@@ -266,6 +277,7 @@ def test_processes_do_not_outlive_their_notebook(when: str) -> None:
 
     assert len(children) == 3
     assert gone([child.pid for child in children])
+    assert [] == [*tmp_path.iterdir()]
 
 
 def test_names_are_unique() -> None:
