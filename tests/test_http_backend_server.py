@@ -20,7 +20,9 @@ from http_faults import eventually
 
 from dp_backends.http import HttpBackend
 from dp_core import (
+    MAX_VALUE_BYTES,
     AccessDeniedError,
+    InvalidValueError,
     Outcome,
     Pending,
     PromiseDisposedError,
@@ -93,6 +95,18 @@ async def _held(promises: Promises, count: int) -> None:
         )
 
     await eventually(lambda: held() == count, every=0.01)
+
+
+async def test_a_value_too_large_is_refused_in_words(tmp_path: Path) -> None:
+    """Also where the server answers before it has got, or read, all of it."""
+    with serving(tmp_path) as (_, url):
+        async with connect(url, max_value_bytes=64 * MAX_VALUE_BYTES) as promises:
+            promise = promises.promise("a")
+            for size in (1, 8, 32):
+                with pytest.raises(InvalidValueError, match="the server refuses"):
+                    await promise.resolve("x" * size * MAX_VALUE_BYTES)
+
+                assert Pending() == await promise.peek()
 
 
 async def test_a_thousand_gets_at_once(tmp_path: Path) -> None:

@@ -217,8 +217,10 @@ class HttpBackend(Backend):
             flight.connection = await self._pool.ask(question)
             flight.asked = anyio.current_time()
         answer = await self._listen(flight)
+        if answer.status not in (502, 504):
+            # The wait is over; a gateway's failure is none of its answers.
+            flight.key = new_key()
         state = self._read(call, answer)
-        flight.key = new_key()
         if isinstance(state, Pending) and anyio.current_time() < flight.asked + 1:
             # A server that does not hold the answer back must not be run hot.
             await anyio.sleep(uniform(0.5, 2))  # noqa: S311 - no secret

@@ -98,11 +98,7 @@ class Connection:
     @property
     def clean(self) -> bool:
         """Whether the next question may be asked on this connection."""
-        return (
-            self._whole
-            and self._http.their_state is h11.DONE
-            and not self._http.trailing_data[0]
-        )
+        return self._http.their_state is h11.DONE and not self._http.trailing_data[0]
 
     def has_news(self) -> bool:
         """Whether an idle connection is of no use, because the peer spoke."""
