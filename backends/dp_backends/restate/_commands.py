@@ -26,6 +26,9 @@ __all__ = ["SERVICES", "commands"]
 
 SERVICES: Final = (promises, promise)
 
+# A quarter less CPU time for each settle (benchmarks/bench_restate.py).
+_FAST: Final = {"use_uvloop": True}
+
 _WHAT_TO_TRY: Final = """
 In another shell, try:
 
@@ -108,7 +111,7 @@ def serve_command(
         identity_keys=identity_keys,
         announce=click.echo,
     )
-    anyio.run(serving)
+    anyio.run(serving, backend_options=_FAST)
     return Status.RESOLVED
 
 
@@ -152,7 +155,7 @@ def up(  # noqa: PLR0913, PLR0917 - they are options
     # Until the service takes over, to stop it politely is to interrupt it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = Node(directory.absolute(), port, admin_port, node_port)
-    anyio.run(_up, cluster(number, node), service_port)
+    anyio.run(_up, cluster(number, node), service_port, backend_options=_FAST)
     return Status.RESOLVED
 
 
