@@ -178,10 +178,19 @@ def _make_root(root: str) -> None:
             _mkdir(str(directory))
             fsync_directory(str(parent))
         else:
-            # Who made it may not have lived to do this; and not every
-            # directory that was there before us can be fsynced.
-            with suppress(OSError):
-                fsync_directory(str(parent))
+            # Who made it may not have lived to do this.
+            _fsync_if_possible(str(parent))
+
+
+def _fsync_if_possible(directory: str) -> None:
+    """Make the names in a directory durable, unless it is none of ours."""
+    try:
+        fsync_directory(directory)
+    except OSError as error:
+        # A failing disk is no excuse; a read-only file system is one, where
+        # nobody can have made anything.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL):
+            raise
 
 
 def _fill(root: str) -> None:
