@@ -1,0 +1,215 @@
+"""
+The crash sweep: kill a process at every system call, and see what is left.
+
+Each kill is tried on promises of its own, for which somebody in another
+process waits all the while. Afterwards others open the store, and must find
+what a whole operation left, or none; everything that was acknowledged; nothing
+that changes again; and nothing in their way.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import anyio
+from anyio import to_thread
+
+from dp_core import DurablePromiseError, State
+from dp_core.testing._crash_case import Case
+from dp_core.testing._crash_child import open_handle
+from dp_core.testing._crash_lane import (
+    WRITING_CALLS,
+    Lane,
+    Point,
+    missing_tools,
+    thinned,
+)
+from dp_core.testing._crash_model import SCENARIOS, Scenario
+from dp_core.testing._crash_report import VANISHED, CrashError, CrashReport, violation
+from dp_core.testing._report import Violation
+
+__all__ = ["CHILD", "crash_sweep"]
+
+CHILD: Final = (sys.executable, "-m", "dp_core.testing._crash_child")
+"""The program whose processes are killed: any backend, by its store URL."""
+
+
+async def crash_sweep(  # noqa: PLR0913 - one call, and all but one have a default
+    url_for: Callable[[], str],
+    *,
+    scenarios: Sequence[Scenario] = SCENARIOS,
+    child: Sequence[str] = CHILD,
+    environment: Mapping[str, str] | None = None,
+    calls: Sequence[str] = WRITING_CALLS,
+    every: bool = False,
+    after_kill: Callable[[], object] | None = None,
+    reader: bool = False,
+    lanes: int = 2,
+    patience: float = 20.0,
+    stop_at_first: bool = False,
+) -> CrashReport:
+    """
+    Kill processes at every system call they make, and check what others find.
+
+    Args:
+        url_for: Returns the URL of a store that is not there yet.
+        scenarios: What the processes do.
+        child: The program that starts them; see `dp_core.testing.crash.serve`.
+        environment: Variables to set for it.
+        calls: The system calls before which they are killed.
+        every: Whether to kill also in the middle of long runs of one call.
+        after_kill: Called after each kill, as to cut the power.
+        reader: Whether a process looks at the promises before that.
+        lanes: How many are killed at the same time; one, with *after_kill*.
+        patience: How long anything may take, in seconds.
+        stop_at_first: Whether to stop when something is broken.
+
+    Raises:
+        CrashError: Something acknowledged was lost, something that was seen
+            has changed, or something is torn or stuck.
+        RuntimeError: A tool is missing; `missing_tools` tells before.
+    """
+    if missing := missing_tools():
+        raise RuntimeError(missing)
+    started = time.monotonic()
+    sweep = _Sweep(url_for, calls, every, after_kill, reader, patience, stop_at_first)
+    async with AsyncExitStack() as stack:
+        workers = [
+            _Worker(stack.enter_context(Lane(child, environment or {}, patience)))
+            for _ in range(1 if after_kill else lanes)
+        ]
+        targets = iter(
+            [
+                (scenario, point)
+                for scenario in scenarios
+                for point in await sweep.points(workers[0], scenario)
+            ]
+        )
+        async with anyio.create_task_group() as tasks:
+            for worker in workers:
+                tasks.start_soon(sweep.work, worker, targets)
+        for worker in workers:
+            await sweep.audit(worker)
+    report = sweep.report(time.monotonic() - started)
+    if report.violations:
+        raise CrashError(report)
+    return report
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A lane, the store its processes work in, and what must stand there."""
+
+    lane: Lane
+    url: str | None = None
+    standing: dict[str, State[Any]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Sweep:
+    url_for: Callable[[], str]
+    calls: Sequence[str]
+    every: bool
+    after_kill: Callable[[], object] | None
+    reader: bool
+    patience: float
+    stop_at_first: bool
+    kills: list[tuple[str, Point]] = field(default_factory=list)
+    missed: list[tuple[str, Point]] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    cases: int = 0
+
+    async def points(self, worker: _Worker, scenario: Scenario) -> Sequence[Point]:
+        """Return where to kill; the run that tells must go well itself."""
+        case = await self._new_case(worker, scenario)
+        points, ended = await to_thread.run_sync(
+            worker.lane.points, case.url, case.steps, self.calls
+        )
+        case.learn(case.steps, ended)
+        await case.check()
+        self._close(worker, case)
+        return points if self.every else thinned(points)
+
+    async def work(
+        self, worker: _Worker, targets: Iterator[tuple[Scenario, Point]]
+    ) -> None:
+        """Try points until there are none left."""
+        for scenario, point in targets:
+            if self.stop_at_first and self.violations:
+                return
+            case = await self._new_case(worker, scenario)
+            if scenario.fresh or scenario.begun or self.after_kill is not None:
+                # Waiting would open the store, do what is left to be done, or
+                # hold on to the disk.
+                await self._kill(worker, case, point)
+            else:
+                async with case.watched():
+                    await self._kill(worker, case, point)
+            self._close(worker, case)
+
+    async def _kill(self, worker: _Worker, case: Case, point: Point) -> None:
+        lane = worker.lane
+        ended = await to_thread.run_sync(lane.run_until, case.url, case.steps, point)
+        case.learn(case.steps, ended)
+        (self.kills if ended.killed else self.missed).append(
+            (case.scenario.name, point)
+        )
+        if ended.killed:
+            case.note(f"killed before {point}")
+        if self.reader:
+            looked = await to_thread.run_sync(lane.run, case.url, case.looks)
+            case.learn(case.looks, looked)
+        if self.after_kill is not None:
+            await to_thread.run_sync(self.after_kill)
+            case.note("the power was cut")
+        await case.tell()
+        await case.check()
+
+    async def audit(self, worker: _Worker) -> None:
+        """Look once more at all promises: nothing has changed since."""
+        if worker.url is None:
+            return
+        async with open_handle(worker.url) as promises:
+            for id, state in worker.standing.items():
+                try:
+                    found: object = await promises.promise(id).peek()
+                except DurablePromiseError as error:
+                    found = error
+                if found != state:
+                    reason = f"{id!r} was {state!r}, and is {found!r} in the end"
+                    self.violations.append(violation(VANISHED, reason, ()))
+
+    def report(self, seconds: float) -> CrashReport:
+        """Return what was done and found."""
+        return CrashReport(
+            tuple(self.kills),
+            tuple(self.missed),
+            tuple(self.violations),
+            seconds,
+        )
+
+    async def _new_case(self, worker: _Worker, scenario: Scenario) -> Case:
+        self.cases += 1
+        if worker.url is None:
+            worker.url = self.url_for()
+            await self._make(worker.url)
+        url = self.url_for() if scenario.fresh else worker.url
+        case = Case(scenario, url, f"{self.cases}-", self.patience)
+        case.note(f"scenario: {scenario.name}")
+        await case.set_up()
+        return case
+
+    async def _make(self, url: str) -> None:
+        """Let the store be there, so that no process has to make it."""
+        async with open_handle(url) as promises:
+            await promises.promise("any").peek()
+
+    def _close(self, worker: _Worker, case: Case) -> None:
+        self.violations += case.violations
+        if case.url == worker.url:
+            worker.standing |= case.standing

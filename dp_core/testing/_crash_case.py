@@ -1,0 +1,254 @@
+"""One kill: what was known before, and what others find afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import anyio
+from anyio import to_thread
+
+from dp_core import (
+    CorruptPromiseError,
+    DurablePromiseError,
+    Outcome,
+    Pending,
+    PromiseDisposedError,
+    PromiseRejectedError,
+    Promises,
+    Rejected,
+    Resolved,
+    State,
+)
+from dp_core.testing._crash_child import open_handle, perform
+from dp_core.testing._crash_lane import Ended
+from dp_core.testing._crash_model import (
+    Belief,
+    Scenario,
+    Step,
+    acknowledged,
+    unacknowledged,
+)
+from dp_core.testing._crash_report import (
+    KEEPS,
+    STUCK,
+    TORN,
+    VANISHED,
+    WAKES,
+    violation,
+)
+from dp_core.testing._report import Violation
+
+__all__ = ["Case"]
+
+_AFTERWARDS: Final = "settled after the crash"
+
+
+@dataclass(eq=False)
+class _Wait:
+    """Somebody who waits for a promise, and what he was told."""
+
+    told: anyio.Event = field(default_factory=anyio.Event)
+    state: State[Any] | None = None
+    is_over: bool = False
+
+
+class Case:
+    """
+    One scenario on ids of its own, up to a kill and beyond.
+
+    Attributes:
+        steps: What the process is to do.
+        violations: What was broken.
+        standing: The state each id was left in, by whoever came last.
+    """
+
+    def __init__(
+        self, scenario: Scenario, url: str, prefix: str, patience: float
+    ) -> None:
+        self._prefix = prefix
+        self.scenario = scenario
+        self.url = url
+        self.steps = self._with_ids(*scenario.steps)
+        self.violations: list[Violation] = []
+        self.standing: dict[str, State[Any]] = {}
+        self._patience = patience
+        self._history: list[str] = []
+        self._beliefs: dict[str, Belief] = {
+            prefix + name: frozenset({Pending()}) for name in scenario.promises
+        }
+        self._seen: dict[str, bool] = dict.fromkeys(self._beliefs, False)
+        self._ever: dict[str, set[State[Any]]] = {id: set() for id in self._beliefs}
+        self._waits: dict[str, _Wait] = {}
+
+    @property
+    def looks(self) -> tuple[Step, ...]:
+        """The steps of a process that looks at all promises."""
+        return tuple(Step("peek", id) for id in self._beliefs)
+
+    def _with_ids(self, *steps: Step) -> tuple[Step, ...]:
+        return tuple(replace(s, promise=self._prefix + s.promise) for s in steps)
+
+    # Before and during ------------------------------------------------------
+
+    async def set_up(self) -> None:
+        """Do what the scenario says was done before."""
+        before = self._with_ids(*self.scenario.before)
+        prepare = self.scenario.prepare
+        async with self._bounded("setting up"), open_handle(self.url) as promises:
+            answers = [await perform(promises, step) for step in before]
+            self.learn(before, Ended(tuple(answers), killed=False, failure=None))
+            if prepare is not None:
+                await to_thread.run_sync(prepare, self.url, self._prefix)
+        for step in self._with_ids(*self.scenario.begun):
+            self._widen(step)
+
+    def learn(self, steps: tuple[Step, ...], ended: Ended) -> None:
+        """Conclude from what a process acknowledged what there may be."""
+        for step, answer in zip(steps, ended.answers, strict=False):
+            self.note(f"{_shown(step)} answered {_shown_state(answer)}")
+            belief = acknowledged(self._beliefs[step.promise], step, answer)
+            if not belief:
+                known = self._seen[step.promise]
+                self.broken(KEEPS if known else TORN, f"{_shown(step)} cannot say so")
+                belief = frozenset({answer})
+            self._believe(step.promise, belief)
+            self._seen[step.promise] = True
+        if ended.failure is not None:
+            self.broken(STUCK, ended.failure)
+        if ended.killed and len(ended.answers) < len(steps):
+            self._widen(steps[len(ended.answers)])
+
+    def _widen(self, step: Step) -> None:
+        self.note(f"{_shown(step)} did not answer")
+        self._believe(step.promise, unacknowledged(self._beliefs[step.promise], [step]))
+
+    def _believe(self, id: str, belief: Belief) -> None:
+        self._beliefs[id] = belief
+        self._ever[id] |= belief
+
+    def note(self, line: str) -> None:
+        """Add a line to the history."""
+        self._history.append(line)
+
+    def broken(self, law: str, reason: str) -> None:
+        """Record that a law does not hold."""
+        self.violations.append(violation(law, reason, tuple(self._history)))
+
+    # Others -----------------------------------------------------------------
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Let others wait for all promises meanwhile; they must be told."""
+        async with (
+            open_handle(self.url) as promises,
+            anyio.create_task_group() as tasks,
+        ):
+            for id in self._beliefs:
+                self._waits[id] = wait = _Wait()
+                tasks.start_soon(self._wait, promises, id, wait)
+            yield
+            for id, wait in self._waits.items():
+                await self._must_be_told(id, wait)
+            tasks.cancel_scope.cancel()
+
+    async def tell(self) -> None:
+        """See those told who waited for what was acknowledged."""
+        for id, wait in self._waits.items():
+            if Pending() not in self._beliefs[id]:
+                await self._must_be_told(id, wait)
+
+    async def _must_be_told(self, id: str, wait: _Wait) -> None:
+        if wait.is_over:
+            return
+        with anyio.move_on_after(self._patience):
+            await wait.told.wait()
+        wait.is_over = True
+        if wait.state is None:
+            self.broken(WAKES, f"who waited for {id!r} was not told")
+        elif wait.state not in self._ever[id]:
+            what = _shown_state(wait.state)
+            self.broken(WAKES, f"who waited for {id!r} was told {what}")
+
+    async def _wait(self, promises: Promises, id: str, wait: _Wait) -> None:
+        try:
+            wait.state = await self._get(promises, id)
+        except DurablePromiseError as error:
+            reason = f"who waited for {id!r} got {_shown_error(error)}"
+            self.broken(_law(error, WAKES), reason)
+            wait.is_over = True
+        wait.told.set()
+
+    async def _get(self, promises: Promises, id: str) -> State[Any]:
+        try:
+            return Resolved(await promises.promise(id).get())
+        except PromiseRejectedError as error:
+            return Rejected(error.error)
+        except PromiseDisposedError:
+            # Pending again: right if it was that at any time.
+            return Pending()
+
+    async def check(self) -> None:
+        """Look at the promises, settle them, and compare what all are told."""
+        for id in self._beliefs:
+            async with (
+                self._bounded(f"opening the store for {id!r}"),
+                open_handle(self.url) as one,
+                open_handle(self.url) as two,
+            ):
+                await self._check(id, one, two)
+
+    async def _check(self, id: str, one: Promises, two: Promises) -> None:
+        found = await one.promise(id).peek()
+        self.note(f"afterwards {id!r} is {_shown_state(found)}")
+        if found not in self._beliefs[id]:
+            only = " or ".join(map(_shown_state, self._beliefs[id]))
+            reason = f"{id!r} can only be {only}, and is {_shown_state(found)}"
+            self.broken(KEEPS if self._seen[id] else TORN, reason)
+        expected = found if isinstance(found, Outcome) else Resolved(_AFTERWARDS)
+        wait = _Wait()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._wait, two, id, wait)
+            stands = await perform(one, Step("resolve", id, _AFTERWARDS))
+        self._believe(id, frozenset({stands}))
+        self.standing[id] = stands
+        seen = (stands, wait.state, await two.promise(id).peek())
+        if set(seen) != {expected}:
+            what = ", ".join(map(_shown_state, seen))
+            self.broken(
+                VANISHED,
+                f"{id!r} was seen as {_shown_state(found)}; then settle, get and peek "
+                f"said {what}",
+            )
+
+    @asynccontextmanager
+    async def _bounded(self, doing: str) -> AsyncIterator[None]:
+        """Turn errors, and what takes too long, into violations."""
+        try:
+            with anyio.fail_after(self._patience):
+                yield
+        except* TimeoutError:
+            self.broken(STUCK, f"{doing} takes more than {self._patience:g} s")
+        except* DurablePromiseError as group:
+            for error in group.exceptions:
+                self.broken(_law(error, STUCK), f"{doing}: {_shown_error(error)}")
+
+
+def _law(error: Exception, otherwise: str) -> str:
+    """Return the law that an error breaks."""
+    return TORN if isinstance(error, CorruptPromiseError) else otherwise
+
+
+def _shown(step: Step) -> str:
+    value = f", {step.value!r}" if step.value else ""
+    return f"{step.do}({step.promise!r}{value})"
+
+
+def _shown_state(state: State[Any] | None) -> str:
+    return "pending" if isinstance(state, Pending) else repr(state)
+
+
+def _shown_error(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

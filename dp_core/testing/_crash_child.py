@@ -1,0 +1,186 @@
+"""
+The processes that are killed: ``python -m dp_core.testing._crash_child``.
+
+Starting Python takes a hundred times as long as a settle, so this program
+starts once and forks a process for each request. Requests and replies are
+lines:
+
+======================================== =====================================
+``{"url", "steps", "acks"}`` on stdin    the forked process's id on stdout;
+                                         the process waits
+``go``                                   it performs the steps, and appends a
+                                         line to the file *acks* after each;
+                                         its wait status when it has ended
+======================================== =====================================
+
+The acknowledgements go to a file because that outlives the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import Any, Final, NoReturn
+
+import anyio
+
+from dp_core import Outcome, Pending, Promises, Rejected, Resolved, State
+from dp_core._plugins import find_factory
+from dp_core.hookspecs import BackendFactory
+from dp_core.testing._crash_model import Step
+
+__all__ = [
+    "Acknowledge",
+    "Perform",
+    "open_handle",
+    "perform",
+    "serve",
+    "state_from_json",
+]
+
+Acknowledge = Callable[[State[Any]], None]
+"""To be called after each step, with its answer (`Pending` if it has none)."""
+
+Perform = Callable[[str, list[Step], Acknowledge], None]
+"""Performs the steps on the store of a URL."""
+
+_CHUNK: Final = 65536
+
+
+@lru_cache
+def _factory(scheme: str) -> BackendFactory:
+    return find_factory(scheme, f"{scheme}:")
+
+
+def open_handle(url: str) -> Promises:
+    """
+    Return a new handle on the store that *url* names.
+
+    Unlike `dp_core.connect` it searches the installed plugins only once, which
+    takes longer than a hundred settles.
+    """
+    return Promises(_factory(url.partition(":")[0].lower())(url), url)
+
+
+async def perform(promises: Promises, step: Step) -> State[Any]:
+    """
+    Perform a step through the public interface; return its answer.
+
+    Raises:
+        ValueError: It is an operation of somebody else's child program.
+    """
+    promise = promises.promise(step.promise)
+    match step.do:
+        case "peek":
+            return await promise.peek()
+        case "resolve":
+            return _state(await promise.resolve(step.value))
+        case "reject":
+            return _state(await promise.reject(step.value))
+        case "dispose":
+            await promise.dispose()
+            return Pending()
+        case _:
+            raise ValueError(f"the public interface cannot do {step.do!r}")
+
+
+def _state(outcome: Outcome[Any]) -> State[Any]:
+    assert isinstance(outcome, Resolved | Rejected)  # noqa: S101 - for the type checker
+    return outcome
+
+
+def serve(perform: Perform, warm_up: Callable[[str], object] | None = None) -> None:
+    """
+    Fork a process for each request on stdin, until that ends.
+
+    Args:
+        perform: What the process does.
+        warm_up: Called with the store's URL before it is forked. What is
+            imported here is not imported, and traced, in every process.
+    """
+    lines = _lines(0)
+    for line in lines:
+        request = json.loads(line)
+        if warm_up is not None:
+            warm_up(request["url"])
+        acks = os.open(request["acks"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        gate, opener = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            # The first thing, lest the tracer sees more or less of what follows.
+            os.read(gate, 1)
+            _be_a_child(acks, request, perform)
+        _reply(pid)
+        next(lines)
+        os.write(opener, b"!")
+        _, status = os.waitpid(pid, 0)
+        for fd in (acks, gate, opener):
+            os.close(fd)
+        _reply(status)
+
+
+def _lines(fd: int) -> Iterator[str]:
+    data = b""
+    while chunk := os.read(fd, _CHUNK):
+        *lines, data = (data + chunk).split(b"\n")
+        yield from (line.decode() for line in lines)
+
+
+def _reply(number: int) -> None:
+    os.write(1, b"%d\n" % number)
+
+
+def _be_a_child(acks: int, request: dict[str, Any], perform: Perform) -> NoReturn:
+    def acknowledge(answer: object) -> None:
+        # No other call of this name: so it is a point of its own in a trace.
+        os.writev(acks, [json.dumps(answer).encode() + b"\n"])
+
+    try:
+        steps = [Step(*fields) for fields in request["steps"]]
+        perform(request["url"], steps, lambda state: acknowledge(_to_json(state)))
+    except BaseException as error:  # noqa: BLE001 - it is reported, and the process ends
+        acknowledge({"failed": f"{type(error).__name__}: {error}"})
+    finally:
+        os._exit(0)
+
+
+def _to_json(state: State[Any]) -> object:
+    match state:
+        case Pending():
+            return None
+        case Resolved(value):
+            return {"value": value}
+        case Rejected(error):
+            return {"error": error}
+
+
+def state_from_json(answer: dict[str, Any] | None) -> State[Any]:
+    """Return the state that a line of the acknowledgements tells."""
+    match answer:
+        case None:
+            return Pending()
+        case {"value": value}:
+            return Resolved(value)
+        case {"error": error}:
+            return Rejected(error)
+        case _:
+            raise ValueError(f"not an answer: {answer!r}")
+
+
+def _perform_all(backend: str) -> Perform:
+    async def run(url: str, steps: Iterable[Step], acknowledge: Acknowledge) -> None:
+        async with open_handle(url) as promises:
+            for step in steps:
+                acknowledge(await perform(promises, step))
+
+    return lambda *args: anyio.run(run, *args, backend=backend)
+
+
+if __name__ == "__main__":
+    loop = (*sys.argv, "asyncio")[1]
+    anyio.run(anyio.sleep, 0, backend=loop)
+    # To make a handle does no I/O, but loads the backend.
+    serve(_perform_all(loop), warm_up=open_handle)
