@@ -30,13 +30,14 @@ def clone(tmp_path: Path) -> Path:
 
 
 def make(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make without any network."""
+    """Run make without any network, and as a make of its own."""
+    kept = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     return subprocess.run(
         ["make", *arguments],
         capture_output=True,
         check=False,
         cwd=clone,
-        env={**os.environ, **OFFLINE, "MAKEFLAGS": ""},
+        env={**kept, **OFFLINE},
         text=True,
         timeout=300,
     )
