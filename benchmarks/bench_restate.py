@@ -6,10 +6,12 @@ settles per second one by one and 64 at once, the time from a settle to the
 waiter's value, and the CPU time of a settle in the service and in the server.
 Restate is told before each turn which service to call.
 
-    python benchmarks/bench_restate.py [--rounds 6] [--other http://127.0.0.1:9085]
+    python benchmarks/bench_restate.py [--rounds 6] [--nodes 1]
+        [--other http://127.0.0.1:9085]
 
 The other one is the service of Restate's own example, running at that URL, or
-anything like it. Without one, only ours is measured.
+anything like it. Without one, only ours is measured. With three nodes, every
+record is written to two of them, and requests go to all in turn.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ import argparse
 import asyncio
 import json
 import re
-import socket
 import sys
 import tempfile
 import time
@@ -26,7 +27,7 @@ import urllib.request
 from asyncio.subprocess import PIPE
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from secrets import token_hex
 from statistics import median
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ import psutil
 
 import dp_core as dp
 
+PORT = 28080
 ONE_BY_ONE = 60
 AT_ONCE = 64
 TOGETHER = 640
@@ -43,35 +45,26 @@ WAKES = 15
 Figures = dict[str, float]
 
 
-def free_ports(number: int) -> list[int]:
-    """Return ports that nobody listens at."""
-    sockets = [socket.socket() for _ in range(number)]
-    for free in sockets:
-        free.bind(("127.0.0.1", 0))
-    ports = [free.getsockname()[1] for free in sockets]
-    for free in sockets:
-        free.close()
-    return ports
-
-
 @asynccontextmanager
-async def up() -> AsyncIterator[tuple[list[int], int]]:
-    """Run a server with our service; return its ports, and its process."""
-    ports = free_ports(4)
+async def up(nodes: int) -> AsyncIterator[tuple[list[str], list[psutil.Process]]]:
+    """Run servers with our service; return where promises are, and the processes."""
     names = ("--port", "--admin-port", "--node-port", "--service-port")
+    ports = [f"{name}={PORT + n * nodes}" for n, name in enumerate(names)]
     with tempfile.TemporaryDirectory() as directory:
-        arguments = [f"{name}={port}" for name, port in zip(names, ports, strict=True)]
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "dp_core", "restate", "up"),
-            *(f"--base-dir={directory}", *arguments),
+            *(sys.executable, "-m", "dp_core", "restate", "up", f"--nodes={nodes}"),
+            *(f"--base-dir={directory}", *ports),
             stdout=PIPE,
         )
         assert process.stdout is not None
+        found: list[tuple[str, int]] = []
         try:
-            async for line in process.stdout:
-                if found := re.search(rb"\(process (\d+)\)", line):
-                    yield ports, int(found[1])
-                    break
+            while len(found) < nodes and (line := await process.stdout.readline()):
+                if match := re.search(
+                    r"at (http:\S+) \(process (\d+)\)", line.decode()
+                ):
+                    found.append((match[1], int(match[2])))
+            yield [url for url, _ in found], [psutil.Process(pid) for _, pid in found]
         finally:
             process.terminate()
             await process.communicate()
@@ -97,32 +90,33 @@ def listener(port: int) -> psutil.Process:
     return psutil.Process(found)
 
 
-def cpu(process: psutil.Process) -> float:
-    """Return the CPU time of a process so far, in milliseconds."""
-    times = process.cpu_times()
-    return 1000 * float(times.user + times.system)
+def cpu(processes: list[psutil.Process]) -> float:
+    """Return the CPU time of processes so far, in milliseconds."""
+    times = [process.cpu_times() for process in processes]
+    return 1000 * sum(float(time.user + time.system) for time in times)
 
 
-async def settles(url: str, number: int, at_once: int) -> float:
+async def settles(urls: list[str], number: int, at_once: int) -> float:
     """Return how many promises are settled in a second."""
     numbers = iter(range(number))
     run = token_hex(8)
 
     async def settle() -> None:
         for n in numbers:
-            won = await promises.promise(f"{run}-{n}").resolve(n)
-            assert won == dp.Resolved(n)
+            store = stores[n % len(stores)]
+            assert await store.promise(f"{run}-{n}").resolve(n) == dp.Resolved(n)
 
-    async with dp.connect(url) as promises:
+    async with AsyncExitStack() as stack:
+        stores = [await stack.enter_async_context(dp.connect(url)) for url in urls]
         start = time.perf_counter()
         await asyncio.gather(*(settle() for _ in range(at_once)))
         return number / (time.perf_counter() - start)
 
 
-async def wake(url: str) -> float:
+async def wake(urls: list[str]) -> float:
     """Return the time from the call of settle to the waiter's value, in ms."""
     seconds = []
-    async with dp.connect(url) as here, dp.connect(url) as there:
+    async with dp.connect(urls[0]) as here, dp.connect(urls[-1]) as there:
         for _ in range(WAKES):
             id = token_hex(8)
             waiter = asyncio.create_task(here.promise(id).get())
@@ -135,32 +129,33 @@ async def wake(url: str) -> float:
     return 1000 * median(seconds)
 
 
-async def turn(url: str, service: psutil.Process, server: psutil.Process) -> Figures:
+async def turn(
+    urls: list[str], service: list[psutil.Process], servers: list[psutil.Process]
+) -> Figures:
     """Measure one service once."""
-    await settles(url, 30, 8)
-    figures = {"settles/s, one by one": await settles(url, ONE_BY_ONE, 1)}
-    before = cpu(service), cpu(server)
-    figures[f"settles/s, {AT_ONCE} at once"] = await settles(url, TOGETHER, AT_ONCE)
+    await settles(urls, 30, 8)
+    figures = {"settles/s, one by one": await settles(urls, ONE_BY_ONE, 1)}
+    before = cpu(service), cpu(servers)
+    figures[f"settles/s, {AT_ONCE} at once"] = await settles(urls, TOGETHER, AT_ONCE)
     figures["ms CPU a settle, service"] = (cpu(service) - before[0]) / TOGETHER
-    figures["ms CPU a settle, server"] = (cpu(server) - before[1]) / TOGETHER
-    figures["ms from settle to waiter"] = await wake(url)
+    figures["ms CPU a settle, servers"] = (cpu(servers) - before[1]) / TOGETHER
+    figures["ms from settle to waiter"] = await wake(urls)
     return figures
 
 
-async def main(rounds: int, other: str | None) -> None:
+async def main(rounds: int, nodes: int, other: str | None) -> None:
     """Measure in turns, and print medians and their ratios."""
-    async with up() as ((ingress, admin, _, ours), pid):
-        services = {"ours": f"http://127.0.0.1:{ours}"}
-        if other is not None:
-            services["other"] = other
-        results: dict[str, list[Figures]] = defaultdict(list)
+    services = {"ours": f"http://127.0.0.1:{PORT + 3 * nodes}"}
+    if other is not None:
+        services["other"] = other
+    results: dict[str, list[Figures]] = defaultdict(list)
+    async with up(nodes) as (urls, servers):
         for n in range(rounds):
             # There and back, so that no one always comes second.
             for name in sorted(services, reverse=bool(n % 2)):
-                call(admin, services[name])
-                process = listener(urlsplit(services[name]).port or 80)
-                url = f"http://127.0.0.1:{ingress}"
-                results[name].append(await turn(url, process, psutil.Process(pid)))
+                call(PORT + nodes, services[name])
+                service = listener(urlsplit(services[name]).port or 80)
+                results[name].append(await turn(urls, [service], servers))
     title = f"median of {rounds} rounds"
     print(f"{title:<28}" + "".join(f"{name:>9}" for name in services) + "    ratio")
     for label in results["ours"][0]:
@@ -170,7 +165,8 @@ async def main(rounds: int, other: str | None) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="What promises cost on Restate.")
     parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--other", metavar="URL")
     asyncio.run(main(**vars(parser.parse_args())))
