@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -64,6 +65,13 @@ def wake_on_signals() -> Callable[[], None]:
         return lambda: None
     if before != -1:
         signal.set_wakeup_fd(before)
+    # A `trio.run` in a cell puts its own socket in this place, and ours back when
+    # it ends, as it should; it also warns that somebody is there.
+    warnings.filterwarnings(
+        "ignore",
+        message="It looks like Trio's signal handling",
+        category=RuntimeWarning,
+    )
     return undo
 
 

@@ -218,6 +218,20 @@ async def test_under_trio(notebook: Notebook, store: str, id: str) -> None:
     assert "run %autoawait asyncio before" in refused.error
 
 
+async def test_trio_in_a_cell_does_not_warn(tmp_path: Path) -> None:
+    """That signals wake the loop is nothing that trio needs to warn the reader of."""
+    async with Notebook.open(tmp_path, {}) as fresh:
+        # ipykernel 7 hides this warning by itself, ipykernel 6 does not.
+        await fresh.run("import trio, warnings\nwarnings.resetwarnings()")
+        await fresh.run("%load_ext dp_core.notebook")
+        cell = await fresh.run(
+            "with warnings.catch_warnings(record=True) as warned:\n"
+            "    trio.run(trio.sleep, 0)\nwarned"
+        )
+
+    assert cell.text == "[]\n"
+
+
 async def test_stop_under_trio(notebook: Notebook, store: str, id: str) -> None:
     """Stop interrupts a trio cell, and the promise is whole."""
     await notebook.run("%autoawait trio")
