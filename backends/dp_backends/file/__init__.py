@@ -12,12 +12,14 @@ in `_store` (the protocol, and its crashes), how its appearance is noticed in
 from __future__ import annotations
 
 import os
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 
+from dp_backends.file._looks import Looks
 from dp_backends.file._store import FileStore
 from dp_backends.file._watch import current_watcher
 from dp_core import (
@@ -51,26 +53,25 @@ class FileBackend(Backend):
 
     async def peek(self, id: str) -> State[bytes]:
         self._check_open()
-        view = await to_thread.run_sync(self._store.look, id, limiter=_limiter(_reads))
-        return view.state
+        return (await _of_loop(_LOOKS, Looks).look(self._store, id)).state
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         self._check_open()
         # One hop. A cancel scope of anyio waits for its end, a few milliseconds;
         # asyncio's own cancellation does not, but neither leaves it half done.
         return await to_thread.run_sync(
-            self._store.settle, id, outcome, limiter=_limiter(_writes)
+            self._store.settle, id, outcome, limiter=_writing()
         )
 
     async def wait(self, id: str) -> Outcome[bytes]:
         self._check_open()
         if not self._store.is_open:
-            await to_thread.run_sync(self._store.open, limiter=_limiter(_reads))
+            await to_thread.run_sync(self._store.open, limiter=_reading())
         return await current_watcher().wait(self._store, id)
 
     async def dispose(self, id: str) -> None:
         self._check_open()
-        await to_thread.run_sync(self._store.dispose, id, limiter=_limiter(_writes))
+        await to_thread.run_sync(self._store.dispose, id, limiter=_writing())
 
     async def settled(
         self, after: str | None, limit: int
@@ -78,7 +79,7 @@ class FileBackend(Backend):
         """Return settled promises; see `dp_core.backend.Listable`."""
         self._check_open()
         return await to_thread.run_sync(
-            self._store.settled, after, limit, limiter=_limiter(_reads)
+            self._store.settled, after, limit, limiter=_reading()
         )
 
     async def aclose(self) -> None:
@@ -89,25 +90,32 @@ class FileBackend(Backend):
             raise BackendClosedError("this handle was closed; connect() again")
 
 
-_READERS: Final = 8
-_WRITERS: Final = 32
-"""Many, because file systems join what several threads fsync at once."""
-
 # Limiters of our own: neither do waits for the disk use up the application's
 # threads, nor writes those of reads.
-_reads: Final[RunVar[CapacityLimiter]] = RunVar("dp_backends.file.reads")
-_writes: Final[RunVar[CapacityLimiter]] = RunVar("dp_backends.file.writes")
-_SIZES: Final = {_reads: _READERS, _writes: _WRITERS}
+_READS: Final[RunVar[CapacityLimiter]] = RunVar("dp_backends.file.reads")
+_WRITES: Final[RunVar[CapacityLimiter]] = RunVar("dp_backends.file.writes")
+_LOOKS: Final[RunVar[Looks]] = RunVar("dp_backends.file.looks")
+
+T = TypeVar("T")
 
 
-def _limiter(variable: RunVar[CapacityLimiter]) -> CapacityLimiter:
-    """Return a limiter of the running event loop."""
+def _of_loop(variable: RunVar[T], make: Callable[[], T]) -> T:
+    """Return what the running event loop has in *variable*, made if need be."""
     try:
         return variable.get()
     except LookupError:
-        limiter = CapacityLimiter(_SIZES[variable])
-        variable.set(limiter)
-        return limiter
+        value = make()
+        variable.set(value)
+        return value
+
+
+def _reading() -> CapacityLimiter:
+    return _of_loop(_READS, lambda: CapacityLimiter(4))
+
+
+def _writing() -> CapacityLimiter:
+    # Many, because file systems join what several threads fsync at once.
+    return _of_loop(_WRITES, lambda: CapacityLimiter(32))
 
 
 def _path(url: str) -> str:

@@ -114,8 +114,9 @@ class Record:
             )
         lines = body.split(b"\n", len(_HEADER) + 1)
         try:
-            header = [json.loads(line.partition(b": ")[2][:-1]) for line in lines[1:-1]]
-            form, id, generation, nonce = header[:4]
+            header = json.loads(b"{%b}" % b"\n".join(lines[1:-1])[:-1])
+            form, id = header["format"], header["id"]
+            generation, nonce = header["generation"], header["nonce"]
             key, _, text = lines[-1].partition(b": ")
             event = _EVENTS[key](text) if form == FORMAT else None
         except (ValueError, KeyError):

@@ -32,7 +32,8 @@ from anyio.lowlevel import RunVar
 
 from dp_backends.file._inotify import Inotify, open_inotify
 from dp_backends.file._layout import TEMPORARY, read_name
-from dp_backends.file._store import FileStore, View
+from dp_backends.file._looks import Answer, look_at
+from dp_backends.file._store import FileStore
 from dp_core import Outcome, PromiseDisposedError
 
 __all__ = ["Watcher", "current_watcher"]
@@ -50,8 +51,6 @@ _AT_ONCE: Final = -math.inf
 """Before all looks that are only due because time has passed."""
 
 _BATCH: Final = 256
-
-_Answer = View | Exception
 
 
 @dataclass(eq=False)
@@ -89,13 +88,7 @@ class _Entry:
     joined: set[_Waiter] = field(default_factory=set)
     waiting: set[_Waiter] = field(default_factory=set)
 
-    def look(self) -> _Answer:
-        try:
-            return self.store.look(self.id)
-        except Exception as error:  # noqa: BLE001 - it is for this entry's waiters
-            return error
-
-    def tell(self, answer: _Answer, look: int) -> None:
+    def tell(self, answer: Answer, look: int) -> None:
         """
         Tell the waiters what a look has found.
 
@@ -216,11 +209,11 @@ class Watcher:
                 await anyio.wait_readable(self._inotify.fd)
 
     async def _look_at(self, batch: list[_Entry]) -> None:
-        answers: list[_Answer] = []
+        answers: list[Answer] = []
         self._look += 1
 
         def look() -> None:
-            answers.extend(entry.look() for entry in batch)
+            answers.extend(look_at(entry.store, entry.id) for entry in batch)
 
         try:
             await to_thread.run_sync(look, limiter=self._looks)
