@@ -1,0 +1,83 @@
+"""
+The last bound: a backend that blocks the event loop itself.
+
+No timeout of an event loop ends a call that never lets the loop turn, such as
+``threading.Event.wait()`` in a coroutine. A signal does, in the main thread.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import FrameType
+from typing import Final
+
+import anyio
+
+from dp_core.testing._drive import LoopBlockedError, drive
+
+__all__ = ["alarm"]
+
+_EVERY: Final = 0.25
+
+
+@asynccontextmanager
+async def alarm(patience: Callable[[], float]) -> AsyncIterator[None]:
+    """
+    Break off calls that block the event loop for longer than *patience* seconds.
+
+    Works in the main thread of a POSIX system, where nobody else uses SIGALRM;
+    elsewhere it does nothing.
+    """
+    if not _is_possible():
+        yield
+        return
+    beats = seen = missed = 0
+
+    def ring(signum: int, frame: FrameType | None) -> None:
+        nonlocal seen, missed
+        # Counting rings, not seconds: a stopped process gets one ring only.
+        missed = missed + 1 if beats == seen else 0
+        seen = beats
+        if missed * _EVERY > patience() and _in_a_call(frame):
+            missed = 0
+            raise LoopBlockedError(
+                f"it blocked the event loop for more than {patience():g} s"
+            )
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            beats += 1
+            await anyio.sleep(_EVERY / 4)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, _EVERY, _EVERY)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(beat)
+            yield
+            tasks.cancel_scope.cancel()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _is_possible() -> bool:
+    return (
+        threading.current_thread() is threading.main_thread()
+        and hasattr(signal, "setitimer")
+        and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+        and math.isclose(signal.getitimer(signal.ITIMER_REAL)[0], 0)
+    )
+
+
+def _in_a_call(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code is drive.__code__:
+            return True
+        frame = frame.f_back
+    return False

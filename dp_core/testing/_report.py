@@ -1,0 +1,118 @@
+"""What a run of the kit says: which laws were broken, and the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+__all__ = ["ConformanceError", "LawBrokenError", "Report", "Violation"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """
+    One law that does not hold.
+
+    Attributes:
+        law: The law's name.
+        sentence: What the law demands.
+        contract: The sentence of the backend contract that it spells out.
+        reason: What was seen instead.
+        history: The calls that show it, in order, one line each.
+    """
+
+    law: str
+    sentence: str
+    contract: str
+    reason: str
+    history: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"{self.law}: {self.sentence}",
+                f"    contract: {self.contract}",
+                f"    seen:     {self.reason}",
+                *(f"      {line}" for line in self.history),
+            ]
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Report:
+    """
+    What a run of the kit found out.
+
+    Attributes:
+        passed: The names of the laws that hold.
+        violations: The laws that do not.
+        skipped: ``(law, why)`` of those that were not judged.
+        seed: Repeats the run's random choices.
+        histories: How many concurrent histories were recorded and checked.
+        seconds: How long the run took.
+    """
+
+    passed: tuple[str, ...]
+    violations: tuple[Violation, ...]
+    skipped: tuple[tuple[str, str], ...]
+    seed: int
+    histories: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        for violation in self.violations:
+            yield f"{violation}\n"
+        for name, why in self.skipped:
+            yield f"skipped {name}: {why}"
+        yield (
+            f"{len(self.passed)} laws hold, {len(self.violations)} are broken, "
+            f"{len(self.skipped)} were skipped; {self.histories:,} histories, "
+            f"seed {self.seed}, {self.seconds:.1f} s"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON values."""
+        return asdict(self) | {"ok": not self.violations}
+
+
+class ConformanceError(AssertionError):
+    """
+    A backend broke laws of the kit; the text names each, with its history.
+
+    Attributes:
+        report: What the run found out.
+    """
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self.report = report
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """The laws that do not hold."""
+        return self.report.violations
+
+    def __str__(self) -> str:
+        names = ", ".join(violation.law for violation in self.violations)
+        return f"broken: {names}\n\n{self.report}"
+
+
+class LawBrokenError(Exception):
+    """
+    Ends the check of a law: it does not hold.
+
+    Attributes:
+        reason: What was seen.
+        history: The calls that show it, one line each.
+    """
+
+    def __init__(self, reason: str, history: tuple[str, ...] = ()) -> None:
+        super().__init__(reason, history)
+        self.reason = reason
+        self.history = history

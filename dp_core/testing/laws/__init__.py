@@ -1,0 +1,48 @@
+"""The laws, one module for each subject."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from dp_core.testing._law import Law
+from dp_core.testing.laws import (
+    cancelling,
+    disposal,
+    handles,
+    histories,
+    ids,
+    settling,
+    values,
+    waiting,
+)
+
+__all__ = ["LAWS"]
+
+_SUBJECTS: Final = (
+    cancelling,
+    disposal,
+    handles,
+    histories,
+    ids,
+    settling,
+    values,
+    waiting,
+)
+
+LAWS: Final[Mapping[str, Law]] = MappingProxyType(
+    {
+        law.name: law
+        for law in sorted(
+            (
+                value
+                for subject in _SUBJECTS
+                for value in vars(subject).values()
+                if isinstance(value, Law)
+            ),
+            key=lambda law: law.name,
+        )
+    }
+)
+"""``{name: law}``, in the order of their names."""

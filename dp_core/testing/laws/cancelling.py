@@ -1,0 +1,193 @@
+"""Cancelling an operation leaves a whole state and harms nobody else."""
+
+from __future__ import annotations
+
+import anyio
+
+from dp_core.testing._calls import CANCELLED, PENDING, RUNNING
+from dp_core.testing._contract import CANCEL, CANCELLABLE, NO_LOST_WAKE_UP, STANDS
+from dp_core.testing._lab import Lab
+from dp_core.testing._law import law
+from dp_core.testing.laws.settling import LATE, NO, ONE, TWO
+from dp_core.testing.linearizability import refute
+
+__all__ = [
+    "cancellation_is_passed_on",
+    "cancelled_disposals_leave_a_whole_state",
+    "cancelled_readers_leave_no_trace",
+    "cancelled_settlers_leave_a_whole_state",
+    "cancelled_waiters_leave_the_others",
+    "cancelled_waits_leave_nothing_running",
+    "what_was_seen_stands",
+]
+
+_READERS = 32
+
+
+@law(CANCELLABLE)
+async def cancellation_is_passed_on(lab: Lab) -> None:
+    """Who is cancelled ends as cancelled, and makes up no answer and no error."""
+    a = await lab.open()
+    for start in (a.peek, a.dispose, lambda id, **plan: a.settle(id, ONE, **plan)):
+        for step in lab.steps():
+            call = start(lab.id(), cancel_at=step)
+            await call.ends()
+            if not call.reached:
+                break
+    for step in lab.steps():
+        id = lab.id()
+        waiting = a.wait(id, cancel_at=step)
+        await lab.rest(waiting)
+        waiting.cancel()
+        await waiting.tells(CANCELLED)
+        if not waiting.reached:
+            break
+
+
+@law(NO_LOST_WAKE_UP)
+async def cancelled_waiters_leave_the_others(lab: Lab) -> None:
+    """Whichever waiters are cancelled, in whatever order, the others are told."""
+    a, b = await lab.pair()
+    for turns in (None, 1, 2, 3):
+        for some in ([0], [1], [3], [0, 1], [2, 1, 0], [0, 3], [1, 2, 3]):
+            id = lab.id()
+            waiting = [handle.wait(id) for handle in (a, a, b, a)]
+            await lab.rest(*waiting)
+            settling = None if turns is None else a.settle(id, ONE)
+            await lab.turns(turns or 0)
+            for n in some:
+                waiting[n].cancel()
+                if settling is None:
+                    await lab.all_over([waiting[n]], lab.record.patience)
+            await (settling or a.settle(id, ONE)).tells(ONE)
+            for n in {0, 1, 2, 3} - {*some}:
+                await waiting[n].tells(ONE)
+            await a.wait(id).tells(ONE)
+    for turns in range(5):
+        id = lab.id()
+        gone = [handle.wait(id) for handle in (a, b, a)]
+        await lab.rest(*gone)
+        for call in gone:
+            call.cancel()
+        await lab.turns(turns)
+        newcomer = a.wait(id)
+        await lab.rest(newcomer)
+        await b.settle(id, ONE).tells(ONE)
+        await newcomer.tells(ONE)
+
+
+@law(CANCEL)
+async def cancelled_readers_leave_no_trace(lab: Lab) -> None:
+    """A cancelled peek or wait changes nothing and uses nothing up."""
+    a = await lab.open()
+    for read in (a.peek, a.wait):
+        for step in lab.steps():
+            id, settled = lab.id(), lab.id()
+            await a.settle(settled, ONE).tells(ONE)
+            before = [
+                read((id, settled)[n % 2], cancel_at=step) for n in range(_READERS)
+            ]
+            await lab.rest(*before)
+            for call in before:
+                call.cancel()
+            await lab.all_over(before, lab.record.patience)
+            waiting = a.wait(id)
+            await a.peek(id).tells(PENDING)
+            await a.peek(settled).tells(ONE)
+            await a.settle(id, TWO).tells(TWO)
+            await waiting.tells(TWO)
+            await a.peek(id).tells(TWO)
+            if not any(call.reached for call in before):
+                break
+
+
+@law(CANCELLABLE)
+async def cancelled_waits_leave_nothing_running(lab: Lab) -> None:
+    """No task goes on for each wait that was cancelled."""
+    a = await lab.open()
+    id, number = lab.id(), lab.run.effort.crowd // 4
+    before = len(anyio.get_running_tasks())
+    waiting = [a.wait(id) for _ in range(number)]
+    await lab.rest(*waiting)
+    for call in waiting:
+        call.cancel()
+    await lab.all_over(waiting, lab.record.patience)
+    # Half of them is far from what one handle, or a server beside it, may need.
+    if not await lab.until(
+        lambda: len(anyio.get_running_tasks()) < before + number // 2
+    ):
+        left = len(anyio.get_running_tasks()) - before
+        raise lab.broken(
+            f"{number} waits were cancelled; {left} tasks they started run on"
+        )
+
+
+@law(CANCEL)
+async def cancelled_settlers_leave_a_whole_state(lab: Lab) -> None:
+    """A cancelled settle has settled or has not, and all agree on which."""
+    a, b = await lab.pair()
+    for first in (ONE, NO):
+        for step in lab.steps():
+            id = lab.id()
+            waiting = b.wait(id)
+            await lab.rest(waiting)
+            early = a.settle(id, first, cancel_at=step)
+            await lab.all_over([early], lab.record.patience)
+            won = await b.settle(id, TWO).tells(TWO, first)
+            await waiting.tells(won)
+            await a.settle(id, LATE).tells(won)
+            await a.peek(id).tells(won)
+            await b.wait(id).tells(won)
+            if not early.reached:
+                break
+
+
+@law(CANCEL)
+async def cancelled_disposals_leave_a_whole_state(lab: Lab) -> None:
+    """A cancelled disposal has forgotten or has not, and all agree on which."""
+    a, b = await lab.pair()
+    for step in lab.steps():
+        id = lab.id()
+        await a.settle(id, ONE).tells(ONE)
+        disposing = a.dispose(id, cancel_at=step)
+        await lab.all_over([disposing], lab.record.patience)
+        # Unknown outcome: it may also take effect later, as one that was sent
+        # over a network does.
+        for call in (a.peek(id), b.peek(id), a.peek(id)):
+            await call.ends()
+        waiting = b.wait(id)
+        await lab.rest(waiting)
+        await a.settle(id, TWO).ends()
+        await waiting.ends()
+        await a.peek(id).ends()
+        broken = refute(lab.record.calls_on(id))
+        if broken:
+            raise broken
+        if not disposing.reached:
+            break
+
+
+@law(STANDS)
+async def what_was_seen_stands(lab: Lab) -> None:
+    """What anybody was shown stands, whatever becomes of its completer."""
+    a, b = await lab.pair()
+    for step in lab.steps():
+        id = lab.id()
+        early = a.settle(id, ONE, hold_at=step)
+        await lab.rest(early)
+        looking = b.peek(id)
+        await lab.rest(looking)
+        seen = looking.answer
+        early.cancel()
+        await lab.all_over([early, looking], lab.record.patience)
+        if seen not in (PENDING, RUNNING):
+            await b.peek(id).tells(seen)
+        was_held = early.is_held
+        if seen not in (PENDING, RUNNING):
+            await b.settle(id, TWO).tells(seen)
+            await a.wait(id).tells(seen)
+            if lab.run.durable:
+                a = b = await lab.reopen()
+                await a.peek(id).tells(seen)
+        if not was_held:
+            break

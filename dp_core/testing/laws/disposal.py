@@ -1,0 +1,187 @@
+"""Dispose forgets, tells the waiters, and lets the id start afresh."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import anyio
+
+from dp_core._states import Outcome, Rejected, Resolved
+from dp_core.testing._calls import DISPOSED, PENDING, Call, shown
+from dp_core.testing._contract import CONCURRENT, DISPOSE, DISPOSED_WAIT, IDS
+from dp_core.testing._lab import Handle, Lab
+from dp_core.testing._law import law
+from dp_core.testing.laws.settling import NO, ONE, TWO
+from dp_core.testing.linearizability import refute
+
+__all__ = [
+    "dispose_forgets",
+    "dispose_is_atomic",
+    "dispose_leaves_other_ids_alone",
+    "disposed_waiters_are_told",
+    "disposed_waiters_hear_nothing_newer",
+]
+
+NO_MORE: Final = Rejected("no more")
+THE_END: Final = Resolved(b'"the end"')
+
+_ATTEMPTS: Final = ((0.1, 1.5), (1.0, 3.0), (3.0, 6.0))
+"""
+How long waiters get to become waiters, and then to be told, in seconds.
+
+Only a waiter that is registered is told of a disposal, and nobody can see from
+outside when it is. A slow machine may need more than the first of these; a
+backend that tells nobody fails with all of them.
+"""
+
+
+@law(DISPOSE)
+async def dispose_forgets(lab: Lab) -> None:
+    """A disposed promise is pending again, in whatever state it was, and like new."""
+    a = await lab.open()
+    id = lab.id()
+    await a.dispose(id).ends()
+    await a.dispose(id).ends()
+    await a.peek(id).tells(PENDING)
+    await a.dispose(id).ends()
+    former: Outcome[bytes] | None = None
+    for generation in range(14):
+        outcome = NO if generation % 3 == 1 else Resolved(b"%d" % generation)
+        await a.peek(id).tells(PENDING)
+        waiting = a.wait(id)
+        await lab.rest(waiting)
+        await a.settle(id, outcome).tells(outcome)
+        await waiting.tells(outcome)
+        await a.settle(id, former or TWO).tells(outcome)
+        await a.peek(id).tells(outcome)
+        await a.wait(id).tells(outcome)
+        await a.dispose(id).ends()
+        former = outcome
+    await a.peek(id).tells(PENDING)
+
+
+@law(DISPOSED_WAIT)
+async def disposed_waiters_are_told(lab: Lab) -> None:
+    """Who waits for a promise that is disposed of gets an error, and soon."""
+    await _dispose_of_waiters(lab, settle_next=False)
+
+
+@law(DISPOSED_WAIT)
+async def disposed_waiters_hear_nothing_newer(lab: Lab) -> None:
+    """Who waited for a disposed promise is not told the outcome of the next."""
+    await _dispose_of_waiters(lab, settle_next=True)
+
+
+async def _dispose_of_waiters(lab: Lab, *, settle_next: bool) -> None:
+    a, b = await lab.pair()
+    for head_start, bound in _ATTEMPTS:
+        id = lab.id()
+        holds = range(5) if settle_next else (0, 0)
+        waiting = [h.wait(id, hold_at=step) for step in holds for h in (a, b)]
+        await lab.rest(*waiting)
+        await anyio.sleep(head_start)
+        # Who is held before the disposal may not be registered yet; who is held
+        # after it was woken by it, and goes on when there is a new outcome.
+        early = [call for call in waiting if call.is_held]
+        waiting = [call for call in waiting if call not in early]
+        await b.dispose(id).ends()
+        if settle_next:
+            await b.settle(id, TWO).tells(TWO)
+        for call in (*early, *waiting):
+            call.release()
+        await lab.all_over(waiting, min(bound, lab.record.patience))
+        wrong = [call for call in waiting if call.answer is not DISPOSED]
+        if not wrong:
+            return
+        if head_start >= lab.record.patience:
+            break
+    raise lab.broken(
+        f"{len(wrong)} of {len(waiting)} waiters were not told of the disposal, "
+        f"among them {wrong[0]}: {shown(wrong[0].answer)}",
+        id,
+    )
+
+
+@law(IDS)
+async def dispose_leaves_other_ids_alone(lab: Lab) -> None:
+    """Disposing of one promise touches no other, however alike their ids."""
+    a = await lab.open()
+    base = lab.id("xyz")
+    alike = [base[:-1], base[:-2], f"{base}/y", f"{base}y", f"{base}.1", f"x{base}"]
+    await a.settle(base, ONE).tells(ONE)
+    settled, waited = alike[::2], alike[1::2]
+    for id in settled:
+        await a.settle(id, TWO).tells(TWO)
+    waiting = {id: a.wait(id) for id in waited}
+    await lab.rest(*waiting.values())
+    await a.dispose(base).ends()
+    await a.peek(base).tells(PENDING)
+    for id in settled:
+        await a.peek(id).tells(TWO, besides=[base])
+    for id in waited:
+        await a.settle(id, NO).tells(NO, besides=[base])
+        await waiting[id].tells(NO, besides=[base])
+
+
+@law(CONCURRENT)
+async def dispose_is_atomic(lab: Lab) -> None:
+    """A disposal comes before or after what it meets, and takes nothing newer."""
+    a, b = await lab.pair()
+    for other in dict.fromkeys((a, b)):
+        for held, meanwhile in _MEETINGS:
+            for step in lab.steps():
+                id = lab.id()
+                await a.settle(id, ONE).tells(ONE)
+                calls = [held(a, id, step)]
+                await lab.rest(*calls)
+                for start in meanwhile:
+                    calls.append(start(other, id))
+                    await lab.rest(calls[-1])
+                if calls[0].is_held:
+                    await lab.pass_for_dead()
+                calls[0].release()
+                for call in calls:
+                    await call.ends()
+                for last, handle in ((NO_MORE, a), (THE_END, other)):
+                    await handle.peek(id).ends()
+                    await handle.settle(id, last).ends()
+                broken = refute(lab.record.calls_on(id))
+                if broken:
+                    raise broken
+                if not calls[0].is_held:
+                    break
+
+
+def _disposing(handle: Handle, id: str, step: int) -> Call:
+    return handle.dispose(id, hold_at=step)
+
+
+def _peeking(handle: Handle, id: str, step: int) -> Call:
+    return handle.peek(id, hold_at=step)
+
+
+def _settling(handle: Handle, id: str, step: int) -> Call:
+    return handle.settle(id, NO, hold_at=step)
+
+
+def _settle(handle: Handle, id: str) -> Call:
+    return handle.settle(id, TWO)
+
+
+def _dispose(handle: Handle, id: str) -> Call:
+    return handle.dispose(id)
+
+
+def _peek(handle: Handle, id: str) -> Call:
+    return handle.peek(id)
+
+
+_MEETINGS: Final = (
+    (_disposing, (_settle,)),
+    (_disposing, (_dispose, _settle)),
+    (_disposing, (_peek,)),
+    (_settling, (_dispose,)),
+    (_settling, (_dispose, _settle)),
+    (_peeking, (_dispose,)),
+    (_peeking, (_dispose, _settle)),
+)

@@ -1,0 +1,138 @@
+"""A waiter is told, whoever comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from dp_core._states import Outcome, Resolved
+from dp_core.testing._calls import PENDING, Call
+from dp_core.testing._contract import CONCURRENT, NO_LOST_WAKE_UP, PEEK
+from dp_core.testing._lab import Handle, Lab
+from dp_core.testing._law import law
+from dp_core.testing.laws.settling import NO, ONE, TWO, crowd_in
+from dp_core.testing.linearizability import refute
+
+__all__ = [
+    "late_waiters_are_told",
+    "no_wake_up_is_lost",
+    "peek_never_blocks",
+    "waiters_are_woken",
+    "waiters_hear_only_of_their_own",
+]
+
+_OUTCOMES: Final[tuple[Outcome[bytes], ...]] = (ONE, NO)
+
+
+@law(NO_LOST_WAKE_UP)
+async def late_waiters_are_told(lab: Lab) -> None:
+    """Who waits after the completion is told, however late and however often."""
+    a = await lab.open()
+    early = {lab.id(): outcome for outcome in _OUTCOMES}
+    for id, outcome in early.items():
+        await a.settle(id, outcome).tells(outcome)
+        await a.wait(id).tells(outcome)
+        for waiting in [a.wait(id) for _ in range(3)]:
+            await waiting.tells(outcome)
+    await crowd_in(lab, a, lab.run.effort.volume // 10)
+    for id, outcome in early.items():
+        await a.wait(id).tells(outcome)
+
+
+@law(NO_LOST_WAKE_UP)
+async def waiters_are_woken(lab: Lab) -> None:
+    """One waiter or many, all are told the outcome when it comes."""
+    a = await lab.open()
+    for crowd in (1, 3, lab.run.effort.crowd):
+        for outcome in _OUTCOMES:
+            id = lab.id()
+            waiting = [a.wait(id) for _ in range(crowd)]
+            await lab.rest(*waiting)
+            await a.settle(id, outcome).tells(outcome)
+            for call in waiting:
+                await call.tells(outcome)
+
+
+@law(NO_LOST_WAKE_UP)
+async def no_wake_up_is_lost(lab: Lab) -> None:
+    """A waiter is told, wherever it or its completer is when the other comes."""
+    a, b = await lab.pair()
+    for other in dict.fromkeys((a, b)):
+        for before, held, meanwhile in _MEETINGS:
+            for step in lab.steps():
+                id = lab.id()
+                for operation in before:
+                    await _start(a, operation, id).ends()
+                calls = [_start(a, held, id, hold_at=step)]
+                await lab.rest(calls[0])
+                for operation in meanwhile:
+                    calls.append(_start(other, operation, id))
+                    await lab.rest(calls[-1])
+                if meanwhile == ("settle",) and calls[0].is_held:
+                    # Whatever remembers the completion for a while forgets it.
+                    await crowd_in(lab, other, 40)
+                calls[0].release()
+                await lab.rest(calls[0])
+                await other.settle(id, NO).ends()
+                for call in calls:
+                    await call.ends()
+                if broken := refute(lab.record.calls_on(id)):
+                    raise broken
+                if not calls[0].is_held:
+                    break
+
+
+_MEETINGS: Final[tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...]] = (
+    ((), "wait", ("settle",)),
+    ((), "wait", ("dispose",)),
+    ((), "wait", ("settle", "dispose")),
+    ((), "wait", ("dispose", "settle")),
+    ((), "wait", ("dispose", "wait")),
+    (("settle",), "wait", ("dispose",)),
+    ((), "settle", ("wait",)),
+    ((), "settle", ("dispose", "wait")),
+    (("settle",), "dispose", ("wait",)),
+    (("settle",), "dispose", ("settle", "wait")),
+)
+"""What was done before, what is held halfway, and what is done meanwhile."""
+
+
+def _start(handle: Handle, operation: str, id: str, **plan: int) -> Call:
+    if operation == "settle":
+        return handle.settle(id, ONE if plan else TWO, **plan)
+    start: Callable[..., Call] = getattr(handle, operation)
+    return start(id, **plan)
+
+
+@law(CONCURRENT)
+async def waiters_hear_only_of_their_own(lab: Lab) -> None:
+    """Each of many waiters is told the outcome of its own promise only."""
+    a, b = await lab.pair()
+    ids = [lab.id() for _ in range(lab.run.effort.crowd // 2)]
+    outcomes = {id: Resolved(b"%d" % n) for n, id in enumerate(ids)}
+    waiting = {id: a.wait(id) for id in ids}
+    await lab.rest(*waiting.values())
+    lab.random.shuffle(ids)
+    for id in ids:
+        if waiting[id].is_over:
+            told = await waiting[id].ends()
+            raise lab.broken(f"{waiting[id]} told {told} too early", id)
+        await b.settle(id, outcomes[id]).tells(outcomes[id])
+    for id in ids:
+        await waiting[id].tells(outcomes[id])
+        await b.peek(id).tells(outcomes[id])
+
+
+@law(PEEK)
+async def peek_never_blocks(lab: Lab) -> None:
+    """While others wait for a promise, a peek at it tells that it is pending."""
+    a, b = await lab.pair()
+    id, other = lab.id(), lab.id()
+    waiting = [handle.wait(id) for handle in (a, b) * (lab.run.effort.crowd // 4)]
+    await lab.rest(*waiting)
+    for handle in (a, b):
+        await handle.peek(id).tells(PENDING)
+        await handle.peek(other).tells(PENDING)
+    await a.settle(id, ONE).tells(ONE)
+    for call in waiting:
+        await call.tells(ONE)

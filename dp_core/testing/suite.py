@@ -1,0 +1,173 @@
+"""
+The laws as tests: for the pytest of whoever writes a backend or a server.
+
+.. code-block:: python
+
+    import pytest
+    from dp_core.testing import BackendSuite
+
+
+    class TestMyBackend(BackendSuite):
+        durable = shared = True
+
+        @pytest.fixture
+        def open_backend(self, tmp_path):
+            return lambda: MyBackend(tmp_path)
+
+Every law is a test of its name, on every event loop that is installed, and
+the state machine is one more. Nothing is left out silently: a law that does
+not apply, or is in ``skip``, is a skipped test that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import ClassVar, Final
+
+import hypothesis
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+
+from dp_core.testing._check import check_backend, check_names
+from dp_core.testing._lab import Effort, OpenBackend
+from dp_core.testing._law import Law
+from dp_core.testing._report import ConformanceError
+from dp_core.testing.laws import LAWS
+from dp_core.testing.pytest_plugin import coverage
+from dp_core.testing.stateful import PromiseMachine
+from dp_core.testing.wire import CASES, wire_law
+
+__all__ = ["BackendSuite", "WireSuite"]
+
+_LOOPS: Final = [name for name in ("asyncio", "trio") if find_spec(name)]
+
+
+class BackendSuite:
+    """
+    All laws for one kind of store; a subclass is a test class.
+
+    Attributes:
+        durable: Whether what was acknowledged outlives all handles; say so.
+        shared: Whether two handles see each other; say so.
+        skip: Names of laws to skip, visibly.
+        effort: How much is done to break a law.
+        examples: How many runs of the state machine are tried.
+    """
+
+    durable: ClassVar[bool | None] = None
+    shared: ClassVar[bool | None] = None
+    skip: ClassVar[Collection[str]] = ()
+    effort: ClassVar[Effort] = Effort()
+    examples: ClassVar[int] = 25
+
+    pytestmark: ClassVar[list[pytest.MarkDecorator]] = [
+        pytest.mark.anyio,
+        pytest.mark.conformance,
+    ]
+
+    @pytest.fixture
+    def open_backend(self) -> OpenBackend:
+        """Return what opens another handle on one store, new for each test."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must override the fixture open_backend: return "
+            "a function that opens another handle on one store, new for each test"
+        )
+
+    @pytest.fixture(params=_LOOPS)
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        """Run every test on every event loop there is."""
+        return str(request.param)
+
+    @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
+    async def test_law(
+        self, law: Law, open_backend: OpenBackend, request: pytest.FixtureRequest
+    ) -> None:
+        """The law holds."""
+        await self.judge(law, open_backend, request)
+
+    def test_machine(self, open_backend: OpenBackend, anyio_backend: str) -> None:
+        """Whatever a user does, the store agrees with a dict."""
+        durable, shared = self.promises()
+        members = {
+            "open_backend": lambda machine: open_backend(),
+            "loop": anyio_backend,
+            "durable": durable,
+            "shared": shared,
+        }
+        machine = type("Machine", (PromiseMachine,), members)
+        run_state_machine_as_test(
+            machine,
+            settings=hypothesis.settings(
+                max_examples=self.examples,
+                stateful_step_count=20,
+                deadline=None,
+                suppress_health_check=list(hypothesis.HealthCheck),
+            ),
+        )
+
+    # What the tests share ---------------------------------------------------
+
+    def promises(self) -> tuple[bool, bool]:
+        """
+        Return what the store promises: ``(durable, shared)``.
+
+        Raises:
+            NotImplementedError: The subclass does not say.
+        """
+        if self.durable is None or self.shared is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} must say what the store promises: set "
+                "durable and shared to True or False"
+            )
+        return self.durable, self.shared
+
+    async def judge(
+        self, law: Law, open_backend: OpenBackend, request: pytest.FixtureRequest
+    ) -> None:
+        """Try *law*; fail with its history, or skip with the reason."""
+        durable, shared = self.promises()
+        check_names(self.skip, [*LAWS, *CASES])
+        covered = coverage(request.config)
+        effort = self.effort
+        if covered.histories:
+            effort = replace(effort, histories=covered.histories)
+        try:
+            report = await check_backend(
+                open_backend,
+                durable=durable,
+                shared=shared,
+                skip=[law.name] if law.name in self.skip else [],
+                laws=[law],
+                effort=effort,
+                seed=covered.seed,
+            )
+        except ConformanceError as error:
+            pytest.fail(str(error), pytrace=False)
+        for _, reason in report.skipped:
+            pytest.skip(reason)
+        covered.add(report)
+
+
+class WireSuite(BackendSuite):
+    """All laws for a server: those of its backend, and the recorded wire."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        """Return the URL of a server without promises, new for each test."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must override the fixture url: return the URL "
+            "of a running server"
+        )
+
+    @pytest.mark.parametrize("case", CASES)
+    async def test_recorded(
+        self,
+        case: str,
+        url: str,
+        open_backend: OpenBackend,
+        request: pytest.FixtureRequest,
+    ) -> None:
+        """The server answers as the reference did."""
+        await self.judge(wire_law(case, url), open_backend, request)

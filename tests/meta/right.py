@@ -1,0 +1,332 @@
+"""
+Right backends that have nothing to do with ours.
+
+They were written from the contract alone, each in another manner, and none
+runs `dp_core.transition`. The kit must pass every one; the broken ones of the
+museum are made of them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from dp_core import (
+    Backend,
+    BackendClosedError,
+    Outcome,
+    Pending,
+    PromiseDisposedError,
+    Rejected,
+    Resolved,
+    State,
+)
+
+State_ = State[bytes]
+Outcome_ = Outcome[bytes]
+
+
+@dataclass(eq=False)
+class Entry:
+    """One generation of one promise; waiters hold on to it."""
+
+    outcome: Outcome_ | None = None
+    disposed: bool = False
+    over: anyio.Event = field(default_factory=anyio.Event)
+
+    def told(self, id: str) -> Outcome_:
+        """Return what a waiter is told when it is over."""
+        if self.disposed or self.outcome is None:
+            raise PromiseDisposedError(id)
+        return self.outcome
+
+
+class Store:
+    """Where the handles of one test meet."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+
+    def entry(self, key: str) -> Entry:
+        return self.entries.setdefault(key, Entry())
+
+
+class Right(Backend):
+    """Naive and right, on one event loop: an entry for each generation."""
+
+    store_type: type[Store] = Store
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.closed = False
+
+    async def peek(self, id: str) -> State_:
+        await self.turn()
+        return self.look(id)
+
+    async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
+        await self.turn()
+        return self.put(id, outcome)
+
+    async def wait(self, id: str) -> Outcome_:
+        await self.turn()
+        entry = self.store.entry(self.key(id))
+        await entry.over.wait()
+        return entry.told(id)
+
+    async def dispose(self, id: str) -> None:
+        await self.turn()
+        self.forget(id)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+    async def turn(self) -> None:
+        if self.closed:
+            raise BackendClosedError("closed")
+        await checkpoint()
+
+    # What takes effect at once, with nothing in between.
+
+    def key(self, id: str) -> str:
+        return id
+
+    def look(self, id: str) -> State_:
+        entry = self.store.entries.get(self.key(id))
+        return (entry and entry.outcome) or Pending()  # type: ignore[return-value]
+
+    def put(self, id: str, outcome: Outcome_) -> Outcome_:
+        entry = self.store.entry(self.key(id))
+        if entry.outcome is None:
+            entry.outcome = outcome
+            entry.over.set()
+        return entry.outcome
+
+    def forget(self, id: str) -> None:
+        entry = self.store.entries.pop(self.key(id), None)
+        if entry is not None:
+            entry.disposed = True
+            entry.over.set()
+
+
+class LoggedStore(Store):
+    """What is kept when nobody has the store open is its log alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[tuple[str, Outcome_ | None]] = []
+        self.open = 0
+
+    def load(self) -> None:
+        self.entries = {}
+        for key, outcome in self.log:
+            if outcome is None:
+                self.entries.pop(key, None)
+            else:
+                self.load_outcome(key, outcome)
+
+    def load_outcome(self, key: str, outcome: Outcome_) -> None:
+        entry = self.entry(key)
+        entry.outcome = outcome
+        entry.over.set()
+
+
+class Logged(Right):
+    """Right and durable: every change is in the log before it is told."""
+
+    store_type = LoggedStore
+    store: LoggedStore
+
+    def __init__(self, store: LoggedStore) -> None:
+        super().__init__(store)
+        if store.open == 0:
+            store.load()
+        store.open += 1
+
+    def put(self, id: str, outcome: Outcome_) -> Outcome_:
+        stands = super().put(id, outcome)
+        if stands is outcome:
+            self.write(self.key(id), outcome)
+        return stands
+
+    def forget(self, id: str) -> None:
+        super().forget(id)
+        self.write(self.key(id), None)
+
+    def write(self, key: str, outcome: Outcome_ | None) -> None:
+        self.store.log.append((key, outcome))
+
+    async def aclose(self) -> None:
+        if not self.closed:
+            self.store.open -= 1
+        await super().aclose()
+
+
+class Eager(Right):
+    """Right, without a single checkpoint where none is needed; never closed."""
+
+    async def turn(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
+class LockedStore(Store):
+    """Where everybody takes turns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = anyio.Lock()
+
+
+class Locked(Right):
+    """Right, with one lock around all that touches the store."""
+
+    store_type = LockedStore
+    store: LockedStore
+
+    async def peek(self, id: str) -> State_:
+        async with self.store.lock:
+            return await super().peek(id)
+
+    async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
+        async with self.store.lock:
+            return await super().settle(id, outcome)
+
+    async def dispose(self, id: str) -> None:
+        async with self.store.lock:
+            await super().dispose(id)
+
+
+class Polling(Backend):
+    """Right and slow: no events at all, a look every 50 ms."""
+
+    def __init__(self, records: dict[str, tuple[int, Outcome_ | None]]) -> None:
+        self.records = records
+
+    def record(self, id: str) -> tuple[int, Outcome_ | None]:
+        return self.records.get(id, (0, None))
+
+    async def peek(self, id: str) -> State_:
+        await checkpoint()
+        return self.record(id)[1] or Pending()  # type: ignore[return-value]
+
+    async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
+        await checkpoint()
+        generation, stands = self.record(id)
+        if stands is None:
+            self.records[id] = generation, outcome
+        return stands or outcome
+
+    async def wait(self, id: str) -> Outcome_:
+        await checkpoint()
+        mine, outcome = self.record(id)
+        while outcome is None:
+            await anyio.sleep(0.05)
+            generation, outcome = self.record(id)
+            if generation != mine:
+                raise PromiseDisposedError(id)
+        return outcome
+
+    async def dispose(self, id: str) -> None:
+        await checkpoint()
+        self.records[id] = self.record(id)[0] + 1, None
+
+    async def aclose(self) -> None:
+        await checkpoint()
+
+
+class Directory(Backend):
+    """Right, durable and plain: a file for each outcome, worker threads, polls."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def peek(self, id: str) -> State_:
+        _, outcome = await anyio.to_thread.run_sync(self._read, id)
+        return outcome or Pending()  # type: ignore[return-value]
+
+    async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
+        return await anyio.to_thread.run_sync(self._settle, id, outcome)
+
+    async def wait(self, id: str) -> Outcome_:
+        mine, outcome = await anyio.to_thread.run_sync(self._read, id)
+        while outcome is None:
+            await anyio.sleep(0.05)
+            generation, outcome = await anyio.to_thread.run_sync(self._read, id)
+            if generation != mine:
+                raise PromiseDisposedError(id)
+        return outcome
+
+    async def dispose(self, id: str) -> None:
+        await anyio.to_thread.run_sync(self._dispose, id)
+
+    async def aclose(self) -> None:
+        pass
+
+    # One directory for each id; generation n is the file n, and n ended when
+    # the directory n.gone is there.
+
+    def _home(self, id: str) -> Path:
+        return self.folder / hashlib.sha256(id.encode()).hexdigest()
+
+    def _generation(self, home: Path) -> int:
+        generation = 0
+        while (home / f"{generation}.gone").exists():
+            generation += 1
+        return generation
+
+    def _read(self, id: str) -> tuple[int, Outcome_ | None]:
+        home = self._home(id)
+        while True:
+            generation = self._generation(home)
+            try:
+                kind, held = json.loads((home / str(generation)).read_bytes())
+            except FileNotFoundError:
+                outcome: Outcome_ | None = None
+            else:
+                outcome = (
+                    Resolved(base64.b64decode(held))
+                    if kind == "value"
+                    else Rejected(held)
+                )
+            if generation == self._generation(home):
+                return generation, outcome
+
+    def _settle(self, id: str, outcome: Outcome_) -> Outcome_:
+        home = self._home(id)
+        home.mkdir(exist_ok=True)
+        match outcome:
+            case Resolved(text):
+                record = ["value", base64.b64encode(text).decode()]
+            case Rejected(error):
+                record = ["error", error]
+        temporary = home / f"tmp-{os.urandom(8).hex()}"
+        temporary.write_text(json.dumps(record))
+        try:
+            while True:
+                try:
+                    (home / str(self._generation(home))).hardlink_to(temporary)
+                except FileExistsError:
+                    _, stands = self._read(id)
+                    if stands is not None:
+                        return stands
+                else:
+                    return outcome
+        finally:
+            temporary.unlink()
+
+    def _dispose(self, id: str) -> None:
+        home = self._home(id)
+        home.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            (home / f"{self._generation(home)}.gone").mkdir()
