@@ -27,6 +27,9 @@ EXAMPLES: Final = ["example1", "example2", "example3"]
 LABEL: Final = re.compile(r"^(\w+) +(\d+) │", re.MULTILINE)
 
 
+PID: Final = re.compile(r"^\w+ +(\d+) │", re.MULTILINE)
+
+
 def code_cells(notebook: Any) -> list[Mapping[str, Any]]:
     """Return the cells that run."""
     return [cell for cell in notebook.cells if cell["cell_type"] == "code"]
@@ -70,6 +73,8 @@ def test_shipped_outputs_are_of_a_clean_run(name: str) -> None:
         assert "error" not in kinds or expects_errors(cell), cell["source"]
         assert "stderr" not in [output.get("name") for output in cell["outputs"]]
     assert FOREIGN.search(all_text(notebook)) is None
+    if name in CHECKS:
+        CHECKS[name](notebook, set(PID.findall(all_text(notebook))))
 
 
 @pytest.mark.parametrize("name", NAMES)

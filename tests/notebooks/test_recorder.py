@@ -61,7 +61,7 @@ async def test_waits_and_how_they_end(events: list[Event], id: str) -> None:
     promise = promises.promise(id)
 
     with pytest.raises(dp.PromiseTimeoutError):
-        await promise.get(timeout=0)
+        await promise.get(timeout=0.01)
     with anyio.CancelScope() as scope:
         scope.cancel()
         await promise
