@@ -18,7 +18,7 @@ from dp_core._client import (
     default_url,
     durable_promise,
 )
-from dp_core._codec import MAX_DEPTH, MAX_ID_BYTES, MAX_VALUE_BYTES
+from dp_core._codec import MAX_DEPTH, MAX_VALUE_BYTES
 from dp_core._errors import (
     AccessDeniedError,
     BackendClosedError,
@@ -38,6 +38,7 @@ from dp_core._errors import (
     UnknownBackendError,
     ValueMismatchError,
 )
+from dp_core._ids import MAX_ID_BYTES
 from dp_core._plugins import installed_schemes
 from dp_core._promise import DurablePromise
 from dp_core._states import (

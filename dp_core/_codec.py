@@ -1,5 +1,5 @@
 """
-What may be written: ids, values and error messages, and their one JSON form.
+What may be written: values and error messages, and their one JSON form.
 
 Disk and wire carry the same bytes: JSON text (RFC 8259) in UTF-8 without
 superfluous white space. Python's own ``json`` is wider than JSON (NaN,
@@ -25,16 +25,13 @@ from typing import Any, Final, NoReturn
 
 from dp_core._bigints import int_from_text, int_to_text
 from dp_core._errors import (
-    InvalidPromiseIdError,
     InvalidValueError,
     quoted,
 )
 
 __all__ = [
     "MAX_DEPTH",
-    "MAX_ID_BYTES",
     "MAX_VALUE_BYTES",
-    "check_id",
     "check_message",
     "check_text",
     "decode",
@@ -42,9 +39,6 @@ __all__ = [
     "split_object",
     "type_name",
 ]
-
-MAX_ID_BYTES: Final = 1024
-"""The longest id, in bytes of UTF-8."""
 
 MAX_VALUE_BYTES: Final = 1024 * 1024
 """The default limit of a value's JSON text, in bytes of UTF-8."""
@@ -55,31 +49,6 @@ MAX_DEPTH: Final = 128
 _MAX_PLACE: Final = 200
 _TOO_DEEP: Final = f"it nests deeper than {MAX_DEPTH} levels, or holds itself"
 _SURROGATES: Final = "a lone surrogate is not Unicode text; remove it"
-
-
-def check_id(id: str) -> bytes:
-    """
-    Return the id's UTF-8 bytes, by which alone ids are compared.
-
-    Nothing is trimmed, folded or normalised.
-
-    Raises:
-        InvalidPromiseIdError: Not a string, empty, over 1,024 bytes, or with
-            a NUL or a lone surrogate in it.
-    """
-    if not isinstance(id, str):
-        raise InvalidPromiseIdError(id, "it is not a string")
-    try:
-        raw = id.encode()
-    except UnicodeEncodeError:
-        raise InvalidPromiseIdError(id, _SURROGATES) from None
-    if not raw:
-        raise InvalidPromiseIdError(id, "it is empty")
-    if len(raw) > MAX_ID_BYTES:
-        raise InvalidPromiseIdError(id, f"it has {len(raw):,} bytes")
-    if b"\0" in raw:
-        raise InvalidPromiseIdError(id, "it contains NUL")
-    return raw
 
 
 def check_message(error: str, limit: int = MAX_VALUE_BYTES) -> str:

@@ -30,7 +30,6 @@ from urllib.parse import unquote_to_bytes
 from dp_core import _errors
 from dp_core._codec import (
     MAX_VALUE_BYTES,
-    check_id,
     check_message,
     check_text,
     decode,
@@ -50,6 +49,7 @@ from dp_core._errors import (
     ProtocolError,
     quoted,
 )
+from dp_core._ids import check_id
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 
 __all__ = [

@@ -22,7 +22,7 @@ SOURCES: Final = {
 # A module may import what is above it here, and within its own part.
 LEVELS: Final = (
     ("_bigints", "_errors", "_version"),
-    ("_states",),
+    ("_ids", "_states"),
     ("_codec", "_display"),
     ("_typed", "backend", "wire"),
     ("hookspecs",),

@@ -21,13 +21,13 @@ from dp_core import (
     ValueMismatchError,
 )
 from dp_core._codec import (
-    check_id,
     check_message,
     check_text,
     decode,
     encode,
     split_object,
 )
+from dp_core._ids import check_id
 from dp_core._typed import decode_as
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import pairwise
 from typing import Final, TypeAlias
 
-from dp_core._codec import MAX_ID_BYTES
+from dp_core._ids import MAX_ID_BYTES
 from dp_core._states import Resolved
 from dp_core.testing._calls import PENDING
 from dp_core.testing._contract import IDS

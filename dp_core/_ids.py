@@ -1,0 +1,39 @@
+"""Which texts can be the id of a promise."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dp_core._errors import InvalidPromiseIdError
+
+__all__ = ["MAX_ID_BYTES", "check_id"]
+
+MAX_ID_BYTES: Final = 1024
+"""The longest id, in bytes of UTF-8."""
+
+
+def check_id(id: str) -> bytes:
+    """
+    Return the id's UTF-8 bytes, by which alone ids are compared.
+
+    Nothing is trimmed, folded or normalised.
+
+    Raises:
+        InvalidPromiseIdError: Not a string, empty, over 1,024 bytes, or with
+            a NUL or a lone surrogate in it.
+    """
+    if not isinstance(id, str):
+        raise InvalidPromiseIdError(id, "it is not a string")
+    try:
+        raw = id.encode()
+    except UnicodeEncodeError:
+        raise InvalidPromiseIdError(
+            id, "a lone surrogate is not Unicode text; remove it"
+        ) from None
+    if not raw:
+        raise InvalidPromiseIdError(id, "it is empty")
+    if len(raw) > MAX_ID_BYTES:
+        raise InvalidPromiseIdError(id, f"it has {len(raw):,} bytes")
+    if b"\0" in raw:
+        raise InvalidPromiseIdError(id, "it contains NUL")
+    return raw
