@@ -17,15 +17,22 @@ PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install -qq --disable-pip-version-check \
 	--no-build-isolation --constraint constraints.txt
 
+RESTATE := 1.7.12
+
 LAB_CONFIG := $(VENV)/etc/jupyter/labconfig
 
-.PHONY: demo test lab notebooks lint programs bench clean constraints
+.PHONY: demo test torture lab notebooks lint programs bench clean constraints
 
 demo: $(VENV)/.demo
 	@$(PY) examples/demo.py
 
-test: lint programs
+test: lint programs $(VENV)/.restate
 	$(PY) -m pytest $(ARGS)
+
+# The same and more of it: every system call, ten thousand histories, power cuts.
+# It takes its time, and prints what it covered and the seeds.
+torture: $(VENV)/.test programs $(VENV)/.restate
+	DP_TORTURE=1 $(PY) -m pytest -s tests/conformance tests/restate tests/test_file_*.py
 
 # Jupyter does not run as root unless it is told to. Announcements would ask for
 # permission to fetch news before anything else is seen.
@@ -42,7 +49,7 @@ lint: $(VENV)/.test
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m mypy examples
+	$(PY) -m mypy examples tests/typing
 
 programs:
 	@sh .ci/programs
@@ -80,6 +87,12 @@ $(VENV)/.lab: $(VENV)/.demo
 $(VENV)/.test: $(VENV)/.demo
 	$(INSTALL) --editable '.[notebook,server,testing]' --group dev
 	@touch $@
+
+# Without npm the tests that need it skip, and say so; see .ci/programs.
+$(VENV)/.restate: constraints.txt $(VENV)/.base | programs
+	@! command -v npm > /dev/null || npm install --silent --no-fund --no-audit \
+		--prefix $(VENV) @restatedev/restate-server@$(RESTATE)
+	@! command -v npm > /dev/null || touch $@
 
 # The newest versions that fit together become the pinned ones.
 constraints:
