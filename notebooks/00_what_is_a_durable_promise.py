@@ -30,6 +30,9 @@
 #
 # Each section asks you for a **prediction**, runs something, and then compares.
 # Put the letter of your answer between the quotes before you run the cell.
+#
+# The outputs below are of a real run, and they give the answers away. If you want to
+# predict honestly, clear them first: *Edit → Clear Outputs of All Cells*.
 
 # %%
 # %load_ext dp_core.notebook
