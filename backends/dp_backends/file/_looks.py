@@ -91,11 +91,13 @@ class Looks:
             await to_thread.run_sync(work, limiter=self._limiter)
         finally:
             self._hops -= 1
-            for look, answer in zip(batch, answers, strict=False):
+            # A copy: a thread that asyncio's own cancellation left goes on.
+            given = tuple(answers)
+            for look, answer in zip(batch, given, strict=False):
                 look.answer = answer
                 look.event.set()
             # Cancelled before the thread had begun: somebody else will ask.
-            for look in batch[len(answers) :]:
+            for look in batch[len(given) :]:
                 self._waiting[look] = None
 
     def _hand_over(self) -> None:

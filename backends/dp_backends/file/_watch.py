@@ -220,12 +220,14 @@ class Watcher:
         finally:
             # Cancelled before the thread had begun, there are no answers, and
             # whoever leads next must look.
-            for entry, answer in zip(batch, answers, strict=False):
+            # A copy: a thread that asyncio's own cancellation left goes on.
+            given = tuple(answers)
+            for entry, answer in zip(batch, given, strict=False):
                 entry.tell(answer, self._look)
                 jitter = uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
                 self._schedule(entry, entry.pause * jitter)
                 entry.pause = min(entry.pause * 2, entry.pauses[1])
-            for entry in batch[len(answers) :]:
+            for entry in batch[len(given) :]:
                 self._schedule(entry, _AT_ONCE)
 
     # What is due ------------------------------------------------------------
