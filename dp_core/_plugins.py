@@ -95,7 +95,9 @@ def find_factory(scheme: str, url: str) -> BackendFactory:
             "register it; report this to its authors",
         )
     raise UnknownBackendError(
-        url, f"the schemes known here are {_known()}{_advice(scheme)}"
+        url,
+        f"the schemes known here are {_known()}"
+        f"{_advice(scheme) or f'; install the package that brings {scheme}:'}",
     )
 
 
