@@ -58,7 +58,7 @@ def test_all_is_complete_and_sorted(name: str) -> None:
 
     assert sorted(public, key=shelf) == public
     assert [] == [n for n in public if not hasattr(module, n)]
-    hooks = {n for n in defined_in(module) if n.startswith("dp_")}
+    hooks = {n for n in defined_in(module) if n.startswith(("dp_", "pytest_"))}
     assert defined_in(module) - hooks <= set(public)
 
 

@@ -69,5 +69,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if getattr(value, "__module__", "").startswith(f"{__name__}._"):
+        # Reprs and tracebacks say the name by which users import it.
+        value.__module__ = __name__
     globals()[name] = value
     return value

@@ -32,7 +32,7 @@ from dp_core.testing._law import Law
 from dp_core.testing._report import LawBrokenError, Report
 from dp_core.testing.laws import LAWS
 
-__all__ = ["CASES", "check_wire", "wire_law"]
+__all__ = ["CASES", "Exchange", "check_wire", "wire_law"]
 
 _CONTRACT: Final = "The wire is that of Restate's example."
 _HELD: Final = 1.0

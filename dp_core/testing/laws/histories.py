@@ -15,7 +15,7 @@ from dp_core.testing._lab import Handle, Lab
 from dp_core.testing._law import law
 from dp_core.testing.linearizability import refute
 
-__all__ = ["histories_are_linearizable", "no_waiter_is_left_behind"]
+__all__ = ["History", "histories_are_linearizable", "no_waiter_is_left_behind"]
 
 _OPERATIONS: Final = 50
 _CLIENTS: Final = (6, 7, 8)

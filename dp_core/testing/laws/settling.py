@@ -14,6 +14,7 @@ from dp_core.testing._lab import Handle, Lab
 from dp_core.testing._law import law
 
 __all__ = [
+    "crowd_in",
     "first_completion_wins",
     "racing_settlers_agree",
     "settle_is_atomic",
