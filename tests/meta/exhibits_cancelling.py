@@ -36,7 +36,8 @@ class CannotBeCancelled(Right):
 
     async def wait(self, id: str) -> Outcome_:
         with anyio.CancelScope(shield=True):
-            return await super().wait(id)
+            outcome = await super().wait(id)
+        return outcome
 
 
 @exhibit("cancellation-is-passed-on", "except BaseException: in a loop that retries")

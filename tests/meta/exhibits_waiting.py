@@ -29,7 +29,8 @@ class Listed(Right):
 
     def put(self, id: str, outcome: Outcome_) -> Outcome_:
         stands = super().put(id, outcome)
-        self.wake(id)
+        if stands is outcome:
+            self.wake(id)
         return stands
 
     def forget(self, id: str) -> None:

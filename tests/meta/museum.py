@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Final, TypeVar
 
 from right import Right
 
-__all__ = ["EXHIBITS", "Exhibit", "exhibit"]
+__all__ = ["EXHIBITS", "Exhibit", "exhibit", "open_museum"]
 
 Kind = TypeVar("Kind", bound=type[Right])
 
@@ -58,3 +60,9 @@ def exhibit(law: str, seen: str, *, alone: bool = False) -> Callable[[Kind], Kin
         return backend
 
     return put
+
+
+def open_museum() -> None:
+    """Load every exhibit."""
+    for subject in sorted(Path(__file__).parent.glob("exhibits_*.py")):
+        import_module(subject.stem)

@@ -137,8 +137,6 @@ async def dispose_is_atomic(lab: Lab) -> None:
                 for start in meanwhile:
                     calls.append(start(other, id))
                     await lab.rest(calls[-1])
-                if calls[0].is_held:
-                    await lab.pass_for_dead()
                 calls[0].release()
                 for call in calls:
                     await call.ends()
@@ -180,6 +178,7 @@ _MEETINGS: Final = (
     (_disposing, (_settle,)),
     (_disposing, (_dispose, _settle)),
     (_disposing, (_peek,)),
+    (_disposing, (*(_peek,) * 8, _settle)),
     (_settling, (_dispose,)),
     (_settling, (_dispose, _settle)),
     (_peeking, (_dispose,)),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from dp_core._states import Outcome, Resolved
 from dp_core.testing._calls import PENDING, Call
 from dp_core.testing._contract import CONCURRENT, NO_LOST_WAKE_UP, PEEK
 from dp_core.testing._lab import Handle, Lab
 from dp_core.testing._law import law
-from dp_core.testing.laws.settling import NO, ONE, TWO, crowd_in
+from dp_core.testing.laws.settling import LATE, NO, ONE, TWO, crowd_in
 from dp_core.testing.linearizability import refute
 
 __all__ = [
@@ -58,31 +58,46 @@ async def no_wake_up_is_lost(lab: Lab) -> None:
     """A waiter is told, wherever it or its completer is when the other comes."""
     a, b = await lab.pair()
     for other in dict.fromkeys((a, b)):
-        for before, held, meanwhile in _MEETINGS:
+        for meeting in _MEETINGS:
             for step in lab.steps():
-                id = lab.id()
-                for operation in before:
-                    await _start(a, operation, id).ends()
-                calls = [_start(a, held, id, hold_at=step)]
-                await lab.rest(calls[0])
-                for operation in meanwhile:
-                    calls.append(_start(other, operation, id))
-                    await lab.rest(calls[-1])
-                if meanwhile == ("settle",) and calls[0].is_held:
-                    # Whatever remembers the completion for a while forgets it.
-                    await crowd_in(lab, other, 40)
-                calls[0].release()
-                await lab.rest(calls[0])
-                await other.settle(id, NO).ends()
-                for call in calls:
-                    await call.ends()
-                if broken := refute(lab.record.calls_on(id)):
-                    raise broken
-                if not calls[0].is_held:
+                if not await _meet(lab, a, other, meeting, step):
                     break
 
 
-_MEETINGS: Final[tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...]] = (
+_Meeting: TypeAlias = tuple[tuple[str, ...], str, tuple[str, ...]]
+
+
+async def _meet(lab: Lab, a: Handle, b: Handle, meeting: _Meeting, step: int) -> bool:
+    """
+    Hold one operation at checkpoint *step* while others come and go.
+
+    Returns:
+        Whether it had so many checkpoints.
+    """
+    before, held, meanwhile = meeting
+    id = lab.id()
+    for operation in before:
+        await _start(a, operation, id, LATE).ends()
+    calls = [_start(a, held, id, ONE, hold_at=step)]
+    await lab.rest(calls[0])
+    for operation in meanwhile:
+        calls.append(_start(b, operation, id, TWO))
+        await lab.rest(calls[-1])
+    if meanwhile == ("settle",) and calls[0].is_held:
+        # Whatever remembers the completion for a while forgets it.
+        await crowd_in(lab, b, 40)
+    calls[0].release()
+    await lab.rest(calls[0])
+    if await b.peek(id).ends() == PENDING:
+        await b.settle(id, NO).ends()
+    for call in calls:
+        await call.ends()
+    if broken := refute(lab.record.calls_on(id)):
+        raise broken
+    return calls[0].is_held
+
+
+_MEETINGS: Final[tuple[_Meeting, ...]] = (
     ((), "wait", ("settle",)),
     ((), "wait", ("dispose",)),
     ((), "wait", ("settle", "dispose")),
@@ -92,14 +107,15 @@ _MEETINGS: Final[tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...]] = (
     ((), "settle", ("wait",)),
     ((), "settle", ("dispose", "wait")),
     (("settle",), "dispose", ("wait",)),
-    (("settle",), "dispose", ("settle", "wait")),
 )
 """What was done before, what is held halfway, and what is done meanwhile."""
 
 
-def _start(handle: Handle, operation: str, id: str, **plan: int) -> Call:
+def _start(
+    handle: Handle, operation: str, id: str, given: Outcome[bytes], **plan: int
+) -> Call:
     if operation == "settle":
-        return handle.settle(id, ONE if plan else TWO, **plan)
+        return handle.settle(id, given, **plan)
     start: Callable[..., Call] = getattr(handle, operation)
     return start(id, **plan)
 
