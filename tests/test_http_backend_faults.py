@@ -5,14 +5,16 @@ from __future__ import annotations
 import socket
 from errno import ECONNRESET, EMFILE
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute
 from anyio.lowlevel import checkpoint
-from http_faults import Proxy, Server, http_answer, keep_error
+from http_faults import Proxy, Server, eventually, http_answer, keep_error
 
 from dp_backends.http import HttpBackend, _patience, _sockets
-from dp_backends.http._patience import Failure, Trouble
+from dp_backends.http._patience import Failure, Patience, Trouble
 from dp_core import (
     BackendUnavailableError,
     DurablePromiseError,
@@ -202,6 +204,21 @@ async def test_a_half_read_answer_ends_its_connection() -> None:
         assert 2 == server.connections
 
 
+async def test_a_half_sent_question_ends_its_connection() -> None:
+    """Who is cancelled while the server does not read leaves nothing in use."""
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's
+        backend = HttpBackend(f"http://127.0.0.1:{port}")
+        long = Resolved(b'"%b"' % (b"x" * 2**25))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(backend.settle, "a", long)
+            await eventually(lambda: bool(backend._pool._busy))
+            tasks.cancel_scope.cancel()
+
+        assert set() == backend._pool._busy
+        assert 0 == len(backend._pool._idle)
+
+
 async def test_what_comes_after_an_answer_is_never_the_next_one() -> None:
     """A server that sends more than it was asked for is not asked again there."""
     async with Server().serving() as server:
@@ -227,16 +244,36 @@ async def test_connections_are_kept() -> None:
     assert 1 == server.connections
 
 
+@pytest.mark.usefixtures("_long_pauses")
 async def test_a_connection_the_server_closed_is_replaced() -> None:
-    """That it was idle for too long is no failure, and is not asked twice."""
+    """That it was idle for too long is no failure: there is no pause."""
     async with Server().serving() as server:
         backend = HttpBackend(server.url)
         await backend.peek("a")
         await server.hang_up()
+        await eventually(backend._pool._idle[0].has_news)
         await backend.peek("a")
 
         assert [Peek("a")] * 2 == server.calls
         assert 2 == server.connections
+
+
+@pytest.mark.usefixtures("_no_pauses")
+async def test_a_dead_connection_takes_the_idle_ones_along() -> None:
+    """What ended one may have ended all; each would cost a failure of its own."""
+    async with Server().serving() as server:
+        backend = of_known(server.url)
+        async with anyio.create_task_group() as tasks:
+            for id in "abc":
+                tasks.start_soon(backend.wait, id)
+            for id in "abc":
+                await server.resolve_waited(id)
+        assert 3 == len(backend._pool._idle)
+        server.canned.append(None)
+        await backend.peek("a")
+
+        assert 4 == server.connections
+        assert 1 == len(backend._pool._idle)
 
 
 async def test_dispose_never_uses_a_kept_connection() -> None:
@@ -366,7 +403,7 @@ async def test_nobody_there_is_said_in_time(call: Call, limit: str) -> None:
 async def test_a_settle_without_an_answer_is_unknown() -> None:
     """It may have taken effect, and repeating it tells what stands."""
     async with Server(mute=True).serving() as server:
-        backend = HttpBackend(f"{server.url}?retry=0.2")
+        backend = HttpBackend(f"{server.url}?retry=1")
         with pytest.raises(OutcomeUnknownError, match="repeat it"):
             await backend.settle("a", ONE)
         server.mute = False
@@ -380,7 +417,7 @@ async def test_a_doubt_is_not_forgotten() -> None:
     server = Server(mute=True)
     told: list[DurablePromiseError] = []
     async with anyio.create_task_group() as tasks, server.serving():
-        backend = HttpBackend(f"{server.url}?retry=0.5")
+        backend = HttpBackend(f"{server.url}?retry=1")
         tasks.start_soon(keep_error, partial(backend.settle, "a", ONE), told)
         await server.until(lambda server: bool(server.changes))
 
@@ -392,7 +429,7 @@ async def test_a_dispose_without_an_answer_is_unknown() -> None:
     """It is not repeated: that could dispose of a newer completion."""
     async with Server(mute=True).serving() as server:
         with pytest.raises(OutcomeUnknownError, match="look before you repeat"):
-            await HttpBackend(f"{server.url}?retry=0.2").dispose("a")
+            await HttpBackend(f"{server.url}?retry=1").dispose("a")
 
     assert [Discard("a")] == server.calls
 
@@ -401,7 +438,7 @@ async def test_a_peek_without_an_answer_changed_nothing() -> None:
     """So it is no unknown outcome, but a server that does not answer."""
     async with Server(mute=True).serving() as server:
         with pytest.raises(BackendUnavailableError, match="retry=SECONDS"):
-            await HttpBackend(f"{server.url}?retry=0.2").peek("a")
+            await HttpBackend(f"{server.url}?retry=1").peek("a")
 
 
 async def test_the_deadline_of_the_caller_is_the_callers() -> None:
@@ -411,13 +448,32 @@ async def test_the_deadline_of_the_caller_is_the_callers() -> None:
             await HttpBackend(f"{server.url}?retry=0.1").peek("a")
 
 
-async def test_who_is_cancelled_already_is_cancelled() -> None:
-    """No error takes the place of a cancellation that came first."""
+async def test_a_failure_does_not_take_the_place_of_a_cancellation() -> None:
+    """Where both come at once, the task ends as cancelled, not with an error."""
+    trouble = Trouble()
+    trouble.add(Failure("down"))
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await HttpBackend(dead_url()).peek("a")
+        await Patience(10).pause(trouble)
 
     assert scope.cancelled_caught
+
+
+class _Narcissus(socket.socket):
+    """A socket whose own end is given the port that it connects to."""
+
+    def connect(self, address: Any, /) -> None:
+        self.bind(address)
+        super().connect(address)
+
+
+@pytest.mark.usefixtures("_long_pauses")
+async def test_a_connection_to_itself_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TCP allows it where nobody listens; it would read its own question."""
+    url = dead_url()
+    monkeypatch.setattr(socket, "socket", _Narcissus)
+    with pytest.raises(BackendUnavailableError, match="refused"):
+        await HttpBackend(url).peek("a")
 
 
 @pytest.mark.parametrize(

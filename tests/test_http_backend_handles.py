@@ -97,16 +97,15 @@ async def settle(id):
         assert mine == await backend.settle(f"{id}-{n}", mine)
 
 anyio.run(backend.peek, "a")
-child = os.fork()
-anyio.run(settle, "parent" if child else "child")
-if child:
+if child := os.fork():
     assert os.waitpid(child, 0)[1] == 0
+anyio.run(settle, "parent" if child else "child")
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_uses_connections_of_its_own() -> None:
-    """Parent and child share a handle, and never an answer."""
+    """The child asks over another one, and the parent goes on with its own."""
     with Server.elsewhere() as server:
         run(FORK, server.url)
 

@@ -115,10 +115,7 @@ class HttpBackend(Backend):
         return await self._flights.join(id, partial(self._lead, id, patience))
 
     async def dispose(self, id: str) -> None:
-        try:
-            await self._call(Discard(id))
-        finally:
-            self._flights.forget(id)
+        await self._call(Discard(id))
 
     async def aclose(self) -> None:
         self._pool.close()
@@ -190,6 +187,9 @@ class HttpBackend(Backend):
     async def _lead(self, id: str, patience: Patience, flight: Flight) -> Told:
         """Ask until there is an outcome to tell everybody in the flight."""
         trouble = flight.trouble
+        # Whoever comes at the same time comes along, and nobody else.
+        await checkpoint()
+        self._flights.depart(id, flight)
         while True:
             if trouble.count:
                 await patience.pause(trouble, endless=self._answered)

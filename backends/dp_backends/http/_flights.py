@@ -7,8 +7,9 @@ and none is left over. A leader that leaves early hands over to the next in
 line, together with the connection on which the question stands, so the server
 does not even notice.
 
-A waiter that comes after a disposal through the same handle must not hear of
-the promise that was disposed of: `Flights.forget` lets it start afresh.
+A waiter must not hear of a promise that was disposed of before it came, by
+whomever. So only those share a question who were there before it was asked:
+`Flights.depart` lets whoever comes later start afresh.
 """
 
 from __future__ import annotations
@@ -118,9 +119,9 @@ class Flights:
             raise copy(flight.told)
         return flight.told
 
-    def forget(self, id: str) -> None:
-        """Let nobody join the present flights for *id* any more."""
-        self._flights.pop(id, None)
+    def depart(self, id: str, flight: Flight) -> None:
+        """Let nobody join a flight any more."""
+        self._remove(id, current_token(), flight)
 
     def _remove(self, id: str, token: EventLoopToken, flight: Flight) -> None:
         here = self._flights.get(id, {})

@@ -150,6 +150,10 @@ async def _connect(sock: socket.socket, where: tuple[str, int]) -> None:
         await anyio.wait_writable(sock)
     if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         raise OSError(code, os.strerror(code))
+    if sock.getsockname() == sock.getpeername():
+        # Nobody listens, and our own end was given the port: both ends are one
+        # (a simultaneous open, RFC 9293 §3.5), and keep the server from it.
+        raise ConnectionRefusedError
 
 
 async def _secure(
