@@ -29,3 +29,10 @@ def restate(
     """Return a Restate that keeps promises, for tests that leave it as it is."""
     with running(Restate(tmp_path_factory.mktemp("restate"))) as restate:
         yield restate
+
+
+@pytest.fixture(scope="session")
+def quiet(program: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restate]:
+    """Return a Restate on which nobody else leaves waits behind."""
+    with running(Restate(tmp_path_factory.mktemp("quiet"))) as restate:
+        yield restate

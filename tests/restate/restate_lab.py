@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from random import randrange, sample
 from typing import Any, Final
 
 from dp_backends.restate._server import Node, find_program
@@ -91,15 +92,24 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def free_ports(number: int) -> list[int]:
-    """Return ports that nobody listens at."""
-    sockets = [socket.socket() for _ in range(number)]
-    for free in sockets:
-        free.bind(("127.0.0.1", 0))
-    ports = [free.getsockname()[1] for free in sockets]
-    for free in sockets:
-        free.close()
-    return ports
+def free_ports(number: int, *, in_a_row: bool = False) -> list[int]:
+    """
+    Return ports that nobody listens at.
+
+    They are below those that the system gives to whoever asks for any: a server
+    that starts later could find one of those taken, by a mere connection.
+    """
+    while True:
+        first = randrange(10_000, 32_000)  # noqa: S311 - no secret
+        row = range(first, first + number)
+        ports = [*row] if in_a_row else sample(range(10_000, 32_000), number)
+        with ExitStack() as stack:
+            try:
+                for port in ports:
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return ports
 
 
 class Restate:

@@ -137,7 +137,7 @@ class Line:
 
 
 async def test_a_wait_that_is_cut_again_and_again_is_one_invocation(
-    restate: Restate,
+    quiet: Restate,
 ) -> None:
     """It is asked for long, and each time anew by the same key: nothing piles up."""
     id = token_hex(8)
@@ -146,17 +146,17 @@ async def test_a_wait_that_is_cut_again_and_again_is_one_invocation(
     async def wait(promise: dp.DurablePromise[object]) -> None:
         got.append(await promise.get())
 
-    async with line_to(restate.node.ingress) as line:
+    async with line_to(quiet.node.ingress) as line:
         url = f"http://127.0.0.1:{line.port}"
         async with dp.connect(url) as promises, anyio.create_task_group() as tasks:
             tasks.start_soon(wait, promises.promise(id))
-            await somebody_waits(restate, id)
+            await somebody_waits(quiet, id)
             for times in range(2, 6):
                 line.cut()
                 asked = b"POST /promise/await"
                 while line.said.count(asked) < times:  # noqa: ASYNC110 - the peer's
                     await anyio.sleep(0.01)
-            begun = restate.invocations("promise/await")
+            begun = quiet.invocations("promise/await")
             await promises.promise(id).resolve("at last")
 
     assert 1 == len(begun)

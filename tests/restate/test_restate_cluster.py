@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
+from restate_lab import free_ports
 
 CLUSTER = Path(__file__).parents[2] / "examples" / "cluster.py"
-PROMISES = 30
-
-
-def free_ports_in_a_row(number: int) -> int:
-    """Return the first of so many ports that nobody listens at."""
-    for first in range(20_000, 30_000, number):
-        with ExitStack() as stack:
-            try:
-                for port in range(first, first + number):
-                    free = stack.enter_context(socket.socket())
-                    free.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first
-    raise AssertionError("no free ports")
+PROMISES = 15
 
 
 def test_one_of_three_servers_may_die(program: None) -> None:
     """The example runs through: it asserts values, and says what it saw."""
-    port = free_ports_in_a_row(12)
+    port = free_ports(12, in_a_row=True)[0]
     with subprocess.Popen(
         [sys.executable, CLUSTER, f"--port={port}", f"--promises={PROMISES}"],
         stdout=subprocess.PIPE,
