@@ -35,9 +35,11 @@ class CannotBeCancelled(Right):
     """A wait goes on until there is an outcome, whoever wants it."""
 
     async def wait(self, id: str) -> Outcome_:
+        await self.turn()
+        entry = self.store.entry(id)
         with anyio.CancelScope(shield=True):
-            outcome = await super().wait(id)
-        return outcome
+            await entry.over.wait()
+        return entry.told(id)
 
 
 @exhibit("cancellation-is-passed-on", "except BaseException: in a loop that retries")
