@@ -88,11 +88,7 @@ async def _held(promises: Promises, count: int) -> None:
 
     def held() -> int:
         flights = tuple(backend._flights._flights.values())
-        return sum(
-            flight.connection is not None
-            for here in flights
-            for flight in here.values()
-        )
+        return sum(flight.connection is not None for here in flights for flight in here)
 
     await eventually(lambda: held() == count, every=0.01)
 

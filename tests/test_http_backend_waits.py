@@ -41,8 +41,8 @@ async def met(backend: HttpBackend, server: Server) -> None:
 
 def seats(backend: HttpBackend, id: str) -> int:
     """Return how many wait for *id* here."""
-    flights = backend._flights._flights.get(id, {})
-    return sum(len(flight.seats) for flight in flights.values())
+    flights = backend._flights._flights.get(id, set())
+    return sum(len(flight.seats) for flight in flights)
 
 
 # Sharing --------------------------------------------------------------------
@@ -75,9 +75,10 @@ async def test_cancelling_one_waiter_disturbs_no_other(leaves: str) -> None:
         await met(backend, server)
 
         async with anyio.create_task_group() as tasks:
-            for n, scope in enumerate(scopes):
+            # Only those who come together share a request.
+            for scope in scopes:
                 tasks.start_soon(_keep_in, scope, backend, "a", kept)
-                await eventually(partial(_has_seats, backend, n + 1))
+            await eventually(partial(_has_seats, backend, 4))
             await server.until(lambda server: server.waiting["a"] == 1)
             leaving = scopes[:3] if leaves == "leader" else scopes[:0:-1]
             for n, scope in enumerate(leaving):
@@ -273,7 +274,7 @@ async def test_a_wait_outlives_the_server(caplog: pytest.LogCaptureFixture) -> N
 
 
 def _failed_often(backend: HttpBackend, id: str) -> bool:
-    (flight,) = backend._flights._flights[id].values()
+    (flight,) = backend._flights._flights[id]
     return flight.trouble.count > 2
 
 
@@ -323,3 +324,20 @@ async def test_a_pending_promise_is_a_timeout_and_no_failure(mute: bool) -> None
     async with Server(mute=mute).serving() as server, connect(server.url) as promises:
         with pytest.raises(PromiseTimeoutError):
             await promises.promise("a").get(timeout=0.1)
+
+
+async def test_a_waiter_that_comes_later_asks_a_question_of_its_own() -> None:
+    """What was asked before it came may be answered by a promise it never knew."""
+    kept: list[Outcome[bytes]] = []
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await met(backend, server)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep, backend, "a", kept)
+            await server.until(lambda server: server.waiting["a"] == 1)
+            tasks.start_soon(keep, backend, "a", kept)
+            await server.until(lambda server: server.waiting["a"] == 2)
+            await server.backend.settle("a", DONE)
+
+    assert [DONE] * 2 == kept
+    assert [Await("a")] * 2 == server.calls

@@ -9,7 +9,7 @@ import click
 
 from dp_core._errors import DurablePromiseError
 from dp_core._version import __version__
-from dp_core.cli import _copy, _promises, _serve, _tools
+from dp_core.cli import _conformance, _copy, _promises, _serve, _tools
 from dp_core.cli._options import json_option, url_option
 from dp_core.cli._output import Status, complain_once
 from dp_core.cli._plugged import find_command, installed_commands
@@ -24,6 +24,7 @@ _COMMANDS: Final[dict[str, click.Command]] = {
     "dispose": _promises.dispose,
     "serve": _serve.serve,
     "copy": _copy.copy,
+    "conformance": _conformance.conformance,
     "backends": _tools.backends,
     "completion": _tools.completion,
 }

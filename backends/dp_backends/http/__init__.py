@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from math import inf
+from math import ceil, inf
 from random import randint, uniform
 from typing import Final
 
@@ -189,7 +189,7 @@ class HttpBackend(Backend):
         trouble = flight.trouble
         # Whoever comes at the same time comes along, and nobody else.
         await checkpoint()
-        self._flights.depart(id, flight)
+        flight.departed = True
         while True:
             if trouble.count:
                 await patience.pause(trouble, endless=self._answered)
@@ -212,8 +212,7 @@ class HttpBackend(Backend):
             return await self._ask(Peek(id), patience)
         call = Await(id)
         if flight.connection is None:
-            seconds = randint(*self._slice)  # noqa: S311 - no secret
-            question = await self._requests.write(call, seconds, flight.key)
+            question = await self._requests.write(call, self._seconds(), flight.key)
             flight.connection = await self._pool.ask(question)
             flight.asked = anyio.current_time()
         answer = await self._listen(flight)
@@ -245,6 +244,11 @@ class HttpBackend(Backend):
         if slice.cancelled_caught:
             raise Failure(f"{self._address} did not answer a wait in time")
         return answer
+
+    def _seconds(self) -> int:
+        """Return how long to wait: no longer than whoever asks is here."""
+        left = anyio.current_effective_deadline() - anyio.current_time()
+        return ceil(min(randint(*self._slice), max(left, 1)))  # noqa: S311 - no secret
 
     @property
     def _slice(self) -> tuple[int, int]:

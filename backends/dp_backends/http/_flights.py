@@ -9,7 +9,7 @@ does not even notice.
 
 A waiter must not hear of a promise that was disposed of before it came, by
 whomever. So only those share a question who were there before it was asked:
-`Flights.depart` lets whoever comes later start afresh.
+whoever comes after it has departed starts afresh.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Flight:
 
     Attributes:
         pool: Where its connection comes from.
+        token: The event loop it belongs to.
+        departed: Whether its question was asked, so that nobody may join.
         connection: Where its answer will arrive, once it was asked.
         asked: When it was asked, by the clock of the event loop.
         key: What names this question to a server that can tell that it is the
@@ -55,6 +57,8 @@ class Flight:
     """
 
     pool: Pool
+    token: EventLoopToken
+    departed: bool = False
     connection: Connection | None = None
     asked: float = 0.0
     key: str = field(default_factory=new_key)
@@ -74,7 +78,7 @@ class Flights:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._flights: dict[str, dict[EventLoopToken, Flight]] = {}
+        self._flights: dict[str, set[Flight]] = {}
 
     async def join(
         self, id: str, lead: Callable[[Flight], Awaitable[Told]]
@@ -93,8 +97,12 @@ class Flights:
                 raised.
         """
         token = current_token()
-        here = self._flights.setdefault(id, {})
-        flight = here.setdefault(token, Flight(self._pool))
+        here = self._flights.setdefault(id, set())
+        boarding = (f for f in tuple(here) if f.token == token and not f.departed)
+        flight = next(boarding, None)
+        if flight is None:
+            flight = Flight(self._pool, token)
+            here.add(flight)
         seat = anyio.Event()
         leads = not flight.seats
         flight.seats[seat] = None
@@ -103,7 +111,7 @@ class Flights:
                 await seat.wait()
             if flight.told is None:
                 flight.told = await lead(flight)
-                self._remove(id, token, flight)
+                self._remove(id, flight)
                 for other in flight.seats:
                     other.set()
         finally:
@@ -112,20 +120,15 @@ class Flights:
                 if flight.seats:
                     next(iter(flight.seats)).set()
                 else:
-                    self._remove(id, token, flight)
+                    self._remove(id, flight)
                     flight.hang_up()
         if isinstance(flight.told, DurablePromiseError):
             # Everybody gets an instance, and so a traceback, of its own.
             raise copy(flight.told)
         return flight.told
 
-    def depart(self, id: str, flight: Flight) -> None:
-        """Let nobody join a flight any more."""
-        self._remove(id, current_token(), flight)
-
-    def _remove(self, id: str, token: EventLoopToken, flight: Flight) -> None:
-        here = self._flights.get(id, {})
-        if here.get(token) is flight:
-            del here[token]
-            if not here:
-                self._flights.pop(id, None)
+    def _remove(self, id: str, flight: Flight) -> None:
+        here = self._flights.get(id, set())
+        here.discard(flight)
+        if not here:
+            self._flights.pop(id, None)

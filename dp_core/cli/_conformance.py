@@ -1,0 +1,92 @@
+"""The command that judges a store, by the conformance kit."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import click
+
+from dp_core._client import connect
+from dp_core.backend import Backend
+from dp_core.cli._options import json_option
+from dp_core.cli._output import Status, say
+
+if TYPE_CHECKING:
+    from dp_core.testing import Report
+
+__all__ = ["conformance"]
+
+
+@click.command()
+@click.argument("store", metavar="URL")
+@click.option(
+    "--durable",
+    is_flag=True,
+    help="What is acknowledged outlives all handles; a server's promises do.",
+)
+@click.option("--alone", is_flag=True, help="Two handles do not see each other.")
+@click.option("--skip", multiple=True, metavar="LAW", help="Leave this law out.")
+@click.option("--seed", type=int, help="Repeat the choices of an earlier run.")
+@click.option(
+    "--trio", "loop", flag_value="trio", default="asyncio", help="Run on trio."
+)
+@json_option
+def conformance(  # noqa: PLR0913 - click passes each option by its name
+    store: str,
+    skip: tuple[str, ...],
+    seed: int | None,
+    loop: str,
+    *,
+    durable: bool,
+    alone: bool,
+    as_json: bool,
+) -> Status:
+    """
+    Try every law of durable promises on the store at URL.
+
+    For http: and https: these are also the laws of the wire, so that a server
+    in any language can be judged. All ids are new ones, and stay there. The
+    exit code is 0 if all laws hold, and 1 if one is broken.
+    """
+    # The kit is large, and of no use to the other commands.
+    from dp_core.testing import ConformanceError  # noqa: PLC0415
+
+    judge = partial(
+        _judge, store, durable=durable, shared=not alone, skip=skip, seed=seed
+    )
+    try:
+        report = anyio.run(judge, backend=loop)
+    except ConformanceError as error:
+        report = error.report
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--skip") from None
+    say(json.dumps(report.as_dict(), ensure_ascii=False) if as_json else str(report))
+    return Status.REJECTED if report.violations else Status.RESOLVED
+
+
+async def _judge(
+    url: str, *, durable: bool, shared: bool, skip: tuple[str, ...], seed: int | None
+) -> Report:
+    from dp_core.testing import check_backend, check_wire  # noqa: PLC0415
+
+    async with connect(url) as store:
+        # An unreachable store is an error, and not one that breaks every law.
+        await store.backend.peek("dp-conformance")
+    open_backend = partial(_open, url)
+    if url.partition(":")[0].lower() not in ("http", "https"):
+        return await check_backend(
+            open_backend, durable=durable, shared=shared, skip=skip, seed=seed
+        )
+    token = os.environ.get("DP_TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else None
+    return await check_wire(
+        url, open_backend, durable=True, skip=skip, seed=seed, headers=headers
+    )
+
+
+def _open(url: str) -> Backend:
+    return connect(url).backend
