@@ -15,6 +15,7 @@ from dp_core.testing import BackendSuite, Effort, OpenBackend
 from dp_core.testing.suite import WireSuite
 
 STORES = count()
+LOOPS = ("asyncio", "trio")
 TORTURE = bool(os.environ.get("DP_TORTURE"))
 
 # A local store: over a thousand histories on its two event loops, ten thousand
@@ -46,25 +47,36 @@ class TestFile(BackendSuite):
         return lambda: connect(f"file:{tmp_path}/s").backend
 
 
+@pytest.fixture(scope="module", params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> str:
+    """Run on each event loop in turn."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def over_memory() -> Iterator[str]:
-    """Run a server over memory; return its URL."""
+def over_memory(loop: str) -> Iterator[str]:
+    """Run a server over memory for the tests on one loop; return its URL."""
     with running("memory:") as server:
         yield f"http://127.0.0.1:{server.port}"
 
 
 @pytest.fixture(scope="module")
-def over_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a server over a directory; return its URL."""
+def over_file(loop: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a server over a directory for the tests on one loop; return its URL."""
     with running(f"file:{tmp_path_factory.mktemp('store')}/s") as server:
         yield f"http://127.0.0.1:{server.port}"
 
 
 class OverHttp(WireSuite):
-    """A server process of the module; the ids are new ones for each test."""
+    """A server process for each loop; a law's ids are its own."""
 
     # Its handles are clients; the store lives on without them.
     durable, shared, effort, examples = True, True, REMOTE, 10
+
+    @pytest.fixture
+    def anyio_backend(self, loop: str) -> str:
+        """Run on the loop that the server is for."""
+        return loop
 
     @pytest.fixture
     def open_backend(self, url: str) -> OpenBackend:
