@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from random import Random
+from typing import cast
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 from http_faults import Server, eventually, http_answer, keep_error
 
 import dp_backends.http
 from dp_backends.http import HttpBackend, _patience
+from dp_backends.http._address import Address
+from dp_backends.http._connection import Connection
+from dp_backends.http._flights import Flight, Flights, Seat
+from dp_backends.http._pool import Pool
 from dp_core import (
     BackendUnavailableError,
     DurablePromiseError,
@@ -341,3 +347,124 @@ async def test_a_waiter_that_comes_later_asks_a_question_of_its_own() -> None:
 
     assert [DONE] * 2 == kept
     assert [Await("a")] * 2 == server.calls
+
+
+async def test_those_who_came_one_by_one_end_up_on_one_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When its time is over, a question is given up for one that was asked later."""
+    monkeypatch.setattr(dp_backends.http, "uniform", lambda low, high: 0)
+    kept: list[Outcome[bytes]] = []
+    scopes = [anyio.CancelScope() for _ in range(4)]
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await met(backend, server)
+        async with anyio.create_task_group() as tasks:
+            for n, scope in enumerate(scopes):
+                tasks.start_soon(_keep_in, scope, backend, "a", kept)
+                await server.until(partial(_waiting, n + 1))
+            server.slices = 0.05
+            server.canned.extend([http_answer(202, b"null")] * 3)
+            await server.hang_up()
+            await eventually(lambda: len(backend._flights._flights["a"]) == 1)
+            for scope in scopes[1:]:
+                scope.cancel()
+            await eventually(partial(_has_seats, backend, 1))
+            await server.backend.settle("a", DONE)
+
+    assert [DONE] == kept
+    assert {} == backend._flights._flights
+
+
+async def test_nobody_changes_to_a_question_asked_before_they_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its answer may be of a promise they never knew, so they ask once more."""
+    monkeypatch.setattr(dp_backends.http, "uniform", lambda low, high: 0)
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await met(backend, server)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(backend.wait, "a")
+            await server.until(partial(_waiting, 1))
+            server.canned.append(http_answer(202, b"null"))
+            tasks.start_soon(backend.wait, "a")
+            await server.until(partial(_waiting, 2))
+            tasks.cancel_scope.cancel()
+
+    assert [Await("a")] * 3 == server.calls
+
+
+async def test_a_change_suits_all_who_changed_before() -> None:
+    """Who has changed counts as come when the question they changed to was asked."""
+    pool = Pool(Address("http", "h", 1))
+    flights, token = Flights(pool), current_token()
+
+    def flight(departed: float, asked: float, *, on_its_way: bool) -> Flight:
+        made = Flight(pool, token, departed, asked=asked)
+        if on_its_way:
+            made.connection = cast("Connection", object())
+        flights._flights.setdefault("a", set()).add(made)
+        return made
+
+    middle = flight(12, 12, on_its_way=True)
+    early, late = flight(10, 20, on_its_way=True), flight(15, 15, on_its_way=False)
+    here = Seat(late)
+    late.seats[here] = None
+
+    assert flights.change("a", late)
+    assert early is here.flight
+    early.connection = None
+    assert not flights.change("a", early)
+    assert {early, middle} == flights._flights["a"]
+
+
+async def test_flights_of_another_event_loop_are_left_alone() -> None:
+    """Nobody joins one, or changes to one: its leader could not call them."""
+    pool = Pool(Address("http", "h", 1))
+    flights, token = Flights(pool), current_token()
+    foreign = Flight(pool, EventLoopToken(token.backend_class, object()))
+    flights._flights["a"] = {foreign}
+    ours = flights._boarding("a")
+    foreign.asked, foreign.connection = 1, cast("Connection", object())
+    ours.departed = 0
+
+    assert ours is not foreign
+    assert not flights.change("a", ours)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_waiters_that_come_and_go_lose_nobody(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However flights are joined, left and changed: who stays gets the outcome."""
+    monkeypatch.setattr(dp_backends.http, "uniform", lambda low, high: 0)
+    random = Random(seed)  # noqa: S311 - no secret
+    stays, goes = list[Outcome[bytes]](), list[Outcome[bytes]]()
+    async with Server(slices=0.01).serving() as server:
+        backend = HttpBackend(server.url)
+        async with anyio.create_task_group() as tasks:
+            leaving: list[anyio.CancelScope] = []
+            for n in range(150):
+                if n % 3:
+                    leaving.append(anyio.CancelScope())
+                    tasks.start_soon(_keep_in, leaving[-1], backend, "a", goes)
+                else:
+                    tasks.start_soon(keep, backend, "a", stays)
+                for _ in range(random.choice((0, 0, 1, 5, 20))):
+                    await checkpoint()
+                if len(leaving) > 5:
+                    leaving.pop(random.randrange(6)).cancel()
+            for scope in leaving:
+                scope.cancel()
+            await eventually(partial(_has_seats, backend, 50))
+            await server.backend.settle("a", DONE)
+
+    assert [DONE] * 50 == stays
+    assert [] == goes
+    assert {} == backend._flights._flights
+    assert set() == backend._pool._busy
+
+
+def _waiting(count: int, server: Server) -> bool:
+    return server.waiting["a"] == count

@@ -184,12 +184,13 @@ class HttpBackend(Backend):
 
     # One long poll, many waiters --------------------------------------------
 
-    async def _lead(self, id: str, patience: Patience, flight: Flight) -> Told:
-        """Ask until there is an outcome to tell everybody in the flight."""
+    async def _lead(self, id: str, patience: Patience, flight: Flight) -> Told | None:
+        """Ask until all on the flight are to be told, or have changed to another."""
         trouble = flight.trouble
-        # Whoever comes at the same time comes along, and nobody else.
-        await checkpoint()
-        flight.departed = True
+        if flight.departed is None:
+            # Whoever comes at the same time comes along, and nobody else.
+            await checkpoint()
+            flight.departed = anyio.current_time()
         while True:
             if trouble.count:
                 await patience.pause(trouble, endless=self._answered)
@@ -204,6 +205,8 @@ class HttpBackend(Backend):
                 if isinstance(state, Outcome):
                     return state
                 trouble.clear()
+                if self._flights.change(id, flight):
+                    return None
 
     async def _look(self, id: str, patience: Patience, flight: Flight) -> State[bytes]:
         # A server not heard of yet is asked what it can answer at once, so
