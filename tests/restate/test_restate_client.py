@@ -53,16 +53,26 @@ async def test_a_rejection_is_an_error_with_its_message(url: str) -> None:
             await promise.get()
 
 
-async def test_a_deadline_ends_a_wait(url: str, restate: Restate) -> None:
-    """The promise is untouched, and may be awaited again."""
+async def test_a_deadline_ends_a_wait(quiet: Restate) -> None:
+    """On Restate too, where nothing is left; the promise may be awaited again."""
     id = token_hex(8)
-    async with dp.connect(url) as promises:
+    async with dp.connect(quiet.url) as promises:
         promise = promises.promise(id)
-        with pytest.raises(dp.PromiseTimeoutError):
-            await promise.get(timeout=0.2)
+        await promise.peek()
+        for _ in range(3):
+            with pytest.raises(dp.PromiseTimeoutError):
+                await promise.get(timeout=0.5)
+        await to_thread.run_sync(
+            eventually,
+            lambda: not quiet.invocations("promise/await"),
+            "their waits are over",
+        )
+        await to_thread.run_sync(
+            eventually, lambda: not quiet.state(id), "its waiters are forgotten"
+        )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(promise.get)
-            await somebody_waits(restate, id)
+            await somebody_waits(quiet, id)
             await promise.resolve(1)
 
 

@@ -8,7 +8,6 @@ import pytest
 from restate_lab import Restate
 
 from dp_backends.http import HttpBackend
-from dp_core import Outcome
 from dp_core.testing import Effort, OpenBackend
 from dp_core.testing.suite import WireSuite
 
@@ -24,29 +23,12 @@ MANY_IDS = {
 }
 
 
-class AloneInWaiting(HttpBackend):
-    """A client whose waiters do not share a question: what is tested is Restate."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._url = url
-
-    async def wait(self, id: str) -> Outcome[bytes]:
-        await self.peek(id)
-        alone = HttpBackend(self._url)
-        try:
-            return await alone.wait(id)
-        finally:
-            await alone.aclose()
-
-
 class TestRestate(WireSuite):
     """Our service on Restate."""
 
     durable = shared = True
-    # What takes a file milliseconds takes a replicated log ten times as long. The
-    # last one takes it for granted that calls end in the order they were begun.
-    skip = (set() if TORTURE else MANY_IDS) | {"no-wake-up-is-lost"}
+    # What takes a file milliseconds takes a replicated log ten times as long.
+    skip = () if TORTURE else MANY_IDS
     effort = Effort(patience=60) if TORTURE else Effort(8, 32, 64, 0.5, 60)
     examples = 50 if TORTURE else 3
 
@@ -58,7 +40,7 @@ class TestRestate(WireSuite):
     @pytest.fixture
     def open_backend(self, url: str) -> OpenBackend:
         """Return what opens another handle."""
-        return lambda: AloneInWaiting(url)
+        return lambda: HttpBackend(url)
 
     @pytest.fixture(params=["asyncio", "trio"] if TORTURE else ["asyncio"])
     def anyio_backend(self, request: pytest.FixtureRequest) -> str:

@@ -88,6 +88,10 @@ async def _meet(lab: Lab, a: Handle, b: Handle, meeting: _Meeting, step: int) ->
         await crowd_in(lab, b, 40)
     calls[0].release()
     await lab.rest(calls[0])
+    for call in calls:
+        if call.operation != "wait":
+            # Where calls overlap, the one that was begun first may come last.
+            await call.ends()
     if await b.peek(id).ends() == PENDING:
         await b.settle(id, NO).ends()
     for call in calls:
