@@ -193,6 +193,10 @@ class Call:
                     if _is_for_us(error):
                         raise
                     answer = error
+        except RuntimeError:
+            # What was left where it stood may have left cancel scopes open.
+            if not self._plan.given_up:
+                raise
         finally:
             self.answer = answer
             self.ended = self._record.tick()

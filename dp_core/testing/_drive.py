@@ -22,13 +22,17 @@ from typing import Any, TypeVar
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint
 
-__all__ = ["LoopBlockedError", "Plan", "drive"]
+__all__ = ["GivenUpError", "LoopBlockedError", "Plan", "drive"]
 
 T = TypeVar("T")
 
 
 class LoopBlockedError(Exception):
     """A call blocked the event loop: nothing else could run meanwhile."""
+
+
+class GivenUpError(Exception):
+    """A call was left where it stood, because it did not stop."""
 
 
 class Plan:
@@ -44,7 +48,7 @@ class Plan:
         steps: At which checkpoint the operation is.
         was_held: Whether the operation is, or was, held.
         scope: Cancels the operation.
-        given_up: Whether to leave the operation where it is when it is cancelled.
+        given_up: Whether to leave the operation where it is.
     """
 
     def __init__(
@@ -105,8 +109,11 @@ def drive(operation: Coroutine[Any, Any, T], plan: Plan) -> Generator[Any, Any, 
     """
     Run *operation* according to *plan*; await it as you would *operation*.
 
-    An operation that swallows its cancellation is closed where it stands once
+    An operation that swallows its cancellation is left where it stands once
     ``plan.given_up`` is set, so that nobody has to wait for it.
+
+    Raises:
+        GivenUpError: It was left.
     """
     resume: Any = operation.send
     value: Any = None
@@ -122,9 +129,9 @@ def drive(operation: Coroutine[Any, Any, T], plan: Plan) -> Generator[Any, Any, 
             resume = operation.send
             if plan.is_slow_here:
                 yield from plan.lose_time().__await__()
-        except BaseException as error:
-            if plan.given_up:
-                with suppress(BaseException):
-                    operation.close()
-                raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is passed on
             value, resume = error, operation.throw
+        if plan.given_up:
+            with suppress(BaseException):
+                operation.close()
+            raise GivenUpError

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from random import Random
+from secrets import token_hex
 from typing import Any, Final, TypeAlias, Union, final
 
 import anyio
@@ -137,7 +138,8 @@ class Lab:
         self.run = run
         self.random = Random(f"{run.seed} {law}")  # noqa: S311 - repeatable
         self.record = Record(run.patience, run.pace)
-        self._token = f"{self.random.getrandbits(40):010x}"
+        # Not the seed's: whoever repeats a run may do it on the same store.
+        self._prefix = token_hex(5)
         self._ids = 0
         self._names = 0
         self._tasks = tasks
@@ -183,7 +185,7 @@ class Lab:
     def id(self, tail: str = "", head: str = "") -> str:
         """Return an id nobody has named yet."""
         self._ids += 1
-        return f"{head}{self._token}-{self._ids}{tail}"
+        return f"{head}{self._prefix}-{self._ids}{tail}"
 
     # Calls ------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import zlib
 from collections import defaultdict, deque
 
 import anyio
@@ -255,22 +254,24 @@ class NotifiesThoseItRead(Right):
 
 @exhibit(
     "waiters-hear-only-of-their-own",
-    "waiters kept in hash buckets, as futexes are, without a second look",
+    "waiters kept in buckets, as futexes are, without a second look",
     alone=True,
 )
 class Bucketed(Right):
-    """Promises share 997 events; who is woken takes what its waker brought."""
+    """Promises share 100 slots; who is woken takes what its waker brought."""
 
     class _Store(Store):
         def __init__(self) -> None:
             super().__init__()
             self.buckets: defaultdict[int, list[Entry]] = defaultdict(list)
+            self.numbers: dict[str, int] = {}
 
     store_type = _Store
     store: _Store
 
     def bucket(self, id: str) -> list[Entry]:
-        return self.store.buckets[zlib.crc32(id.encode()) % 997]
+        numbers = self.store.numbers
+        return self.store.buckets[numbers.setdefault(id, len(numbers)) % 100]
 
     def put(self, id: str, outcome: Outcome_) -> Outcome_:
         stands = super().put(id, outcome)

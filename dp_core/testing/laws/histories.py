@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from dp_core.testing._calls import Call
 from dp_core.testing._contract import CONCURRENT, NO_LOST_WAKE_UP
 from dp_core.testing._lab import Handle, Lab
 from dp_core.testing._law import law
+from dp_core.testing._report import LawBrokenError
 from dp_core.testing.linearizability import refute
 
 __all__ = ["History", "histories_are_linearizable", "no_waiter_is_left_behind"]
@@ -20,7 +22,6 @@ __all__ = ["History", "histories_are_linearizable", "no_waiter_is_left_behind"]
 _OPERATIONS: Final = 50
 _CLIENTS: Final = (6, 7, 8)
 _PROMISES: Final = (1, 1, 2, 3)
-_DISPOSALS: Final = 6
 
 _KINDS: Final = {"settle": 9, "peek": 9, "wait": 6, "dispose": 2}
 _CANCELLED: Final = 0.15
@@ -42,7 +43,7 @@ async def histories_are_linearizable(lab: Lab) -> None:
 async def no_waiter_is_left_behind(lab: Lab) -> None:
     """Whatever many clients do at once, all waiters are told in the end."""
     handles = await lab.pair()
-    for number in range(lab.run.effort.histories // 2):
+    for number in range(lab.run.effort.histories):
         history = History(lab, handles, number, abandoned=0)
         await history.record()
         await history.all_told()
@@ -52,10 +53,8 @@ class History:
     """
     What some clients do to a few promises, all of it decided by a seed.
 
-    Each client makes one call after another; a wait goes on beside the
-    client's next calls, until it is told, or cancelled by its client. There
-    are no clocks in it: where the backend has none, the same seed does the
-    same.
+    There are no clocks in it: where neither the backend has one nor the event
+    loop draws lots, as trio does, the same seed does the same.
 
     Args:
         lab: Where to do it.
@@ -72,21 +71,30 @@ class History:
         *,
         abandoned: float,
     ) -> None:
+        random = Random(f"{lab.run.seed} {number}")  # noqa: S311 - repeatable
         self._lab = lab
-        self._abandoned = abandoned
+        self._name = f"history {number} of seed {lab.run.seed}"
         self._handles = handles
-        self._random = Random(f"{lab.run.seed} history {number}")  # noqa: S311 - repeatable
-        self._ids = [lab.id() for _ in range(self._random.choice(_PROMISES))]
-        self._offers = 0
-        self._disposals = _DISPOSALS
-        self._waiting: list[Call] = []
+        self._ids = [lab.id() for _ in range(random.choice(_PROMISES))]
+        clients = random.choice(_CLIENTS)
+        self._clients = [
+            _Client(
+                lab,
+                handles,
+                self._ids,
+                n,
+                Random(f"{lab.run.seed} {number} {n}"),  # noqa: S311 - repeatable
+                calls=len(range(n, _OPERATIONS, clients)),
+                abandoned=abandoned,
+            )
+            for n in range(clients)
+        ]
 
     async def record(self) -> None:
         """Let the clients do their work."""
-        clients = self._random.choice(_CLIENTS)
         async with anyio.create_task_group() as group:
-            for n in range(clients):
-                group.start_soon(self._client, len(range(n, _OPERATIONS, clients)))
+            for client in self._clients:
+                group.start_soon(client.work)
 
     async def check(self) -> None:
         """
@@ -106,7 +114,8 @@ class History:
         for id in self._ids:
             broken = refute(self._lab.record.calls_on(id))
             if broken:
-                raise broken
+                reason = f"{broken.reason} ({self._name})"
+                raise LawBrokenError(reason, broken.history)
 
     async def all_told(self) -> None:
         """
@@ -116,50 +125,65 @@ class History:
             LawBrokenError: Somebody still waits.
         """
         for id in self._ids:
-            await self._handles[0].settle(id, self._offer()).ends()
-        for call in self._waiting:
+            await self._handles[0].settle(id, Resolved(b"-1")).ends()
+        for call in self._lab.record.calls_on(*self._ids):
             if not await call.over_within(self._lab.record.patience):
                 await call.ends()
 
-    async def _client(self, number: int) -> None:
+
+@dataclass
+class _Client:
+    """
+    Somebody who makes one call after another.
+
+    A wait goes on beside the next calls, until it is told or cancelled.
+    """
+
+    lab: Lab
+    handles: tuple[Handle, Handle]
+    ids: list[str]
+    number: int
+    random: Random
+    calls: int
+    abandoned: float
+    may_dispose: bool = True
+
+    async def work(self) -> None:
         waiting: list[Call] = []
-        for _ in range(number):
-            await self._lab.turns(self._random.choice((0, 0, 1, 2, 5)))
+        for n in range(self.calls):
+            await self.lab.turns(self.random.choice((0, 0, 1, 2, 5)))
             for call in waiting:
-                if self._random.random() < self._abandoned:
+                if self.random.random() < self.abandoned:
                     call.cancel()
-            call = self._make()
+            call = self._make(self.number * 100 + n)
             if call.operation == "wait":
                 waiting.append(call)
-            elif not await call.over_within(self._lab.record.patience):
+            elif not await call.over_within(self.lab.record.patience):
                 return
-        self._waiting += waiting
 
-    def _make(self) -> Call:
-        kind = self._random.choices([*_KINDS], [*_KINDS.values()])[0]
-        handle = self._random.choice(self._handles)
-        id = self._random.choice(self._ids)
+    def _make(self, offer: int) -> Call:
+        kind = self.random.choices([*_KINDS], [*_KINDS.values()])[0]
+        handle = self.random.choice(self.handles)
+        id = self.random.choice(self.ids)
         plan = self._plan(kind)
         if kind == "settle":
-            return handle.settle(id, self._offer(), **plan)
-        if kind == "dispose" and self._disposals:
-            self._disposals -= 1
+            rejects = self.random.random() < 1 / 3
+            given: Outcome[bytes] = (
+                Rejected(f"no {offer}") if rejects else Resolved(b"%d" % offer)
+            )
+            return handle.settle(id, given, **plan)
+        if kind == "dispose" and self.may_dispose:
+            self.may_dispose = False
             return handle.dispose(id, **plan)
         return handle.wait(id, **plan) if kind == "wait" else handle.peek(id, **plan)
-
-    def _offer(self) -> Outcome[bytes]:
-        self._offers += 1
-        if self._random.random() < 1 / 3:
-            return Rejected(f"no {self._offers}")
-        return Resolved(b"%d" % self._offers)
 
     def _plan(self, kind: str) -> dict[str, Any]:
         """Choose where the call loses time, and whether it is cancelled."""
         plan: dict[str, Any] = {}
-        if self._random.random() < _DAWDLING:
-            plan["dawdle"] = {self._random.randint(1, 4): self._random.randint(1, 8)}
-        if kind != "wait" and self._random.random() < _CANCELLED:
-            plan["cancel_at"] = self._random.randint(1, 3)
+        if self.random.random() < _DAWDLING:
+            plan["dawdle"] = {self.random.randint(1, 4): self.random.randint(1, 8)}
+        if kind != "wait" and self.random.random() < _CANCELLED:
+            plan["cancel_at"] = self.random.randint(1, 3)
         return plan
 
 

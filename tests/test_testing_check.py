@@ -1,0 +1,412 @@
+"""`check_backend` as its users meet it: verdicts, reasons, bounds."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from textwrap import dedent
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from dp_core import Backend, Outcome, Pending, Rejected, Resolved, State, connect
+from dp_core._codec import check_text, encode
+from dp_core.testing import (
+    LAWS,
+    ConformanceError,
+    Effort,
+    Law,
+    Report,
+    check_backend,
+)
+from dp_core.testing import _contract as contract
+from dp_core.testing._calls import Call, Record, shown
+from dp_core.testing.laws.values import NUMBERS, TEXTS, VALUES
+
+QUICK = Effort(histories=2, crowd=16, volume=40, linger=0.05, patience=1.0)
+
+
+class Store(Backend):
+    """A small right backend for one event loop, to be broken here and there."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, Outcome[bytes]] = {}
+        self.changed = anyio.Event()
+
+    async def peek(self, id: str) -> State[bytes]:
+        return self.outcomes.get(id, Pending())  # type: ignore[return-value]
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        stands = self.outcomes.setdefault(id, outcome)
+        self.changed.set()
+        self.changed = anyio.Event()
+        return stands
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        while id not in self.outcomes:
+            await self.changed.wait()
+        return self.outcomes[id]
+
+    async def dispose(self, id: str) -> None:
+        self.outcomes.pop(id, None)
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def verdict(store: Backend, *names: str, effort: Effort = QUICK) -> Report:
+    """Return the report on the laws *names* for a store, whatever it says."""
+    laws = [LAWS[name] for name in names]
+    try:
+        return await check_backend(
+            lambda: store, durable=True, shared=True, laws=laws, effort=effort, seed=1
+        )
+    except ConformanceError as error:
+        return error.report
+
+
+# What it says ---------------------------------------------------------------
+
+
+async def test_a_right_backend_gets_a_report() -> None:
+    """The report names every law that holds, the histories and the seed."""
+    report = await check_backend(
+        lambda: connect("memory:test-testing").backend,
+        durable=False,
+        shared=True,
+        effort=QUICK,
+        seed=7,
+    )
+
+    assert {n for n, law in LAWS.items() if "durable" not in law.needs} == set(
+        report.passed
+    )
+    assert (7, 2) == (report.seed, report.histories)
+    assert report.as_dict()["ok"] is True
+
+
+async def test_every_broken_law_is_named_with_its_history() -> None:
+    """The error says what was demanded, by which sentence, and what was seen."""
+
+    class LastWins(Store):
+        async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+            self.outcomes[id] = outcome
+            return await super().settle(id, outcome)
+
+    names = ["first-completion-wins", "racing-settlers-agree", "settle-is-atomic"]
+    laws = [LAWS[name] for name in names]
+    store = LastWins()
+
+    with pytest.raises(ConformanceError) as caught:
+        await check_backend(lambda: store, durable=True, shared=True, laws=laws)
+
+    assert names == [violation.law for violation in caught.value.violations]
+    first = caught.value.violations[0]
+    assert first.reason.startswith("a.settle(")
+    assert first.reason.endswith("told Resolved(b'\"two\"'), not Resolved(b'1')")
+    assert [": Pending()", ": Resolved(b'1')", ": Resolved(b'\"two\"')"] == [
+        line[line.rindex(": ") :] for line in first.history
+    ]
+    for violation in caught.value.violations:
+        for part in (violation.law, violation.sentence, violation.contract):
+            assert part in str(caught.value)
+
+
+async def test_the_error_travels() -> None:
+    """The error survives pickling, with its report; it is an AssertionError."""
+    report = await verdict(Store(), "disposed-waiters-are-told")
+    error = pickle.loads(pickle.dumps(ConformanceError(report)))
+
+    assert isinstance(error, AssertionError)
+    assert report == error.report
+    assert "disposed-waiters-are-told" in str(error)
+
+
+async def test_skipping_is_visible() -> None:
+    """A law that was skipped is in the report, and so is why."""
+    report = await check_backend(
+        Store,
+        durable=False,
+        shared=False,
+        laws=[LAWS["first-completion-wins"], LAWS["handles-see-each-other"]],
+        skip=["first-completion-wins"],
+    )
+
+    assert () == report.passed
+    assert ("first-completion-wins", "as asked") in report.skipped
+    assert "skipped handles-see-each-other: the store is not said to be shared" in str(
+        report
+    )
+
+
+async def test_a_name_that_does_not_exist_is_refused() -> None:
+    """Skipping a law that does not exist is an error that lists those that do."""
+    with pytest.raises(ValueError, match=r"'no-law'.*first-completion-wins"):
+        await check_backend(Store, durable=False, shared=False, skip=["no-law"])
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
+def test_every_law_spells_out_the_contract(law: Law) -> None:
+    """Its sentence is one line, and the contract's is in `dp_core.backend`."""
+    original = " ".join((inspect.getdoc(sys.modules["dp_core.backend"].Backend)
+                         or "").split())  # fmt: skip
+    for method in ("peek", "settle", "wait", "dispose", "aclose"):
+        doc = inspect.getdoc(getattr(Backend, method)) or ""
+        original += " " + " ".join(doc.split())
+
+    assert law.contract in original
+    assert law.contract in vars(contract).values()
+    assert law.sentence.endswith(".")
+    assert law.name == law.name.lower()
+    assert " " not in law.name
+
+
+def test_the_laws_are_sorted() -> None:
+    """The table is in the order of the names, and names its laws right."""
+    assert sorted(LAWS) == list(LAWS)
+    assert [law.name for law in LAWS.values()] == list(LAWS)
+
+
+def test_the_texts_are_what_the_codec_lets_through() -> None:
+    """No law asks a backend for a value that it would never be given."""
+    for text in TEXTS:
+        assert text == check_text(text)
+    for value in (*VALUES, *NUMBERS):
+        assert encode(value) == check_text(encode(value))
+
+
+# What it is given -----------------------------------------------------------
+
+
+async def test_an_async_function_opens_too() -> None:
+    """What opens a handle may be a function or a coroutine function."""
+    store = Store()
+
+    async def open_backend() -> Backend:
+        await checkpoint()
+        return store
+
+    laws = [LAWS["first-completion-wins"]]
+    report = await check_backend(open_backend, durable=True, shared=True, laws=laws)
+
+    assert ("first-completion-wins",) == report.passed
+
+
+async def test_a_store_that_does_not_open_breaks_the_law() -> None:
+    """An error in opening a handle is told like any other."""
+
+    def open_backend() -> Backend:
+        raise OSError("no such store")
+
+    laws = [LAWS["first-completion-wins"]]
+    with pytest.raises(ConformanceError, match="no such store"):
+        await check_backend(open_backend, durable=True, shared=True, laws=laws)
+
+
+# It never hangs -------------------------------------------------------------
+
+
+class Deaf(Store):
+    """A wait that never ends, in one way or another."""
+
+    how = "sleeps"
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        match self.how:
+            case "sleeps":
+                await anyio.sleep_forever()
+            case "is shielded":
+                with anyio.CancelScope(shield=True):
+                    await super().wait(id)
+                await anyio.sleep_forever()
+            case "swallows":
+                cancelled = anyio.get_cancelled_exc_class()
+                while True:
+                    with suppress(cancelled):
+                        await anyio.sleep_forever()
+            case "blocks":
+                threading.Event().wait()
+        raise AssertionError("unreachable")
+
+
+@pytest.mark.parametrize("how", ["sleeps", "is shielded", "swallows", "blocks"])
+async def test_a_wait_that_never_ends_ends_here(how: str) -> None:
+    """Deaf, shielded, stubborn or blocking: the kit comes back with a verdict."""
+    store = Deaf()
+    store.how = how
+    report = await verdict(store, "waiters-are-woken", "late-waiters-are-told")
+
+    assert {"waiters-are-woken", "late-waiters-are-told"} == {
+        violation.law for violation in report.violations
+    }
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_not_even_the_stubborn_keep_it(loop: str, tmp_path: Path) -> None:
+    """A wait that swallows all there is, its own end too, is left where it is."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        dedent(f"""
+            import sys
+            import anyio
+            from dp_core import Backend, Pending
+            from dp_core.testing import LAWS, ConformanceError, Effort, check_backend
+
+            class Stubborn(Backend):
+                async def wait(self, id):
+                    while True:
+                        try:
+                            await anyio.sleep_forever()
+                        except BaseException:
+                            continue
+
+                async def peek(self, id): return Pending()
+                async def settle(self, id, outcome): return outcome
+                async def dispose(self, id): pass
+                async def aclose(self): pass
+
+            async def main():
+                try:
+                    await check_backend(
+                        Stubborn, durable=True, shared=True,
+                        effort=Effort(patience=0.5),
+                        laws=[LAWS["late-waiters-are-told"]],
+                    )
+                except ConformanceError as error:
+                    print(error.violations[0].law)
+
+            anyio.run(main, backend="{loop}")
+        """)
+    )
+    command = [sys.executable, script]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout == "late-waiters-are-told\n"
+
+
+async def test_whoever_blocks_the_loop_is_told_so() -> None:
+    """The reason says that the event loop was blocked, and by which call."""
+    store = Deaf()
+    store.how = "blocks"
+    report = await verdict(store, "waiters-are-woken")
+
+    assert "blocked the event loop" in report.violations[0].reason
+
+
+async def test_an_error_nobody_raised_is_no_cancellation() -> None:
+    """A wait that raises the event loop's own cancellation does not end the kit."""
+
+    class Cancels(Store):
+        async def wait(self, id: str) -> Outcome[bytes]:
+            if anyio.get_cancelled_exc_class().__module__.startswith("asyncio"):
+                raise anyio.get_cancelled_exc_class()
+            raise BaseException("no cancellation, but as bad")  # noqa: TRY002 - the mistake
+
+    report = await verdict(Cancels(), "late-waiters-are-told")
+
+    assert ["late-waiters-are-told"] == [v.law for v in report.violations]
+
+
+async def test_it_can_be_cancelled() -> None:
+    """Whoever runs the kit can stop it."""
+    store = Deaf()
+    with anyio.move_on_after(0.2) as scope:
+        await verdict(store, "waiters-are-woken", effort=Effort(patience=600))
+
+    assert scope.cancelled_caught
+
+
+def test_it_works_in_any_thread() -> None:
+    """Outside of the main thread there is no alarm, and everything else."""
+    found: list[Report] = []
+
+    async def check() -> None:
+        found.append(await verdict(Store(), "first-completion-wins"))
+
+    thread = threading.Thread(target=anyio.run, args=[check])
+    thread.start()
+    thread.join()
+
+    assert ("first-completion-wins",) == found[0].passed
+
+
+# What it costs --------------------------------------------------------------
+
+
+def test_it_needs_no_pytest(tmp_path: Path) -> None:
+    """Importing and running the kit loads neither pytest nor hypothesis nor trio."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        dedent("""
+            import sys
+            import anyio
+            import dp_core
+            from dp_core.testing import LAWS, check_backend
+
+            anyio.run(lambda: check_backend(
+                lambda: dp_core.connect("memory:").backend, durable=False, shared=True,
+                laws=[LAWS["first-completion-wins"]],
+            ))
+            print(sorted({"pytest", "hypothesis", "trio"} & set(sys.modules)))
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, check=False
+    )
+
+    assert ("[]\n", "") == (done.stdout, done.stderr)
+
+
+async def test_the_same_seed_makes_the_same_choices() -> None:
+    """A run is repeated by its seed: its clients make the same calls."""
+
+    class Written(Store):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls: list[tuple[str, str]] = []
+
+        async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+            self.calls.append((id.partition("-")[2], str(outcome)))
+            return await super().settle(id, outcome)
+
+    stores = [Written(), Written()]
+    for store in stores:
+        await verdict(store, "histories-are-linearizable")
+
+    assert len(stores[0].calls) > 10
+    # In the same order only on asyncio: trio draws lots.
+    assert sorted(stores[0].calls) == sorted(stores[1].calls)
+
+
+def test_a_stopped_process_is_no_hang() -> None:
+    """Time in which the event loop could not turn does not count."""
+
+    async def check() -> bool:
+        call = Call(Record(0.5), "a", "peek", id="x")
+
+        async def answer() -> Pending:
+            for _ in range(3):
+                await anyio.sleep(0.01)
+                time.sleep(0.4)  # noqa: ASYNC251 - the machine is busy
+            return Pending()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call.run, answer)
+            return await call.over_within(0.5)
+
+    assert anyio.run(check)
+
+
+def test_outcomes_are_shown_short() -> None:
+    """A megabyte of value does not become a megabyte of report."""
+    assert len(shown(Resolved(b"x" * 2**20))) < 80
+    assert len(shown(Rejected("x" * 2**20))) < 80

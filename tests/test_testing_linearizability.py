@@ -1,0 +1,248 @@
+"""The checker of histories: what it accepts, what it rejects, what it shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from dp_core import Outcome, Pending, Rejected, Resolved
+from dp_core.testing._calls import CANCELLED, DISPOSED, DONE, Answer
+from dp_core.testing.linearizability import Event, Verdict, check, shortest
+
+ONE, TWO, NO = Resolved(b"1"), Resolved(b"2"), Rejected("no")
+PENDING = Pending()
+NEVER = math.inf
+
+
+def settle(given: Outcome[bytes], told: Answer, began: float, ended: float) -> Event:
+    """Make an event."""
+    return Event("settle", told, began, ended, given)
+
+
+def peek(told: Answer, began: float, ended: float) -> Event:
+    """Make an event."""
+    return Event("peek", told, began, ended)
+
+
+def wait(told: Answer, began: float, ended: float) -> Event:
+    """Make an event."""
+    return Event("wait", told, began, ended)
+
+
+def dispose(began: float, ended: float) -> Event:
+    """Make an event."""
+    return Event("dispose", DONE, began, ended)
+
+
+def unknown(event: Event) -> Event:
+    """Make the outcome of an event unknown."""
+    return replace(event, answer=CANCELLED, ended=NEVER)
+
+
+POSSIBLE = {
+    "nothing": [],
+    "one after another": [settle(ONE, ONE, 1, 2), peek(ONE, 3, 4), wait(ONE, 5, 6)],
+    "a loser is told what won": [settle(ONE, ONE, 1, 4), settle(NO, ONE, 2, 3)],
+    "pending before, and during": [
+        peek(PENDING, 1, 2),
+        settle(ONE, ONE, 3, 9),
+        peek(PENDING, 4, 5),
+        peek(ONE, 6, 7),
+    ],
+    "a wait ends when it is settled": [wait(ONE, 1, 4), settle(ONE, ONE, 2, 3)],
+    "the unknown happened": [unknown(settle(ONE, ONE, 1, 2)), peek(ONE, 3, 4)],
+    "the unknown happened late": [
+        unknown(settle(ONE, ONE, 1, 2)),
+        peek(PENDING, 3, 4),
+        peek(ONE, 5, 6),
+    ],
+    "the unknown never happened": [
+        unknown(settle(ONE, ONE, 1, 2)),
+        settle(TWO, TWO, 3, 4),
+    ],
+    "afresh after a disposal": [
+        settle(ONE, ONE, 1, 2),
+        dispose(3, 4),
+        peek(PENDING, 5, 6),
+        settle(TWO, TWO, 7, 8),
+    ],
+    "told of the disposal": [wait(DISPOSED, 1, 4), dispose(2, 3)],
+    "told of a disposal that nobody acknowledged": [
+        wait(DISPOSED, 2, 4),
+        unknown(dispose(1, 3)),
+    ],
+    "told the former outcome after its disposal": [
+        wait(ONE, 1, 9),
+        settle(ONE, ONE, 2, 3),
+        dispose(4, 5),
+    ],
+    "the same value twice": [settle(ONE, ONE, 1, 2), settle(ONE, ONE, 3, 4)],
+    "a cancelled reader says nothing": [
+        unknown(peek(ONE, 1, 2)),
+        unknown(wait(ONE, 1, 2)),
+    ],
+}
+
+IMPOSSIBLE = {
+    "the last one wins": [settle(ONE, ONE, 1, 2), settle(TWO, TWO, 3, 4)],
+    "both racers win": [settle(ONE, ONE, 1, 4), settle(TWO, TWO, 2, 3)],
+    "the loser wins": [settle(ONE, TWO, 1, 2), settle(TWO, ONE, 1.5, 2.5)],
+    "acknowledged and not there": [settle(ONE, ONE, 1, 2), peek(PENDING, 3, 4)],
+    "there and gone": [
+        settle(ONE, ONE, 1, 9),
+        peek(ONE, 2, 3),
+        peek(PENDING, 4, 5),
+    ],
+    "told before anybody settled": [peek(ONE, 1, 2), settle(ONE, ONE, 3, 4)],
+    "told what nobody settled": [settle(ONE, ONE, 1, 2), peek(TWO, 3, 4)],
+    "two waiters are told different things": [
+        wait(ONE, 1, 8),
+        wait(TWO, 1.5, 9),
+        settle(ONE, ONE, 2, 5),
+        settle(TWO, ONE, 3, 6),
+    ],
+    "back after its disposal": [
+        settle(ONE, ONE, 1, 2),
+        dispose(3, 4),
+        peek(ONE, 5, 6),
+    ],
+    "never disposed of": [
+        settle(ONE, ONE, 1, 2),
+        dispose(3, 4),
+        settle(TWO, ONE, 5, 6),
+    ],
+    "told of a disposal that was over before": [
+        dispose(1, 2),
+        wait(DISPOSED, 3, 5),
+    ],
+    "told of a disposal that came after": [wait(DISPOSED, 1, 2), dispose(3, 4)],
+    "the former outcome for who came after": [
+        settle(ONE, ONE, 1, 2),
+        dispose(3, 4),
+        wait(ONE, 5, 6),
+    ],
+    "the unknown happened twice": [
+        unknown(settle(ONE, ONE, 1, 2)),
+        peek(ONE, 3, 4),
+        dispose(5, 6),
+        peek(ONE, 7, 8),
+    ],
+    "the unknown happened before it began": [
+        peek(ONE, 1, 2),
+        unknown(settle(ONE, ONE, 3, 4)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", POSSIBLE)
+def test_the_possible_is_accepted(name: str) -> None:
+    """An order that explains the answers is found, where there is one."""
+    assert check(POSSIBLE[name]) is Verdict.POSSIBLE
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_the_impossible_is_rejected(name: str) -> None:
+    """No order is made up where there is none."""
+    assert check(IMPOSSIBLE[name]) is Verdict.IMPOSSIBLE
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_what_is_shown_is_impossible(name: str) -> None:
+    """The part of a history that is shown proves the same as the whole."""
+    noise = [peek(PENDING, 0.1, 0.2), unknown(settle(Resolved(b"9"), ONE, 9.1, 9.2))]
+    part = shortest([*IMPOSSIBLE[name], *noise])
+
+    assert check(part) is Verdict.IMPOSSIBLE
+    assert len(part) <= len(IMPOSSIBLE[name])
+
+
+def test_not_deciding_is_said() -> None:
+    """A search that was given up is told apart from a verdict."""
+    assert check(POSSIBLE["afresh after a disposal"], limit=1) is Verdict.UNDECIDED
+
+
+# By the hundred -------------------------------------------------------------
+
+
+def good_history(random: Random, operations: int = 50, clients: int = 7) -> list[Event]:
+    """
+    Return a history that some order explains, because it was made from one.
+
+    Operations take effect one after another; each begins before its moment and
+    ends after it, as far as its client allows.
+    """
+    events: list[Event] = []
+    state: Pending | Outcome[bytes] = PENDING
+    free = [0.0] * clients
+    waiting: list[tuple[float, int]] = []
+    for moment in range(1, operations + 1):
+        client = random.randrange(clients)
+        began = random.uniform(max(free[client], moment - 3), moment)
+        ended = random.uniform(moment, moment + 3)
+        if began < free[client]:
+            continue
+        free[client] = ended
+        kind = random.choices(["settle", "peek", "dispose", "wait"], [9, 9, 2, 5])[0]
+        if kind == "settle":
+            given = Resolved(b"%d" % moment)
+            state = given if state == PENDING else state
+            event = settle(given, state, began, ended)
+        elif kind == "dispose":
+            state = PENDING
+            event = dispose(began, ended)
+            for since, number in waiting:
+                events.append(wait(DISPOSED, since, moment + number / 1e6))
+            waiting.clear()
+        elif kind == "peek" or state != PENDING:
+            event = Event(kind, state, began, ended)
+        else:
+            waiting.append((began, client))
+            continue
+        if random.random() < 0.1 and kind in ("settle", "dispose"):
+            event = unknown(event)
+        events.append(event)
+    return events
+
+
+def mutants(seed: int) -> Iterator[list[Event]]:
+    """Yield histories in which one answer is not what it can have been."""
+    random = Random(seed)  # noqa: S311 - repeatable
+    history = good_history(random)
+    known = [e for e in history if not e.is_unknown and e.operation != "dispose"]
+    for event in random.sample(known, min(3, len(known))):
+        if event.answer is not DISPOSED:
+            rest = [other for other in history if other is not event]
+            yield [*rest, replace(event, answer=Resolved(b"of nobody"))]
+    # What was unknown could explain these, if it happened now.
+    known = [event for event in history if not event.is_unknown]
+    last = max(event.ended for event in known)
+    if check(known) is Verdict.POSSIBLE:
+        after = [settle(TWO, TWO, last + 3, last + 4), peek(TWO, last + 5, last + 6)]
+        yield [*known, peek(TWO, last + 1, last + 2), *after]
+        yield [
+            *known,
+            dispose(last + 1, last + 2),
+            *after,
+            peek(ONE, last + 7, last + 8),
+        ]
+        yield [*known, dispose(last + 1, last + 2), wait(DISPOSED, last + 3, last + 4)]
+
+
+def test_good_histories_are_accepted() -> None:
+    """Five hundred histories made from an order are explained by one."""
+    for seed in range(500):
+        history = good_history(Random(seed))  # noqa: S311 - repeatable
+
+        assert check(history) is Verdict.POSSIBLE, seed
+
+
+def test_mutants_are_rejected() -> None:
+    """At least 99 % of histories with one wrong answer are rejected."""
+    verdicts = [check(mutant) for seed in range(200) for mutant in mutants(seed)]
+
+    assert len(verdicts) > 500
+    assert verdicts.count(Verdict.IMPOSSIBLE) >= 0.99 * len(verdicts)

@@ -1,0 +1,317 @@
+"""The laws as somebody else's tests: the suite, the plugin, the machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import anyio
+import hypothesis
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+
+from dp_core import Backend, Outcome, Pending, State, connect
+from dp_core.testing import LAWS, PromiseMachine
+
+HEADER = """
+    import pytest
+    from dp_core import Backend, Pending, connect
+    from dp_core.testing import BackendSuite, Effort
+
+    QUICK = Effort(histories=2, crowd=16, volume=40, linger=0.05)
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run pytest on the tests of a third party, in a process of its own."""
+
+    def run(tests: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "test_theirs.py").write_text(dedent(HEADER) + dedent(tests))
+        return subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider"),
+                *("--strict-markers", "-W", "error", *arguments),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+# The suite ------------------------------------------------------------------
+
+
+def test_every_law_is_a_test_on_every_loop(run: Run) -> None:
+    """A subclass of five lines has a test for each law, on asyncio and trio."""
+    done = run(
+        """
+        class TestTheirs(BackendSuite):
+            durable, shared, effort = False, True, QUICK
+
+            @pytest.fixture
+            def open_backend(self, tmp_path):
+                return lambda: connect(f"memory:{tmp_path}").backend
+        """,
+        "-v",
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name, law in LAWS.items():
+        for loop in ("asyncio", "trio"):
+            verdict = "SKIPPED" if "durable" in law.needs else "PASSED"
+            assert any(
+                verdict in line and "test_law" in line
+                for line in done.stdout.splitlines()
+                if {loop, name} <= set(_parts(line))
+            ), (name, loop)
+    assert "test_machine[asyncio] PASSED" in done.stdout
+    assert "test_machine[trio] PASSED" in done.stdout
+    assert "histories; repeat with --dp-seed" in done.stdout
+
+
+def _parts(line: str) -> list[str]:
+    """Return the parameters in a line of ``pytest -v``."""
+    _, _, rest = line.partition("[")
+    inside, _, _ = rest.partition("]")
+    for loop in ("asyncio", "trio"):
+        name = inside.removeprefix(f"{loop}-").removesuffix(f"-{loop}")
+        if name != inside:
+            return [loop, name]
+    return []
+
+
+def test_a_failure_is_readable(run: Run) -> None:
+    """A failing law shows its sentence, the contract's and the history: no frames."""
+    done = run(
+        """
+        class Forgetful(Backend):
+            async def peek(self, id): return Pending()
+            async def settle(self, id, outcome): return outcome
+            async def wait(self, id): raise RuntimeError
+            async def dispose(self, id): pass
+            async def aclose(self): pass
+
+        class TestTheirs(BackendSuite):
+            durable, shared, effort = False, False, QUICK
+
+            @pytest.fixture
+            def open_backend(self):
+                return Forgetful
+        """,
+        "-k",
+        "asyncio and first-completion-wins",
+    )
+
+    law = LAWS["first-completion-wins"]
+    assert done.returncode == 1
+    assert f"{law.name}: {law.sentence}" in done.stdout
+    assert f"contract: {law.contract}" in done.stdout
+    assert ": Resolved(b'1')" in done.stdout
+    assert "_calls.py" not in done.stdout
+
+
+def test_what_is_not_overridden_fails(run: Run) -> None:
+    """A subclass without a store fails every test and says what is missing."""
+    done = run("class TestTheirs(BackendSuite): durable = shared = True", "-q")
+    tests = 2 * len(LAWS) + 2
+
+    assert f"{tests} errors" in done.stdout
+    assert "TestTheirs must override the fixture open_backend" in done.stdout
+
+
+def test_what_is_not_said_fails(run: Run) -> None:
+    """A subclass that does not say what its store promises fails every test."""
+    done = run(
+        """
+        class TestTheirs(BackendSuite):
+            @pytest.fixture
+            def open_backend(self):
+                return lambda: connect("memory:theirs").backend
+        """,
+        "-q",
+    )
+
+    assert f"{2 * len(LAWS) + 2} failed" in done.stdout
+    assert "TestTheirs must say what the store promises" in done.stdout
+
+
+def test_skipped_laws_are_skipped_tests(run: Run) -> None:
+    """A law in ``skip`` is a skipped test; a name that is none is a failure."""
+    tests = """
+        class TestTheirs(BackendSuite):
+            durable, shared, effort = False, True, QUICK
+            skip = ["NAME"]
+
+            @pytest.fixture
+            def open_backend(self):
+                return lambda: connect("memory:theirs").backend
+        """
+    chosen = ("-q", "-k", "asyncio and ids-keep-their-case")
+    skipped = run(tests.replace("NAME", "ids-keep-their-case"), *chosen)
+    wrong = run(tests.replace("NAME", "ids-keep-their-cases"), *chosen)
+
+    assert "1 skipped" in skipped.stdout
+    assert "no law is called 'ids-keep-their-cases'" in wrong.stdout
+    assert "1 failed" in wrong.stdout
+
+
+def test_options_decide_histories_and_seed(run: Run) -> None:
+    """``--dp-histories`` and ``--dp-seed`` reach the laws, and are told."""
+    done = run(
+        """
+        class TestTheirs(BackendSuite):
+            durable, shared, effort = False, True, QUICK
+
+            @pytest.fixture
+            def open_backend(self):
+                return lambda: connect("memory:theirs").backend
+        """,
+        *("-q", "-k", "asyncio and linearizable"),
+        *("--dp-histories", "5", "--dp-seed", "99"),
+    )
+
+    assert "1 times a law held, 5 histories; repeat with --dp-seed 99" in done.stdout
+
+
+def test_the_plugin_costs_nobody_anything(tmp_path: Path) -> None:
+    """Loaded by every test run, the plugin imports no hypothesis, trio or kit."""
+    (tmp_path / "test_other.py").write_text(
+        dedent("""
+            import sys
+
+            def test_other(request):
+                assert request.config.pluginmanager.hasplugin("dp_core")
+                assert "dp_core.testing.pytest_plugin" in sys.modules
+                kit = {"dp_core.testing.suite", "dp_core.testing.laws", "trio"}
+                assert not kit & set(sys.modules)
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:hypothesispytest", "-W",
+         "error", "-p", "no:cacheprovider", "-p", "no:anyio"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert "durable promises" not in done.stdout
+
+
+# The machine ----------------------------------------------------------------
+
+
+class Memory(Backend):
+    """A right backend whose waiters poll, to be broken."""
+
+    def __init__(self, outcomes: dict[str, Outcome[bytes]]) -> None:
+        self.outcomes = outcomes
+
+    async def peek(self, id: str) -> State[bytes]:
+        return self.outcomes.get(id, Pending())  # type: ignore[return-value]
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        return self.outcomes.setdefault(id, outcome)
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        while isinstance(state := await self.peek(id), Pending):
+            await anyio.sleep(0.001)
+        return state
+
+    async def dispose(self, id: str) -> None:
+        self.outcomes.pop(id, None)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class LastWins(Memory):
+    """Overwrites."""
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        self.outcomes[id] = outcome
+        return outcome
+
+
+def machine(loop: str, opened: Callable[[], Backend], *, durable: bool) -> type:
+    """Return a machine for what *opened* opens."""
+    members = {
+        "open_backend": lambda self: opened(),
+        "loop": loop,
+        "durable": durable,
+        "shared": True,
+    }
+    return type("Machine", (PromiseMachine,), members)
+
+
+SETTINGS = hypothesis.settings(
+    max_examples=60,
+    stateful_step_count=15,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_the_machine_passes_what_is_right(loop: str) -> None:
+    """The memory backend agrees with a dict, whatever is done to it."""
+    kind = machine(loop, lambda: connect("memory:machine").backend, durable=False)
+
+    run_state_machine_as_test(kind, settings=SETTINGS)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_the_machine_finds_what_is_wrong(loop: str) -> None:
+    """A backend that overwrites is found, and shown in the fewest steps."""
+    outcomes: dict[str, Outcome[bytes]] = {}
+    kind = machine(loop, lambda: LastWins(outcomes), durable=False)
+
+    with pytest.raises(AssertionError, match="settle.* told ") as caught:
+        run_state_machine_as_test(kind, settings=SETTINGS)
+
+    steps = [note for note in caught.value.__notes__ if "state.settle(" in note]
+    assert len(steps) == 2
+
+
+def test_the_machine_opens_stores_again() -> None:
+    """A backend that forgets when it is closed is found where it is durable."""
+    stores: list[dict[str, Outcome[bytes]]] = [{}]
+
+    class Forgets(Memory):
+        async def aclose(self) -> None:
+            stores[0] = {}
+
+    kind = machine("asyncio", lambda: Forgets(stores[0]), durable=True)
+    with pytest.raises(AssertionError, match="peek.* told Pending"):
+        run_state_machine_as_test(kind, settings=SETTINGS)
+
+
+def test_the_machine_ends_where_waits_do_not() -> None:
+    """A waiter nobody tells is found; it is waited for once, not at every try."""
+
+    class Forgetful(Memory):
+        async def wait(self, id: str) -> Outcome[bytes]:
+            await anyio.sleep_forever()
+
+    outcomes: dict[str, Outcome[bytes]] = {}
+    kind = machine("asyncio", lambda: Forgetful(outcomes), durable=False)
+    kind._bound = 0.5  # type: ignore[attr-defined]
+    short = hypothesis.settings(SETTINGS, phases=[hypothesis.Phase.generate])
+    with pytest.raises(AssertionError, match="no answer in time"):
+        run_state_machine_as_test(kind, settings=short)
+
+
+def test_a_machine_without_a_store_fails() -> None:
+    """A machine that was told neither store nor promises does not pass."""
+    with pytest.raises(NotImplementedError, match="durable, shared"):
+        PromiseMachine()
