@@ -39,7 +39,7 @@ def url(tmp_path: Path) -> str:
 async def joined(watcher: Watcher, waiters: int) -> None:
     """Return when so many waiters have seen the promise pending."""
     with anyio.fail_after(LIMIT):
-        while waiters != sum(len(e.waiting) for e in watcher._entries.values()):
+        while waiters != sum(len(e.waiting) for e in watcher._entries.values()):  # noqa: ASYNC110 - it tells nobody
             # Not a bare checkpoint: a loop that spins starves the threads that look.
             await anyio.sleep(0.001)
 

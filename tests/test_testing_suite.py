@@ -222,7 +222,7 @@ class Memory(Backend):
         return self.outcomes.setdefault(id, outcome)
 
     async def wait(self, id: str) -> Outcome[bytes]:
-        while isinstance(state := await self.peek(id), Pending):
+        while isinstance(state := await self.peek(id), Pending):  # noqa: ASYNC110 - as polls do
             await anyio.sleep(0.001)
         return state
 
@@ -276,7 +276,7 @@ def test_the_machine_finds_what_is_wrong(loop: str) -> None:
     outcomes: dict[str, Outcome[bytes]] = {}
     kind = machine(loop, lambda: LastWins(outcomes), durable=False)
 
-    with pytest.raises(AssertionError, match="settle.* told ") as caught:
+    with pytest.raises(AssertionError, match=r"settle.* told ") as caught:
         run_state_machine_as_test(kind, settings=SETTINGS)
 
     steps = [note for note in caught.value.__notes__ if "state.settle(" in note]
@@ -292,7 +292,7 @@ def test_the_machine_opens_stores_again() -> None:
             stores[0] = {}
 
     kind = machine("asyncio", lambda: Forgets(stores[0]), durable=True)
-    with pytest.raises(AssertionError, match="peek.* told Pending"):
+    with pytest.raises(AssertionError, match=r"peek.* told Pending"):
         run_state_machine_as_test(kind, settings=SETTINGS)
 
 

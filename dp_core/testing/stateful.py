@@ -208,7 +208,7 @@ class PromiseMachine(RuleBasedStateMachine):
         except TimeoutError:
             future.cancel()
             # To shrink a failure is to repeat it, some hundred times.
-            type(self)._bound = _BOUND_ONCE_MISSED
+            type(self)._bound = _BOUND_ONCE_MISSED  # noqa: SLF001 - our own
             raise AssertionError("no answer in time") from None
 
     def _agree(self, what: str, id: str, told: object, known: object) -> None:
