@@ -17,6 +17,9 @@ PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install -qq --disable-pip-version-check \
 	--no-build-isolation --constraint constraints.txt
 
+# Tests mostly wait, for disks and processes, so three at once fit on two cores.
+WORKERS := --numprocesses 3 --dist loadscope
+
 RESTATE := 1.7.12
 
 LAB_CONFIG := $(VENV)/etc/jupyter/labconfig
@@ -27,7 +30,7 @@ demo: $(VENV)/.demo
 	@$(PY) examples/demo.py
 
 test: lint programs $(VENV)/.restate
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(WORKERS) $(ARGS)
 
 # The same and more of it: every system call, ten thousand histories, power cuts.
 # It takes its time, and prints what it covered and the seeds.

@@ -95,7 +95,7 @@ def test_the_tests_end_with_pytest(clone: Path) -> None:
     ]
 
     assert [["ruff", "check"], ["ruff", "format"], ["mypy"]] == ran[:3]
-    assert ["pytest"] == ran[-1]
+    assert "pytest" == ran[-1][0]
 
 
 def test_a_python_without_venv_is_named(clone: Path) -> None:

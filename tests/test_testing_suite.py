@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -181,6 +182,35 @@ def test_options_decide_histories_and_seed(run: Run) -> None:
     )
 
     assert "1 times a law held, 5 histories; repeat with --dp-seed 99" in done.stdout
+
+
+def test_workers_share_a_seed_and_are_summed_up(run: Run) -> None:
+    """With pytest-xdist, the summary is that of all workers, whose seed is one."""
+    seen: dict[tuple[str, ...], str] = {}
+    for options in [(), ("-n", "2")]:
+        done = run(
+            """
+            class TestTheirs(BackendSuite):
+                durable, shared, effort = False, True, QUICK
+
+                @pytest.fixture
+                def open_backend(self):
+                    return lambda: connect("memory:theirs").backend
+
+            def test_seed(request):
+                from dp_core.testing.pytest_plugin import coverage
+
+                print("SEED", coverage(request.config).seed)
+            """,
+            *("-q", "-rP", "-k", "ids-keep or linearizable or seed", *options),
+        )
+        (summary,) = re.findall("durable promises: (.*)", done.stdout)
+        (seed,) = re.findall("SEED (.*)", done.stdout)
+        assert summary.endswith(f"repeat with --dp-seed {seed}")
+        seen[options] = summary.partition(";")[0]
+
+    # Five laws on two loops; one of them is of histories.
+    assert {"10 times a law held, 4 histories"} == set(seen.values())
 
 
 def test_the_plugin_costs_nobody_anything(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import SystemRandom
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -45,6 +45,9 @@ class Coverage:
 
 
 _COVERAGE: Final = pytest.StashKey[Coverage]()
+_SEED: Final = pytest.StashKey[int]()
+_WORKER: Final = "dp_core"
+"""Under this key, pytest-xdist carries what its workers and we tell each other."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,12 +72,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def coverage(config: pytest.Config) -> Coverage:
     """Return what the laws of this test run went through so far."""
     if _COVERAGE not in config.stash:
-        seed = config.getoption("--dp-seed")
-        config.stash[_COVERAGE] = Coverage(
-            SystemRandom().getrandbits(32) if seed is None else seed,
-            config.getoption("--dp-histories"),
-        )
+        histories = config.getoption("--dp-histories")
+        config.stash[_COVERAGE] = Coverage(_seed(config), histories)
     return config.stash[_COVERAGE]
+
+
+def _seed(config: pytest.Config) -> int:
+    """Return the seed of this run, which all its processes share."""
+    if _SEED not in config.stash:
+        seed: int | None = config.getoption("--dp-seed")
+        if seed is None:
+            told = getattr(config, "workerinput", {})
+            seed = told.get(_WORKER, SystemRandom().getrandbits(32))
+        config.stash[_SEED] = seed
+    return config.stash[_SEED]
 
 
 def pytest_terminal_summary(
@@ -91,3 +102,28 @@ def _summary(config: pytest.Config) -> Iterator[str]:
             f"durable promises: {covered.laws:,} times a law held, "
             f"{covered.checked:,} histories; repeat with --dp-seed {covered.seed}"
         )
+
+
+# With pytest-xdist the laws are tried in workers, and summed up where it began.
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput[_WORKER] = _seed(node.config)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    covered = session.config.stash.get(_COVERAGE, None)
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if covered is not None and output is not None:
+        output[_WORKER] = covered.laws, covered.checked
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    # A worker that crashed leaves no output.
+    found = getattr(node, "workeroutput", {}).get(_WORKER)
+    if found is not None:
+        covered = coverage(node.config)
+        covered.laws += found[0]
+        covered.checked += found[1]

@@ -18,9 +18,9 @@ STORES = count()
 LOOPS = ("asyncio", "trio")
 TORTURE = bool(os.environ.get("DP_TORTURE"))
 
-# A local store: over a thousand histories on its two event loops, ten thousand
-# under torture. Behind a server every call takes a hundred times as long.
-LOCAL = Effort(histories=10_000 if TORTURE else 350)
+# A local store: a thousand histories on its two event loops, ten thousand under
+# torture. Behind a server every call takes a hundred times as long.
+LOCAL = Effort(histories=5_000 if TORTURE else 500)
 REMOTE = Effort(histories=500) if TORTURE else Effort(histories=10, volume=300)
 
 
