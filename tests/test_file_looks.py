@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import dp_core as dp
 from dp_backends.file import _looks
 from dp_backends.file._looks import Looks
-from dp_backends.file._store import FileStore
+from dp_backends.file._store import FileStore, View
 
 LIMIT = 30.0
 
@@ -48,7 +49,7 @@ async def test_many_looks_take_few_hops(
                 tasks.start_soon(look, number)
 
     assert {n: dp.Resolved(b"%d" % (n % 10)) for n in range(200)} == seen
-    assert hops["made"] <= 10
+    assert hops["made"] == 1
     assert {} == looks._waiting
 
 
@@ -76,7 +77,46 @@ async def test_whoever_is_cancelled_the_others_get_their_answers(
 
     assert {2, 3, 5, 6, 7, 8} <= answered
     assert {} == looks._waiting
-    assert 0 == looks._hops
+    assert not looks._is_hopping
+
+
+async def test_one_look_answers_all_who_ask_for_one_promise(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who came before a look share it; who came after it gets a new one."""
+    looks, asked, real = Looks(), list[str](), store.look
+
+    def look(id: str) -> Any:
+        asked.append(id)
+        return real(id)
+
+    monkeypatch.setattr(store, "look", look)
+    for round in (1, 2):
+        async with anyio.create_task_group() as tasks:
+            for number in range(60):
+                tasks.start_soon(looks.look, store, f"n{number % 3}")
+        assert sorted(["n0", "n1", "n2"] * round) == sorted(asked)
+
+
+async def test_a_store_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
+    """While the disk of one store says nothing, others are peeked at."""
+    hung, sound = (dp.connect(f"file:{tmp_path}/{name}") for name in ("hung", "sound"))
+    began, go_on = threading.Event(), threading.Event()
+
+    def hang(id: str) -> Any:
+        began.set()
+        go_on.wait(LIMIT)
+        return View("first", dp.Pending())
+
+    backend: Any = hung.backend
+    backend._store.look = hang
+    with anyio.fail_after(LIMIT):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(hung.promise("x").peek)
+            await anyio.to_thread.run_sync(began.wait)
+            assert dp.Pending() == await sound.promise("x").peek()
+            go_on.set()
 
 
 async def test_an_error_reaches_only_those_who_asked_for_that_promise(

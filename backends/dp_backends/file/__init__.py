@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable
 from typing import Final, TypeVar
 from urllib.parse import unquote_to_bytes
+from weakref import WeakKeyDictionary
 
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
@@ -53,7 +54,7 @@ class FileBackend(Backend):
 
     async def peek(self, id: str) -> State[bytes]:
         self._check_open()
-        return (await _of_loop(_LOOKS, Looks).look(self._store, id)).state
+        return (await _looks_at(self._store).look(self._store, id)).state
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         self._check_open()
@@ -94,7 +95,9 @@ class FileBackend(Backend):
 # threads, nor writes those of reads.
 _READS: Final[RunVar[CapacityLimiter]] = RunVar("dp_backends.file.reads")
 _WRITES: Final[RunVar[CapacityLimiter]] = RunVar("dp_backends.file.writes")
-_LOOKS: Final[RunVar[Looks]] = RunVar("dp_backends.file.looks")
+_LOOKS: Final[RunVar[WeakKeyDictionary[FileStore, Looks]]] = RunVar(
+    "dp_backends.file.looks"
+)
 
 T = TypeVar("T")
 
@@ -116,6 +119,15 @@ def _reading() -> CapacityLimiter:
 def _writing() -> CapacityLimiter:
     # Many, because file systems join what several threads fsync at once.
     return _of_loop(_WRITES, lambda: CapacityLimiter(32))
+
+
+def _looks_at(store: FileStore) -> Looks:
+    # Those of one store only: where its disk hangs, nobody else is held up.
+    all_looks = _of_loop(_LOOKS, WeakKeyDictionary[FileStore, Looks])
+    looks = all_looks.get(store)
+    if looks is None:
+        looks = all_looks[store] = Looks()
+    return looks
 
 
 def _path(url: str) -> str:

@@ -47,6 +47,7 @@ FIRST: Final = "first"
 """The generation of an id that was never disposed of."""
 
 _HEADER: Final = ("format", "id", "generation", "nonce", "at", "pid")
+_HEAD: Final = b"{\n" + b"".join(b'"%b": %%b,\n' % key.encode() for key in _HEADER)
 _TAIL: Final = b',\n"sha256": "%b"\n}\n'
 _TAIL_LENGTH: Final = len(_TAIL % (b"0" * 64))
 
@@ -82,20 +83,15 @@ class Record:
                 event = b'"rejected": %b' % _json(error)
             case None:
                 event = b'"disposed": true'
-        at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         fields: tuple[str | int, ...] = (
             FORMAT,
             self.id,
             self.generation,
             self.nonce,
-            at,
+            datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             os.getpid(),
         )
-        header = b"".join(
-            b"%b: %b,\n" % (_json(key), _json(value))
-            for key, value in zip(_HEADER, fields, strict=True)
-        )
-        body = b"{\n" + header + event
+        body = _HEAD % tuple(map(_json, fields)) + event
         return body + _TAIL % sha256(body).hexdigest().encode()
 
     @classmethod
@@ -129,8 +125,12 @@ class Record:
         return cls(id, generation, nonce, event)
 
 
+# json.dumps() would make another one for every call.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
+
+
 def _json(value: str | int) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _disposed(text: bytes) -> Event:

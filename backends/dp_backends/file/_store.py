@@ -293,6 +293,8 @@ class FileStore:
         path = place.outcome(generation)
         record = self._read(place, path, id)
         if record is None:
+            # Pending, unless it is the store that is not there.
+            os.stat(place.shard)
             return Pending()
         if record.event is None or record.generation != generation:
             raise _misplaced(path)
@@ -302,8 +304,6 @@ class FileStore:
         """Return the record at *path*, made durable if it was not known to be."""
         content = read_file(path)
         if content is None:
-            # Pending, unless it is the store that is not there.
-            os.stat(place.shard)
             return None
         data, links = content
         record = Record.from_bytes(data, path)
