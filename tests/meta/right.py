@@ -207,6 +207,40 @@ class Locked(Right):
             await super().dispose(id)
 
 
+class MonitorStore(Store):
+    """Where everybody takes turns, and sleeps until there is news."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.news = anyio.Condition()
+
+
+class Monitor(Right):
+    """Right, and a textbook's monitor: who is woken has the lock again."""
+
+    store_type = MonitorStore
+    store: MonitorStore
+
+    async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
+        async with self.store.news:
+            stands = await super().settle(id, outcome)
+            self.store.news.notify_all()
+            return stands
+
+    async def wait(self, id: str) -> Outcome_:
+        async with self.store.news:
+            await self.turn()
+            entry = self.store.entry(id)
+            while not entry.over.is_set():
+                await self.store.news.wait()
+            return entry.told(id)
+
+    async def dispose(self, id: str) -> None:
+        async with self.store.news:
+            await super().dispose(id)
+            self.store.news.notify_all()
+
+
 class Polling(Backend):
     """Right and slow: no events at all, a look every 50 ms."""
 

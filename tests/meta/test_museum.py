@@ -30,7 +30,7 @@ def test_the_right_pass(name: str, passed: Mapping[str, Verdict]) -> None:
     """
     A right backend passes every law, however it goes about it.
 
-    With or without checkpoints, locks or a log, with polls every 50 ms for
+    With or without checkpoints, locks, a monitor or a log, with polls every 50 ms for
     events, in worker threads and files.
     """
     assert set() == passed[name]

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import anyio
 from museum import EXHIBITS, open_museum
-from right import Directory, Eager, Locked, Logged, Polling, Right
+from right import Directory, Eager, Locked, Logged, Monitor, Polling, Right
 
 from dp_core import Backend
 from dp_core.testing import LAWS, ConformanceError, Effort, check_backend
@@ -36,7 +36,15 @@ _PATIENT: Final = {"WaitGivesUp": 3.0}
 _THOROUGH: Final = {"Coalesces", "StaleReplica"}
 """Exhibits that need chance to be caught, and so more than a few histories."""
 
-RIGHT: Final = ("Directory", "Eager", "Locked", "Logged", "Polling", "Right")
+RIGHT: Final = (
+    "Directory",
+    "Eager",
+    "Locked",
+    "Logged",
+    "Monitor",
+    "Polling",
+    "Right",
+)
 
 
 def judged(
@@ -80,7 +88,8 @@ def _right_store(name: str, folder: Path) -> Callable[[], Backend]:
     if name == "Polling":
         records: dict[str, Any] = {}
         return lambda: Polling(records)
-    kind: type[Right] = {k.__name__: k for k in (Eager, Locked, Logged, Right)}[name]
+    kinds: tuple[type[Right], ...] = (Eager, Locked, Logged, Monitor, Right)
+    kind = {k.__name__: k for k in kinds}[name]
     store = kind.store_type()
     return lambda: kind(store)
 

@@ -6,9 +6,9 @@ from itertools import product
 
 import anyio
 
-from dp_core.testing._calls import CANCELLED, PENDING, RUNNING
+from dp_core.testing._calls import CANCELLED, PENDING, RUNNING, Call
 from dp_core.testing._contract import CANCEL, CANCELLABLE, NO_LOST_WAKE_UP, STANDS
-from dp_core.testing._lab import Lab
+from dp_core.testing._lab import Handle, Lab
 from dp_core.testing._law import law
 from dp_core.testing.laws.settling import LATE, NO, ONE, TWO
 from dp_core.testing.linearizability import refute
@@ -53,8 +53,7 @@ async def cancelled_waiters_leave_the_others(lab: Lab) -> None:
     for turns in (None, 1, 2, 3):
         for some in ([0], [1], [3], [0, 1], [2, 1, 0], [0, 3], [1, 2, 3]):
             id = lab.id()
-            waiting = [handle.wait(id) for handle in (a, a, b, a)]
-            await lab.rest(*waiting)
+            waiting = await _line_up(lab, id, a, a, b, a)
             settling = None if turns is None else a.settle(id, ONE)
             await lab.turns(turns or 0)
             for n in some:
@@ -67,8 +66,7 @@ async def cancelled_waiters_leave_the_others(lab: Lab) -> None:
             await a.wait(id).tells(ONE)
     for turns in range(5):
         id = lab.id()
-        gone = [handle.wait(id) for handle in (a, b, a)]
-        await lab.rest(*gone)
+        gone = await _line_up(lab, id, a, b, a)
         for call in gone:
             call.cancel()
         await lab.turns(turns)
@@ -76,6 +74,16 @@ async def cancelled_waiters_leave_the_others(lab: Lab) -> None:
         await lab.rest(newcomer)
         await b.settle(id, ONE).tells(ONE)
         await newcomer.tells(ONE)
+
+
+async def _line_up(lab: Lab, id: str, *handles: Handle) -> list[Call]:
+    """Wait through each of *handles*; who is named first is first in line."""
+    line: list[Call] = []
+    for handle in handles:
+        line.append(handle.wait(id))
+        # Who starts them at once leaves their order to the loop: trio draws lots.
+        await lab.rest(line[-1])
+    return line
 
 
 @law(CANCEL)

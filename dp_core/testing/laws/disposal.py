@@ -120,10 +120,17 @@ async def _hears_the_next(
             waiting.cancel()
             await lab.all_over([waiting], lab.record.patience)
             continue
-        await other.dispose(id).ends()
-        await other.settle(id, TWO).tells(TWO)
+        disposing = other.dispose(id)
+        await lab.rest(disposing)
+        if not disposing.is_over:
+            # What is held may have a lock, as who wakes in a monitor does.
+            waiting.release()
+        await disposing.ends()
+        settling = other.settle(id, TWO)
+        await lab.rest(settling)
         was_held = waiting.is_held
         waiting.release()
+        await settling.tells(TWO)
         await waiting.ends()
         if waiting.answer is not DISPOSED:
             return waiting
