@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 from unittest.mock import patch
@@ -17,7 +18,7 @@ from programs.file_scenes import value
 
 import dp_core as dp
 from dp_backends.file import _janitor
-from dp_backends.file._record import FIRST
+from dp_backends.file._record import _TAIL, FIRST
 from dp_backends.file._store import FileStore, View
 
 SOMEBODY: Final = 65534
@@ -62,9 +63,12 @@ def test_a_damaged_format_is_no_store(store: FileStore) -> None:
         if data.strip() == good.strip():
             continue
         path.write_bytes(data)
-        with pytest.raises(dp.BackendUnavailableError, match="format"):
+        with pytest.raises(dp.BackendUnavailableError, match=r"format|damaged") as told:
             FileStore(store.root).settle("x", value("ours"))
 
+    assert "upgrade" not in str(told.value)
+    path.write_text(str(told.value).partition("write into it: ")[2])
+    assert FileStore(store.root).look("kept").state == value("kept")
     path.write_bytes(good)
     assert FileStore(store.root).look("x").state == dp.Pending()
 
@@ -77,11 +81,50 @@ async def test_users_hear_of_damage(store: FileStore) -> None:
     async with dp.connect(f"file:{store.root}") as promises:
         broken = promises.promise("x")
         for operation in (broken.peek, broken.get, lambda: broken.resolve(1)):
-            with pytest.raises(dp.CorruptPromiseError, match="remove it"):
+            with pytest.raises(dp.CorruptPromiseError, match="dispose of"):
                 await operation()
         assert await promises.promise("kept").get() == "kept"
         await broken.dispose()
         assert await broken.peek() == dp.Pending()
+
+
+def test_a_damaged_head_can_be_disposed_of(store: FileStore) -> None:
+    """No former outcome comes back, and the id can be used again."""
+    path = head_of(store)
+    for data in (path.read_bytes()[:-1], b"", outcome_of(store).read_bytes()):
+        path.write_bytes(data)
+        with pytest.raises(dp.CorruptPromiseError, match="dispose of the promise"):
+            store.look("x")
+        store.dispose("x")
+        assert store.look("x").state == dp.Pending()
+        assert store.settle("x", value("new")) == value("new")
+
+
+def test_what_a_newer_version_wrote_is_not_disposed_of(store: FileStore) -> None:
+    """A head that this version cannot read stays, and the reader hears why."""
+    path = head_of(store)
+    body = path.read_bytes().replace(b'"format": 1', b'"format": 2').rpartition(b",\n")
+    path.write_bytes(_TAIL.join([body[0], b""]) % sha256(body[0]).hexdigest().encode())
+    before = path.read_bytes()
+
+    for act in (store.look, store.dispose):
+        with pytest.raises(dp.BackendUnavailableError, match=r"format 2.*upgrade"):
+            act("x")
+    assert before == path.read_bytes()
+
+
+def test_who_died_making_the_store_leaves_nothing_for_ever(store: FileStore) -> None:
+    """Orphans beside FORMAT go once they are old; FORMAT stays."""
+    old, new = (Path(store.root, f".t-{letter * 32}") for letter in "ab")
+    old.write_text("")
+    new.write_text("")
+    os.utime(old, (0, 0))
+
+    store._janitor.clean_all()
+
+    assert {"FORMAT", "p", new.name} == {
+        path.name for path in Path(store.root).iterdir()
+    }
 
 
 def test_a_record_in_place_of_a_head_is_damage(store: FileStore) -> None:

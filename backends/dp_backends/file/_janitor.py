@@ -44,16 +44,17 @@ class Janitor:
         if randbelow(_WRITES_PER_CLEANING) == 0:
             with suppress(OSError):
                 self.clean(place.shard)
+                self.clean(self._root)
 
     def clean_all(self) -> None:
-        """Clean every shard."""
-        for number in range(256):
+        """Clean every shard, and the root, where makers of the store may have died."""
+        for directory in (*(f"p/{number:02x}" for number in range(256)), ""):
             with suppress(OSError):
-                self.clean(f"{self._root}/p/{number:02x}")
+                self.clean(f"{self._root}/{directory}")
 
     def clean(self, shard: str) -> None:
         """
-        Clean one shard.
+        Clean one shard, or the root.
 
         Raises:
             OSError: It could not be read or made durable; nothing is lost.

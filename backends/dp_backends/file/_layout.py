@@ -65,6 +65,7 @@ _FILE: Final = re.compile(
 
 _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 _FORMAT_FILE: Final = "FORMAT"
+_FORMAT: Final = b'{"format": %d}\n' % FORMAT
 
 
 @final
@@ -141,7 +142,10 @@ def _is_complete(root: str) -> bool:
     try:
         form = json.loads(content[0])["format"]
     except (ValueError, TypeError, KeyError):
-        form = "unknown"
+        raise BackendUnavailableError(
+            f"the file {root}/{_FORMAT_FILE} is damaged; if this is a store of "
+            f"promises, write into it: {_FORMAT.decode().strip()}"
+        ) from None
     if form != FORMAT:
         raise BackendUnavailableError(
             f"the store {root} has format {form}, and this version reads {FORMAT}; "
@@ -202,7 +206,7 @@ def _fill(root: str) -> None:
     fsync_directory(f"{root}/p")
     fsync_directory(root)
     temporary = f"{root}/{TEMPORARY}{token_hex(16)}"
-    write_new_file(temporary, b'{"format": %d}\n' % FORMAT)
+    write_new_file(temporary, _FORMAT)
     with suppress(FileExistsError):
         os.link(temporary, f"{root}/{_FORMAT_FILE}")
     fsync_directory(root)

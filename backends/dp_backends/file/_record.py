@@ -33,7 +33,12 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import Final, final
 
-from dp_core import CorruptPromiseError, Rejected, Resolved
+from dp_core import (
+    BackendUnavailableError,
+    CorruptPromiseError,
+    Rejected,
+    Resolved,
+)
 
 __all__ = ["FIRST", "FORMAT", "Event", "Record"]
 
@@ -101,12 +106,13 @@ class Record:
 
         Raises:
             CorruptPromiseError: A byte of it is not as it was written.
+            BackendUnavailableError: Another version wrote it.
         """
         body, tail = data[:-_TAIL_LENGTH], data[-_TAIL_LENGTH:]
         if tail != _TAIL % sha256(body).hexdigest().encode():
             raise CorruptPromiseError(
                 f"the record {path} is damaged ({len(data):,} bytes, wrong checksum); "
-                "restore it from a backup, or remove it to forget the promise"
+                "restore it from a backup, or dispose of the promise"
             )
         lines = body.split(b"\n", len(_HEADER) + 1)
         try:
@@ -118,7 +124,7 @@ class Record:
         except (ValueError, KeyError):
             form = "unknown"
         if form != FORMAT:
-            raise CorruptPromiseError(
+            raise BackendUnavailableError(
                 f"the record {path} has format {form}, and this version reads "
                 f"{FORMAT}; upgrade durable-promises"
             )

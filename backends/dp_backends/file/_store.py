@@ -200,7 +200,13 @@ class FileStore:
             BackendError: The store could not be written; nothing has changed.
         """
         place = self.place(id)
-        record = Record.new(id, self._generation_of(id), None)
+        try:
+            generation = self._generation_of(id)
+        except CorruptPromiseError:
+            # Whichever generation a damaged head named, its successor buries it;
+            # of those that are dead, the first one certainly is.
+            generation = FIRST
+        record = Record.new(id, generation, None)
         # Not written under the name that marks it: see `_replace_head`.
         self._publish(place, record, token_hex(16), _replace_head)
         with suppress(OSError):
@@ -339,8 +345,8 @@ def _event(outcome: Outcome[bytes]) -> Event:
 
 def _misplaced(path: str) -> CorruptPromiseError:
     return CorruptPromiseError(
-        f"the record {path} belongs elsewhere; restore it from a backup, or remove "
-        "it to forget the promise"
+        f"the record {path} belongs elsewhere; restore it from a backup, or dispose "
+        "of the promise"
     )
 
 
