@@ -378,6 +378,17 @@ def test_a_server_cannot_send_us_away_for_long() -> None:
 # Time -----------------------------------------------------------------------
 
 
+async def test_who_is_asked_in_vain_is_said_meanwhile(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody stares at a silent program: the second failure is logged, once."""
+    backend = HttpBackend(f"{dead_url()}?retry=1")
+    with pytest.raises(BackendUnavailableError) as error:
+        await backend.peek("a")
+
+    assert [f"{error.value.reason!r}; trying again"] == caplog.messages
+
+
 @pytest.mark.usefixtures("_long_pauses")
 @pytest.mark.parametrize(
     "call", [Settle("a", ONE), Peek("a"), Await("a"), Discard("a")]

@@ -131,6 +131,7 @@ class HttpBackend(Backend):
                 return await self._ask(call, patience)
             except Failure as failure:
                 trouble.add(failure)
+                self._report(trouble)
             if trouble.unknown and isinstance(call, Discard):
                 raise trouble.error()
             await patience.pause(trouble)
@@ -261,7 +262,7 @@ class HttpBackend(Backend):
         """Log an outage once; the first failure in a row may be none yet."""
         if trouble.count == 2 and not self._outage:
             self._outage = True
-            _log.warning("waiting, but %r; trying again", trouble.error().reason)
+            _log.warning("%r; trying again", trouble.reason)
 
 
 def _seconds(header: bytes) -> float:

@@ -70,12 +70,16 @@ class Trouble:
     def clear(self) -> None:
         self.count = 0
 
+    @property
+    def reason(self) -> str:
+        """What failed last, in words for a person."""
+        return self._last.reason if self._last else "never asked"
+
     def error(self) -> BackendError:
         """Return what to raise when there is no further attempt."""
-        reason = self._last.reason if self._last else "never asked"
         if self.unknown:
-            return OutcomeUnknownError(f"{reason}; {self.advice}")
-        return BackendUnavailableError(reason)
+            return OutcomeUnknownError(f"{self.reason}; {self.advice}")
+        return BackendUnavailableError(self.reason)
 
     def pause(self) -> float:
         """Return how long to leave the server alone now, in seconds."""
