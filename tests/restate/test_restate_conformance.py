@@ -14,21 +14,11 @@ from dp_core.testing.suite import WireSuite
 TORTURE = bool(os.environ.get("DP_TORTURE"))
 
 
-# They name thousands of ids, and are about what a store makes of an id.
-MANY_IDS = {
-    "every-id-can-be-used",
-    "every-plane-of-unicode-comes-back",
-    "ids-are-not-sanitised",
-    "ids-are-told-apart-by-all-their-bytes",
-}
-
-
 class TestRestate(WireSuite):
     """Our service on Restate."""
 
     durable = shared = True
     # What takes a file milliseconds takes a replicated log ten times as long.
-    skip = () if TORTURE else MANY_IDS
     effort = Effort(patience=60) if TORTURE else Effort(8, 32, 64, 0.5, 60)
     examples = 50 if TORTURE else 3
 
