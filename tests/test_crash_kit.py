@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from itertools import count
+from pathlib import Path
 
 import anyio
 import pytest
@@ -107,3 +108,33 @@ def test_a_process_that_fails_is_told_from_one_that_was_killed() -> None:
 
     assert not ended.killed
     assert (ended.failure or "").startswith("ZeroDivisionError")
+
+
+@pytest.mark.parametrize("abrupt", [False, True])
+def test_who_only_looks_ends_at_its_last_answer(tmp_path: Path, abrupt: bool) -> None:
+    """An abrupt end leaves out what comes after it, as to close a store may flush."""
+    need_tools()
+    closed = tmp_path / "closed"
+    program = f"""
+from pathlib import Path
+from dp_core import Pending
+from dp_core.testing.crash import serve
+
+def perform(url, steps, acknowledge):
+    for _ in steps:
+        acknowledge(Pending())
+    Path({str(closed)!r}).touch()
+
+serve(perform)
+"""
+    looks = [Step("peek", "x"), Step("peek", "y")]
+
+    with Lane((sys.executable, "-c", program), {}, 20) as lane:
+        ended = lane.run("memory:", looks, abrupt=abrupt)
+
+    assert ((Pending(),) * 2, False, None) == (
+        ended.answers,
+        ended.killed,
+        ended.failure,
+    )
+    assert closed.exists() == (not abrupt)

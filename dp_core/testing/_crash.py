@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -64,7 +65,8 @@ async def crash_sweep(  # noqa: PLR0913 - one call, and all but one have a defau
         calls: The system calls before which they are killed.
         every: Whether to kill also in the middle of long runs of one call.
         after_kill: Called after each kill, as to cut the power.
-        reader: Whether a process looks at the promises before that.
+        reader: Whether a process looks at the promises before that; it closes
+            nothing, so that only what it was shown durable can be there.
         lanes: How many are killed at the same time; one, with *after_kill*.
         patience: How long anything may take, in seconds.
         stop_at_first: Whether to stop when something is broken.
@@ -162,7 +164,9 @@ class _Sweep:
         if ended.killed:
             case.note(f"killed before {point}")
         if self.reader:
-            looked = await to_thread.run_sync(lane.run, case.url, case.looks)
+            # To close its handle might write what it had shown too early.
+            look = partial(lane.run, case.url, case.looks, abrupt=True)
+            looked = await to_thread.run_sync(look)
             case.learn(case.looks, looked)
         if self.after_kill is not None:
             await to_thread.run_sync(self.after_kill)

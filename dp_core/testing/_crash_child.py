@@ -7,7 +7,8 @@ lines:
 
 ======================================== =====================================
 ``{"url", "steps", "acks"}`` on stdin    the forked process's id on stdout;
-                                         the process waits
+                                         the process waits; with ``"abrupt"``
+                                         it ends at its last acknowledgement
 ``go``                                   it performs the steps, and appends a
                                          line to the file *acks* after each;
                                          its wait status when it has ended
@@ -149,12 +150,18 @@ def _reply(number: int) -> None:
 
 
 def _be_a_child(acks: int, request: dict[str, Any], perform: Perform) -> NoReturn:
+    steps = [Step(*fields) for fields in request["steps"]]
+    left = len(steps)
+
     def acknowledge(answer: object) -> None:
+        nonlocal left
         # No other call of this name: so it is a point of its own in a trace.
         os.writev(acks, [json.dumps(answer).encode() + b"\n"])
+        left -= 1
+        if request["abrupt"] and not left:
+            os._exit(0)
 
     try:
-        steps = [Step(*fields) for fields in request["steps"]]
         perform(request["url"], steps, lambda state: acknowledge(_to_json(state)))
     except BaseException as error:  # noqa: BLE001 - it is reported, and the process ends
         acknowledge({"failed": f"{type(error).__name__}: {error}"})

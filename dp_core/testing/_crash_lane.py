@@ -158,9 +158,16 @@ class Lane:
 
     # Running ----------------------------------------------------------------
 
-    def run(self, url: str, steps: Sequence[Step]) -> Ended:
-        """Let a process perform the steps, and wait for its end."""
-        return self._finish(self.begin(url, steps))
+    def run(self, url: str, steps: Sequence[Step], *, abrupt: bool = False) -> Ended:
+        """
+        Let a process perform the steps, and wait for its end.
+
+        Args:
+            url: The store.
+            steps: What it does.
+            abrupt: Whether it ends at its last acknowledgement, closing nothing.
+        """
+        return self._finish(self.begin(url, steps, abrupt=abrupt))
 
     def run_until(self, url: str, steps: Sequence[Step], point: Point) -> Ended:
         """Let a process perform the steps, and kill it at a point."""
@@ -177,7 +184,7 @@ class Lane:
         ended = self._traced(self.begin(url, steps), "-e", f"trace={','.join(wanted)}")
         return _points(self._trace.read_text(errors="replace").splitlines()), ended
 
-    def begin(self, url: str, steps: Sequence[Step]) -> int:
+    def begin(self, url: str, steps: Sequence[Step], *, abrupt: bool = False) -> int:
         """Start a process and return its id; it waits for `go`."""
         self._acks.unlink(missing_ok=True)
         self._send(
@@ -185,6 +192,7 @@ class Lane:
                 "url": url,
                 "steps": [[step.do, step.promise, step.value] for step in steps],
                 "acks": str(self._acks),
+                "abrupt": abrupt,
             }
         )
         pid = self._receive(_STARTS)
