@@ -156,7 +156,7 @@ REFUSED_TEXTS: list[tuple[bytes, str]] = [
     (b"", "Expecting value"),
     (b"garbage", "Expecting value"),
     (b"1 2", "Extra data"),
-    (b"[1,]", "Expecting value"),
+    (b"[1,]", "line 1"),
     (b"'x'", "Expecting value"),
     (b"\xff", "not UTF-8"),
     (b"\xef\xbb\xbf1", "Expecting value"),
