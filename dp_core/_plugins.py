@@ -3,11 +3,13 @@ From a store URL to a backend.
 
 A scheme is looked up among the installed entry points and only its own plugin
 is imported, so that a broken or slow plugin hurts nobody who does not use it.
+That takes ten milliseconds, and so is done once; again where `sys.path` changes.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Final
 
 import pluggy
@@ -36,6 +38,9 @@ PACKAGES: Final = {
     "memory": "durable-promises",
 }
 """Which package to install for a scheme, where we know one."""
+
+_found: Final[dict[str, tuple[list[str], BackendFactory]]] = {}
+"""What makes the backends of a scheme, and the `sys.path` where it was found."""
 
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 
@@ -71,6 +76,14 @@ def find_factory(scheme: str, url: str) -> BackendFactory:
         UnknownBackendError: No plugin knows the scheme, or it does not load.
         DuplicateBackendError: Two plugins claim it.
     """
+    path, factory = _found.get(scheme, (None, None))
+    if factory is None or path != sys.path:
+        factory = _search(scheme, url)
+        _found[scheme] = sys.path.copy(), factory
+    return factory
+
+
+def _search(scheme: str, url: str) -> BackendFactory:
     claims = _entry_points(scheme)
     if len(claims) > 1:
         plugins = tuple(sorted(f"{package_of(p)} ({p.value})" for p in claims))

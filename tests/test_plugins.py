@@ -13,6 +13,7 @@ from dp_core import (
     Backend,
     DuplicateBackendError,
     UnknownBackendError,
+    _plugins,
     connect,
     installed_schemes,
 )
@@ -72,6 +73,22 @@ def test_only_the_plugin_that_is_needed_is_imported(install: Install) -> None:
     assert "dp_exploding" not in sys.modules
     with pytest.raises(UnknownBackendError, match="RuntimeError: boom"):
         connect("exploding:")
+
+
+def test_what_was_found_is_not_looked_for_again(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To connect is cheap, the second time; what is installed later is found."""
+    install("dp-one", "one", PLUGIN.format(scheme="one"))
+    connect("one:")
+    with monkeypatch.context() as patched:
+        patched.setattr(_plugins, "plugin_points", None)
+        connect("one:there")
+        patched.setattr(sys, "path", [*sys.path, "elsewhere"])
+        with pytest.raises(TypeError):
+            connect("one:")
+    install("dp-two", "two", PLUGIN.format(scheme="two"))
+    connect("two:")
 
 
 def test_two_plugins_for_one_scheme_are_an_error(install: Install) -> None:

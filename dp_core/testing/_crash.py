@@ -20,9 +20,8 @@ from typing import Any, Final
 import anyio
 from anyio import to_thread
 
-from dp_core import DurablePromiseError, State
+from dp_core import DurablePromiseError, State, connect
 from dp_core.testing._crash_case import Case
-from dp_core.testing._crash_child import open_handle
 from dp_core.testing._crash_lane import (
     WRITING_CALLS,
     Lane,
@@ -178,7 +177,7 @@ class _Sweep:
         """Look once more at all promises: nothing has changed since."""
         if worker.url is None:
             return
-        async with open_handle(worker.url) as promises:
+        async with connect(worker.url) as promises:
             for id, state in worker.standing.items():
                 try:
                     found: object = await promises.promise(id).peek()
@@ -210,7 +209,7 @@ class _Sweep:
 
     async def _make(self, url: str) -> None:
         """Let the store be there, so that no process has to make it."""
-        async with open_handle(url) as promises:
+        async with connect(url) as promises:
             await promises.promise("any").peek()
 
     def _close(self, worker: _Worker, case: Case) -> None:

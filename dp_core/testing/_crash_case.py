@@ -21,8 +21,9 @@ from dp_core import (
     Rejected,
     Resolved,
     State,
+    connect,
 )
-from dp_core.testing._crash_child import open_handle, perform
+from dp_core.testing._crash_child import perform
 from dp_core.testing._crash_lane import Ended
 from dp_core.testing._crash_model import (
     Belief,
@@ -97,7 +98,7 @@ class Case:
         """Do what the scenario says was done before."""
         before = self._with_ids(*self.scenario.before)
         prepare = self.scenario.prepare
-        async with self._bounded("setting up"), open_handle(self.url) as promises:
+        async with self._bounded("setting up"), connect(self.url) as promises:
             answers = [await perform(promises, step) for step in before]
             self.learn(before, Ended(tuple(answers), killed=False, failure=None))
             if prepare is not None:
@@ -143,7 +144,7 @@ class Case:
     async def watched(self) -> AsyncIterator[None]:
         """Let others wait for all promises meanwhile; they must be told."""
         async with (
-            open_handle(self.url) as promises,
+            connect(self.url) as promises,
             anyio.create_task_group() as tasks,
         ):
             for id in self._beliefs:
@@ -195,8 +196,8 @@ class Case:
         for id in self._beliefs:
             async with (
                 self._bounded(f"opening the store for {id!r}"),
-                open_handle(self.url) as one,
-                open_handle(self.url) as two,
+                connect(self.url) as one,
+                connect(self.url) as two,
             ):
                 await self._check(id, one, two)
 

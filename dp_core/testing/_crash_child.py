@@ -25,20 +25,16 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import anyio
 
-from dp_core import Outcome, Pending, Promises, Rejected, Resolved, State
-from dp_core._plugins import find_factory
-from dp_core.hookspecs import BackendFactory
+from dp_core import Outcome, Pending, Promises, Rejected, Resolved, State, connect
 from dp_core.testing._crash_model import Step
 
 __all__ = [
     "Acknowledge",
     "Perform",
-    "open_handle",
     "perform",
     "serve",
     "state_from_json",
@@ -52,21 +48,6 @@ Perform = Callable[[str, list[Step], Acknowledge], None]
 
 _PR_SET_PTRACER: Final = 0x59616D61
 _CHUNK: Final = 65536
-
-
-@lru_cache
-def _factory(scheme: str) -> BackendFactory:
-    return find_factory(scheme, f"{scheme}:")
-
-
-def open_handle(url: str) -> Promises:
-    """
-    Return a new handle on the store that *url* names.
-
-    Unlike `dp_core.connect` it searches the installed plugins only once, which
-    takes longer than a hundred settles.
-    """
-    return Promises(_factory(url.partition(":")[0].lower())(url), url)
 
 
 async def perform(promises: Promises, step: Step) -> State[Any]:
@@ -194,7 +175,7 @@ def state_from_json(answer: dict[str, Any] | None) -> State[Any]:
 
 def _perform_all(backend: str) -> Perform:
     async def run(url: str, steps: Iterable[Step], acknowledge: Acknowledge) -> None:
-        async with open_handle(url) as promises:
+        async with connect(url) as promises:
             for step in steps:
                 acknowledge(await perform(promises, step))
 
@@ -205,4 +186,4 @@ if __name__ == "__main__":
     loop = (*sys.argv, "asyncio")[1]
     anyio.run(anyio.sleep, 0, backend=loop)
     # To make a handle does no I/O, but loads the backend.
-    serve(_perform_all(loop), warm_up=open_handle)
+    serve(_perform_all(loop), warm_up=connect)
