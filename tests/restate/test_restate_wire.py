@@ -123,6 +123,8 @@ def test_peek_does_not_queue(restate: Restate) -> None:
 
     kinds = {handler["name"]: handler["ty"] for handler in service["handlers"]}
     assert "Shared" == kinds.pop("peek")
+    # Nor do those who tell waiters: they do not look at the state.
+    assert "Shared" == kinds.pop("wake")
     assert {"Exclusive"} == set(kinds.values())
 
 

@@ -20,16 +20,20 @@ over from it, on the same Restate, and back.
 A waiter has a key of its own, so that the handler that adds one writes one:
 in an array, the ten-thousandth waiter would rewrite ten thousand. For the
 same reason that handler does not have the state sent to it beforehand. And
-whoever completes a promise does not wait until ten thousand are told: waiters
-are told by the hundred, each hundred by an invocation of its own.
+whoever completes a promise does not wait until ten thousand are told: it reads
+their names once and deals them out to other invocations, and these to others,
+until each has a hundred to tell. So every name is sent a few times, however
+many there are.
 """
 
 from __future__ import annotations
 
 import json
-from itertools import chain
+from collections.abc import Sequence
+from math import ceil
 from typing import Final
 
+import msgspec
 from restate import ObjectContext, ObjectSharedContext, VirtualObject
 
 from dp_backends.restate._calls import (
@@ -56,6 +60,9 @@ _LISTENERS: Final = "listeners"
 
 _AT_ONCE: Final = 100
 """How many waiters one invocation tells."""
+
+_HELPERS: Final = 10
+"""To how many others it deals them out when there are more."""
 
 promises: Final = VirtualObject(
     OBJECT, description="Durable promises; a key is the id of one.", **SETTINGS
@@ -84,14 +91,9 @@ async def dispose(ctx: ObjectContext, body: bytes) -> None:
     """Forget the promise, and tell those who wait for it."""
     stands = await ctx.get(_VALUE, RAW)
     waiters = await _waiters(ctx)
-    for waiter in chain.from_iterable(waiters.values()):
-        if stands:
-            # It was complete before, and this one has not been told yet.
-            ctx.resolve_awakeable(waiter, stands, RAW)
-        else:
-            ctx.reject_awakeable(waiter, DISPOSED, 410)
     if isinstance(transition(_state(stands), Dispose()), Pending):
         ctx.clear_all()
+        _tell(ctx, waiters, PENDING)
 
 
 @promises.handler("peek", kind="shared", input_serde=RAW, output_serde=RAW)
@@ -127,13 +129,18 @@ async def forget(ctx: ObjectContext, body: bytes) -> None:
     ctx.clear(_WAITER + json.loads(body))
 
 
-@promises.handler(WAKE, input_serde=RAW, output_serde=RAW, ingress_private=True)
-async def wake(ctx: ObjectContext, body: bytes) -> None:
-    """Tell more waiters what stands."""
-    stands = await ctx.get(_VALUE, RAW)
-    # Disposed of meanwhile, it is pending again, and these wait for that.
-    if stands:
-        await _wake(ctx, stands)
+@promises.handler(
+    WAKE,
+    kind="shared",
+    input_serde=RAW,
+    output_serde=RAW,
+    state_preload=False,
+    ingress_private=True,
+)
+async def wake(ctx: ObjectSharedContext, body: bytes) -> None:
+    """Tell the awakeables that the body names what stood."""
+    waiters, stood = msgspec.json.decode(body, type=tuple[list[str], msgspec.Raw])
+    _tell(ctx, waiters, bytes(stood))
 
 
 async def _settle(
@@ -147,29 +154,43 @@ async def _settle(
     if stands and after is before:
         return stands
     answer = answer or write_answer(after)
+    if waiters := await _waiters(ctx):
+        ctx.clear_all()
     ctx.set(_VALUE, answer, RAW)
-    await _wake(ctx, answer)
+    _tell(ctx, waiters, answer)
     return answer
 
 
-async def _wake(ctx: ObjectContext, stands: bytes) -> None:
-    waiters = await _waiters(ctx)
-    for key in [*waiters][:_AT_ONCE]:
-        for waiter in waiters[key]:
-            ctx.resolve_awakeable(waiter, stands, RAW)
-        ctx.clear(key)
-    if len(waiters) > _AT_ONCE:
-        ctx.generic_send(OBJECT, WAKE, b"", key=ctx.key())
-
-
-async def _waiters(ctx: ObjectContext) -> dict[str, list[str]]:
-    """Return the awakeables that wait, by the keys under which they are kept."""
+async def _waiters(ctx: ObjectContext) -> list[str]:
+    """Return the awakeables that wait."""
     keys = await ctx.state_keys()
-    waiters = {k: [k.removeprefix(_WAITER)] for k in keys if k.startswith(_WAITER)}
+    waiters = [key.removeprefix(_WAITER) for key in keys if key.startswith(_WAITER)]
     if _LISTENERS in keys:
         listeners = await ctx.get(_LISTENERS, RAW)
-        waiters[_LISTENERS] = json.loads(listeners or b"[]")
+        waiters += json.loads(listeners or b"[]")
     return waiters
+
+
+def _tell(
+    ctx: ObjectContext | ObjectSharedContext, waiters: Sequence[str], stood: bytes
+) -> None:
+    """
+    Tell all of them, here or in other invocations, what stood for the promise.
+
+    It is said, not looked up: by the time they hear of it, the promise may have
+    been disposed of. Where nothing stood, that is what has happened to it.
+    """
+    if len(waiters) > _AT_ONCE:
+        helpers = min(_HELPERS, ceil(len(waiters) / _AT_ONCE))
+        for n in range(helpers):
+            names = json.dumps(waiters[n::helpers]).encode()
+            ctx.generic_send(OBJECT, WAKE, b"[%b,%b]" % (names, stood), key=ctx.key())
+        return
+    for waiter in waiters:
+        if stood == PENDING:
+            ctx.reject_awakeable(waiter, DISPOSED, 410)
+        else:
+            ctx.resolve_awakeable(waiter, stood, RAW)
 
 
 def _state(stands: bytes | None) -> State[bytes]:
