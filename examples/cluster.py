@@ -124,7 +124,7 @@ def arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     # A polite kill ends like Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with tempfile.TemporaryDirectory() as name:
         try:
             asyncio.run(run(Path(name), **vars(arguments())))

@@ -142,12 +142,18 @@ class Restate:
             )
 
     def wait_until_ready(self) -> None:
-        """Return once it answers requests."""
+        """Return once it answers requests, and can be looked into."""
         for port, path in (
             (self.node.admin, "/health"),
             (self.node.ingress, "/restate/health"),
         ):
             eventually(lambda: self._answers(port, path), f"{path} says yes")  # noqa: B023
+        # It is healthy before all of its partitions are there.
+        sql = {"query": "SELECT count(1) FROM state"}
+        eventually(
+            lambda: ask(self.node.admin, "/query", sql).status == 200,
+            "all partitions are there",
+        )
 
     def kill(self) -> None:
         """End it as the kernel does when memory is short."""

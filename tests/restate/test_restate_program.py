@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,13 @@ from secrets import token_hex
 import anyio.from_thread
 import psutil
 import pytest
-from restate_lab import JSON, Restate, ask, free_ports
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from restate_lab import JSON, Restate, ask, eventually, free_ports
 
 import dp_core as core
 
@@ -37,10 +44,15 @@ def dp(*arguments: object, **environment: str) -> Done:
 
 
 @contextmanager
-def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+def started(
+    *arguments: object, stderr: int | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Run a command that goes on, until the block ends."""
     with subprocess.Popen(
-        [*DP, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+        [*DP, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
     ) as process:
         try:
             yield process
@@ -181,6 +193,65 @@ def test_calls_that_restate_has_not_signed_are_refused(server: Restate) -> None:
 
     assert 2 == done.returncode
     assert "401" in done.stderr
+
+
+def test_calls_that_restate_has_signed_are_taken(program: None, tmp_path: Path) -> None:
+    """With the key of the Restate that calls, it serves; unsigned calls it does not."""
+    key = Ed25519PrivateKey.generate()
+    pem = tmp_path / "key.pem"
+    pem.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    option = "RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE"
+    signing = Restate(tmp_path / "signing", **{option: str(pem)})
+    unsigned = Restate(tmp_path / "unsigned")
+    (port,) = free_ports(1)
+    serve = ("serve", "--port", port, "--register", signing.admin_url)
+    try:
+        for restate in (signing, unsigned):
+            restate.start()
+            restate.wait_until_ready()
+        with started(*serve, "--identity-key", shown_key(signing)) as service:
+            said = lines(service, 2)
+            won = ask(signing.node.ingress, "/promises/signed/resolve", 1)
+            refused = ask(
+                unsigned.node.admin, "/v3/deployments", {"uri": said[0].split()[-1]}
+            )
+    finally:
+        signing.kill()
+        unsigned.kill()
+
+    assert said[1].endswith(f"registered at {signing.admin_url}")
+    assert {"value": 1} == won.json()
+    assert b"401" in refused.body
+
+
+def shown_key(restate: Restate) -> str:
+    """Return the public key that Restate wrote to its log."""
+    return re.findall(r"publickeyv1_\w+", restate.node.log.read_text())[0]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("servers", [0, 1])
+def test_up_may_be_stopped_while_it_starts(
+    program: None, tmp_path: Path, servers: int, signum: signal.Signals
+) -> None:
+    """Before anything can be asked, one signal ends it, and nothing is left."""
+    port, admin, node, service = free_ports(4)
+    with started(
+        *("up", "--base-dir", tmp_path, "--port", port, "--admin-port", admin),
+        *("--node-port", node, "--service-port", service),
+        stderr=subprocess.PIPE,
+    ) as process:
+        itself = psutil.Process(process.pid)
+        lines(process, 1)
+        eventually(lambda: len(itself.children()) >= servers, "the server is started")
+        children = itself.children()
+        process.send_signal(signum)
+        _, complaint = process.communicate(timeout=60)
+
+    assert (130, "") == (process.returncode, complaint.strip())
+    assert not any(child.is_running() for child in children)
 
 
 def test_up_starts_all_that_is_needed(program: None, tmp_path: Path) -> None:

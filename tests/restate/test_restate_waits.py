@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from restate_lab import JSON, Restate, ask, eventually, pending_ask
+from restate_lab import (
+    JSON,
+    Restate,
+    Service,
+    ask,
+    eventually,
+    free_ports,
+    pending_ask,
+)
 
 # More than one invocation of the service tells at once.
 WAITERS = 10_000 if os.environ.get("DP_TORTURE") else 250
@@ -110,6 +119,55 @@ def test_one_completion_wakes_many(quiet: Restate) -> None:
         answers = [wait() for wait in waits]
     assert {b'{"value":"morning"}'} == {answer.body for answer in answers}
     assert {"value": {"value": "morning"}} == quiet.state(id)
+
+
+def test_one_disposal_tells_many(quiet: Restate) -> None:
+    """None is left waiting, or hears of what the promise became afterwards."""
+    id = token_hex(8)
+    with ExitStack() as stack:
+        waits = [
+            stack.enter_context(
+                pending_ask(quiet.node.ingress, "/promise/await", {"promiseId": id})
+            )
+            for _ in range(WAITERS)
+        ]
+        eventually(lambda: quiet.waiters(id) == WAITERS, "all wait")
+        ask(quiet.node.ingress, f"/promises/{id}/dispose")
+        ask(quiet.node.ingress, f"/promises/{id}/resolve", "another's")
+
+        answers = [wait() for wait in waits]
+    assert {410} == {answer.status for answer in answers}
+    assert {"value": {"value": "another's"}} == quiet.state(id)
+
+
+def test_nobody_waits_for_ever(program: None, tmp_path: Path) -> None:
+    """Who sets no time, like the reference's clients, is told to ask again."""
+    restate = Restate(tmp_path / "restate")
+    # An hour is long for a test.
+    source = (
+        "from dp_backends.restate import _service\n"
+        "_service.LONGEST_WAIT = 1\n"
+        "from dp_core.cli import main\n"
+        "main()"
+    )
+    serve = ("restate", "serve", "--port", *free_ports(1))
+    service = Service("-c", source, *serve, "--register", restate.admin_url)
+    id = token_hex(8)
+    try:
+        restate.start()
+        restate.wait_until_ready()
+        service.start()
+        answer = ask(restate.node.ingress, "/promise/await", {"promiseId": id})
+
+        assert (504, "the promise is still pending; ask again") == (
+            answer.status,
+            answer.json()["message"],
+        )
+        eventually(lambda: not restate.state(id), "its waiter is forgotten")
+        eventually(lambda: not restate.invocations("promise/await"), "it is over")
+    finally:
+        service.kill()
+        restate.kill()
 
 
 def test_waiters_of_a_promise_that_is_disposed_of_get_its_outcome(

@@ -152,8 +152,9 @@ def up(  # noqa: PLR0913, PLR0917 - they are options
 
     The server must be installed: npm install --global @restatedev/restate-server
     """
-    # Until the service takes over, to stop it politely is to interrupt it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Until the service takes over, to stop it politely is to interrupt it: that
+    # cancels the task, where an exception could hit the event loop's own code.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     node = Node(directory.absolute(), port, admin_port, node_port)
     anyio.run(_up, cluster(number, node), service_port, backend_options=_FAST)
     return Status.RESOLVED
