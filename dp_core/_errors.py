@@ -184,15 +184,23 @@ class ValueMismatchError(CodecError):
     Attributes:
         type_name: The type that was asked for.
         reason: What did not fit, and where.
+        id: The promise whose standing value it is; None where it is the value
+            that was offered, so that nothing has happened.
     """
 
-    def __init__(self, type_name: str, reason: str) -> None:
-        super().__init__(type_name, reason)
+    def __init__(self, type_name: str, reason: str, id: str | None = None) -> None:
+        super().__init__(type_name, reason, id)
         self.type_name = type_name
         self.reason = reason
+        self.id = id
 
     def __str__(self) -> str:
-        return f"the value is no {self.type_name}: {self.reason}"
+        if self.id is None:
+            return f"the value is no {self.type_name}: {self.reason}"
+        return (
+            f"what {quoted(self.id)} was resolved with is no {self.type_name}: "
+            f"{self.reason}; ask for it as what it is"
+        )
 
 
 class ProtocolError(DurablePromiseError):

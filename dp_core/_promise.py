@@ -9,7 +9,12 @@ import anyio
 
 from dp_core._codec import check_message, encode
 from dp_core._display import promise_bundle
-from dp_core._errors import PromiseRejectedError, PromiseTimeoutError, quoted
+from dp_core._errors import (
+    PromiseRejectedError,
+    PromiseTimeoutError,
+    ValueMismatchError,
+    quoted,
+)
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._typed import decode_as
 from dp_core.backend import Backend
@@ -107,7 +112,8 @@ class DurablePromise(Generic[T]):
 
         Raises:
             InvalidValueError: The value is not strict JSON, or too large.
-            ValueMismatchError: It is not of this handle's type.
+            ValueMismatchError: It is not of this handle's type; or, where the
+                error has an ``id``, that with which somebody else was first.
             OutcomeUnknownError: Interrupted; repeat it to learn what stands.
             BackendError: The store could not be asked.
         """
@@ -148,7 +154,12 @@ class DurablePromise(Generic[T]):
         match outcome:
             case Resolved(text):
                 self._seen = outcome
-                return Resolved(decode_as(text, self._type))
+                try:
+                    return Resolved(decode_as(text, self._type))
+                except ValueMismatchError as error:
+                    raise ValueMismatchError(
+                        error.type_name, error.reason, self.id
+                    ) from None
             case Rejected():
                 self._seen = outcome
                 return outcome

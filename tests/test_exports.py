@@ -91,7 +91,7 @@ ERRORS: dict[type[DurablePromiseError], tuple[Any, ...]] = {
     dp_core.PromiseTimeoutError: ("id", 1.5),
     dp_core.ProtocolError: (404, "no operation"),
     dp_core.UnknownBackendError: ("s3:", "the schemes known here are none"),
-    dp_core.ValueMismatchError: ("Invoice", "no total"),
+    dp_core.ValueMismatchError: ("Invoice", "no total", "id"),
     dp_core.notebook.FleetError: ("run %autoawait asyncio before",),
     dp_core.notebook.ProcessBusyError: ("alice", "waits for 'id'"),
     dp_core.notebook.ProcessDiedError: ("alice", 4711),

@@ -118,8 +118,9 @@ async def test_a_value_of_the_wrong_type_settles_nothing(promises: dp.Promises) 
     """A promise is not spoilt for its readers by a slip of its completer."""
     promise: dp.DurablePromise[Any] = promises.promise("x", Invoice)
 
-    with pytest.raises(dp.ValueMismatchError, match=r"total"):
+    with pytest.raises(dp.ValueMismatchError, match=r"total") as caught:
         await promise.resolve({"number": "a"})
+    assert caught.value.id is None
     with pytest.raises(dp.InvalidValueError, match=r"\$.total"):
         await promise.resolve(Invoice("a", math.nan))
     assert dp.Pending() == await promise.peek()
@@ -133,8 +134,10 @@ async def test_a_value_that_does_not_fit_the_readers_type(
     promise = promises.promise("x", Invoice)
 
     for asking in (promise.peek, promise.get, lambda: promise.resolve(Invoice("", 0))):
-        with pytest.raises(dp.ValueMismatchError, match="Invoice"):
+        with pytest.raises(dp.ValueMismatchError, match="Invoice") as caught:
             await asking()
+        assert "x" == caught.value.id
+        assert "what 'x' was resolved with" in str(caught.value)
 
 
 async def test_get_with_a_timeout(promises: dp.Promises) -> None:
