@@ -89,8 +89,7 @@ async def reject(ctx: ObjectContext, body: bytes) -> bytes:
 )
 async def dispose(ctx: ObjectContext, body: bytes) -> None:
     """Forget the promise, and tell those who wait for it."""
-    stands = await ctx.get(_VALUE, RAW)
-    waiters = await _waiters(ctx)
+    stands, waiters = await _look(ctx)
     if isinstance(transition(_state(stands), Dispose()), Pending):
         ctx.clear_all()
         _tell(ctx, waiters, PENDING)
@@ -148,27 +147,35 @@ async def _settle(
 ) -> bytes:
     call = read(object_path(ctx.key(), operation), body)
     assert isinstance(call, Settle)  # noqa: S101 - for the type checker
-    stands = await ctx.get(_VALUE, RAW)
+    stands, waiters = await _look(ctx)
     before = _state(stands)
     after = transition(before, completion(call.outcome))
     if stands and after is before:
         return stands
     answer = answer or write_answer(after)
-    if waiters := await _waiters(ctx):
+    if waiters:
         ctx.clear_all()
     ctx.set(_VALUE, answer, RAW)
     _tell(ctx, waiters, answer)
     return answer
 
 
-async def _waiters(ctx: ObjectContext) -> list[str]:
-    """Return the awakeables that wait."""
+async def _look(ctx: ObjectContext) -> tuple[bytes | None, list[str]]:
+    """
+    Return what stands, and the awakeables that wait.
+
+    Most promises are settled before anybody has waited for them, so that the one
+    step of asking for the keys says it all. Every step is a record in the log.
+    """
     keys = await ctx.state_keys()
+    stands = None
+    if _VALUE in keys:
+        stands = await ctx.get(_VALUE, RAW)
     waiters = [key.removeprefix(_WAITER) for key in keys if key.startswith(_WAITER)]
     if _LISTENERS in keys:
         listeners = await ctx.get(_LISTENERS, RAW)
         waiters += json.loads(listeners or b"[]")
-    return waiters
+    return stands, waiters
 
 
 def _tell(
