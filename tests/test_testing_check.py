@@ -24,10 +24,12 @@ from dp_core.testing import (
     Effort,
     Law,
     Report,
+    _check,
     check_backend,
 )
 from dp_core.testing import _contract as contract
 from dp_core.testing._calls import Call, Record, shown
+from dp_core.testing._lab import Lab
 from dp_core.testing.laws.values import NUMBERS, TEXTS, VALUES
 
 QUICK = Effort(histories=2, crowd=16, volume=40, linger=0.05, patience=1.0)
@@ -314,6 +316,75 @@ async def test_an_error_nobody_raised_is_no_cancellation() -> None:
     report = await verdict(Cancels(), "late-waiters-are-told")
 
     assert ["late-waiters-are-told"] == [v.law for v in report.violations]
+
+
+async def test_a_verdict_does_not_blame_the_slow() -> None:
+    """After a verdict calls get less time, but what they were seen to need."""
+
+    class Sluggish(Store):
+        async def wait(self, id: str) -> Outcome[bytes]:
+            await anyio.sleep(0.7)
+            return await super().wait(id)
+
+    async def hold(lab: Lab) -> None:
+        """Waits end."""
+        a = await lab.open()
+        for id in (lab.id(), lab.id()):
+            waiting = a.wait(id)
+            await a.settle(id, Resolved(b"1")).ends()
+            await waiting.ends()
+
+    async def break_down(lab: Lab) -> None:
+        """Nothing is right."""
+        raise lab.broken("as agreed")
+
+    laws = [
+        Law("first", "Waits end.", "", hold),
+        Law("second", "Nothing is right.", "", break_down),
+        Law("third", "Waits end.", "", hold),
+    ]
+    store = Sluggish()
+    with pytest.raises(ConformanceError) as caught:
+        await check_backend(lambda: store, durable=True, shared=True, laws=laws)
+
+    assert ["second"] == [law.law for law in caught.value.violations]
+
+
+async def test_a_verdict_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once there is a verdict, what else there is to name has a limit, visibly."""
+
+    async def break_down(lab: Lab) -> None:
+        raise lab.broken("as agreed")
+
+    async def dawdle(lab: Lab) -> None:
+        await anyio.sleep(5)
+
+    monkeypatch.setattr(_check, "_NAMING", 0.2)
+    laws = [Law("first", "No.", "", break_down), Law("second", "Slow.", "", dawdle)]
+    store = Store()
+    with pytest.raises(ConformanceError) as caught:
+        await check_backend(lambda: store, durable=True, shared=True, laws=laws)
+
+    assert ["first"] == [law.law for law in caught.value.violations]
+    assert ["second"] == [name for name, _ in caught.value.report.skipped]
+
+
+async def test_the_law_that_all_need_is_tried_first() -> None:
+    """Where peeks block, that is what is found out first; the report is sorted."""
+    order: list[str] = []
+
+    def named(name: str) -> Law:
+        async def note(lab: Lab) -> None:
+            order.append(name)
+
+        return Law(name, "It is tried.", "", note)
+
+    laws = [named("first-completion-wins"), named("peek-never-blocks")]
+    store = Store()
+    report = await check_backend(lambda: store, durable=True, shared=True, laws=laws)
+
+    assert ["peek-never-blocks", "first-completion-wins"] == order
+    assert ("first-completion-wins", "peek-never-blocks") == report.passed
 
 
 async def test_it_can_be_cancelled() -> None:

@@ -48,13 +48,24 @@ Answer: TypeAlias = Union[Pending, Outcome[bytes], Word, BaseException]
 
 
 class Pace:
-    """How long a call takes that waits for nobody, in seconds, of late."""
+    """
+    How fast the store and the machine are.
+
+    Attributes:
+        seconds: How long a call takes that waits for nobody, of late.
+        longest: How long a law had to wait for the end of a call at most.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.006
+        self.longest = 0.0
 
     def add(self, seconds: float) -> None:
         self.seconds += (seconds - self.seconds) / 8
+
+    def waited(self, seconds: float) -> None:
+        # It fades: one hiccup of the machine is forgotten after some laws.
+        self.longest = max(seconds, self.longest * 0.999)
 
 
 class Record:
@@ -271,6 +282,7 @@ class Call:
             LawBrokenError: It does not end, or raises an error.
         """
         patience = self._record.patience
+        started = anyio.current_time()
         if not await self.over_within(patience):
             raise self._record.broken(
                 f"{self} did not end within {patience:g} s", self.id, *besides
@@ -279,6 +291,7 @@ class Call:
             raise self._record.broken(
                 f"{self} raised {shown(self.answer)}", self.id, *besides
             )
+        self._record.pace.waited(anyio.current_time() - started)
         return self.answer
 
     async def tells(self, *allowed: Answer, besides: Iterable[str] = ()) -> Answer:

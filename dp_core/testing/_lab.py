@@ -47,7 +47,7 @@ class Effort:
     histories: int = 60
     crowd: int = 256
     volume: int = 1100
-    linger: float = 1.5
+    linger: float = 5.5
     patience: float = 10.0
 
 
@@ -102,8 +102,8 @@ class Handle:
     def dispose(self, id: str, **plan: Any) -> Call:
         return self._start("dispose", id, None, plan)
 
-    def aclose(self) -> Call:
-        call = Call(self._lab.record, self.name, "aclose")
+    def aclose(self, **plan: Any) -> Call:
+        call = Call(self._lab.record, self.name, "aclose", plan=Plan(**plan))
         self._lab.start(call, self.backend.aclose)
         return call
 
@@ -150,15 +150,28 @@ class Lab:
 
     async def open(self) -> Handle:
         """Return another handle on the store."""
-        name = chr(ord("a") + self._names % 26) + str(self._names // 26 or "")
-        self._names += 1
-        call = Call(self.record, name, "open")
-        self.start(call, self._open_backend)
-        await call.ends()
-        handle = Handle(self, name, call.returned)
-        self._open.append(handle)
-        self.record.note(f"{name} = open_backend()")
-        return handle
+        return (await self.open_at_once(1))[0]
+
+    async def open_at_once(self, number: int) -> list[Handle]:
+        """Return so many more handles, opened at the same time."""
+        calls = []
+        for _ in range(number):
+            name = chr(ord("a") + self._names % 26) + str(self._names // 26 or "")
+            self._names += 1
+            calls.append(Call(self.record, name, "open"))
+            self.start(calls[-1], self._open_backend)
+        await self.all_over(calls, self.record.patience)
+        # All that opened is known before one that did not is told of.
+        opened = [
+            Handle(self, call.who, call.returned)
+            for call in calls
+            if call.is_over and not call.failed
+        ]
+        self._open += opened
+        for call in calls:
+            await call.ends()
+            self.record.note(f"{call.who} = open_backend()")
+        return opened
 
     async def pair(self) -> tuple[Handle, Handle]:
         """Return two handles; twice the same where handles are not shared."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 
+import anyio
 from anyio.lowlevel import checkpoint
 from museum import exhibit
 from right import Entry, Outcome_, Right, State_, Store
 
-from dp_core import BackendError, PromiseDisposedError, Rejected
+from dp_core import BackendError, Pending, PromiseDisposedError, Rejected, Resolved
 
 
 class Tombstones(Right):
@@ -25,6 +27,105 @@ class Tombstones(Right):
     def forget(self, id: str) -> None:
         self.store.gone[id] = self.store.entry(id)
         super().forget(id)
+
+
+@exhibit(
+    "disposed-waiters-hear-nothing-newer",
+    "condition variables that guard an id, not what was there when the wait began",
+)
+class LooksAgain(Right):
+    """A waiter that a completion woke looks again, and finds the next promise."""
+
+    async def wait(self, id: str) -> Outcome_:
+        await self.turn()
+        while True:
+            entry = self.store.entry(id)
+            await entry.over.wait()
+            if entry.outcome is None:
+                raise PromiseDisposedError(id)
+            await checkpoint()
+            if outcome := self.store.entry(id).outcome:
+                return outcome
+
+
+@exhibit(
+    "cancelled-disposals-leave-a-whole-state",
+    "delete, commit, publish: who is interrupted after the commit",
+)
+class ForgetsThenTells(Right):
+    """A disposal that is cancelled between its two steps tells no waiter."""
+
+    async def dispose(self, id: str) -> None:
+        await self.turn()
+        entry = self.store.entries.pop(id, None)
+        await checkpoint()
+        if entry is not None:
+            entry.disposed = True
+            entry.over.set()
+
+
+@exhibit("dispose-forgets", "if value: delete, in dynamic languages")
+class FalsyStays(Right):
+    """What is null, empty or false is taken for nothing, and not deleted."""
+
+    def forget(self, id: str) -> None:
+        if self.look(id) != Resolved(b"null"):
+            super().forget(id)
+
+
+@exhibit("dispose-forgets", "commands that are told apart by their content: SQS FIFO")
+class Deduplicates(Right):
+    """What was settled before in the same way is acknowledged and dropped."""
+
+    class _Store(Store):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last: dict[str, Outcome_] = {}
+
+    store_type = _Store
+    store: _Store
+
+    def put(self, id: str, outcome: Outcome_) -> Outcome_:
+        if self.look(id) == Pending():
+            if self.store.last.get(id) == outcome:
+                return outcome
+            self.store.last[id] = outcome
+        return super().put(id, outcome)
+
+
+@exhibit("disposed-waiters-are-told", "paged queries: the first page of waiters")
+class TellsTheFirstPage(Right):
+    """Not more than ten waiters are told of a disposal."""
+
+    class _Store(Store):
+        def __init__(self) -> None:
+            super().__init__()
+            self.waiters: defaultdict[str, list[anyio.Event]] = defaultdict(list)
+
+    store_type = _Store
+    store: _Store
+
+    async def wait(self, id: str) -> Outcome_:
+        await self.turn()
+        entry = self.store.entry(id)
+        told = anyio.Event()
+        self.store.waiters[id].append(told)
+        if not entry.over.is_set():
+            await told.wait()
+        return entry.told(id)
+
+    def put(self, id: str, outcome: Outcome_) -> Outcome_:
+        stands = super().put(id, outcome)
+        self.tell(id, None)
+        return stands
+
+    def forget(self, id: str) -> None:
+        super().forget(id)
+        self.tell(id, 10)
+
+    def tell(self, id: str, limit: int | None) -> None:
+        for told in self.store.waiters.pop(id, [])[:limit]:
+            told.set()
 
 
 @exhibit("dispose-forgets", "soft deletion: the row is still found by its key")

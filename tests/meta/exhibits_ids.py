@@ -6,14 +6,15 @@ import hashlib
 import posixpath
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import unquote
 
 from museum import exhibit
-from right import Outcome_, Right, State_
+from right import Entry, Outcome_, Right, State_, Store
 
-from dp_core import BackendError
+from dp_core import BackendError, Rejected
 
 
 @exhibit("ids-keep-their-case", "SQLite's COLLATE NOCASE: ASCII only", alone=True)
@@ -30,6 +31,70 @@ class CaseFolded(Right):
 
     def key(self, id: str) -> str:
         return id.casefold()
+
+
+class Channels(Right):
+    """Waiters listen at the channel of an id. A help, no exhibit."""
+
+    class _Store(Store):
+        def __init__(self) -> None:
+            super().__init__()
+            self.listeners: defaultdict[str, list[Entry]] = defaultdict(list)
+
+    store_type = _Store
+    store: _Store
+
+    def channel(self, id: str) -> str:
+        return id
+
+    async def wait(self, id: str) -> Outcome_:
+        await self.turn()
+        entry = self.store.entry(id)
+        if not entry.over.is_set():
+            entry = Entry()
+            self.store.listeners[self.channel(id)].append(entry)
+            await entry.over.wait()
+        return entry.told(id)
+
+    def put(self, id: str, outcome: Outcome_) -> Outcome_:
+        stands = super().put(id, outcome)
+        self.send(id, stands)
+        return stands
+
+    def forget(self, id: str) -> None:
+        super().forget(id)
+        self.send(id, None)
+
+    def send(self, id: str, outcome: Outcome_ | None) -> None:
+        for entry in self.store.listeners.pop(self.channel(id), []):
+            entry.outcome = outcome
+            entry.over.set()
+
+
+@exhibit("waiters-hear-only-of-their-own", "PostgreSQL: LISTEN folds case")
+class ChannelsFolded(Channels):
+    """Ids that differ by case have one channel."""
+
+    def channel(self, id: str) -> str:
+        return id.lower()
+
+
+@exhibit("waiters-hear-only-of-their-own", "PostgreSQL: channels have 63 bytes")
+class ChannelsCut(Channels):
+    """Ids that begin in the same way have one channel."""
+
+    def channel(self, id: str) -> str:
+        return id[:63]
+
+
+@exhibit("dispose-leaves-other-ids-alone", "DELETE whose parameter is a CHAR")
+class DisposesStripped(Right):
+    """A disposal does not see white space around an id."""
+
+    def forget(self, id: str) -> None:
+        for other in [*self.store.entries]:
+            if other.strip() == id.strip():
+                super().forget(other)
 
 
 @exhibit("ids-keep-their-normal-form", "file names on HFS+, normalised", alone=True)
@@ -122,6 +187,22 @@ class LikePattern(Pattern):
     wild = MappingProxyType({"%": ".*", "_": "."})
 
 
+@exhibit("ids-are-no-patterns", "names from which wildcards are removed")
+class WildcardsRemoved(Right):
+    """Asterisks in an id are left out."""
+
+    def key(self, id: str) -> str:
+        return id.replace("*", "")
+
+
+@exhibit("ids-are-no-numbers", "SQLite: a column not said to be TEXT", alone=True)
+class NumericAffinity(Right):
+    """What looks like a number is compared as one."""
+
+    def key(self, id: str) -> str:
+        return str(float(id)) if re.fullmatch(r"[+-]?\d+(\.\d*)?", id) else id
+
+
 @exhibit("ids-are-not-sanitised", "file names made safe for Windows", alone=True)
 class Sanitised(Right):
     """Characters that Windows forbids in names become underscores."""
@@ -145,6 +226,25 @@ class TemporaryBeside(Right):
     def put(self, id: str, outcome: Outcome_) -> Outcome_:
         self.store.entry(f"{id}.tmp").outcome = outcome
         return super().put(id, outcome)
+
+
+@exhibit("suffixes-make-other-ids", "key-value stores: one key for each field")
+class ErrorBeside(Right):
+    """A rejection is kept at the id with :error behind it."""
+
+    def look(self, id: str) -> State_:
+        beside = super().look(f"{id}:error")
+        return beside if isinstance(beside, Rejected) else super().look(id)
+
+    def put(self, id: str, outcome: Outcome_) -> Outcome_:
+        stands = super().put(id, outcome)
+        if stands is outcome and isinstance(outcome, Rejected):
+            super().put(f"{id}:error", outcome)
+        return stands
+
+    def forget(self, id: str) -> None:
+        super().forget(f"{id}:error")
+        super().forget(id)
 
 
 @exhibit(

@@ -363,3 +363,37 @@ class CacheFilledLate(Right):
     def forget(self, id: str) -> None:
         super().forget(id)
         self.store.cache.pop(id, None)
+
+
+@exhibit("first-completion-wins", "payloads compared, and their kind not")
+class SamePayload(Right):
+    """Who offers the text that stands is told that it won, be it an error."""
+
+    def put(self, id: str, outcome: Outcome_) -> Outcome_:
+        stands = super().put(id, outcome)
+        same = self.payload(stands) == self.payload(outcome)
+        return outcome if same else stands
+
+    def payload(self, outcome: Outcome_) -> object:
+        match outcome:
+            case Resolved(text):
+                return text
+            case Rejected(error):
+                return error.encode()
+        return None
+
+
+@exhibit("settle-is-atomic", "large objects that are uploaded before the insert")
+class LargeOnesRace(Right):
+    """Between look and write of a large value there is time."""
+
+    async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
+        if isinstance(outcome, Resolved) and len(outcome.value) > 65536:
+            await self.turn()
+            entry = self.store.entry(id)
+            if entry.outcome is None:
+                await self.turn()
+                entry.outcome = outcome
+                entry.over.set()
+            return entry.outcome
+        return await super().settle(id, outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import unquote
 
 from museum import exhibit
 from right import Outcome_, Right, State_
@@ -92,6 +93,32 @@ class KeysSorted(Rewriting):
         return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
 
+@exhibit("value-text-is-kept", "Go's encoding/json, which escapes HTML")
+class HtmlEscaped(Rewriting):
+    """<, > and & come back as escapes."""
+
+    def text(self, text: bytes) -> bytes:
+        for mark in b"<>&":
+            text = text.replace(b"%c" % mark, b"\\u%04x" % mark)
+        return text
+
+
+@exhibit("every-json-value-comes-back", "PostgreSQL text, which has no NUL")
+class NulRemoved(Rewriting):
+    """The escape of NUL is left out of a value."""
+
+    def text(self, text: bytes) -> bytes:
+        return text.replace(rb"\u0000", b"")
+
+
+@exhibit("every-json-value-comes-back", "codecs that skip a byte order mark: utf-8-sig")
+class MarkSkipped(Rewriting):
+    """A byte order mark within a value is left out."""
+
+    def text(self, text: bytes) -> bytes:
+        return text.decode().replace("\ufeff", "").encode()
+
+
 @exhibit("every-message-comes-back", "error or 'unknown error'", alone=True)
 class EmptyMessageReplaced(Rewriting):
     """A rejection without a message gets one."""
@@ -115,6 +142,14 @@ class NewlinesTranslated(Rewriting):
 
     def message(self, error: str) -> str:
         return error.replace("\r\n", "\n")
+
+
+@exhibit("every-message-comes-back", "gRPC: grpc-message is percent-encoded")
+class PercentDecoded(Rewriting):
+    """A message is decoded that was never encoded."""
+
+    def message(self, error: str) -> str:
+        return unquote(error)
 
 
 @exhibit("every-message-comes-back", "C strings")

@@ -6,7 +6,7 @@ from itertools import product
 
 import anyio
 
-from dp_core.testing._calls import CANCELLED, PENDING, RUNNING, Call
+from dp_core.testing._calls import CANCELLED, DISPOSED, PENDING, RUNNING, Call
 from dp_core.testing._contract import CANCEL, CANCELLABLE, NO_LOST_WAKE_UP, STANDS
 from dp_core.testing._lab import Handle, Lab
 from dp_core.testing._law import law
@@ -153,6 +153,10 @@ async def cancelled_settlers_leave_a_whole_state(lab: Lab) -> None:
             await a.settle(id, LATE).tells(won)
             await a.peek(id).tells(won)
             await b.wait(id).tells(won)
+            if lab.run.durable:
+                await lab.close()
+                a, b = await lab.pair()
+                await a.peek(id).tells(won)
             if not early.reached:
                 break
 
@@ -178,6 +182,17 @@ async def cancelled_disposals_leave_a_whole_state(lab: Lab) -> None:
         broken = refute(lab.record.calls_on(id))
         if broken:
             raise broken
+        if not disposing.reached:
+            break
+    for step in lab.steps():
+        id = lab.id()
+        waiting = b.wait(id)
+        await lab.rest(waiting)
+        disposing = a.dispose(id, cancel_at=step)
+        await lab.all_over([disposing], lab.record.patience)
+        # Who was not told of the disposal is told what comes after it.
+        await a.settle(id, TWO).tells(TWO)
+        await waiting.tells(DISPOSED, TWO)
         if not disposing.reached:
             break
 

@@ -11,6 +11,7 @@ from dp_core.testing._calls import DISPOSED, PENDING, Call, shown
 from dp_core.testing._contract import CONCURRENT, DISPOSE, DISPOSED_WAIT, IDS
 from dp_core.testing._lab import Handle, Lab
 from dp_core.testing._law import law
+from dp_core.testing.laws.ids import ALIKE
 from dp_core.testing.laws.settling import NO, ONE, TWO
 from dp_core.testing.linearizability import refute
 
@@ -24,6 +25,8 @@ __all__ = [
 
 NO_MORE: Final = Rejected("no more")
 THE_END: Final = Resolved(b'"the end"')
+
+_WAITERS: Final = 12
 
 _ATTEMPTS: Final = ((0.1, 1.5), (1.0, 3.0), (3.0, 6.0))
 """
@@ -44,20 +47,33 @@ async def dispose_forgets(lab: Lab) -> None:
     await a.dispose(id).ends()
     await a.peek(id).tells(PENDING)
     await a.dispose(id).ends()
-    former: Outcome[bytes] | None = None
+    former: Outcome[bytes] = TWO
     for generation in range(14):
-        outcome = NO if generation % 3 == 1 else Resolved(b"%d" % generation)
+        # The first two are the same: nothing of the one is left for the other.
+        outcome = NO if generation % 3 == 2 else Resolved(b"%d" % (generation or 1))
         await a.peek(id).tells(PENDING)
         waiting = a.wait(id)
         await lab.rest(waiting)
         await a.settle(id, outcome).tells(outcome)
         await waiting.tells(outcome)
-        await a.settle(id, former or TWO).tells(outcome)
+        await a.settle(id, TWO if former == outcome else former).tells(outcome)
         await a.peek(id).tells(outcome)
         await a.wait(id).tells(outcome)
         await a.dispose(id).ends()
         former = outcome
     await a.peek(id).tells(PENDING)
+    for empty in _EMPTY:
+        await a.settle(id, empty).ends()
+        await a.dispose(id).ends()
+        await a.peek(id).tells(PENDING)
+        await a.settle(id, TWO).tells(TWO)
+        await a.dispose(id).ends()
+
+
+_EMPTY: Final[tuple[Outcome[bytes], ...]] = (
+    *(Rejected(""), Rejected("0"), Resolved(b"null"), Resolved(b'""')),
+    *(Resolved(b"false"), Resolved(b"0"), Resolved(b"[]"), Resolved(b"{}")),
+)
 
 
 @law(DISPOSED_WAIT)
@@ -66,7 +82,7 @@ async def disposed_waiters_are_told(lab: Lab) -> None:
     a, b = await lab.pair()
     for head_start, bound in _attempts(lab):
         id = lab.id()
-        waiting = [handle.wait(id) for handle in (a, b, a, b)]
+        waiting = [handle.wait(id) for handle in (a, b) * _WAITERS]
         await lab.rest(*waiting)
         await anyio.sleep(head_start)
         await b.dispose(id).ends()
@@ -85,14 +101,15 @@ async def disposed_waiters_are_told(lab: Lab) -> None:
 async def disposed_waiters_hear_nothing_newer(lab: Lab) -> None:
     """Who waited for a disposed promise is not told the outcome of the next."""
     a, b = await lab.pair()
-    deaf: Call | None = None
-    for head_start, _ in _attempts(lab):
-        deaf = await _hears_the_next(lab, a, b, head_start)
-        if deaf is None:
-            return
-    if deaf is not None:
-        told = shown(deaf.answer)
-        raise lab.broken(f"{deaf} told {told}, of the next promise", deaf.id)
+    for settled in (False, True):
+        deaf: Call | None = None
+        for head_start, _ in _attempts(lab):
+            deaf = await _hears_the_next(lab, a, b, head_start, settled=settled)
+            if deaf is None:
+                break
+        if deaf is not None:
+            told = shown(deaf.answer)
+            raise lab.broken(f"{deaf} told {told}, of the next promise", deaf.id)
 
 
 def _attempts(lab: Lab) -> list[tuple[float, float]]:
@@ -101,13 +118,20 @@ def _attempts(lab: Lab) -> list[tuple[float, float]]:
 
 
 async def _hears_the_next(
-    lab: Lab, waiter: Handle, other: Handle, head_start: float
+    lab: Lab, waiter: Handle, other: Handle, head_start: float, *, settled: bool
 ) -> Call | None:
     """
-    Settle an id anew before a waiter that the disposal woke comes to itself.
+    Settle an id anew before a waiter of the disposed promise comes to itself.
+
+    Args:
+        lab: Where to do it.
+        waiter: The handle that waits.
+        other: The handle that does all else.
+        head_start: How long the waiter gets to become one, in seconds.
+        settled: Whether the promise was settled before it was disposed of.
 
     Returns:
-        The waiter that was not told of the disposal, if there is one.
+        The waiter that was told of the next promise, if there is one.
     """
     for step in (0, *lab.steps()):
         id = lab.id()
@@ -115,28 +139,33 @@ async def _hears_the_next(
         await lab.rest(waiting)
         await anyio.sleep(0 if waiting.is_held else head_start)
         if waiting.is_held:
-            # On its way to become a waiter. Wanted is one whom the disposal
-            # wakes, and who is held there until there is a new outcome.
+            # On its way to become a waiter. Wanted is one who is woken, and
+            # who is held there until there is a new outcome.
             waiting.cancel()
             await lab.all_over([waiting], lab.record.patience)
             continue
-        disposing = other.dispose(id)
-        await lab.rest(disposing)
-        if not disposing.is_over:
-            # What is held may have a lock, as who wakes in a monitor does.
-            waiting.release()
-        await disposing.ends()
+        if settled:
+            await _while_held(lab, waiting, other.settle(id, ONE))
+        await _while_held(lab, waiting, other.dispose(id))
         settling = other.settle(id, TWO)
         await lab.rest(settling)
         was_held = waiting.is_held
         waiting.release()
         await settling.tells(TWO)
         await waiting.ends()
-        if waiting.answer is not DISPOSED:
+        if waiting.answer not in ((ONE, DISPOSED) if settled else (DISPOSED,)):
             return waiting
         if step and not was_held:
             break
     return None
+
+
+async def _while_held(lab: Lab, held: Call, call: Call) -> None:
+    """End *call* while *held* is held, which may have a lock that it needs."""
+    await lab.rest(call)
+    if not call.is_over:
+        held.release()
+    await call.ends()
 
 
 @law(IDS)
@@ -158,6 +187,16 @@ async def dispose_leaves_other_ids_alone(lab: Lab) -> None:
     for id in waited:
         await a.settle(id, NO).tells(NO, besides=[base])
         await waiting[id].tells(NO, besides=[base])
+    for ends in ALIKE:
+        for one, other in (ends, ends[::-1]):
+            base = lab.id("/")
+            await a.settle(base + one, ONE).ends()
+            if await a.peek(base + other).ends() != PENDING:
+                # Mixed up altogether: the laws of ids say so.
+                continue
+            await a.settle(base + other, TWO).ends()
+            await a.dispose(base + other).ends()
+            await a.peek(base + one).tells(ONE, besides=[base + other])
 
 
 @law(CONCURRENT)

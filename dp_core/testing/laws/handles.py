@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dp_core._codec import encode
+from dp_core._codec import MAX_VALUE_BYTES, encode
 from dp_core._errors import DurablePromiseError
 from dp_core._states import Outcome, Rejected, Resolved
 from dp_core.testing._calls import PENDING, Call
@@ -21,6 +21,7 @@ from dp_core.testing._lab import Lab
 from dp_core.testing._law import law
 from dp_core.testing.laws.settling import NO, ONE, TWO
 from dp_core.testing.laws.values import MESSAGES, NUMBERS, TEXTS, VALUES
+from dp_core.testing.linearizability import refute
 
 __all__ = [
     "closed_handles_keep_nobody_waiting",
@@ -38,7 +39,7 @@ __all__ = [
 @law(STANDS, "shared")
 async def handles_see_each_other(lab: Lab) -> None:
     """What one handle settles, all others tell, whenever they were opened."""
-    a, b = await lab.pair()
+    a, b, *_ = await lab.open_at_once(4)
     for outcome in (ONE, NO):
         early, late = lab.id(), lab.id()
         for handle in (a, b):
@@ -124,6 +125,14 @@ async def disposals_survive_reopening(lab: Lab) -> None:
         await a.settle(later, TWO).tells(TWO)
         a = await lab.reopen()
         await a.peek(later).tells(TWO)
+        # Whatever counts generations goes on where it was.
+        for stands in (outcome, TWO):
+            await a.dispose(later).ends()
+            a = await lab.reopen()
+            await a.peek(later).tells(PENDING)
+            await a.settle(later, stands).tells(stands)
+            a = await lab.reopen()
+            await a.peek(later).tells(stands)
 
 
 @law(SURVIVES, "durable")
@@ -132,6 +141,9 @@ async def reopening_changes_nothing(lab: Lab) -> None:
     a = await lab.open()
     outcomes: list[Outcome[bytes]] = [*map(Resolved, TEXTS), *map(Rejected, MESSAGES)]
     outcomes += [Resolved(encode(value)) for value in (*VALUES, *NUMBERS)]
+    for size in (5000, 70_000, 300_000, MAX_VALUE_BYTES):
+        text = f'"{"x" * (size - 2)}"'
+        outcomes += [Resolved(text.encode()), Rejected(text)]
     ids: dict[str, Outcome[bytes]] = {lab.id(tail): ONE for tail in _TAILS}
     ids |= {lab.id(head=head): NO for head in _TAILS}
     ids |= {lab.id(): outcome for outcome in outcomes}
@@ -163,6 +175,34 @@ async def closing_touches_no_promise(lab: Lab) -> None:
     await b.settle(waited, NO).tells(NO)
     await waiting.tells(NO)
     await b.peek(settled).tells(ONE)
+    for step in lab.steps():
+        closed = await lab.open()
+        id = lab.id()
+        early = closed.settle(id, ONE, hold_at=step)
+        await lab.rest(early)
+        closing = closed.aclose()
+        await lab.rest(closing)
+        early.release()
+        await closing.ends()
+        if not await early.over_within(lab.record.patience):
+            await early.ends()
+        # Whatever became of it, the others go on.
+        await b.settle(id, TWO).ends()
+        await b.peek(id).ends()
+        if broken := refute(lab.record.calls_on(id)):
+            raise broken
+        if not early.is_held:
+            break
+    for step in lab.steps():
+        interrupted = await lab.open()
+        id = lab.id()
+        await interrupted.settle(id, ONE).tells(ONE)
+        closing = interrupted.aclose(cancel_at=step)
+        await lab.all_over([closing], lab.record.patience)
+        await b.peek(id).tells(ONE)
+        await b.settle(lab.id(), TWO).tells(TWO)
+        if not closing.reached:
+            break
 
 
 @law(TWICE)
@@ -194,6 +234,8 @@ async def closed_handles_keep_nobody_waiting(lab: Lab) -> None:
         await _refused(lab, call)
     acknowledged = not await _refused(lab, a.settle(id, TWO))
     if lab.run.shared:
+        forgotten = not await _refused(lab, a.dispose(settled))
+        await b.peek(settled).tells(PENDING, *([] if forgotten else [ONE]))
         await b.peek(id).tells(*([TWO] if acknowledged else [TWO, PENDING]))
         await b.settle(waited, NO).tells(NO)
         if not await _refused(lab, waiting):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from itertools import pairwise
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from itertools import chain, pairwise
 from typing import Final, TypeAlias
 
 from dp_core._ids import MAX_ID_BYTES
 from dp_core._states import Resolved
 from dp_core.testing._calls import PENDING
 from dp_core.testing._contract import IDS
-from dp_core.testing._lab import Lab
+from dp_core.testing._lab import Handle, Lab
 from dp_core.testing._law import law
 from dp_core.testing.laws.settling import NO, ONE, TWO
 
 __all__ = [
     "every_id_can_be_used",
+    "ids_are_no_numbers",
     "ids_are_no_patterns",
     "ids_are_not_decoded",
     "ids_are_not_sanitised",
@@ -107,7 +108,28 @@ async def ids_are_no_patterns(lab: Lab) -> None:
         ("abc", "^abc"),
         ("%", "%%"),
     ]
+    # Nor are they left out.
+    pairs += [(f"a{wild}c", "ac") for wild in "*%?_^$[]{}|."]
     await _tell_apart(lab, _tails(lab, *pairs))
+
+
+@law(IDS)
+async def ids_are_no_numbers(lab: Lab) -> None:
+    """Ids that are written like numbers are compared as the texts they are."""
+    pairs = []
+    for spell in _SPELLINGS:
+        # Nobody else uses numbers as long as these.
+        digits = str(int(lab.id().replace("-", ""), 16) + 10**14)
+        pairs += [(digits, spell(digits)), (digits * 3, spell(digits * 3))]
+    digits = str(int(lab.id().replace("-", ""), 16) + 10**18)
+    pairs += [(f"{digits}1", f"{digits}2"), (f"-{digits}", f"-{digits}.0")]
+    await _tell_apart(lab, pairs)
+
+
+_SPELLINGS: Final[tuple[Callable[[str], str], ...]] = (
+    *("{}.0".format, "0{}".format, "{}e0".format, "+{}".format, "{}.".format),
+    *("{}E0".format, "-{}".format, "{}n".format, "{}L".format, "00{}".format),
+)
 
 
 @law(IDS)
@@ -132,10 +154,22 @@ async def suffixes_make_other_ids(lab: Lab) -> None:
     tails = [".tmp", ".json", ".d", ".lock", "~", ".bak", ".new", ".1", ".0", "-1"]
     tails += [":1", "/1", "#1", "@1", ".disposed", ":waiters", ":state", ".value", "_1"]
     tails += [".resolved", ".rejected", ".error", ":lock", "/value", ".part", ".old"]
+    tails += [f"{mark}{word}" for mark in ":-_/" for word in _PARTS]
     pairs = [(id, id + tail) for tail in tails for id in (lab.id(),)]
     heads = (".", "_", "tmp-", ".t-", ".d-", "lock:", "t:", "~")
     pairs += [(id, head + id) for head in heads for id in (lab.id(),)]
-    await _tell_apart(lab, pairs)
+    a = await _tell_apart(lab, pairs)
+    for one, other in pairs:
+        # What is kept of a rejection, and of the next generation.
+        await a.dispose(one).ends()
+        await a.dispose(other).ends()
+        await a.settle(one, NO).tells(NO, besides=[other])
+        await a.peek(other).tells(PENDING, besides=[one])
+        await a.settle(other, TWO).tells(TWO, besides=[one])
+        await a.peek(one).tells(NO, besides=[other])
+
+
+_PARTS: Final = ("error", "value", "result", "status", "state", "gen", "2")
 
 
 @law(IDS)
@@ -174,7 +208,11 @@ async def ids_are_told_apart_by_all_their_bytes(lab: Lab) -> None:
 @law(IDS)
 async def short_hashes_of_ids_do_not_collide(lab: Lab) -> None:
     """Ids of the same checksum, or shortened hash, are different."""
-    await _tell_apart(lab, [pair async for pair in _unused(lab, COLLISIONS.values())])
+    pairs = [pair async for pair in _unused(lab, COLLISIONS.values())]
+    a = await _tell_apart(lab, pairs)
+    # They are the same in every run: the next one on this store needs them, too.
+    for id in chain(*pairs):
+        await a.dispose(id).ends()
 
 
 @law(IDS)
@@ -217,6 +255,7 @@ _AWKWARD: Final = (
 _BARE: Final = (
     *(".", "..", "/", "\\", " ", "\n", "~", "*", "%", "?", "#", "-", "-x", "..."),
     *("0", "x", "é", "\U0001f600", "'", '"', "null", "None", "CON", "./.", "../../x"),
+    *("__class__", "__dict__", "__proto__", "constructor", "id", "keys", "lock"),
 )
 """Ids without anything of ours in front: used only where nobody else uses them."""
 
@@ -245,6 +284,16 @@ COLLISIONS: Final[Mapping[str, tuple[str, str]]] = {
 """``{hash: two ids}`` of the same hash, or of the same 8 hex digits of it."""
 
 
+ALIKE: Final = (
+    *(("a", "A"), ("a", "a "), ("a", "a\n"), ("a", " a"), ("é", "e\u0301"), ("é", "?")),
+    *(("abc", "a%"), ("abc", "a_c"), ("abc", "a*"), ("abc", "a?c"), ("%41", "A")),
+    *(("/x", "//x"), ("/x", "/x/"), ("a/b", "a/c"), ("a/b", "c/b"), ("a:b", "a:c")),
+    *(("a-b", "a_b"), ("a.b", "a/b"), ("#x", ""), ("?x", ""), ("1", "1.0")),
+    *((f"{'x' * size}a", f"{'x' * size}b") for size in (64, 128, 255, 512)),
+)
+"""Ends of ids by which careless stores mix them up, a few of each kind."""
+
+
 def _tails(lab: Lab, *pairs: tuple[str, str]) -> list[tuple[str, str]]:
     return [(id + one, id + two) for one, two in pairs for id in (lab.id("/"),)]
 
@@ -259,7 +308,7 @@ async def _unused(lab: Lab, pairs: _Pairs) -> AsyncIterator[tuple[str, str]]:
                 await a.dispose(id).ends()
 
 
-async def _tell_apart(lab: Lab, pairs: _Pairs) -> None:
+async def _tell_apart(lab: Lab, pairs: _Pairs) -> Handle:
     """Use each pair of ids at once; neither must notice the other."""
     a = await lab.open()
     for one, two in pairs:
@@ -268,3 +317,4 @@ async def _tell_apart(lab: Lab, pairs: _Pairs) -> None:
         await a.settle(two, TWO).tells(TWO, besides=[one])
         await a.peek(one).tells(ONE, besides=[two])
         await a.wait(two).tells(TWO, besides=[one])
+    return a

@@ -27,6 +27,7 @@ TWO: Final = Resolved(b'"two"')
 NO: Final = Rejected("no")
 LATE: Final = Rejected("too late")
 
+_BULK: Final = Resolved(b'"%b"' % (b"x" * 99_998))
 _RACERS: Final = 64
 _BATCH: Final = 32
 
@@ -35,7 +36,8 @@ _BATCH: Final = 32
 async def first_completion_wins(lab: Lab) -> None:
     """Completions after the first change nothing and are told what stands."""
     a = await lab.open()
-    for first, later in product((ONE, NO), (ONE, TWO, NO, LATE)):
+    alike = (Resolved(b"1.0"), Resolved(b"true"), Rejected("1"), Resolved(b'"no"'))
+    for first, later in product((ONE, NO), (ONE, TWO, NO, LATE, *alike)):
         id = lab.id()
         await a.peek(id).tells(PENDING)
         await a.settle(id, first).tells(first)
@@ -68,7 +70,7 @@ async def settle_is_atomic(lab: Lab) -> None:
     """Two who settle are told the same, wherever one is when the other comes."""
     a, b = await lab.pair()
     for other in dict.fromkeys((a, b)):
-        for first, second in ((ONE, TWO), (ONE, NO), (NO, ONE)):
+        for first, second in ((ONE, TWO), (ONE, NO), (NO, ONE), (_BULK, TWO)):
             for step in lab.steps():
                 id = lab.id()
                 early = a.settle(id, first, hold_at=step)
@@ -78,7 +80,9 @@ async def settle_is_atomic(lab: Lab) -> None:
                 if early.is_held:
                     await lab.pass_for_dead()
                 early.release()
-                won = await early.tells(first, second)
+                won = await early.ends()
+                if first is not _BULK:
+                    await early.tells(first, second)
                 await late.tells(won)
                 await a.peek(id).tells(won)
                 if not early.is_held:
@@ -110,14 +114,21 @@ async def volume_changes_nothing(lab: Lab) -> None:
     await a.settle(resolved, ONE).tells(ONE)
     await a.settle(rejected, NO).tells(NO)
     await a.peek(pending).tells(PENDING)
-    await crowd_in(lab, a, lab.run.effort.volume)
-    await a.peek(resolved).tells(ONE)
-    await a.peek(rejected).tells(NO)
-    await a.peek(pending).tells(PENDING)
+    others = await crowd_in(lab, a, lab.run.effort.volume)
+    some = [*lab.random.sample([*others], len(others) // 4), *[*others][-1:]]
+    for reopened in (False, True)[: 1 + lab.run.durable]:
+        if reopened:
+            a = await lab.reopen()
+        await a.peek(resolved).tells(ONE)
+        await a.peek(rejected).tells(NO)
+        await a.peek(pending).tells(PENDING)
+        for id in some:
+            await a.peek(id).tells(others[id])
 
 
-async def crowd_in(lab: Lab, handle: Handle, number: int) -> None:
-    """Settle *number* other promises, some at a time."""
+async def crowd_in(lab: Lab, handle: Handle, number: int) -> dict[str, Resolved[bytes]]:
+    """Settle *number* other promises, some at a time; return them."""
+    crowd: dict[str, Resolved[bytes]] = {}
     for start in range(0, number, _BATCH):
         batch = {
             Resolved(b"%d" % n): lab.id()
@@ -126,3 +137,5 @@ async def crowd_in(lab: Lab, handle: Handle, number: int) -> None:
         calls = {value: handle.settle(id, value) for value, id in batch.items()}
         for value, call in calls.items():
             await call.tells(value)
+        crowd |= {id: value for value, id in batch.items()}
+    return crowd

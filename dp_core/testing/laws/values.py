@@ -32,6 +32,15 @@ VALUES: Final[tuple[Any, ...]] = (
     *([None], [[]], [{}], {"": ""}, {"a": None}, [0, "", False, None]),
     *(" padded ", 'quote " back \\ slash / tab \t line \n feed \r\n', "é", "\x7f"),
     *("a\u2028b\u2029c\u0085d", "%s %d {0} {x}", "<b>&amp;</b>", "'; drop table --"),
+    *(
+        "\0",
+        "nul \0 inside",
+        "\ufeffbom",
+        "%41 a+b %20 %25",
+        "line\n",
+        "\x1b[0m",
+        "\ud7ff",
+    ),
     {"b": 1, "a": [1, 2, {"c": None}], "__proto__": {}, "constructor": "x"},
     [[[1, "two", None, True], {"deep": {"er": [[]]}}], 2**31, -(2**31), 0.5, 0.1],
 )
@@ -48,11 +57,13 @@ TEXTS: Final[tuple[bytes, ...]] = (
     b"100000000000000000000000.0",
     *(rb'"\u0041"', rb'"\u00e9"', '"é"'.encode(), rb'"\/"', rb'"\ud83d\ude00"'),
     *(b'{"b":1,"a":2}', b'{"10":1,"9":2}', rb'{"\u0061":1}', rb'"\u2028"', b'"\x7f"'),
+    *(rb'"\u0000"', b'"<b>&amp;"', rb'"\u003c"', rb'"\u000a"', rb'"\u00E9"', b'"/"'),
 )
 
 MESSAGES: Final[tuple[str, ...]] = (
     *("", " ", "\n", "\r\n", "\t", "\0", "no", "0", "false", "null", "None", "[]"),
     *(" padded ", "line\n", "line\r\n", "\nline", "a\x1cb\x85c\u2028d", "\ufeffbom"),
+    *("nul \0 inside", "%41 a+b %20 %25", "&lt;", "a\tb", "two  blanks", "\rline"),
     *(
         '"quoted"',
         "it's",
