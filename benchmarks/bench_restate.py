@@ -4,9 +4,11 @@ What promises cost on Restate, beside another service that speaks the same wire.
 Starts a restate-server with our service, and measures, in turns within one run:
 settles per second one by one and 64 at once, the time from a settle to the
 waiter's value, and the CPU time of a settle in the service and in the server.
-Restate is told before each turn which service to call.
+Restate is told before each turn which service to call. With --crowd, so many wait
+for one promise at the end: what the servers write for each of them is the size of
+its traces, and would grow with their number if each rewrote the others.
 
-    python benchmarks/bench_restate.py [--rounds 6] [--nodes 1]
+    python benchmarks/bench_restate.py [--rounds 6] [--nodes 1] [--crowd 2000]
         [--other http://127.0.0.1:9085]
 
 The other one is the service of Restate's own example, running at that URL, or
@@ -30,6 +32,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from secrets import token_hex
 from statistics import median
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -40,7 +43,7 @@ PORT = 28080
 ONE_BY_ONE = 60
 AT_ONCE = 64
 TOGETHER = 640
-WAKES = 15
+WAKES = 30
 
 Figures = dict[str, float]
 
@@ -70,14 +73,20 @@ async def up(nodes: int) -> AsyncIterator[tuple[list[str], list[psutil.Process]]
             await process.communicate()
 
 
+def post(admin: int, path: str, body: dict[str, Any]) -> Any:
+    """Ask Restate's administration."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{admin}{path}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Accept": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+        return json.load(answer)
+
+
 def call(admin: int, service: str) -> None:
     """Let Restate call this service from now on."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{admin}/v3/deployments",
-        json.dumps({"uri": service, "force": True}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    urllib.request.urlopen(request, timeout=60).close()  # noqa: S310 - as above
+    post(admin, "/v3/deployments", {"uri": service, "force": True})
 
 
 def listener(port: int) -> psutil.Process:
@@ -94,6 +103,12 @@ def cpu(processes: list[psutil.Process]) -> float:
     """Return the CPU time of processes so far, in milliseconds."""
     times = [process.cpu_times() for process in processes]
     return 1000 * sum(float(time.user + time.system) for time in times)
+
+
+def disk(processes: list[psutil.Process]) -> float:
+    """Return what processes have written to disk so far, in KB."""
+    written = [process.io_counters().write_bytes for process in processes]
+    return float(sum(written)) / 1000
 
 
 async def settles(urls: list[str], number: int, at_once: int) -> float:
@@ -120,13 +135,65 @@ async def wake(urls: list[str]) -> float:
         for _ in range(WAKES):
             id = token_hex(8)
             waiter = asyncio.create_task(here.promise(id).get())
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1)
             start = time.perf_counter()
             settling = asyncio.create_task(there.promise(id).resolve(1))
             await waiter
             seconds.append(time.perf_counter() - start)
             await settling
     return 1000 * median(seconds)
+
+
+async def waiter(port: int, id: str) -> float:
+    """Wait for a promise, on a connection of its own; return when it is told."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = json.dumps({"promiseId": id})
+    writer.write(
+        f"POST /promise/await HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"{body}".encode()
+    )
+    answer = await reader.read()
+    writer.close()
+    assert answer.endswith(b'{"value":1}'), answer
+    return time.perf_counter()
+
+
+def waiting(admin: int, id: str) -> int:
+    """Return how many awakeables are in the state of a promise."""
+    sql = f"SELECT key, value_utf8 FROM state WHERE service_key = '{id}'"  # noqa: S608
+    rows = post(admin, "/query", {"query": sql})["rows"]
+    listeners = [json.loads(r["value_utf8"]) for r in rows if r["key"] == "listeners"]
+    others = [r for r in rows if r["key"].startswith("waiter/")]
+    return sum(map(len, listeners)) + len(others)
+
+
+async def crowd(
+    urls: list[str], admin: int, servers: list[psutil.Process], number: int
+) -> Figures:
+    """Let many wait for one promise, and settle it."""
+    id = token_hex(8)
+    port = urlsplit(urls[0]).port or 80
+    start, written = time.perf_counter(), disk(servers)
+    waits = []
+    for n in range(number):
+        waits.append(asyncio.create_task(waiter(port, id)))
+        if n % 100 == 99:
+            # So that their connections are accepted.
+            await asyncio.sleep(0.05)
+    while await asyncio.to_thread(waiting, admin, id) < number:  # noqa: ASYNC110 - Restate's
+        await asyncio.sleep(0.5)
+    all_wait = time.perf_counter()
+    async with dp.connect(urls[-1]) as store:
+        await store.promise(id).resolve(1)
+    settled = time.perf_counter()
+    told = await asyncio.gather(*waits)
+    return {
+        f"s until {number} wait": all_wait - start,
+        f"ms to settle for {number}": 1000 * (settled - all_wait),
+        f"s until {number} are told": max(told) - all_wait,
+        f"KB on disk each of {number}": (disk(servers) - written) / number,
+    }
 
 
 async def turn(
@@ -143,7 +210,7 @@ async def turn(
     return figures
 
 
-async def main(rounds: int, nodes: int, other: str | None) -> None:
+async def main(rounds: int, nodes: int, crowded: int, other: str | None) -> None:
     """Measure in turns, and print medians and their ratios."""
     services = {"ours": f"http://127.0.0.1:{PORT + 3 * nodes}"}
     if other is not None:
@@ -156,17 +223,29 @@ async def main(rounds: int, nodes: int, other: str | None) -> None:
                 call(PORT + nodes, services[name])
                 service = listener(urlsplit(services[name]).port or 80)
                 results[name].append(await turn(urls, [service], servers))
-    title = f"median of {rounds} rounds"
-    print(f"{title:<28}" + "".join(f"{name:>9}" for name in services) + "    ratio")
+        crowds: dict[str, Figures] = {name: {} for name in services}
+        for name in services if crowded else ():
+            call(PORT + nodes, services[name])
+            for number in (crowded // 4, crowded):
+                crowds[name] |= await crowd(urls, PORT + nodes, servers, number)
+    heads = "".join(f"{name:>9}" for name in services)
+    print(f"{f'median of {rounds} rounds':<30}{heads}    ratio")
     for label in results["ours"][0]:
-        row = [median(turn[label] for turn in results[name]) for name in services]
-        columns = "".join(f"{figure:9.1f}" for figure in row)
-        print(f"{label:<28}{columns}{row[0] / row[-1]:9.2f}")
+        show(label, [median(one[label] for one in results[name]) for name in services])
+    for label in crowds["ours"]:
+        show(label, [crowds[name][label] for name in services])
+
+
+def show(label: str, row: list[float]) -> None:
+    """Print a row of the table, and the ratio of its first to its last."""
+    columns = "".join(f"{figure:9.1f}" for figure in row)
+    print(f"{label:<30}{columns}{row[0] / row[-1]:9.2f}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="What promises cost on Restate.")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--crowd", dest="crowded", type=int, default=0)
     parser.add_argument("--other", metavar="URL")
     asyncio.run(main(**vars(parser.parse_args())))
