@@ -151,7 +151,7 @@ async def test_nothing_is_left_of_pending_promises() -> None:
     """Neither peeking, nor waits that were cancelled, nor disposal take room."""
     backend = MemoryBackend(URL)
     before = (len(backend._store.states), len(backend._store.waiters))
-    for number in range(100):
+    for number in range(10):
         await backend.peek(f"n{number}")
         with anyio.move_on_after(0):
             await backend.wait(f"n{number}")
