@@ -34,7 +34,7 @@ _PATIENT: Final = {"WaitGivesUp": 3.0}
 """How long a promise is left alone where that is what it takes, in seconds."""
 
 _THOROUGH: Final = {"Coalesces", "StaleReplica"}
-"""Exhibits that need chance to be caught, and so more than a few histories."""
+"""Exhibits that need chance to be caught, and so more histories than the others."""
 
 RIGHT: Final = (
     "Directory",
@@ -62,7 +62,11 @@ def its_law(loop: str, name: str) -> Verdict:
     """Try the law that an exhibit is named for."""
     open_museum()
     exhibit = EXHIBITS[name]
-    effort = Effort(linger=_PATIENT.get(name, 0.6), patience=1.0)
+    effort = Effort(
+        histories=240 if name in _THOROUGH else 60,
+        linger=_PATIENT.get(name, 0.6),
+        patience=1.0,
+    )
     laws = [LAWS[exhibit.law]]
     return _broken(exhibit.store(), loop, laws=laws, effort=effort, seed=SEED)
 

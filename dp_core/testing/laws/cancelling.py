@@ -50,6 +50,7 @@ async def cancellation_is_passed_on(lab: Lab) -> None:
 async def cancelled_waiters_leave_the_others(lab: Lab) -> None:
     """Whichever waiters are cancelled, in whatever order, the others are told."""
     a, b = await lab.pair()
+    left: list[Call] = []
     for turns in (None, 1, 2, 3):
         for some in ([0], [1], [3], [0, 1], [2, 1, 0], [0, 3], [1, 2, 3]):
             id = lab.id()
@@ -61,9 +62,8 @@ async def cancelled_waiters_leave_the_others(lab: Lab) -> None:
                 if settling is None:
                     await lab.all_over([waiting[n]], lab.record.patience)
             await (settling or a.settle(id, ONE)).tells(ONE)
-            for n in {0, 1, 2, 3} - {*some}:
-                await waiting[n].tells(ONE)
-            await a.wait(id).tells(ONE)
+            left += [waiting[n] for n in range(4) if n not in some]
+            left.append(a.wait(id))
     for turns in range(5):
         id = lab.id()
         gone = await _line_up(lab, id, a, b, a)
@@ -73,7 +73,10 @@ async def cancelled_waiters_leave_the_others(lab: Lab) -> None:
         newcomer = a.wait(id)
         await lab.rest(newcomer)
         await b.settle(id, ONE).tells(ONE)
-        await newcomer.tells(ONE)
+        left.append(newcomer)
+    # At the end: where waiters look now and then, they look together.
+    for call in left:
+        await call.tells(ONE)
 
 
 async def _line_up(lab: Lab, id: str, *handles: Handle) -> list[Call]:

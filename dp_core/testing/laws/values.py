@@ -97,9 +97,9 @@ _TOO_LATE: Final = Rejected("too late")
 async def every_json_value_comes_back(lab: Lab) -> None:
     """Every JSON value comes back as itself: null, false, 0, "" and [] too."""
     a, b = await lab.pair()
-    for value in [*VALUES, _nested(MAX_DEPTH)]:
-        outcome = Resolved(encode(value))
-        for call in await _all_told(lab, a, b, outcome):
+    values = [Resolved(encode(value)) for value in (*VALUES, _nested(MAX_DEPTH))]
+    for outcome, calls in [(v, await _all_told(lab, a, b, v)) for v in values]:
+        for call in calls:
             told = await call.ends()
             if not isinstance(told, Resolved) or not _same(told.value, outcome.value):
                 raise lab.broken(f"{call} told {shown(told)}", call.id)
@@ -155,15 +155,16 @@ async def outcomes_are_not_interpreted(lab: Lab) -> None:
 
 async def _all_come_back(lab: Lab, outcomes: Iterable[Outcome[bytes]]) -> None:
     a, b = await lab.pair()
-    for outcome in outcomes:
-        for call in await _all_told(lab, a, b, outcome):
+    # First all are settled: where waiters look now and then, they look together.
+    for outcome, calls in [(o, await _all_told(lab, a, b, o)) for o in outcomes]:
+        for call in calls:
             await call.tells(outcome)
 
 
 async def _all_told(
     lab: Lab, a: Handle, b: Handle, outcome: Outcome[bytes]
 ) -> list[Call]:
-    """Settle with *outcome*; return what everybody is told."""
+    """Settle with *outcome*; return the calls that tell everybody."""
     id = lab.id()
     waiting = b.wait(id)
     await lab.turns(3)

@@ -149,13 +149,16 @@ async def waiters_hear_only_of_their_own(lab: Lab) -> None:
     alike = [(id + one, id + two) for id, (one, two) in zip(bases, ALIKE, strict=True)]
     waiting = {id: a.wait(id) for _, id in alike}
     await lab.rest(*waiting.values())
+    left: dict[str, Call] = {}
     for id, other in alike:
         await b.settle(id, ONE).ends()
         if await b.peek(other).ends() != PENDING:
             # Mixed up altogether: the laws of ids say so.
             continue
         await b.settle(other, TWO).tells(TWO, besides=[id])
-        await waiting[other].tells(TWO, besides=[id])
+        left[id] = waiting[other]
+    for id, call in left.items():
+        await call.tells(TWO, besides=[id])
 
 
 @law(PEEK)
