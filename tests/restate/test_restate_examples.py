@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from secrets import token_hex
 
+import pytest
 from restate_lab import Restate
 
+HERE = Path(__file__).parent
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -54,3 +58,20 @@ def test_example_3(restate: Restate) -> None:
     assert "Done." == lines[-1]
     assert 10 == len(seen)
     assert 1 == len(set(seen))
+
+
+def test_javascript(restate: Restate) -> None:
+    """What `fetch` gets is what the reference answers: status, type and body."""
+    if (node := shutil.which("node")) is None:
+        pytest.skip("no node")
+    command = [node, HERE / "client.mjs", restate.url, token_hex(8)]
+    output = subprocess.check_output(command, text=True, timeout=60)
+
+    json_, won = "application/json", {"value": {"greeting": "\u2603"}}
+    assert [
+        ["peek", 200, json_, None],
+        ["resolve", 200, json_, won],
+        ["await", 200, json_, won],
+        ["reject", 200, json_, won],
+        ["peek", 200, json_, won],
+    ] == [json.loads(line) for line in output.splitlines()]
