@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
+from subprocess import Popen
 from typing import Any, Final
 
 import anyio
 import click
-from anyio.abc import Process
 
 from dp_backends.restate._admin import ADMIN_URL, settled_ids
 from dp_backends.restate._object import promises
 from dp_backends.restate._serve import first, make_known, run, serve, url_of
-from dp_backends.restate._server import Node, cluster, running
+from dp_backends.restate._server import Node, cluster, ended, running
 from dp_backends.restate._service import promise
 from dp_core import BackendError
 from dp_core.cli import Status
@@ -170,8 +170,8 @@ async def _up(nodes: Sequence[Node], port: int) -> None:
                 click.echo(f"Promises are at {node.ingress_url} (process {server.pid})")
             click.echo(_WHAT_TO_TRY.format(node=nodes[0]))
 
-        async def watch(node: Node, server: Process) -> None:
-            await server.wait()
+        async def watch(node: Node, server: Popen[bytes]) -> None:
+            await ended(server)
             stopped = f"the server at {node.ingress_url} has stopped; see {node.log}"
             if len(nodes) == 1:
                 raise BackendError(stopped)

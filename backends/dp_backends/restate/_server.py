@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 from typing import Final, final
 
 import anyio
-from anyio.abc import Process
 
 from dp_backends.restate._admin import is_healthy
 from dp_core import BackendUnavailableError
 
-__all__ = ["Node", "cluster", "find_program", "running"]
+__all__ = ["Node", "cluster", "ended", "find_program", "running"]
 
 _PACKAGE: Final = "@restatedev/restate-server"
 _GRACE: Final = 15
@@ -131,7 +131,7 @@ def find_program() -> Path | None:
 
 
 @asynccontextmanager
-async def running(nodes: Sequence[Node]) -> AsyncIterator[list[Process]]:
+async def running(nodes: Sequence[Node]) -> AsyncIterator[list[Popen[bytes]]]:
     """
     Run restate-servers until the block ends; they are ready when it begins.
 
@@ -152,19 +152,15 @@ async def running(nodes: Sequence[Node]) -> AsyncIterator[list[Process]]:
         yield processes
 
 
+async def ended(process: Popen[bytes]) -> None:
+    """Return once a process is over."""
+    while process.poll() is None:  # noqa: ASYNC110 - nothing tells us
+        await anyio.sleep(0.1)
+
+
 @asynccontextmanager
-async def _started(program: Path, node: Node) -> AsyncIterator[Process]:
-    node.directory.mkdir(parents=True, exist_ok=True)
-    with node.log.open("ab") as log:
-        process = await anyio.open_process(
-            [program],
-            stdin=None,
-            stdout=log,
-            stderr=log,
-            env=node.environment(),
-            # Ctrl-C is for us alone; we stop it when nobody needs it.
-            start_new_session=True,
-        )
+async def _started(program: Path, node: Node) -> AsyncIterator[Popen[bytes]]:
+    process = _start(program, node)
     try:
         yield process
     finally:
@@ -172,22 +168,39 @@ async def _started(program: Path, node: Node) -> AsyncIterator[Process]:
             await _stop(process)
 
 
-async def _wait_until_ready(node: Node, process: Process) -> None:
+def _start(program: Path, node: Node) -> Popen[bytes]:
+    """
+    Start a server.
+
+    Not by the event loop: where that is cancelled on the way (uvloop), the
+    process is there, and nobody knows it.
+    """
+    node.directory.mkdir(parents=True, exist_ok=True)
+    with node.log.open("ab") as log:
+        return Popen(  # noqa: S603 - the program was looked for
+            [program],
+            stdout=log,
+            stderr=log,
+            env=node.environment(),
+            # Ctrl-C is for us alone; we stop it when nobody needs it.
+            start_new_session=True,
+        )
+
+
+async def _wait_until_ready(node: Node, process: Popen[bytes]) -> None:
     for url in (f"{node.admin_url}/health", f"{node.ingress_url}/restate/health"):
         while not await is_healthy(url):
-            if process.returncode is not None:
+            if (code := process.poll()) is not None:
                 raise BackendUnavailableError(
-                    f"restate-server stopped with code {process.returncode}; "
-                    f"{node.log} says why"
+                    f"restate-server stopped with code {code}; {node.log} says why"
                 )
             await anyio.sleep(0.1)
 
 
-async def _stop(process: Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-        with anyio.move_on_after(_GRACE):
-            await process.wait()
-            return
-        process.kill()
-    await process.wait()
+async def _stop(process: Popen[bytes]) -> None:
+    process.terminate()
+    with anyio.move_on_after(_GRACE):
+        await ended(process)
+        return
+    process.kill()
+    process.wait()
