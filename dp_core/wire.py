@@ -257,8 +257,19 @@ def write_error(error: DurablePromiseError) -> tuple[int, bytes]:
 # Calls, as a client writes them ---------------------------------------------
 
 
-def write_call(call: Call) -> tuple[str, bytes]:
-    """Return the path and the body of the request that makes *call*."""
+def write_call(call: Call, *, in_path: bool = False) -> tuple[str, bytes]:
+    """
+    Return the path and the body of the request that makes *call*.
+
+    Args:
+        call: What to ask.
+        in_path: Whether a completion names the promise in its path, if its id
+            can stand there as it is. That is one invocation on Restate, where
+            the other form is one that makes another.
+    """
+    if in_path and isinstance(call, Settle) and _PLAIN.fullmatch(call.id):
+        operation, body = _completion(call.outcome)
+        return f"/promises/{call.id}/{operation}", body
     id = b'{"promiseId":%b' % encode(call.id)
     match call:
         case Peek():
@@ -267,12 +278,24 @@ def write_call(call: Call) -> tuple[str, bytes]:
             return "/promise/await", id + b"}"
         case Discard():
             return "/promise/dispose", id + b"}"
-        case Settle(_, Resolved(text)):
-            return "/promise/resolve", b'%b,"value":%b}' % (id, text)
-        case Settle(_, Rejected(error)):
-            message = encode(error, len(error) * 6 + 2)
-            return "/promise/reject", b'%b,"errorMessage":%b}' % (id, message)
         case Settle(_, outcome):
+            operation, body = _completion(outcome)
+            member = b"value" if operation == "resolve" else b"errorMessage"
+            return f"/promise/{operation}", b'%b,"%b":%b}' % (id, member, body)
+
+
+# Nobody on the way reads such an id as anything else, or cuts it off.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,199}")
+
+
+def _completion(outcome: Outcome[bytes]) -> tuple[str, bytes]:
+    """Return the operation that completes with *outcome*, and its argument."""
+    match outcome:
+        case Resolved(text):
+            return "resolve", text
+        case Rejected(error):
+            return "reject", encode(error, len(error) * 6 + 2)
+        case _:
             raise TypeError(f"not an outcome: {outcome!r}")
 
 

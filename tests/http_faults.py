@@ -103,6 +103,7 @@ class Server:
         prefix: What stands before its paths.
         connections: How many connections it accepted.
         calls: The calls it got, in order.
+        paths: The paths at which it got them.
         headers: The headers that came with them.
         changes: How often each id was completed, or disposed of.
         waiting: How many requests wait for each id.
@@ -116,6 +117,7 @@ class Server:
     prefix: str = ""
     connections: int = 0
     calls: list[Call] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     headers: list[dict[bytes, bytes]] = field(default_factory=list)
     changes: Counter[tuple[type[Call], str]] = field(default_factory=Counter)
     waiting: Counter[str] = field(default_factory=Counter)
@@ -197,9 +199,11 @@ class Server:
         head, body = await _read_request(stream)
         headers = dict(head.headers)
         path = head.target.decode()
-        assert path.startswith(f"{self.prefix}/promise/")
-        call = read_call(path.removeprefix(self.prefix), body)
+        assert path.startswith(f"{self.prefix}/promise")
+        path = path.removeprefix(self.prefix)
+        call = read_call(path, body)
         self.calls.append(call)
+        self.paths.append(path)
         self.headers.append(headers)
         self._tell()
         if self.canned:

@@ -244,6 +244,23 @@ async def test_a_refusal_is_an_error_at_once(
         assert server.url.removeprefix("http://") in str(caught.value)
 
 
+async def test_on_restate_completions_name_their_promises_in_the_path() -> None:
+    """There that is one invocation, not two; elsewhere all calls have one form."""
+    async with Server().serving() as server:
+        for header in ([], [b"x-restate-id: inv_1"]):
+            backend = HttpBackend(server.url)
+            server.canned.append(http_answer(200, b"null", *header))
+            await backend.peek("a")
+            await backend.settle("a", Resolved(b"1"))
+            await backend.settle("a/b", Rejected("no"))
+            await backend.peek("a")
+            assert Resolved(b"1") == await backend.wait("a")
+
+    forms = ["peek", "resolve", "reject", "peek", "await"]
+    usual = [f"/promise/{operation}" for operation in forms]
+    assert [*usual, usual[0], "/promises/a/resolve", *usual[2:]] == server.paths
+
+
 async def test_redirects_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A token is shown to nobody but the server the URL names."""
     monkeypatch.setenv("DP_TOKEN", "secret")

@@ -49,6 +49,29 @@ def test_the_server_reads_the_call_a_client_wrote(call: Peek) -> None:
     assert read_call(path, body) == call
 
 
+@given(CALLS)
+def test_a_completion_may_name_its_promise_in_the_path(call: Peek) -> None:
+    """It is the same call, whatever its id is."""
+    path, body = write_call(call, in_path=True)
+
+    assert read_call(path, body) == call
+
+
+@pytest.mark.parametrize(
+    ("id", "plain"),
+    [
+        *((id, True) for id in ("a", "order-17", "a.b", "~_-", "x" * 200)),
+        *((id, False) for id in (".", "..", ".a", "a/b", "%41", "a b", "é", "x" * 201)),
+    ],
+)
+def test_only_plain_ids_stand_in_paths(id: str, plain: bool) -> None:
+    """What anybody on the way could read as something else is in the body."""
+    for outcome, operation in ((Resolved(b"1"), "resolve"), (Rejected("no"), "reject")):
+        path, _ = write_call(Settle(id, outcome), in_path=True)
+        where = f"promises/{id}" if plain else "promise"
+        assert f"/{where}/{operation}" == path
+
+
 @given(st.builds(Settle, IDS, OUTCOMES))
 def test_a_client_reads_the_outcome_the_server_wrote(call: Settle) -> None:
     """Every outcome arrives as it stands, whoever asked for it."""

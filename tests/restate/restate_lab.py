@@ -50,7 +50,7 @@ def ask(
     port: int,
     path: str,
     body: Any = b"",
-    headers: Mapping[str, str] = JSON,
+    headers: Mapping[str, str] | None = None,
     method: str = "POST",
     timeout: float = TIMEOUT,
 ) -> Answer:
@@ -64,7 +64,7 @@ def pending_ask(
     port: int,
     path: str,
     body: Any = b"",
-    headers: Mapping[str, str] = JSON,
+    headers: Mapping[str, str] | None = None,
     method: str = "POST",
     timeout: float = TIMEOUT,
 ) -> Iterator[Callable[[], Answer]]:
@@ -72,7 +72,9 @@ def pending_ask(
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     connection = HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request(method, path, data or None, dict(headers if data else {}))
+        usual = JSON if data else {}
+        sent = usual if headers is None else headers
+        connection.request(method, path, data or None, dict(sent))
 
         def answer() -> Answer:
             response = connection.getresponse()

@@ -81,7 +81,7 @@ async def test_whatever_is_killed_all_waiters_get_the_value(
             waits.start_soon(resolve, clients[0], ids[0])
             await to_thread.run_sync(
                 eventually,
-                lambda: bool(restate.invocations("promise/resolve")),
+                lambda: bool(restate.invocations(f"promises/{ids[0]}/resolve")),
                 "Restate has taken it on",
             )
             await to_thread.run_sync(service.start)

@@ -9,7 +9,7 @@ from secrets import token_hex
 from typing import Any, Final
 
 import pytest
-from restate_lab import Restate, ask, eventually, pending_ask
+from restate_lab import JSON, Restate, ask, eventually, pending_ask
 
 RECORDED: Final[list[dict[str, Any]]] = json.loads(
     (Path(__file__).parents[1] / "data" / "restate-wire.json").read_text("utf-8")
@@ -115,6 +115,16 @@ def test_what_is_no_value_is_refused(
     assert status == in_body.status
     assert as_body.status in (400, 422)
     assert b"null" == ask(restate.node.ingress, f"/promises/{id}/peek").body
+
+
+def test_json_may_be_nothing_at_all(restate: Restate) -> None:
+    """Whoever says JSON and sends no body is answered, as by the reference."""
+    id = token_hex(8)
+    path = f"/promises/{id}"
+
+    assert b"null" == ask(restate.node.ingress, f"{path}/peek", headers=JSON).body
+    assert b"{}" == ask(restate.node.ingress, f"{path}/resolve", headers=JSON).body
+    assert b"{}" == ask(restate.node.ingress, f"{path}/peek", headers=JSON).body
 
 
 def test_peek_does_not_queue(restate: Restate) -> None:

@@ -138,7 +138,7 @@ class HttpBackend(Backend):
 
     async def _ask(self, call: Call, patience: Patience) -> State[bytes]:
         """Ask once, within what a caller without a deadline has patience for."""
-        question = await self._requests.write(call)
+        question = await self._requests.write(call, in_path=self._restate)
         connection = None
         with patience.attempt() as attempt:
             connection = await self._pool.ask(question, fresh=isinstance(call, Discard))

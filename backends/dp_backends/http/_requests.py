@@ -27,7 +27,12 @@ class Requests:
         self._headers = ""
 
     async def write(
-        self, call: Call, wait: int | None = None, key: str | None = None
+        self,
+        call: Call,
+        wait: int | None = None,
+        key: str | None = None,
+        *,
+        in_path: bool = False,
     ) -> bytes:
         """
         Return the request that makes *call*, ready to be sent.
@@ -38,13 +43,14 @@ class Requests:
             key: The same when the same question is asked again. Restate goes
                 on with the wait that it has, instead of beginning another one
                 (draft-ietf-httpapi-idempotency-key-header).
+            in_path: As for `write_call`.
 
         Raises:
             AccessDeniedError: The token cannot be read, or be sent.
         """
         if not self._headers:
             self._headers = await self._read_headers()
-        path, body = write_call(call)
+        path, body = write_call(call, in_path=in_path)
         prefer = "" if wait is None else f"Prefer: {prefer_wait(wait)}\r\n"
         again = "" if key is None else f"Idempotency-Key: {key}\r\n"
         head = (

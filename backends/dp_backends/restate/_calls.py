@@ -11,7 +11,14 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
-from restate import Context, InvocationRetryPolicy, TerminalError, select
+from restate import (
+    Context,
+    InvocationRetryPolicy,
+    Service,
+    TerminalError,
+    VirtualObject,
+    select,
+)
 from restate.serde import BytesSerde
 
 from dp_core import (
@@ -35,6 +42,7 @@ __all__ = [
     "SERVICE",
     "SETTINGS",
     "WAKE",
+    "accept_nothing",
     "object_path",
     "read",
     "settling",
@@ -80,6 +88,17 @@ How long the answer of a dispose is kept.
 Restate's ingress asks again when a node fails. To dispose again would be to
 dispose of a completion that came in between, so it must find the answer.
 """
+
+
+def accept_nothing(service: Service | VirtualObject) -> None:
+    """
+    Let Restate pass on a body that is empty, as it does for the reference.
+
+    The SDK makes schemas from annotations, and where there is one, Restate
+    misses the body.
+    """
+    for handler in service.handlers.values():
+        handler.handler_io.input_type = None
 
 
 def object_path(id: str, operation: str) -> str:

@@ -46,6 +46,7 @@ from dp_backends.restate._calls import (
     RAW,
     SETTINGS,
     WAKE,
+    accept_nothing,
     object_path,
     read,
 )
@@ -202,3 +203,6 @@ def _tell(
 
 def _state(stands: bytes | None) -> State[bytes]:
     return read_answer(Peek(""), 200, stands or PENDING)
+
+
+accept_nothing(promises)

@@ -25,6 +25,7 @@ from dp_backends.restate._calls import (
     RAW,
     SERVICE,
     SETTINGS,
+    accept_nothing,
     read,
     settling,
     wait,
@@ -106,3 +107,6 @@ def _argument(call: Call, body: bytes) -> bytes:
 def _members(body: bytes) -> dict[str, msgspec.Raw]:
     # Not decoded: what else is in a body is nobody's business.
     return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+
+
+accept_nothing(promise)
