@@ -66,6 +66,7 @@ __all__ = [
     "read_prefer",
     "write_answer",
     "write_call",
+    "write_completion",
     "write_error",
 ]
 
@@ -268,7 +269,7 @@ def write_call(call: Call, *, in_path: bool = False) -> tuple[str, bytes]:
             the other form is one that makes another.
     """
     if in_path and isinstance(call, Settle) and _PLAIN.fullmatch(call.id):
-        operation, body = _completion(call.outcome)
+        operation, body = write_completion(call.outcome)
         return f"/promises/{call.id}/{operation}", body
     id = b'{"promiseId":%b' % encode(call.id)
     match call:
@@ -279,7 +280,7 @@ def write_call(call: Call, *, in_path: bool = False) -> tuple[str, bytes]:
         case Discard():
             return "/promise/dispose", id + b"}"
         case Settle(_, outcome):
-            operation, body = _completion(outcome)
+            operation, body = write_completion(outcome)
             member = b"value" if operation == "resolve" else b"errorMessage"
             return f"/promise/{operation}", b'%b,"%b":%b}' % (id, member, body)
 
@@ -288,8 +289,8 @@ def write_call(call: Call, *, in_path: bool = False) -> tuple[str, bytes]:
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,199}")
 
 
-def _completion(outcome: Outcome[bytes]) -> tuple[str, bytes]:
-    """Return the operation that completes with *outcome*, and its argument."""
+def write_completion(outcome: Outcome[bytes]) -> tuple[str, bytes]:
+    """Return the operation that completes with *outcome*, and its JSON argument."""
     match outcome:
         case Resolved(text):
             return "resolve", text

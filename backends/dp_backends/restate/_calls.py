@@ -23,10 +23,7 @@ from restate.serde import BytesSerde
 
 from dp_core import (
     DurablePromiseError,
-    Outcome,
     Pending,
-    Rejected,
-    Resolved,
     __version__,
 )
 from dp_core.wire import Call, read_call, write_answer, write_error
@@ -45,7 +42,6 @@ __all__ = [
     "accept_nothing",
     "object_path",
     "read",
-    "settling",
     "wait",
 ]
 
@@ -118,17 +114,6 @@ def read(path: str, body: bytes) -> Call:
     except DurablePromiseError as error:
         status, failure = write_error(error)
         raise TerminalError(json.loads(failure)["message"], status) from None
-
-
-def settling(outcome: Outcome[bytes]) -> tuple[str, bytes]:
-    """Return the operation of the object that settles to *outcome*, and its body."""
-    match outcome:
-        case Resolved(text):
-            return "resolve", text
-        case Rejected(error):
-            return "reject", json.dumps(error).encode()
-        case _:
-            raise TypeError(f"not an outcome: {outcome!r}")
 
 
 async def wait(ctx: Context, id: str, seconds: float | None) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from restate import Context, TerminalError
 
-from dp_backends.restate._calls import DISPOSED, OBJECT, PENDING, settling, wait
+from dp_backends.restate._calls import DISPOSED, OBJECT, PENDING, wait
 from dp_core import (
     MAX_VALUE_BYTES,
     Backend,
@@ -27,7 +27,7 @@ from dp_core import (
     Resolved,
     State,
 )
-from dp_core.wire import Await, Peek, read_answer, write_error
+from dp_core.wire import Await, Peek, read_answer, write_completion, write_error
 
 __all__ = ["HandlerPromise", "durable_promise"]
 
@@ -131,7 +131,7 @@ class _Steps(Backend):
         return read_answer(Peek(id), 200, stands)
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
-        operation, argument = settling(outcome)
+        operation, argument = write_completion(outcome)
         stands = await self._ctx.generic_call(OBJECT, operation, argument, key=id)
         return _outcome(id, stands)
 

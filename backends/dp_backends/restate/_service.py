@@ -27,11 +27,10 @@ from dp_backends.restate._calls import (
     SETTINGS,
     accept_nothing,
     read,
-    settling,
     wait,
 )
 from dp_core import Resolved
-from dp_core.wire import Call, Settle, read_prefer
+from dp_core.wire import Call, Settle, read_prefer, write_completion
 
 __all__ = ["LONGEST_WAIT", "promise"]
 
@@ -99,7 +98,7 @@ def _argument(call: Call, body: bytes) -> bytes:
         case Settle(_, Resolved(b"null")) if "value" not in _members(body):
             return b""
         case Settle(_, outcome):
-            return settling(outcome)[1]
+            return write_completion(outcome)[1]
         case _:
             return b""
 
