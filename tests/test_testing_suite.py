@@ -25,6 +25,15 @@ HEADER = """
     QUICK = Effort(histories=2, crowd=16, volume=40, linger=0.05)
 """
 
+MEMORY = dedent("""
+    class TestTheirs(BackendSuite):
+        durable, shared, effort = False, True, QUICK
+
+        @pytest.fixture
+        def open_backend(self):
+            return lambda: connect("memory:theirs").backend
+""")
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
@@ -169,14 +178,7 @@ def test_skipped_laws_are_skipped_tests(run: Run) -> None:
 def test_options_decide_histories_and_seed(run: Run) -> None:
     """``--dp-histories`` and ``--dp-seed`` reach the laws, and are told."""
     done = run(
-        """
-        class TestTheirs(BackendSuite):
-            durable, shared, effort = False, True, QUICK
-
-            @pytest.fixture
-            def open_backend(self):
-                return lambda: connect("memory:theirs").backend
-        """,
+        MEMORY,
         *("-q", "-k", "asyncio and linearizable"),
         *("--dp-histories", "5", "--dp-seed", "99"),
     )
@@ -186,22 +188,16 @@ def test_options_decide_histories_and_seed(run: Run) -> None:
 
 def test_workers_share_a_seed_and_are_summed_up(run: Run) -> None:
     """With pytest-xdist, the summary is that of all workers, whose seed is one."""
+    seed_told = """
+        def test_seed(request):
+            from dp_core.testing.pytest_plugin import coverage
+
+            print("SEED", coverage(request.config).seed)
+    """
     seen: dict[tuple[str, ...], str] = {}
     for options in [(), ("-n", "2")]:
         done = run(
-            """
-            class TestTheirs(BackendSuite):
-                durable, shared, effort = False, True, QUICK
-
-                @pytest.fixture
-                def open_backend(self):
-                    return lambda: connect("memory:theirs").backend
-
-            def test_seed(request):
-                from dp_core.testing.pytest_plugin import coverage
-
-                print("SEED", coverage(request.config).seed)
-            """,
+            MEMORY + dedent(seed_told),
             *("-q", "-rP", "-k", "ids-keep or linearizable or seed", *options),
         )
         (summary,) = re.findall("durable promises: (.*)", done.stdout)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 
-import anyio
 from anyio.lowlevel import checkpoint
+from exhibits_waiting import Listed
 from museum import exhibit
 from right import Entry, Outcome_, Right, State_, Store
 
@@ -94,38 +93,12 @@ class Deduplicates(Right):
 
 
 @exhibit("disposed-waiters-are-told", "paged queries: the first page of waiters")
-class TellsTheFirstPage(Right):
+class TellsTheFirstPage(Listed):
     """Not more than ten waiters are told of a disposal."""
 
-    class _Store(Store):
-        def __init__(self) -> None:
-            super().__init__()
-            self.waiters: defaultdict[str, list[anyio.Event]] = defaultdict(list)
-
-    store_type = _Store
-    store: _Store
-
-    async def wait(self, id: str) -> Outcome_:
-        await self.turn()
-        entry = self.store.entry(id)
-        told = anyio.Event()
-        self.store.waiters[id].append(told)
-        if not entry.over.is_set():
-            await told.wait()
-        return entry.told(id)
-
-    def put(self, id: str, outcome: Outcome_) -> Outcome_:
-        stands = super().put(id, outcome)
-        self.tell(id, None)
-        return stands
-
     def forget(self, id: str) -> None:
+        del self.store.waiters[id][10:]
         super().forget(id)
-        self.tell(id, 10)
-
-    def tell(self, id: str, limit: int | None) -> None:
-        for told in self.store.waiters.pop(id, [])[:limit]:
-            told.set()
 
 
 @exhibit("dispose-forgets", "soft deletion: the row is still found by its key")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 from restate_lab import (
     JSON,
+    Answer,
     Restate,
     Service,
     ask,
@@ -102,17 +104,24 @@ def test_who_comes_back_finds_its_own_wait(quiet: Restate) -> None:
     eventually(lambda: not quiet.invocations("promise/await"), "its wait is over")
 
 
-def test_one_completion_wakes_many(quiet: Restate) -> None:
-    """Each waiter is one small key, whatever their number; none is left waiting."""
-    id = token_hex(8)
+@contextmanager
+def crowd(restate: Restate, id: str) -> Iterator[list[Callable[[], Answer]]]:
+    """Let many wait for a promise; return how to get what each is answered."""
     with ExitStack() as stack:
         waits = [
             stack.enter_context(
-                pending_ask(quiet.node.ingress, "/promise/await", {"promiseId": id})
+                pending_ask(restate.node.ingress, "/promise/await", {"promiseId": id})
             )
             for _ in range(WAITERS)
         ]
-        eventually(lambda: quiet.waiters(id) == WAITERS, "all wait")
+        eventually(lambda: restate.waiters(id) == WAITERS, "all wait")
+        yield waits
+
+
+def test_one_completion_wakes_many(quiet: Restate) -> None:
+    """Each waiter is one small key, whatever their number; none is left waiting."""
+    id = token_hex(8)
+    with crowd(quiet, id) as waits:
         assert {True} == set(quiet.state(id).values())
         ask(quiet.node.ingress, f"/promises/{id}/resolve", "morning")
 
@@ -124,14 +133,7 @@ def test_one_completion_wakes_many(quiet: Restate) -> None:
 def test_one_disposal_tells_many(quiet: Restate) -> None:
     """None is left waiting, or hears of what the promise became afterwards."""
     id = token_hex(8)
-    with ExitStack() as stack:
-        waits = [
-            stack.enter_context(
-                pending_ask(quiet.node.ingress, "/promise/await", {"promiseId": id})
-            )
-            for _ in range(WAITERS)
-        ]
-        eventually(lambda: quiet.waiters(id) == WAITERS, "all wait")
+    with crowd(quiet, id) as waits:
         ask(quiet.node.ingress, f"/promises/{id}/dispose")
         ask(quiet.node.ingress, f"/promises/{id}/resolve", "another's")
 
@@ -175,14 +177,7 @@ def test_waiters_of_a_promise_that_is_disposed_of_get_its_outcome(
 ) -> None:
     """Whoever was not told yet is told what stood, not that it was disposed of."""
     id = token_hex(8)
-    with ExitStack() as stack:
-        waits = [
-            stack.enter_context(
-                pending_ask(quiet.node.ingress, "/promise/await", {"promiseId": id})
-            )
-            for _ in range(WAITERS)
-        ]
-        eventually(lambda: quiet.waiters(id) == WAITERS, "all wait")
+    with crowd(quiet, id) as waits:
         # Before the last ones are told, because Restate does one after another.
         for path in ("resolve", "dispose"):
             send = ask(quiet.node.ingress, f"/promises/{id}/{path}/send", b"")
