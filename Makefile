@@ -35,7 +35,7 @@ test: lint programs $(VENV)/.restate
 # The same and more of it: every system call, ten thousand histories, power cuts.
 # It takes its time, and prints what it covered and the seeds.
 torture: $(VENV)/.test programs $(VENV)/.restate
-	DP_TORTURE=1 $(PY) -m pytest -s tests/conformance tests/restate tests/test_file_*.py
+	DP_TORTURE=1 $(PY) -m pytest -s tests/testing tests/backends tests/mutants/file
 
 # Jupyter does not run as root unless it is told to. Announcements would ask for
 # permission to fetch news before anything else is seen.
@@ -46,13 +46,13 @@ lab: $(VENV)/.lab
 
 # Runs all notebooks and stores their outputs; NAMES=example3 runs one.
 notebooks: $(VENV)/.test
-	$(PY) tests/notebooks/execute.py $(NAMES)
+	PYTHONPATH=tests $(PY) -m support.execute $(NAMES)
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m mypy examples tests/typing
+	$(PY) -m mypy examples tests/packaging/typing
 
 programs:
 	@sh .ci/programs

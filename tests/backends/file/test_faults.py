@@ -1,0 +1,248 @@
+"""The file store where system calls fail, and disks are full or broken."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+import dp_core as dp
+from dp_backends.file._store import FileStore
+from dp_core.testing.crash import Disk, Ended, Lane, Step
+from support.file.crash_proofs import short_writes_are_completed
+from support.file.crash_setups import CHILD, ENVIRONMENT, value
+from support.file.failing_calls import OPERATIONS, matrix
+from support.file.sweeps import missing, need_tools
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStore:
+    """A store with one settled promise, "kept"."""
+    store = FileStore(str(tmp_path / "store"))
+    store.settle("kept", value("kept"))
+    return store
+
+
+@pytest.fixture
+def ram(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory where there is one: failing is quicker there."""
+    shm = Path("/dev/shm")  # noqa: S108 - a new directory in it is used
+    if not os.access(shm, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=shm) as directory:
+        yield Path(directory)
+
+
+# Failing system calls -------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_any_call_may_fail(name: str, ram: Path) -> None:
+    """
+    Whatever call fails however, nobody is told what is not so.
+
+    The error is of our own tree, names the store, says whether anything was
+    done; nothing is left behind, neither a file nor a descriptor; and it works
+    again, with the same handle unless the disk itself has failed.
+    """
+    tried, wrong = matrix(ram, OPERATIONS[name])
+
+    assert tried >= 60
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("call", "number", "error", "told"),
+    [
+        ("openat", 4, "EMFILE", "BackendUnavailableError"),
+        ("openat", 6, "EACCES", "AccessDeniedError"),
+        ("openat", 6, "ENOSPC", "BackendUnavailableError"),
+        ("write", 1, "EDQUOT", "BackendUnavailableError"),
+        ("fsync", 1, "EIO", "BackendUnavailableError"),
+        ("fsync", 2, "EIO", "OutcomeUnknownError"),
+        ("close", 3, "EIO", "BackendUnavailableError"),
+        ("link", 1, "EROFS", "BackendUnavailableError"),
+        ("unlink", 1, "EIO", None),
+        ("openat", 4, "EINTR", None),
+        ("openat", 6, "EINTR", None),
+        ("read", 1, "EINTR", None),
+        ("write", 1, "EINTR", None),
+        ("fsync", 1, "EINTR", None),
+        ("fsync", 2, "EINTR", None),
+    ],
+)
+def test_real_calls_that_fail(
+    store: FileStore, call: str, number: int, error: str, told: str | None
+) -> None:
+    """
+    What the kernel says arrives as in the simulation above.
+
+    And Python itself repeats what a signal has interrupted (PEP 475).
+    """
+    need_tools()
+    steps = [Step("resolve", "x", "ours")]
+    inject = f"inject={call}:error={error}:when={number}"
+    with Lane(CHILD, ENVIRONMENT, 20) as lane:
+        pid = lane.begin(f"file:{store.root}", steps)
+        ended: Ended = lane._traced(pid, "-e", f"trace={call}", "-e", inject)
+
+        assert f"= -1 {error}" in lane._trace.read_text()
+
+    state = FileStore(store.root).look("x").state
+    if told is None:
+        assert ended.failure is None
+        assert state == value("ours")
+    else:
+        assert (ended.failure or "").startswith(told)
+        assert store.root in (ended.failure or "")
+        if told != "OutcomeUnknownError":
+            assert state == dp.Pending()
+
+
+def test_a_failed_fsync_is_never_repeated(store: FileStore) -> None:
+    """The kernel may say that all is well although nothing was written."""
+    real = os.fsync
+    asked: list[int] = []
+
+    def fsync(fd: int) -> None:
+        asked.append(os.fstat(fd).st_ino)
+        if len(asked) == 1:
+            raise OSError(errno.EIO, "injected")
+        real(fd)
+
+    with patch.object(os, "fsync", fsync):
+        with pytest.raises(dp.BackendUnavailableError):
+            store.settle("x", value("ours"))
+        assert len(asked) == 1
+        # A file of its own, and the directory.
+        store.settle("x", value("ours"))
+        assert len(asked) == 3
+
+
+def test_a_handle_whose_directory_failed_stops(store: FileStore) -> None:
+    """It says so until it is opened anew, and others see what stands."""
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EIO, "injected")
+        real(fd)
+
+    with patch.object(os, "fsync", fsync), pytest.raises(dp.OutcomeUnknownError):
+        store.settle("x", value("ours"))
+
+    for call in (
+        lambda: store.look("kept"),
+        lambda: store.settle("y", value("ours")),
+        lambda: store.dispose("kept"),
+    ):
+        with pytest.raises(dp.BackendUnavailableError, match="open the store anew"):
+            call()
+    assert FileStore(store.root).look("x").state == value("ours")
+    assert FileStore(store.root).look("kept").state == value("kept")
+
+
+def test_short_writes_are_completed(tmp_path: Path) -> None:
+    """The kernel may take less than it was given (write(2))."""
+    short_writes_are_completed(tmp_path)
+
+
+def test_a_file_size_limit_is_told(store: FileStore) -> None:
+    """A real short write, and an error after it, leave nothing behind."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(dp.BackendUnavailableError, match="File too large"):
+            store.settle("x", value("ours"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    shard = Path(store.place("x").shard)
+    assert [p.name for p in shard.iterdir() if p.name.startswith(".t-")] == []
+    assert store.settle("x", value("ours")) == value("ours")
+
+
+# Full and failing disks -----------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system in memory with little room."""
+    missing(Disk.missing(), fails=False)
+    directory = tmp_path / "small"
+    directory.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(directory)], check=True
+    )
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def fill(directory: Path) -> Path:
+    """Fill a file system up; return the file that does it."""
+    path = directory / "filler"
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            with suppress(OSError):
+                while file.write(b"x" * size) == size:
+                    pass
+    return path
+
+
+def test_a_full_disk_is_told_and_costs_nothing(small: Path) -> None:
+    """Nothing is acknowledged, nothing is lost, and with room it works again."""
+    store = FileStore(str(small / "store"))
+    store.settle("kept", value("kept"))
+    filler = fill(small)
+
+    for _ in range(3):
+        with pytest.raises(dp.BackendUnavailableError, match="the disk is full"):
+            store.settle("x", value("ours"))
+    assert store.look("x").state == dp.Pending()
+    assert store.look("kept").state == value("kept")
+    assert not any(Path(store.place("x").shard).iterdir())
+
+    filler.unlink()
+    assert store.settle("x", value("ours")) == value("ours")
+
+
+def test_a_disk_that_really_fails_acknowledges_nothing(small: Path) -> None:
+    """
+    The blocks of a file system are on a disk that has no room for them.
+
+    So write(2) succeeds and fsync(2) does not; here nothing is simulated.
+    """
+    with Disk(small, size=256 * 1024 * 1024) as disk:
+        store = FileStore(str(disk.root / "store"))
+        store.settle("kept", value("kept"))
+        filler = fill(small)
+        acknowledged = []
+        errors: list[dp.DurablePromiseError] = []
+        for number in range(40):
+            id = f"x{number}"
+            try:
+                FileStore(store.root).settle(id, value("ours" * 50_000))
+                acknowledged.append(id)
+            except dp.DurablePromiseError as error:
+                errors.append(error)
+        filler.unlink()
+        disk.cut_power()
+
+        store = FileStore(store.root)
+        assert store.look("kept").state == value("kept")
+        for id in acknowledged:
+            assert store.look(id).state == value("ours" * 50_000)
+        assert errors
+        assert all(isinstance(error, dp.BackendError) for error in errors)

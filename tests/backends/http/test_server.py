@@ -1,0 +1,222 @@
+"""The HTTP backend against ``dp serve``: real processes that really die."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from dp_backends.http import HttpBackend
+from dp_core import (
+    MAX_VALUE_BYTES,
+    AccessDeniedError,
+    InvalidValueError,
+    Outcome,
+    Pending,
+    PromiseDisposedError,
+    Promises,
+    Rejected,
+    Resolved,
+    connect,
+)
+from support.http_faults import eventually
+
+pytest.importorskip("uvicorn", reason="the server needs durable-promises[server]")
+
+
+def free_port() -> int:
+    """Return a port at which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextmanager
+def serving(store: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run ``dp serve``; when the block ends, kill it unless it is dead already."""
+    command = ["-m", "dp_core", "serve", "--url", f"file:{store}", "--port", str(port)]
+    with subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            found = re.search(r"http://\S+", process.stdout.readline())
+            assert found
+            yield process, found[0]
+        finally:
+            process.kill()
+
+
+async def test_all_operations_work(tmp_path: Path) -> None:
+    """What one handle does through the server, another one sees."""
+    with serving(tmp_path) as (_, url):
+        async with connect(url) as ours, connect(url) as theirs:
+            assert Pending() == await ours.promise("a").peek()
+            assert Resolved([1]) == await ours.promise("a").resolve([1])
+            assert Resolved([1]) == await theirs.promise("a").reject("no")
+            assert Rejected("no") == await theirs.promise("b").reject("no")
+            assert [1] == await theirs.promise("a").get()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_is_disposed, theirs, "c")
+                await _held(theirs, 1)
+                await ours.promise("c").dispose()
+
+
+async def _is_disposed(promises: Promises, id: str) -> None:
+    with pytest.raises(PromiseDisposedError):
+        await promises.promise(id).get()
+
+
+async def _held(promises: Promises, count: int) -> None:
+    """Return once the server holds *count* long polls of *promises*."""
+    backend = promises.backend
+    assert isinstance(backend, HttpBackend)
+
+    def held() -> int:
+        flights = tuple(backend._flights._flights.values())
+        return sum(flight.connection is not None for here in flights for flight in here)
+
+    await eventually(lambda: held() == count, every=0.01)
+
+
+async def test_a_value_too_large_is_refused_in_words(tmp_path: Path) -> None:
+    """Also where the server answers before it has got, or read, all of it."""
+    with serving(tmp_path) as (_, url):
+        async with connect(url, max_value_bytes=64 * MAX_VALUE_BYTES) as promises:
+            promise = promises.promise("a")
+            for size in (1, 8, 32):
+                with pytest.raises(InvalidValueError, match="the server refuses"):
+                    await promise.resolve("x" * size * MAX_VALUE_BYTES)
+
+                assert Pending() == await promise.peek()
+
+
+async def test_a_thousand_gets_at_once(tmp_path: Path) -> None:
+    """One handle with the defaults waits for a thousand promises; none is lost."""
+    kept: dict[str, object] = {}
+
+    async def get(promises: Promises, id: str) -> None:
+        kept[id] = await promises.promise(id).get()
+
+    with serving(tmp_path) as (_, url):
+        async with connect(url) as promises, anyio.create_task_group() as tasks:
+            for n in range(1000):
+                tasks.start_soon(get, promises, str(n))
+            await _held(promises, 1000)
+            async with connect(f"file:{tmp_path}") as store:
+                for n in range(1000):
+                    await store.promise(str(n)).resolve(n)
+
+    assert {str(n): n for n in range(1000)} == kept
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+async def test_waiters_outlive_the_server(end: signal.Signals, tmp_path: Path) -> None:
+    """
+    Two hundred waiters, and a server that dies and comes back three times.
+
+    What was settled while it was away reaches all of them, and nobody gets
+    anything else.
+    """
+    kept: dict[int, object] = {}
+    port = free_port()
+
+    async def get(promises: Promises, n: int) -> None:
+        kept[n] = await promises.promise(str(n % 100)).get()
+
+    async with (
+        connect(f"http://127.0.0.1:{port}") as promises,
+        connect(f"file:{tmp_path}") as store,
+        anyio.create_task_group() as tasks,
+    ):
+        for first in (0, 25, 50):
+            with serving(tmp_path, port) as (process, _):
+                if not first:
+                    for n in range(200):
+                        tasks.start_soon(get, promises, n)
+                await _held(promises, 100 - first)
+                process.send_signal(end)
+                await to_thread.run_sync(process.wait)
+            for n in range(first, first + 25):
+                await store.promise(str(n)).resolve(n)
+        with serving(tmp_path, port):
+            await _held(promises, 25)
+            for n in range(75, 100):
+                await store.promise(str(n)).resolve(n)
+            await eventually(lambda: len(kept) == 200, every=0.01)
+
+    assert {n: n % 100 for n in range(200)} == kept
+
+
+async def test_settling_while_the_server_keeps_dying(tmp_path: Path) -> None:
+    """
+    Every settle ends with an outcome, and it is the one that stands.
+
+    Two handles race for each promise; both are told the same winner.
+    """
+    told: dict[str, list[Outcome[object]]] = {}
+    port, random = free_port(), Random(7)  # noqa: S311 - no secret
+
+    async def settle(promises: Promises, who: int) -> None:
+        for n in range(60):
+            with anyio.fail_after(60):
+                won = await promises.promise(str(n)).resolve([who, n])
+            told.setdefault(str(n), []).append(won)
+
+    def enough(count: int) -> bool:
+        return sum(map(len, told.values())) >= count
+
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        connect(url) as ours,
+        connect(url) as theirs,
+        anyio.create_task_group() as tasks,
+    ):
+        for n, promises in enumerate((ours, theirs, ours, theirs)):
+            tasks.start_soon(settle, promises, n)
+        for _ in range(3):
+            target = sum(map(len, told.values())) + random.randint(20, 60)
+            with serving(tmp_path, port) as (process, _):
+                await eventually(partial(enough, target), every=0.01)
+                process.kill()
+                await to_thread.run_sync(process.wait)
+        with serving(tmp_path, port):
+            await eventually(partial(enough, 240), every=0.01)
+
+    async with connect(f"file:{tmp_path}") as store:
+        for id, outcomes in told.items():
+            stands = await store.promise(id).peek()
+            assert [stands] * 4 == outcomes
+
+
+@pytest.mark.parametrize("ours", [None, "wrong"])
+async def test_the_token_opens_the_door(
+    ours: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has the server's token gets in; who has none, or another, is told."""
+    monkeypatch.delenv("DP_TOKEN_FILE", raising=False)
+    monkeypatch.setenv("DP_TOKEN", "right")
+    with serving(tmp_path) as (_, url):
+        async with connect(url) as promises:
+            assert Pending() == await promises.promise("a").peek()
+        if ours is None:
+            monkeypatch.delenv("DP_TOKEN")
+        else:
+            monkeypatch.setenv("DP_TOKEN", ours)
+        async with connect(url) as promises:
+            with pytest.raises(AccessDeniedError, match="DP_TOKEN"):
+                await promises.promise("a").peek()

@@ -1,0 +1,38 @@
+"""A Restate that the tests here share, and where there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from dp_backends.restate._server import find_program
+from support.restate import Restate, running
+
+
+@pytest.fixture(scope="session")
+def program() -> None:
+    """Skip where there is no restate-server; in continuous integration, fail."""
+    if find_program() is not None:
+        return
+    reason = "no restate-server; npm install --prefix .venv @restatedev/restate-server"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def restate(
+    program: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Restate]:
+    """Return a Restate that keeps promises, for tests that leave it as it is."""
+    with running(Restate(tmp_path_factory.mktemp("restate"))) as restate:
+        yield restate
+
+
+@pytest.fixture(scope="session")
+def quiet(program: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restate]:
+    """Return a Restate on which nobody else leaves waits behind."""
+    with running(Restate(tmp_path_factory.mktemp("quiet"))) as restate:
+        yield restate

@@ -1,0 +1,38 @@
+"""The conformance kit on Restate: every law of backends, and the recorded wire."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from dp_backends.http import HttpBackend
+from dp_core.testing import Effort, OpenBackend
+from dp_core.testing.suite import WireSuite
+from support.restate import Restate
+
+TORTURE = bool(os.environ.get("DP_TORTURE"))
+
+
+class TestRestate(WireSuite):
+    """Our service on Restate."""
+
+    durable = shared = True
+    # What takes a file milliseconds takes a replicated log ten times as long.
+    effort = Effort(patience=60) if TORTURE else Effort(8, 32, 64, 0.5, 60)
+    examples = 50 if TORTURE else 3
+
+    @pytest.fixture
+    def url(self, restate: Restate) -> str:
+        """Return the URL of Restate's ingress; the ids are new ones."""
+        return restate.url
+
+    @pytest.fixture
+    def open_backend(self, url: str) -> OpenBackend:
+        """Return what opens another handle."""
+        return lambda: HttpBackend(url)
+
+    @pytest.fixture(params=["asyncio", "trio"] if TORTURE else ["asyncio"])
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        """Run once by default: what is tested is the other end."""
+        return str(request.param)

@@ -1,0 +1,105 @@
+"""Restate and our service killed, while a hundred clients wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from secrets import token_hex
+
+import anyio
+import pytest
+from anyio import to_thread
+
+import dp_core as dp
+from support.restate import Restate, Service, eventually
+
+CLIENTS = 100
+ACKNOWLEDGED = 40
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run once: what is tested here are processes, and they are slow."""
+    return "asyncio"
+
+
+@pytest.fixture
+def lab(program: None, tmp_path: Path) -> Iterator[tuple[Restate, Service]]:
+    """Return a Restate and a service that may be killed."""
+    restate = Restate(tmp_path / "restate")
+    service = Service.of_promises(restate)
+    restate.start()
+    try:
+        restate.wait_until_ready()
+        service.start()
+        yield restate, service
+    finally:
+        service.kill()
+        restate.kill()
+
+
+def waiting(restate: Restate) -> int:
+    """Return how many waiters all promises have."""
+    (row,) = restate.query(
+        "SELECT count(1) AS waiters FROM state WHERE key LIKE 'waiter/%'"
+    )
+    return int(row["waiters"])
+
+
+async def test_whatever_is_killed_all_waiters_get_the_value(
+    lab: tuple[Restate, Service],
+) -> None:
+    """Service and server are killed with SIGKILL; nothing acknowledged is lost."""
+    restate, service = lab
+    url = f"{restate.url}?retry=60"
+    ids = [token_hex(8) for _ in range(5)]
+    kept = {f"kept-{n}": n for n in range(ACKNOWLEDGED)}
+    values: list[str] = []
+
+    async def wait(client: dp.Promises, id: str) -> None:
+        values.append(await client.promise(id, str).get())
+
+    async def resolve(client: dp.Promises, id: str) -> None:
+        await client.promise(id).resolve(f"value of {id}")
+
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(dp.connect(url)) for _ in range(CLIENTS)
+        ]
+        async with anyio.create_task_group() as settling:
+            for client, (id, n) in zip(clients, kept.items(), strict=False):
+                settling.start_soon(client.promise(id).resolve, n)
+        async with anyio.create_task_group() as waits:
+            for n, client in enumerate(clients):
+                waits.start_soon(wait, client, ids[n % len(ids)])
+            await to_thread.run_sync(
+                eventually, lambda: waiting(restate) == CLIENTS, "all wait"
+            )
+
+            service.kill()
+            waits.start_soon(resolve, clients[0], ids[0])
+            await to_thread.run_sync(
+                eventually,
+                lambda: bool(restate.invocations(f"promises/{ids[0]}/resolve")),
+                "Restate has taken it on",
+            )
+            await to_thread.run_sync(service.start)
+            await clients[1].promise(ids[0]).get()
+            restate.kill()
+            restate.start()
+            await to_thread.run_sync(restate.wait_until_ready)
+            service.kill()
+            restate.kill()
+            restate.start()
+            await to_thread.run_sync(restate.wait_until_ready)
+            await to_thread.run_sync(service.start)
+            for id in ids:
+                await resolve(clients[0], id)
+
+        assert sorted(values) == sorted(f"value of {id}" for id in ids * 20)
+        for id, n in kept.items():
+            assert dp.Resolved(n) == await clients[0].promise(id).peek()
+    await to_thread.run_sync(
+        eventually, lambda: waiting(restate) == 0, "no waiter is left"
+    )

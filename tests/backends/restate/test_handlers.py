@@ -1,0 +1,154 @@
+"""Durable promises inside handlers, and handlers whose process is killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import pytest
+
+from support.paths import EXAMPLES
+from support.restate import Answer, Restate, Service, ask, eventually, pending_ask
+
+HERE = Path(__file__).parent
+EXAMPLE_4 = EXAMPLES / "example4.py"
+
+
+@pytest.fixture(scope="module")
+def steps(restate: Restate) -> Iterator[Service]:
+    """Host the handlers of handlers.py."""
+    service = Service.of_program(HERE / "handlers.py", restate)
+    service.start()
+    yield service
+    service.kill()
+
+
+@pytest.fixture
+def qna(restate: Restate) -> Iterator[Service]:
+    """Host example 4."""
+    service = Service.of_program(EXAMPLE_4, restate)
+    service.start()
+    yield service
+    service.kill()
+
+
+def resolve(restate: Restate, id: str, value: Any) -> Answer:
+    """Resolve a promise as somebody outside of Restate does."""
+    return ask(restate.node.ingress, f"/promises/{id}/resolve", value)
+
+
+def test_each_operation_is_a_step(restate: Restate, steps: Service) -> None:
+    """They do to the promise what they do everywhere else."""
+    answer = ask(restate.node.ingress, "/steps/all_of_them", token_hex(8))
+
+    won = {"value": [1, "two"]}
+    expected = [None, won, won, won, [1, "two"], None, None, {"error": "no"}]
+    assert expected == answer.json()
+
+
+@pytest.mark.parametrize(
+    ("asked", "state", "status", "message"),
+    [
+        ({}, {"error": "we are closed"}, 500, "we are closed"),
+        ({"timeout": 0.1}, None, 500, "still pending after 0.1 s"),
+        ({"type": "int"}, {"value": "text"}, 422, "is no int"),
+        ({"id": ""}, None, 400, "it is empty"),
+    ],
+)
+def test_what_is_not_caught_ends_the_invocation(
+    restate: Restate,
+    steps: Service,
+    asked: dict[str, Any],
+    state: Any,
+    status: int,
+    message: str,
+) -> None:
+    """It fails with the text of the error, instead of being tried again for ever."""
+    id = token_hex(8)
+    match state:
+        case {"error": error}:
+            ask(restate.node.ingress, f"/promises/{id}/reject", error)
+        case {"value": value}:
+            resolve(restate, id, value)
+
+    answer = ask(restate.node.ingress, "/steps/get", {"id": id, **asked})
+
+    assert status == answer.status
+    assert message in answer.json()["message"]
+
+
+def test_what_is_caught_is_one_of_our_errors(restate: Restate, steps: Service) -> None:
+    """A handler catches what anybody catches, also when others dispose meanwhile."""
+    rejected, disposed, pending = (token_hex(8) for _ in range(3))
+    ask(restate.node.ingress, f"/promises/{rejected}/reject", "no")
+
+    def caught(**asked: Any) -> Any:
+        return ask(restate.node.ingress, "/steps/caught", asked).json()
+
+    assert "PromiseRejectedError" == caught(id=rejected)
+    assert "PromiseTimeoutError" == caught(id=pending, timeout=0.1)
+    eventually(lambda: not restate.state(pending), "its waiter is forgotten")
+    body = {"id": disposed}
+    with pending_ask(restate.node.ingress, "/steps/caught", body) as waiting:
+        eventually(lambda: restate.waiters(disposed) > 0, "it waits")
+        ask(restate.node.ingress, f"/promises/{disposed}/dispose")
+        assert "PromiseDisposedError" == waiting().json()
+
+
+def test_a_wait_in_time_gets_its_value(restate: Restate, steps: Service) -> None:
+    """A timeout that does not come changes nothing."""
+    id = token_hex(8)
+    body = {"id": id, "timeout": 60}
+    with pending_ask(restate.node.ingress, "/steps/get", body) as waiting:
+        eventually(lambda: restate.waiters(id) > 0, "it waits")
+        resolve(restate, id, {"a": 1})
+
+        assert {"a": 1} == waiting().json()
+
+
+def test_after_a_crash_a_step_returns_what_it_returned(
+    restate: Restate, steps: Service
+) -> None:
+    """It is not done again, even when the promise has since become another one."""
+    settled, gate = token_hex(8), token_hex(8)
+    body = {"settle": settled, "wait": gate}
+    with pending_ask(restate.node.ingress, "/steps/settle_and_wait", body) as waiting:
+        eventually(lambda: restate.waiters(gate) > 0, "it waits")
+        ask(restate.node.ingress, f"/promises/{settled}/dispose")
+        resolve(restate, settled, "another's")
+        steps.kill()
+        resolve(restate, gate, None)
+        steps.start()
+
+        assert {"value": "mine"} == waiting().json()
+    assert b'{"value":"another\'s"}' == resolve(restate, settled, "mine").body
+
+
+def test_asker_and_answerer(restate: Restate, qna: Service) -> None:
+    """Example 4: who asks gets the answer, and so do all who ask later."""
+    question = f"why {token_hex(8)}?"
+    with pending_ask(restate.node.ingress, "/qna/ask", question) as asking:
+        eventually(lambda: restate.waiters(question) > 0, "it waits")
+        for answer in ("because", "another reason"):
+            given = {"questionId": question, "answer": answer}
+            assert 200 == ask(restate.node.ingress, "/qna/answer", given).status
+
+        assert {"answer": "because"} == asking().json()
+    later = ask(restate.node.ingress, "/qna/ask", question)
+    assert {"answer": "because"} == later.json()
+
+
+def test_an_asker_that_is_killed_gets_its_answer(
+    restate: Restate, qna: Service
+) -> None:
+    """Example 4: killed while it waits, the handler goes on in the next process."""
+    question = f"why {token_hex(8)}?"
+    with pending_ask(restate.node.ingress, "/qna/ask", question) as asking:
+        eventually(lambda: restate.waiters(question) > 0, "it waits")
+        qna.kill()
+        resolve(restate, question.replace("?", "%3F").replace(" ", "%20"), "because")
+        qna.start()
+
+        assert {"answer": "because"} == asking().json()

@@ -1,0 +1,187 @@
+"""Waiting through Restate: how a wait ends, and what is left of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from support.restate import (
+    JSON,
+    Answer,
+    Restate,
+    Service,
+    ask,
+    eventually,
+    free_ports,
+    pending_ask,
+)
+
+# More than one invocation of the service tells at once.
+WAITERS = 10_000 if os.environ.get("DP_TORTURE") else 250
+
+
+def prefer(seconds: int) -> dict[str, str]:
+    """Return the headers of a request that waits so long at most."""
+    return {**JSON, "Prefer": f"wait={seconds}"}
+
+
+def test_a_wait_ends_when_the_client_says(quiet: Restate) -> None:
+    """With ``Prefer: wait``, null says that it is still pending; nothing is left."""
+    id = token_hex(8)
+
+    answer = ask(quiet.node.ingress, "/promise/await", {"promiseId": id}, prefer(1))
+
+    assert (200, b"null") == (answer.status, answer.body)
+    eventually(lambda: not quiet.state(id), "its waiter is forgotten")
+
+
+def test_a_waiter_that_has_gone_leaves_nothing(quiet: Restate) -> None:
+    """Its connection is cut; when its time is over, no trace of it is there."""
+    id = token_hex(8)
+    body = {"promiseId": id}
+    with pending_ask(quiet.node.ingress, "/promise/await", body, prefer(2)):
+        eventually(lambda: quiet.waiters(id) > 0, "it waits")
+
+    eventually(lambda: not quiet.state(id), "its waiter is forgotten")
+    eventually(lambda: not quiet.invocations("promise/await"), "its wait is over")
+
+
+def test_what_is_done_leaves_only_the_promise(quiet: Restate) -> None:
+    """Of operations that are over, Restate keeps nothing but what stands."""
+    id = token_hex(8)
+    for path, body in (
+        (f"/promises/{id}/resolve", 1),
+        (f"/promises/{id}/peek", b""),
+        ("/promise/reject", {"promiseId": id, "errorMessage": "no"}),
+        ("/promise/await", {"promiseId": id}),
+    ):
+        assert {"value": 1} == ask(quiet.node.ingress, path, body).json()
+
+    def kept() -> list[Any]:
+        return quiet.query(
+            "SELECT target FROM sys_invocation "  # noqa: S608 - ours
+            f"WHERE target_service_key = '{id}' OR target_service_name = 'promise'"
+        )
+
+    eventually(lambda: not kept(), "no invocation is left")
+    assert {"value": {"value": 1}} == quiet.state(id)
+
+
+def test_a_wait_that_is_cancelled_leaves_nothing(quiet: Restate) -> None:
+    """Cancelled through Restate, it takes its waiter along."""
+    id = token_hex(8)
+    with pending_ask(quiet.node.ingress, "/promise/await", {"promiseId": id}) as wait:
+        eventually(lambda: quiet.waiters(id) > 0, "it waits")
+        (waiting,) = quiet.invocations("promise/await")
+        path = f"/v3/invocations/{waiting['id']}/cancel"
+        assert 202 == ask(quiet.node.admin, path, method="PATCH").status
+
+        assert 409 == wait().status
+    eventually(lambda: not quiet.state(id), "its waiter is forgotten")
+
+
+def test_who_comes_back_finds_its_own_wait(quiet: Restate) -> None:
+    """With the same Idempotency-Key, broken connections begin no further waits."""
+    id = token_hex(8)
+    body, headers = {"promiseId": id}, {**JSON, "Idempotency-Key": token_hex(8)}
+    with pending_ask(quiet.node.ingress, "/promise/await", body, headers):
+        eventually(lambda: quiet.waiters(id) > 0, "it waits")
+    (begun,) = quiet.invocations("promise/await")
+
+    # Sent, and not waited for: so it says whether a wait of this key goes on.
+    again = ask(quiet.node.ingress, "/promise/await/send", body, headers).json()
+    assert ("PreviouslyAccepted", begun["id"]) == (
+        again["status"],
+        again["invocationId"],
+    )
+    with pending_ask(quiet.node.ingress, "/promise/await", body, headers) as wait:
+        ask(quiet.node.ingress, f"/promises/{id}/resolve", 1)
+        assert {"value": 1} == wait().json()
+    eventually(lambda: not quiet.invocations("promise/await"), "its wait is over")
+
+
+@contextmanager
+def crowd(restate: Restate, id: str) -> Iterator[list[Callable[[], Answer]]]:
+    """Let many wait for a promise; return how to get what each is answered."""
+    with ExitStack() as stack:
+        waits = [
+            stack.enter_context(
+                pending_ask(restate.node.ingress, "/promise/await", {"promiseId": id})
+            )
+            for _ in range(WAITERS)
+        ]
+        eventually(lambda: restate.waiters(id) == WAITERS, "all wait")
+        yield waits
+
+
+def test_one_completion_wakes_many(quiet: Restate) -> None:
+    """Each waiter is one small key, whatever their number; none is left waiting."""
+    id = token_hex(8)
+    with crowd(quiet, id) as waits:
+        assert {True} == set(quiet.state(id).values())
+        ask(quiet.node.ingress, f"/promises/{id}/resolve", "morning")
+
+        answers = [wait() for wait in waits]
+    assert {b'{"value":"morning"}'} == {answer.body for answer in answers}
+    assert {"value": {"value": "morning"}} == quiet.state(id)
+
+
+def test_one_disposal_tells_many(quiet: Restate) -> None:
+    """None is left waiting, or hears of what the promise became afterwards."""
+    id = token_hex(8)
+    with crowd(quiet, id) as waits:
+        ask(quiet.node.ingress, f"/promises/{id}/dispose")
+        ask(quiet.node.ingress, f"/promises/{id}/resolve", "another's")
+
+        answers = [wait() for wait in waits]
+    assert {410} == {answer.status for answer in answers}
+    assert {"value": {"value": "another's"}} == quiet.state(id)
+
+
+def test_nobody_waits_for_ever(program: None, tmp_path: Path) -> None:
+    """Who sets no time, like the reference's clients, is told to ask again."""
+    restate = Restate(tmp_path / "restate")
+    # An hour is long for a test.
+    source = (
+        "from dp_backends.restate import _service\n"
+        "_service.LONGEST_WAIT = 1\n"
+        "from dp_core.cli import main\n"
+        "main()"
+    )
+    serve = ("restate", "serve", "--port", *free_ports(1))
+    service = Service("-c", source, *serve, "--register", restate.admin_url)
+    id = token_hex(8)
+    try:
+        restate.start()
+        restate.wait_until_ready()
+        service.start()
+        answer = ask(restate.node.ingress, "/promise/await", {"promiseId": id})
+
+        assert (504, "the promise is still pending; ask again") == (
+            answer.status,
+            answer.json()["message"],
+        )
+        eventually(lambda: not restate.state(id), "its waiter is forgotten")
+        eventually(lambda: not restate.invocations("promise/await"), "it is over")
+    finally:
+        service.kill()
+        restate.kill()
+
+
+def test_waiters_of_a_promise_that_is_disposed_of_get_its_outcome(
+    quiet: Restate,
+) -> None:
+    """Whoever was not told yet is told what stood, not that it was disposed of."""
+    id = token_hex(8)
+    with crowd(quiet, id) as waits:
+        # Before the last ones are told, because Restate does one after another.
+        for path in ("resolve", "dispose"):
+            send = ask(quiet.node.ingress, f"/promises/{id}/{path}/send", b"")
+            assert 202 == send.status
+
+        assert {b"{}"} == {wait().body for wait in waits}
+    eventually(lambda: not quiet.state(id), "it is pending, and nobody waits")

@@ -1,0 +1,173 @@
+"""The wire of our service on Restate, against the recording of the reference's."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from secrets import token_hex
+from typing import Any, Final
+
+import pytest
+
+from support.recording import RECORDED
+from support.restate import JSON, Restate, ask, eventually, pending_ask
+
+HELD: Final = "await pending holds the connection"
+
+# Where the reference takes the blame for a bad request, we say what is wrong.
+BETTER: Final = {
+    "reject without errorMessage": (400, "'errorMessage' is missing"),
+    "missing promiseId": (400, "'promiseId' is missing"),
+    "empty promiseId": (400, "'' is no promise id: it is empty"),
+    "body is not JSON": (400, "the body is not a JSON value"),
+    "the request that was awaiting when its promise was disposed": (
+        410,
+        "promise was disposed",
+    ),
+}
+
+
+def requested(case: dict[str, Any], prefix: str) -> tuple[str, bytes, dict[str, str]]:
+    """Return path, body and headers of a recorded request."""
+    kind = case.get("request_content_type", "application/json")
+    body = (case["request"] or "").replace("$", prefix).encode()
+    path = case["path"].replace("$", prefix)
+    return path, body, {"Content-Type": kind} if kind else {}
+
+
+def recorded_answer(case: dict[str, Any]) -> tuple[int, str | None, Any]:
+    """Return status, content type and what the body means."""
+    response = case["response"]
+    body = response["body"]
+    return response["status"], response["content_type"], body and json.loads(body)
+
+
+def test_every_answer_is_as_recorded(restate: Restate) -> None:
+    """Status, content type and body are the reference's, or say more of a mistake."""
+    prefix = token_hex(8)
+    answers = {}
+
+    for case, following in pairwise([*RECORDED, {"case": ""}]):
+        name = case["case"]
+        if name == HELD or name in answers:
+            continue
+        path, body, headers = requested(case, prefix)
+        if "while another request awaits" not in name:
+            answers[name] = ask(restate.node.ingress, path, body, headers)
+            continue
+        id = json.loads(body)["promiseId"]
+        wait = {"promiseId": id}
+        with pending_ask(restate.node.ingress, "/promise/await", wait) as waited:
+            eventually(lambda: bool(restate.state(id)), "it waits")  # noqa: B023
+            answers[name] = ask(restate.node.ingress, path, body, headers)
+            answers[following["case"]] = waited()
+
+    assert len(RECORDED) - 1 == len(answers)
+    for case in RECORDED:
+        if (answer := answers.get(case["case"])) is None:
+            continue
+        said = json.loads(answer.body) if answer.body else ""
+        if case["case"] in BETTER:
+            status, message = BETTER[case["case"]]
+            assert (status, status) == (answer.status, said["code"]), case
+            assert said["message"].startswith(message), case
+        else:
+            expected = recorded_answer(case)
+            assert expected == (answer.status, answer.content_type, said), case
+
+
+@pytest.mark.parametrize(
+    "number", [b"12345678901234567890123", b"1.50", b"1E-7", b"-0", b"[1, 2]"]
+)
+def test_a_value_keeps_its_digits(restate: Restate, number: bytes) -> None:
+    """A number goes through as it was written, which JavaScript could not do."""
+    id = token_hex(8)
+    body = b'{"promiseId": "%b", "value": %b}' % (id.encode(), number)
+
+    won = ask(restate.node.ingress, "/promise/resolve", body)
+    seen = ask(restate.node.ingress, f"/promises/{id}/peek")
+
+    assert b'{"value":%b}' % number.replace(b" ", b"") == won.body == seen.body
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        (b"NaN", 400),
+        (b'{"a": 1, "a": 2}', 400),
+        (b'"\\ud800"', 422),
+        (b"[" * 200 + b"]" * 200, 422),
+        (b'"%b"' % (b"x" * 1024 * 1024), 422),
+    ],
+)
+def test_what_is_no_value_is_refused(
+    restate: Restate, value: bytes, status: int
+) -> None:
+    """It is refused where it comes in, and the promise stays pending."""
+    id = token_hex(8)
+    body = b'{"promiseId": "%b", "value": %b}' % (id.encode(), value)
+
+    in_body = ask(restate.node.ingress, "/promise/resolve", body)
+    as_body = ask(restate.node.ingress, f"/promises/{id}/resolve", value)
+
+    assert status == in_body.status
+    assert as_body.status in (400, 422)
+    assert b"null" == ask(restate.node.ingress, f"/promises/{id}/peek").body
+
+
+def test_json_may_be_nothing_at_all(restate: Restate) -> None:
+    """Whoever says JSON and sends no body is answered, as by the reference."""
+    id = token_hex(8)
+    path = f"/promises/{id}"
+
+    assert b"null" == ask(restate.node.ingress, f"{path}/peek", headers=JSON).body
+    assert b"{}" == ask(restate.node.ingress, f"{path}/resolve", headers=JSON).body
+    assert b"{}" == ask(restate.node.ingress, f"{path}/peek", headers=JSON).body
+
+
+def test_peek_does_not_queue(restate: Restate) -> None:
+    """Restate runs any number of peeks at once, and beside a completion."""
+    service = ask(restate.node.admin, "/v3/services/promises", method="GET").json()
+
+    kinds = {handler["name"]: handler["ty"] for handler in service["handlers"]}
+    assert "Shared" == kinds.pop("peek")
+    # Nor do those who tell waiters: they do not look at the state.
+    assert "Shared" == kinds.pop("wake")
+    assert {"Exclusive"} == set(kinds.values())
+
+
+@pytest.mark.parametrize("operation", ["await", "forget"])
+def test_only_handlers_bring_awakeables(restate: Restate, operation: str) -> None:
+    """What is no awakeable would make completions fail, so no request may name one."""
+    answer = ask(restate.node.ingress, f"/promises/{token_hex(8)}/{operation}", "any")
+
+    assert 400 == answer.status
+    assert b"not public" in answer.body
+
+
+def test_the_state_of_the_reference_is_taken_over(restate: Restate) -> None:
+    """What its service kept is read, and who waited there is woken."""
+    kept, id = token_hex(8), token_hex(8)
+    set_state(restate, kept, {"value": {"value": [1]}})
+    wait = {"promiseId": id}
+
+    with pending_ask(restate.node.ingress, "/promise/await", wait) as waited:
+        eventually(lambda: bool(restate.state(id)), "it waits")
+        waiters = [key.removeprefix("waiter/") for key in restate.state(id)]
+        set_state(restate, id, {"listeners": waiters})
+        won = ask(restate.node.ingress, f"/promises/{id}/resolve", 7)
+
+        assert {"value": 7} == won.json() == waited().json()
+    assert {"value": {"value": 7}} == restate.state(id)
+    assert {"value": [1]} == ask(restate.node.ingress, f"/promises/{kept}/peek").json()
+
+
+def set_state(restate: Restate, id: str, state: dict[str, Any]) -> None:
+    """Make this the state of a promise, all of it."""
+    body = {
+        "object_key": id,
+        "new_state": {k: [*json.dumps(v).encode()] for k, v in state.items()},
+    }
+    answer = ask(restate.node.admin, "/v3/services/promises/state", body)
+    assert 202 == answer.status, answer
+    eventually(lambda: restate.state(id) == state, "its state is changed")

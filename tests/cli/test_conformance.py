@@ -1,0 +1,89 @@
+"""``dp conformance``: a verdict on whatever is at a URL."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from support.server_process import running
+
+LIMIT = 300
+
+
+def dp(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "dp_core", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def test_a_right_store_passes() -> None:
+    """The last line counts the laws, and the exit code is 0."""
+    done = dp("conformance", "memory:")
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert " laws hold, 0 are broken, 3 were skipped" in done.stdout.splitlines()[-1]
+
+
+def test_a_server_is_judged_by_its_wire_too() -> None:
+    """All laws of backends, and all recorded exchanges, as one JSON report."""
+    with running("memory:") as server:
+        url = f"http://127.0.0.1:{server.port}"
+        done = dp(
+            "conformance", url, "--json", "--trio", "--skip", "volume-changes-nothing"
+        )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["ok"]
+    assert ["volume-changes-nothing", "as asked"] in report["skipped"]
+    assert 41 == sum(name.startswith("wire-") for name in report["passed"])
+
+
+def test_a_broken_store_is_told_what_it_breaks(tmp_path: Path) -> None:
+    """The laws it breaks are named with their histories; the exit code is 1."""
+    (tmp_path / "forgetful.py").write_text(
+        "import dp_core\n"
+        "from dp_backends.memory import MemoryBackend\n"
+        "class Forgetful(MemoryBackend):\n"
+        "    async def settle(self, id, outcome):\n"
+        "        await self.dispose(id)\n"
+        "        return await super().settle(id, outcome)\n"
+        "@dp_core.hookimpl\n"
+        "def dp_register_backends(register):\n"
+        "    register('forgetful', Forgetful)\n"
+    )
+    info = tmp_path / "forgetful-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: forgetful\n")
+    (info / "entry_points.txt").write_text("[dp_core]\nforgetful = forgetful\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "dp_core", "conformance", "forgetful:"],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+
+    assert 1 == done.returncode, done.stdout + done.stderr
+    assert "first-completion-wins: " in done.stdout
+    assert "contract: " in done.stdout
+
+
+def test_what_cannot_be_judged_is_an_error() -> None:
+    """No server, or no such law: one line that says what to do."""
+    nobody = dp("conformance", "http://127.0.0.1:9?retry=0.1")
+    unknown = dp("conformance", "memory:", "--skip", "no-such-law")
+
+    assert 2 == nobody.returncode
+    assert "127.0.0.1:9" in nobody.stderr
+    assert 2 == unknown.returncode
+    assert "no law is called 'no-such-law'" in unknown.stderr

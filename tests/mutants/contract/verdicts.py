@@ -1,0 +1,117 @@
+"""
+What the kit says about a backend: in processes, because it mostly sleeps.
+
+A process for each verdict at a time also keeps them apart: an exhibit may
+block its event loop, and others count how often theirs turns.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from dp_core import Backend
+from dp_core.testing import LAWS, ConformanceError, Effort, check_backend
+from mutants.contract.museum import EXHIBITS, open_museum
+from mutants.contract.right import (
+    Directory,
+    Eager,
+    Locked,
+    Logged,
+    Monitor,
+    Polling,
+    Right,
+)
+
+__all__ = ["LITTLE", "RIGHT", "Verdict", "all_laws", "its_law", "judged", "right"]
+
+Verdict = frozenset[str]
+
+SEED: Final = 1
+LITTLE: Final = Effort(histories=8, linger=0.2, volume=200)
+
+_PROCESSES: Final = 4
+_PATIENT: Final = {"WaitGivesUp": 3.0}
+"""How long a promise is left alone where that is what it takes, in seconds."""
+
+_THOROUGH: Final = {"Coalesces", "StaleReplica"}
+"""Exhibits that need chance to be caught, and so more histories than the others."""
+
+RIGHT: Final = (
+    "Directory",
+    "Eager",
+    "Locked",
+    "Logged",
+    "Monitor",
+    "Polling",
+    "Right",
+)
+
+
+def judged(
+    judge: Callable[[str, str], Verdict], loop: str, names: Iterable[str]
+) -> Mapping[str, Verdict]:
+    """Return ``{name: the laws that it breaks}``, according to *judge*."""
+    names = list(names)
+    # Forking would copy the threads' locks of whatever test ran before.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(_PROCESSES, context) as pool:
+        return dict(zip(names, pool.map(partial(judge, loop), names), strict=True))
+
+
+def its_law(loop: str, name: str) -> Verdict:
+    """Try the law that an exhibit is named for."""
+    open_museum()
+    exhibit = EXHIBITS[name]
+    effort = Effort(
+        histories=240 if name in _THOROUGH else 60,
+        linger=_PATIENT.get(name, 0.6),
+        patience=1.0,
+    )
+    laws = [LAWS[exhibit.law]]
+    return _broken(exhibit.store(), loop, laws=laws, effort=effort, seed=SEED)
+
+
+def all_laws(loop: str, name: str) -> Verdict:
+    """Try every law on an exhibit."""
+    open_museum()
+    effort = Effort(
+        histories=60 if name in _THOROUGH else 12, linger=_PATIENT.get(name, 0.3)
+    )
+    return _broken(EXHIBITS[name].store(), loop, effort=effort, seed=SEED)
+
+
+def right(loop: str, name: str) -> Verdict:
+    """Try every law on one of the right backends."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _broken(_right_store(name, Path(folder)), loop, effort=LITTLE)
+
+
+def _right_store(name: str, folder: Path) -> Callable[[], Backend]:
+    if name == "Directory":
+        return lambda: Directory(folder)
+    if name == "Polling":
+        records: dict[str, Any] = {}
+        return lambda: Polling(records)
+    kinds: tuple[type[Right], ...] = (Eager, Locked, Logged, Monitor, Right)
+    kind = {k.__name__: k for k in kinds}[name]
+    store = kind.store_type()
+    return lambda: kind(store)
+
+
+def _broken(opened: Callable[[], Backend], loop: str, **options: Any) -> Verdict:
+    async def check() -> Verdict:
+        try:
+            await check_backend(opened, durable=True, shared=True, **options)
+        except ConformanceError as error:
+            return frozenset(violation.law for violation in error.violations)
+        return frozenset()
+
+    return anyio.run(check, backend=loop)

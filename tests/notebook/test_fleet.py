@@ -1,0 +1,287 @@
+"""Peer processes are real, die for real, and leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+
+import dp_core as dp
+from dp_core.notebook import (
+    JOURNAL,
+    Fleet,
+    ProcessBusyError,
+    ProcessDiedError,
+    ProcessFailedError,
+    ProcessStartError,
+    UnknownProcessError,
+)
+from support.kernels import gone
+
+AWAIT = "import dp_core as dp\nprint(await dp.durable_promise({id!r}))"
+
+TEN = tuple(f"p{i}" for i in range(10))
+
+
+async def test_ten_processes_share_one_promise(store: str, id: str) -> None:
+    """Ten kernels start in parallel without a clash, and agree on one outcome."""
+    fleet = Fleet(*TEN, env={"DP_URL": store})
+    await fleet.start()
+    try:
+        pids = fleet.pids
+        code = f"""
+import os, dp_core as dp
+promise = dp.durable_promise({id!r})
+if os.environ["DP_NOTEBOOK_PROCESS"] in ("p3", "p7"):
+    await promise.resolve(f"by {{os.getpid()}}")
+print(os.getpid(), await promise)
+"""
+        results = await fleet.run_all(code)
+    finally:
+        await fleet.stop()
+
+    assert len({os.getpid(), *pids.values()}) == 11
+    told = {name: result.text.split(maxsplit=1) for name, result in results.items()}
+    assert {name: str(pid) for name, pid in pids.items()} == {
+        name: pid for name, (pid, _) in told.items()
+    }
+    assert len({outcome for _, outcome in told.values()}) == 1
+    assert gone(list(pids.values()))
+
+
+async def test_a_killed_awaiter_gets_its_value_after_the_restart(
+    pair: Fleet, id: str
+) -> None:
+    """Kill -9 of a process that awaits loses nothing: it awaits again, and gets it."""
+    code = AWAIT.format(id=id)
+    await pair.begin("alice", code)
+    pid = pair.pids["alice"]
+
+    await pair.kill("alice")
+
+    assert not psutil.pid_exists(pid)
+    assert (await pair.join("alice"))["alice"].died
+
+    won = await dp.durable_promise(id, _url_of(pair)).resolve("survived")
+    await pair.restart("alice")
+    result = await pair.run("alice", code)
+
+    assert dp.Resolved("survived") == won
+    assert pair.pids["alice"] not in {pid, os.getpid()}
+    assert result.text == "survived\n"
+    told = [event.kind for event in JOURNAL if event.process == "alice"]
+    assert told[-6:] == ["started", "awaiting", "killed", "started", "awaiting", "got"]
+
+
+def _url_of(fleet: Fleet) -> str:
+    return fleet._env["DP_URL"]
+
+
+async def test_a_dead_process_does_not_hang_its_cell(pair: Fleet) -> None:
+    """A cell whose process dies ends with an error that says what to do."""
+    died = r"died; await fleet.restart\('bob'\)"
+    with anyio.fail_after(60), pytest.raises(ProcessDiedError, match=died):
+        await pair.run("bob", "import os; os.kill(os.getpid(), 9)")
+
+    with pytest.raises(UnknownProcessError, match="running are: alice"):
+        await pair.run("bob", "1")
+
+    await pair.restart("bob")
+    assert (await pair.run("bob", "1 + 1")).value == "2"
+
+
+async def test_what_it_said_before_it_died_is_there(pair: Fleet) -> None:
+    """Output that was flushed before kill -9 is not lost."""
+    code = "import os, sys; print('last words'); sys.stdout.flush(); input_ = 1"
+    await pair.run("bob", code)
+    result = await pair.run(
+        "bob",
+        "import time\nprint('last words', flush=True)\n"
+        "time.sleep(0.2)\nos.kill(os.getpid(), 9)",
+        check=False,
+    )
+
+    assert result.died
+    assert result.text == "last words\n"
+
+
+async def test_a_busy_process_is_not_given_more(pair: Fleet, id: str) -> None:
+    """A second cell for a process that awaits is refused, and says what it awaits."""
+    await pair.begin("alice", AWAIT.format(id=id))
+
+    with pytest.raises(ProcessBusyError, match=rf"waits for '{id}'"):
+        await pair.run("alice", "1")
+
+
+async def test_errors_of_a_process_are_errors_here(pair: Fleet) -> None:
+    """A cell's error is raised with its name and text, or returned on request."""
+    with pytest.raises(ProcessFailedError, match="ZeroDivisionError: division by zero"):
+        await pair.run_all("1 / 0")
+
+    result = await pair.run("alice", "1 / 0", check=False)
+    assert not result.ok
+    assert result.error == "ZeroDivisionError: division by zero"
+
+
+async def test_interrupting_a_process(pair: Fleet, id: str) -> None:
+    """Interrupted, an awaiting process stops at once; process and promise are whole."""
+    promise = dp.durable_promise(id, _url_of(pair))
+    await pair.begin("alice", AWAIT.format(id=id))
+
+    pair.interrupt("alice")
+    result = (await pair.join("alice", check=False))["alice"]
+
+    assert result.error.startswith("CancelledError")
+    assert dp.Pending() == await promise.peek()
+    assert (await pair.run("alice", "'healthy'")).value == "'healthy'"
+
+
+async def test_stopping_a_cell_stops_what_it_runs(pair: Fleet, id: str) -> None:
+    """Cancelling `run` interrupts the process; it is idle and healthy afterwards."""
+    code = AWAIT.format(id=id)
+    waits = asyncio.Event()
+    listener = _when("awaiting", id, waits.set)
+    JOURNAL.listeners.append(listener)
+    task = asyncio.create_task(pair.run("alice", code))
+    await waits.wait()
+    JOURNAL.listeners.remove(listener)
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert (await pair.run("alice", "'healthy'")).value == "'healthy'"
+
+
+def _when(kind: str, id: str, call: Callable[[], object]) -> Callable[[object], object]:
+    return lambda event: (event.kind, event.id) == (kind, id) and call()
+
+
+async def test_output_is_labelled_and_live(
+    pair: Fleet, id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each line says which process it is from, when it comes; join shows it again."""
+    await pair.begin(
+        "alice",
+        "import dp_core as dp\nprint('one\\ntwo', end='')\n"
+        f"await dp.durable_promise({id!r})\nprint(' and three')\n40 + 2",
+    )
+    pid = pair.pids["alice"]
+    assert f"alice {pid} │ one\n" in capsys.readouterr().out
+
+    await dp.durable_promise(id, _url_of(pair)).resolve()
+    await pair._processes["alice"].job.task  # type: ignore[union-attr]
+    late = f"alice {pid} │ two and three\nalice {pid} │ 42\n"
+    assert late == capsys.readouterr().out
+
+    await pair.join("alice")
+    assert late == capsys.readouterr().out
+
+
+async def test_running_a_cell_again_leaves_no_processes(pair: Fleet) -> None:
+    """A new fleet of the same names ends the processes of the old one."""
+    before = pair.pids
+    again = Fleet("bob")
+    await again.start()
+    try:
+        assert gone([before["bob"]])
+        assert psutil.pid_exists(before["alice"])
+        assert pair.pids.keys() == {"alice"}
+    finally:
+        await again.stop()
+
+
+async def test_stop_leaves_nothing(store: str, id: str) -> None:
+    """After stop there are no processes, files, sockets, or descriptors."""
+    descriptors = psutil.Process().num_fds()
+    fleet = Fleet("alice", env={"DP_URL": store})
+    await fleet.start()
+    place = Path(fleet._resources._directory)  # type: ignore[union-attr]
+    await fleet.begin(
+        "alice", f"import dp_core as dp\nawait dp.durable_promise('{id}')"
+    )
+    pid = fleet.pids["alice"]
+    assert place.exists()  # noqa: ASYNC240 - nothing runs beside it
+
+    await fleet.stop()
+
+    assert gone([pid])
+    assert not place.exists()  # noqa: ASYNC240 - nothing runs beside it
+    # The first fleet makes the loop's own; a second would add none.
+    assert psutil.Process().num_fds() <= descriptors + 8
+
+
+async def test_a_kernel_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """A missing package is named in one sentence, with what to install."""
+    broken = tmp_path / "ipykernel" / "__init__.py"
+    broken.parent.mkdir()
+    broken.write_text("import package_that_is_missing\n", encoding="utf-8")
+    fleet = Fleet("alice", "bob", env={"PYTHONPATH": str(tmp_path)})
+
+    with pytest.raises(ProcessStartError) as caught:
+        await fleet.start()
+
+    assert str(caught.value) == (
+        f"process {caught.value.process} did not start: ModuleNotFoundError: "
+        "No module named 'package_that_is_missing'; "
+        "notebooks need: pip install 'durable-promises[notebook]'"
+    )
+    assert fleet.pids == {}
+
+
+DRIVER = """
+import asyncio, json, sys
+from dp_core.notebook import Fleet
+
+async def main():
+    fleet = Fleet("alice", "bob", "carol")
+    starting = asyncio.create_task(fleet.start())
+    if sys.argv[1] == "ready":
+        await starting
+        await fleet.begin("bob", "import asyncio; await asyncio.sleep(3600)")
+        await fleet.begin("carol", "import time; time.sleep(3600)")
+    else:
+        await asyncio.sleep(0.05)
+    print("now", flush=True)
+    await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("when", ["ready", "starting"])
+def test_processes_do_not_outlive_their_notebook(when: str, tmp_path: Path) -> None:
+    """
+    Kill -9 of the driver ends its kernels: idle, awaiting, busy, or starting.
+
+    Their files go with them.
+    """
+    command = [sys.executable, "-c", DRIVER, when]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as driver:
+        assert driver.stdout is not None
+        assert any(line == "now\n" for line in driver.stdout)
+        children = psutil.Process(driver.pid).children()
+        driver.kill()
+
+    assert len(children) == 3
+    assert gone([child.pid for child in children])
+    assert [] == [*tmp_path.iterdir()]
+
+
+def test_names_are_unique() -> None:
+    """A fleet without names, or with one name twice, is refused."""
+    for names in ((), ("alice", "alice")):
+        with pytest.raises(ValueError, match="at least one name, and no name twice"):
+            Fleet(*names)

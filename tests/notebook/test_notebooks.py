@@ -1,0 +1,157 @@
+"""The notebooks run, in real kernels, and are shipped with what a run puts out."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import pytest
+
+from support.execute import FOREIGN, NAMES, NOTEBOOKS, execute, output_text, read
+
+EXPECTED: Final = [
+    "00_what_is_a_durable_promise",
+    "04_same_code_any_backend",
+    "05_build_your_own",
+    "06_signals_between_systems",
+    "07_trio",
+    "example1",
+    "example2",
+    "example3",
+]
+EXAMPLES: Final = ["example1", "example2", "example3"]
+LABEL: Final = re.compile(r"^(\w+) +(\d+) │", re.MULTILINE)
+
+
+PID: Final = re.compile(r"^\w+ +(\d+) │", re.MULTILINE)
+
+
+def code_cells(notebook: Any) -> list[Mapping[str, Any]]:
+    """Return the cells that run."""
+    return [cell for cell in notebook.cells if cell["cell_type"] == "code"]
+
+
+def all_text(notebook: Any) -> str:
+    """Return what all cells put out, as text."""
+    return "\n".join(map(output_text, notebook.cells))
+
+
+def expects_errors(cell: Mapping[str, Any]) -> bool:
+    """Tell whether a cell provokes an error on purpose."""
+    return "raises-exception" in cell["metadata"].get("tags", ())
+
+
+def test_the_notebooks_are_found() -> None:
+    """There are notebooks, each as a pair; the tests below look at all of them."""
+    assert EXPECTED == NAMES
+    assert NAMES == sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pairs_do_not_drift(name: str) -> None:
+    """The notebook that is shipped has the cells of the one that is reviewed."""
+    reviewed, shipped = read(name, "py"), read(name, "ipynb")
+
+    assert [(c["cell_type"], c["source"]) for c in reviewed.cells] == [
+        (c["cell_type"], c["source"]) for c in shipped.cells
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_outputs_are_of_a_clean_run(name: str) -> None:
+    """Every cell has run; no warning, no path of a machine, no unprovoked error."""
+    notebook = read(name, "ipynb")
+
+    cells = code_cells(notebook)
+    assert [*range(1, len(cells) + 1)] == [cell["execution_count"] for cell in cells]
+    for cell in cells:
+        kinds = [output["output_type"] for output in cell["outputs"]]
+        assert "error" not in kinds or expects_errors(cell), cell["source"]
+        assert "stderr" not in [output.get("name") for output in cell["outputs"]]
+    assert FOREIGN.search(all_text(notebook)) is None
+    if name in CHECKS:
+        CHECKS[name](notebook, set(PID.findall(all_text(notebook))))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_notebook_teaches(name: str) -> None:
+    """Each asks for predictions, reveals them, checks, and gives exercises."""
+    cells = read(name).cells
+    source = "\n".join(cell["source"] for cell in cells)
+
+    assert source.count(".guess(") == source.count(".reveal(") >= 1
+    assert "assert " in source
+    assert source.count("<details><summary>Hint</summary>") >= 2
+    assert source.count("<details>") == source.count("</details>")
+    assert len(re.findall(r"^check\(", source, re.MULTILINE)) >= 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notebooks_run_on_files(name: str, tmp_path: Path) -> None:
+    """Run from its first to its last cell, a notebook ends with all checks true."""
+    notebook = execute(read(name), tmp_path, {"DP_URL": ""})
+
+    check(name, notebook)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_run_over_http(name: str, tmp_path: Path, server: str) -> None:
+    """The same cells on a server: only DP_URL differs."""
+    notebook = execute(read(name), tmp_path, {"DP_URL": server})
+
+    check(name, notebook)
+    assert not list(tmp_path.glob("promises"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a server, in a process of its own."""
+    store = f"file:{tmp_path_factory.mktemp('server')}/promises"
+    serve = [sys.executable, "-m", "dp_core", "serve", "--port", "0", "--url", store]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+
+
+def check(name: str, notebook: Any) -> None:
+    """Look at what a notebook put out."""
+    text = all_text(notebook)
+    [verdict] = [c for c in code_cells(notebook) if "All true." in c["source"]]
+    assert "All true." in output_text(verdict)
+    assert "✘ not so" not in text
+    assert not [c for c in code_cells(notebook) if expects_errors(c)] or "error" in text
+
+    processes: dict[str, set[str]] = {}
+    for process, pid in LABEL.findall(text):
+        processes.setdefault(pid, set()).add(process)
+    for pid, names in processes.items():
+        assert len(names) == 1, f"process {pid} is {names}"
+        assert not psutil.pid_exists(int(pid)), f"process {pid} is left over"
+    CHECKS.get(name, lambda notebook, pids: None)(notebook, set(processes))
+
+
+def check_several(notebook: Any, pids: set[str]) -> None:
+    """Look at the run of several processes on one promise."""
+    [run] = [c for c in code_cells(notebook) if "will {'RESOLVE'" in c["source"]]
+    text = output_text(run)
+    ran = {pid for _, pid in LABEL.findall(text)}
+    told = set(re.findall(r"= '(Completed by \d+)'", text))
+    told |= set(re.findall(r"actually resolved to '(.*?)'", text))
+
+    assert len(ran) == len(set(re.findall(r"(\d+) will ", text))) >= 5
+    assert ran <= pids
+    assert len(told) == 1
+    [board] = [c for c in code_cells(notebook) if c["source"].startswith("watch(")]
+    assert "✔ resolved" in output_text(board)
+    assert "○ pending" not in output_text(board)
+
+
+CHECKS: Final = {"example2": check_several, "example3": check_several}

@@ -1,0 +1,126 @@
+"""Which module may import which: the levels of docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from graphlib import CycleError, TopologicalSorter
+from typing import Final
+
+import pytest
+
+from support.paths import ROOT
+
+SOURCES: Final = {
+    ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__"): (
+        path
+    )
+    for base, package in ((ROOT, "dp_core"), (ROOT / "backends", "dp_backends"))
+    for path in (base / package).rglob("*.py")
+}
+
+# A module may import what is above it here, and within its own part.
+LEVELS: Final = (
+    ("_bigints", "_errors", "_version"),
+    ("_ids", "_states"),
+    ("_codec", "_display"),
+    ("_typed", "backend", "wire"),
+    ("hookspecs",),
+    ("_plugins",),
+    ("_promise",),
+    ("_client",),
+    ("",),  # dp_core itself, which has the public names
+    ("notebook", "server", "testing"),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL_OF: Final = {part: n for n, parts in enumerate(LEVELS) for part in parts}
+
+
+def imports(name: str, source: str) -> set[tuple[str, str | None]]:
+    """
+    Return what a module imports, wherever in it: also in functions.
+
+    Returns:
+        Pairs of a module and the name that is imported from it, if any.
+    """
+    found: set[tuple[str, str | None]] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {(alias.name, None) for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} has a relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                is_module = inner in SOURCES
+                found.add((inner, None) if is_module else (node.module, alias.name))
+    return found
+
+
+def imported_modules(name: str) -> set[str]:
+    """Return the modules of this project that a module imports."""
+    pairs = imports(name, SOURCES[name].read_text(encoding="utf-8"))
+    return {module for module, _ in pairs if module in SOURCES}
+
+
+def part_of(module: str) -> str:
+    """Return the second component of a module's name, the part it belongs to."""
+    return (*module.split("."), "")[1]
+
+
+def test_the_sources_are_found() -> None:
+    """The tests below look at the real thing."""
+    assert {"dp_core", "dp_core._states", "dp_core.cli._main"} <= set(SOURCES)
+    assert {"dp_backends.memory", "dp_backends.file"} <= set(SOURCES)
+
+
+def test_hidden_imports_are_seen() -> None:
+    """An import inside a function, and of a submodule by its name, counts."""
+    source = "def f():\n    import a.b\n    from dp_core import _codec, Pending\n"
+
+    expected = {("a.b", None), ("dp_core._codec", None), ("dp_core", "Pending")}
+    assert expected == imports("m", source)
+
+
+def test_no_cycles() -> None:
+    """No modules import each other, not even in a roundabout way."""
+    graph = {name: imported_modules(name) - {name} for name in SOURCES}
+
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+@pytest.mark.parametrize("name", sorted(n for n in SOURCES if n.startswith("dp_core")))
+def test_the_core_imports_only_what_is_below(name: str) -> None:
+    """A module of dp_core imports from lower levels, or from its own part."""
+    part = part_of(name)
+
+    for imported in imported_modules(name):
+        assert imported.startswith("dp_core"), f"{name} imports {imported}"
+        lower = LEVEL_OF[part_of(imported)] < LEVEL_OF[part]
+        assert lower or part_of(imported) == part, f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize(
+    "name", sorted(n for n in SOURCES if n.startswith("dp_backends"))
+)
+def test_backends_use_only_public_names(name: str) -> None:
+    """A backend imports nothing private of dp_core, and no other backend."""
+    source = SOURCES[name].read_text(encoding="utf-8")
+
+    for module, imported in imports(name, source):
+        if module.split(".")[0] == "dp_backends":
+            assert part_of(module) == part_of(name), f"{name} imports {module}"
+        if module.split(".")[0] == "dp_core":
+            assert "._" not in module, f"{name} imports {module}"
+            if imported is not None:
+                public = importlib.import_module(module).__all__
+                assert imported in public, f"{name} imports {module}.{imported}"
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_modules_are_small(name: str) -> None:
+    """No module has more than 400 lines."""
+    assert len(SOURCES[name].read_text(encoding="utf-8").splitlines()) <= 400

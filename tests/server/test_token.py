@@ -1,0 +1,146 @@
+"""Tokens: who has one, who may read it, and what without it is told."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from dp_core import AccessDeniedError, connect
+from dp_core.server import Settings, app, read_token_file
+from support.asgi_driver import Request, ask
+from support.server_process import JSON, running
+
+PEEK: Final = b'{"promiseId":"x"}'
+TOKEN: Final = "a-token_of.visible~characters+/="  # noqa: S105 - for this test
+
+
+@pytest.mark.parametrize(
+    ("authorization", "expected"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        (None, 401),
+        ("", 401),
+        ("Bearer", 401),
+        ("Bearer ", 401),
+        (TOKEN, 401),
+        (f"Basic {TOKEN}", 401),
+        (f"Bearer {TOKEN}x", 401),
+        (f"Bearer {TOKEN[:-1]}", 401),
+        (f"Bearer {TOKEN} {TOKEN}", 401),
+        ("Bearer \xff", 401),
+    ],
+)
+async def test_a_token_is_asked_for(authorization: str | None, expected: int) -> None:
+    """Only the token itself lets in; a refusal does not say what was wrong."""
+    guarded = app(connect("memory:guarded").backend, Settings(token=TOKEN))
+    headers = (
+        []
+        if authorization is None
+        else [(b"authorization", authorization.encode("latin-1"))]
+    )
+    answer = await ask(guarded, "/promise/peek", {"promiseId": "x"}, headers=headers)
+
+    assert answer.status == expected
+    if expected == 401:
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.json()["message"] == "this server asks for a token"
+
+
+async def test_without_its_token_nothing_else_is_told() -> None:
+    """Not even whether there is such an operation."""
+    guarded = app(connect("memory:guarded").backend, Settings(token=TOKEN))
+    for method, path in [("GET", "/promise/peek"), ("POST", "/nope")]:
+        request = Request(path, method=method)
+        await request.run(guarded)
+
+        assert request.status == 401
+
+
+async def test_two_tokens_are_one_too_many() -> None:
+    """Of two headers nobody can say which one counts."""
+    guarded = app(connect("memory:guarded").backend, Settings(token=TOKEN))
+    both = [(b"authorization", b"Bearer x"), (b"authorization", b"Bearer y")]
+    answer = await ask(guarded, "/promise/peek", headers=both)
+
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize("token", ["", " ", "a b", "a\n", "é", "\0"])
+def test_a_token_can_be_sent_in_a_header(token: str) -> None:
+    """What no header carries is refused before anybody relies on it."""
+    with pytest.raises(AccessDeniedError, match="token_urlsafe"):
+        Settings(token=token)
+
+
+def test_a_token_is_not_shown() -> None:
+    """Printing settings gives no token away."""
+    assert TOKEN not in repr(Settings(token=TOKEN))
+
+
+def test_a_token_file_is_read(tmp_path: Path) -> None:
+    """The line end that editors add is no part of the token."""
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    path.chmod(0o600)
+
+    assert read_token_file(str(path)) == TOKEN
+    path.chmod(0o400)
+    assert read_token_file(str(path)) == TOKEN
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o644, 0o666])
+def test_a_token_file_is_nobody_elses(tmp_path: Path, mode: int) -> None:
+    """A file that others can read or write holds no secret."""
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    path.chmod(mode)
+
+    with pytest.raises(AccessDeniedError, match="chmod 600"):
+        read_token_file(str(path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_token_file_belongs_to_its_reader(tmp_path: Path) -> None:
+    """A file that another user may replace holds no secret of ours."""
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    path.chmod(0o600)
+    os.chown(path, 12345, -1)
+
+    with pytest.raises(AccessDeniedError, match="another user"):
+        read_token_file(str(path))
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"a b", b"\xff", b"a\nb"])
+def test_a_token_file_holds_a_token(tmp_path: Path, text: bytes) -> None:
+    """What is no token is refused, with the way to make one."""
+    path = tmp_path / "token"
+    path.write_bytes(text)
+    path.chmod(0o600)
+
+    with pytest.raises(AccessDeniedError, match="token_urlsafe"):
+        read_token_file(str(path))
+
+
+def test_a_token_file_is_there(tmp_path: Path) -> None:
+    """A file that is missing, or no file, is named."""
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(AccessDeniedError, match=re.escape(str(path))):
+            read_token_file(str(path))
+
+
+def test_a_real_server_asks_for_its_token() -> None:
+    """The whole way, with a client's headers."""
+    with running("memory:", token=TOKEN) as server:
+        without = server.ask("/promise/peek", PEEK)
+        given = server.ask(
+            "/promise/peek", PEEK, {**JSON, "Authorization": f"Bearer {TOKEN}"}
+        )
+
+    assert without.status == 401
+    assert given.status == 200

@@ -1,0 +1,119 @@
+"""
+Run notebooks as a reader would, and store what came of it.
+
+    PYTHONPATH=tests python -m support.execute [NAME ...]
+
+runs the notebooks (all, if none is named) from their ``.py`` and writes the
+``.ipynb`` beside it, with the outputs of that run. ``make notebooks`` calls it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from support.kernels import Manager
+from support.paths import NOTEBOOKS
+
+__all__ = ["FOREIGN", "NAMES", "execute", "output_text", "read"]
+
+NAMES: Final = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
+
+FOREIGN: Final = re.compile(
+    r"/(?:home|root|tmp|Users|work|var|opt)/|site-packages|Warning"
+)
+"""What a stored output must not have: paths of a machine, and warnings."""
+
+
+def read(name: str, kind: str = "py") -> NotebookNode:
+    """Return a notebook as it is reviewed (py) or as it is shipped (ipynb)."""
+    notebook = jupytext.read(NOTEBOOKS / f"{name}.{kind}")
+    assert isinstance(notebook, NotebookNode)
+    return notebook
+
+
+def execute(
+    notebook: NotebookNode, directory: Path, env: Mapping[str, str]
+) -> NotebookNode:
+    """
+    Run all cells in a new kernel, and return the notebook with their outputs.
+
+    Args:
+        notebook: It gets the outputs.
+        directory: The kernel's current directory.
+        env: Added to this process's environment.
+    """
+    with _sockets() as place:
+        manager = Manager(transport="ipc", connection_file=f"{place}/k.json")
+        client = NotebookClient(
+            notebook,
+            km=manager,
+            timeout=120,
+            record_timing=False,
+            coalesce_streams=True,
+        )
+        # So that it ends the kernel and closes its sockets.
+        client.owns_km = True
+        client.execute(cwd=str(directory), env={**os.environ, **env})
+    return notebook
+
+
+@contextmanager
+def _sockets() -> Iterator[str]:
+    # The path of a socket is short; those of pytest's directories are not.
+    with tempfile.TemporaryDirectory(prefix="dp-", dir="/tmp") as place:
+        yield place
+
+
+def output_text(cell: Mapping[str, Any]) -> str:
+    """Return all that a cell put out, as text."""
+    parts = []
+    for output in cell.get("outputs", ()):
+        data = output.get("data", {})
+        parts += [output.get("text", ""), *map(str, data.values())]
+        parts += [output.get("evalue", ""), *output.get("traceback", ())]
+    return "\n".join(parts)
+
+
+def _plain_to_store(notebook: NotebookNode) -> NotebookNode:
+    """Remove what differs from run to run and says nothing."""
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:02}"
+        cell["metadata"].pop("execution", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    return notebook
+
+
+def main(names: list[str]) -> int:
+    """Run and store; return the exit code."""
+    for name in names or NAMES:
+        notebook, begun = read(name), time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            execute(notebook, Path(directory), {"DP_URL": ""})
+        took = time.monotonic() - begun
+        bad = [
+            match[0]
+            for c in notebook.cells
+            for match in FOREIGN.finditer(output_text(c))
+        ]
+        print(f"{name}: {took:.1f} s", *bad)  # noqa: T201 - a program
+        if bad:
+            return 1
+        nbformat.write(_plain_to_store(notebook), NOTEBOOKS / f"{name}.ipynb")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

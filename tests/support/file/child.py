@@ -1,0 +1,59 @@
+"""
+Processes that use the engine of the file store itself, without an event loop.
+
+Run by `dp_core.testing.crash.Lane`. Besides the public operations they can
+``clean`` the shard of a promise. ``DP_MUTANT`` names a mistake to make
+(`mutants.file.registry`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from dp_backends.file._store import FileStore
+from dp_core import Outcome, Pending, Rejected, Resolved, State
+from dp_core.testing.crash import Acknowledge, Step, serve
+from mutants.file.registry import mutated
+
+
+def perform(url: str, steps: list[Step], acknowledge: Acknowledge) -> None:
+    """Perform the steps on the store of a ``file:`` URL."""
+    store = FileStore(url.removeprefix("file:"))
+    for step in steps:
+        acknowledge(_decoded(_do(store, step)))
+
+
+def _do(store: FileStore, step: Step) -> State[bytes] | Outcome[bytes]:
+    match step.do:
+        case "peek":
+            return store.look(step.promise).state
+        case "resolve":
+            text = json.dumps(step.value).encode()
+            return store.settle(step.promise, Resolved(text))
+        case "reject":
+            return store.settle(step.promise, Rejected(step.value))
+        case "dispose":
+            store.dispose(step.promise)
+        case "clean":
+            store.open()
+            store._janitor.clean(store.place(step.promise).shard)
+        case _:
+            raise ValueError(step)
+    return Pending()
+
+
+def _decoded(state: State[bytes] | Outcome[bytes]) -> State[Any]:
+    match state:
+        case Resolved(text):
+            return Resolved(json.loads(text))
+        case Rejected() | Pending():
+            return state
+        case _:
+            raise TypeError(state)
+
+
+if __name__ == "__main__":
+    with mutated(os.environ.get("DP_MUTANT")):
+        serve(perform)

@@ -1,0 +1,345 @@
+"""
+System calls of the file store that fail, one at a time.
+
+`matrix` lets every call that an operation makes fail with every error, and
+says what is wrong with what follows. The calls are those of Python's `os`,
+replaced in this thread while the operation runs; that Python's own retries
+work (PEP 475) is proved with strace, on real system calls.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+from dp_backends.file import _janitor
+from dp_backends.file._store import FileStore
+from dp_core import (
+    AccessDeniedError,
+    BackendError,
+    BackendUnavailableError,
+    DurablePromiseError,
+    OutcomeUnknownError,
+    Pending,
+    Rejected,
+)
+from support.file.crash_setups import dispose_half, litter, settle_half, value
+
+__all__ = ["ERRORS", "OPERATIONS", "Faults", "matrix"]
+
+ERRORS: Final = tuple(
+    getattr(errno, name)
+    for name in ("EIO", "EACCES", "ENOSPC", "EDQUOT", "EMFILE", "EROFS", "EINTR")
+)
+_CALLS: Final = (
+    *("open", "close", "read", "write", "fsync", "link", "unlink", "rename"),
+    *("mkdir", "stat", "fstat", "listdir"),
+)
+_RETRIED: Final = frozenset({"open", "read", "write", "fsync"})
+"""Python repeats these by itself when a signal interrupts them (PEP 475)."""
+
+
+@dataclass
+class Faults:
+    """
+    Counts the calls of this thread, and lets one of them fail.
+
+    Attributes:
+        fail_at: Which call fails, from 1; 0 lets all go well.
+        error: The errno it fails with.
+        calls: What was called, as ``(name, what for)``.
+        failed: The name of the call that failed.
+        durable: Whether a directory had been made durable before it.
+        stops: Whether it was a directory that could not be made durable.
+    """
+
+    fail_at: int = 0
+    error: int = errno.EIO
+    calls: list[str] = field(default_factory=list)
+    failed: str | None = None
+    durable: bool = False
+    stops: bool = False
+
+    @contextmanager
+    def injected(self) -> Iterator[None]:
+        """Count, and fail, while this is entered."""
+        thread = threading.get_ident()
+        with ExitStack() as stack:
+            for name in _CALLS:
+                real = getattr(os, name)
+                stack.enter_context(
+                    patch.object(os, name, partial(self._call, name, real, thread))
+                )
+            yield
+
+    def _call(
+        self, name: str, real: Callable[..., Any], thread: int, *args: Any, **named: Any
+    ) -> Any:
+        if threading.get_ident() != thread:
+            return real(*args, **named)
+        self.calls.append(name)
+        is_directory = name == "fsync" and stat.S_ISDIR(_FSTAT(args[0]).st_mode)
+        if len(self.calls) != self.fail_at:
+            result = real(*args, **named)
+            self.durable |= is_directory and self.failed is None
+            return result
+        self.failed, self.stops = name, is_directory
+        if name == "close":
+            # Linux closes the descriptor whatever it says (close(2)).
+            real(*args)
+        raise OSError(self.error, os.strerror(self.error), "injected")
+
+
+_FSTAT: Final = os.fstat
+
+Operation = Callable[[FileStore, str], Any]
+
+
+def _settle(store: FileStore, id: str) -> Any:
+    return store.settle(id, value("ours"))
+
+
+def _reject(store: FileStore, id: str) -> Any:
+    return store.settle(id, Rejected("no"))
+
+
+def _dispose(store: FileStore, id: str) -> Any:
+    store.dispose(id)
+    return Pending()
+
+
+def _look(store: FileStore, id: str) -> Any:
+    return store.look(id).state
+
+
+def _win(store: FileStore, id: str) -> None:
+    store.settle(id, value("theirs"))
+
+
+def _later(store: FileStore, id: str) -> None:
+    _win(store, id)
+    store.dispose(id)
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    An operation, and what was done before it.
+
+    Attributes:
+        run: Does it, and returns the state that stands then.
+        before: Sets up.
+        fresh: Whether the store is not there yet.
+        cleans: Whether the janitor comes after it.
+    """
+
+    run: Operation
+    before: Callable[[FileStore, str], object] = lambda store, id: None
+    fresh: bool = False
+    cleans: bool = False
+
+
+def _half(set_up: Callable[[str, str], object]) -> Callable[[FileStore, str], object]:
+    return lambda store, id: set_up(f"file:{store.root}", id.removesuffix("one"))
+
+
+def _settled_half(store: FileStore, id: str) -> None:
+    _win(store, id)
+    _half(dispose_half)(store, id)
+
+
+def _littered(store: FileStore, id: str) -> None:
+    _later(store, id)
+    _half(litter)(store, id)
+
+
+OPERATIONS: Final[dict[str, Case]] = {
+    "open a new store": Case(_look, fresh=True),
+    "resolve": Case(_settle),
+    "reject": Case(_reject),
+    "lose": Case(_settle, _win),
+    "settle after a disposal": Case(_settle, _later),
+    "dispose of a pending one": Case(_dispose),
+    "dispose of a settled one": Case(_dispose, _win),
+    "look at a pending one": Case(_look),
+    "look at a settled one": Case(_look, _win),
+    "look and help": Case(_look, _half(settle_half)),
+    "lose and help": Case(_settle, _half(settle_half)),
+    "help a disposal": Case(_look, _settled_half),
+    "settle and clean up": Case(_settle, _littered, cleans=True),
+    "dispose and clean up": Case(_dispose, _littered, cleans=True),
+}
+
+
+def matrix(directory: Path, case: Case) -> tuple[int, list[str]]:
+    """
+    Let every call of an operation fail with every error.
+
+    Args:
+        directory: Where the stores go.
+        case: The operation.
+
+    Returns:
+        How many failures were tried, and what was wrong with what followed.
+    """
+    # Lest what others left to be closed hides what is leaked here.
+    gc.collect()
+    shared = FileStore(str(directory / "shared"))
+    shared.open()
+    numbers = count()
+
+    def attempt(faults: Faults) -> list[str]:
+        number = next(numbers)
+        root = str(directory / f"{number}" / "deep") if case.fresh else shared.root
+        return list(_attempt(root, f"{number}-one", case, faults))
+
+    plain = Faults()
+    wrong = attempt(plain)
+    places = [
+        place
+        for place in range(1, len(plain.calls) + 1)
+        if not case.fresh or plain.calls[place - 1] != "mkdir" or place % 50 == 0
+    ]
+    tried = 0
+    for place in places:
+        for error in ERRORS[: 2 if case.fresh else None]:
+            if error == errno.EINTR and plain.calls[place - 1] in _RETRIED:
+                continue
+            wrong += attempt(Faults(place, error))
+            tried += 1
+    return tried, wrong
+
+
+def _attempt(root: str, id: str, case: Case, faults: Faults) -> Iterator[str]:
+    """Do an operation while a call fails, and say what is wrong."""
+    if not case.fresh:
+        case.before(FileStore(root), id)
+    store = FileStore(root)
+    known = set(_temporary(root, id))
+    open_before = _open_descriptors()
+    told = _told(case, store, id, faults)
+    leaked = _open_descriptors() - open_before
+    left = set(_temporary(root, id)) - known
+    after = FileStore(root).look(id).state
+    wrong = [
+        *([f"{leaked} descriptors were leaked"] if leaked > 0 else []),
+        *_rubbish(left, faults, told),
+        *_misled(root, faults, told),
+        *_untrue(_expected(case), told, after),
+        *_again(store, id, after),
+    ]
+    if faults.stops and isinstance(told, Exception) and not case.fresh:
+        wrong += [] if _has_stopped(store) else ["the handle goes on"]
+    where = f"{faults.failed} #{faults.fail_at} {errno.errorcode[faults.error]}"
+    return (f"{where}: {what}" for what in wrong)
+
+
+def _open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _told(case: Case, store: FileStore, id: str, faults: Faults) -> Any:
+    """Return the state that the operation told, or the error."""
+    often = 1 if case.cleans else 10**9
+    with patch.object(_janitor, "_WRITES_PER_CLEANING", often), faults.injected():
+        try:
+            return case.run(store, id)
+        except Exception as error:  # noqa: BLE001 - it is judged by others
+            return error
+
+
+def _rubbish(left: set[str], faults: Faults, told: Any) -> Iterator[str]:
+    """Say what temporary names are left that need not be."""
+    if faults.failed != "unlink" and not isinstance(told, OutcomeUnknownError):
+        yield from (f"{name} was left behind" for name in left)
+
+
+def _untrue(expected: tuple[Any, Any], told: Any, after: Any) -> Iterator[str]:
+    """Say where what is there is not what was told."""
+    before, done = expected
+    if isinstance(told, OutcomeUnknownError):
+        allowed = {before, done}
+    elif isinstance(told, Exception):
+        allowed = {before}
+    else:
+        allowed = {done}
+        if told != done:
+            yield f"it returned {told}"
+    if after not in allowed:
+        yield f"it told {told!r}, but it is {after}"
+
+
+def _expected(case: Case) -> tuple[Any, Any]:
+    """Return the state before and after, by rules of this module's own."""
+    before: Any = Pending()
+    if case.before is _win:
+        before = value("theirs")
+    elif case in (OPERATIONS["look and help"], OPERATIONS["lose and help"]):
+        before = value("half")
+    if case.run is _dispose:
+        return before, Pending()
+    if before == Pending() and case.run is _settle:
+        return before, value("ours")
+    if before == Pending() and case.run is _reject:
+        return before, Rejected("no")
+    return before, before
+
+
+def _temporary(root: str, id: str) -> list[str]:
+    """Return the temporary names of a promise."""
+    place = FileStore(root).place(id)
+    return [path.name for path in Path(place.shard).glob(f".t-{place.name}*")]
+
+
+def _misled(root: str, faults: Faults, told: Any) -> Iterator[str]:
+    """Say what is wrong with what the caller was told, by itself."""
+    if not isinstance(told, Exception):
+        # What may not be fsynced was not made by us.
+        lost = faults.failed in {"write", "fsync"} and faults.error != errno.EACCES
+        if lost and not faults.durable:
+            yield "false acknowledgement: nothing is durable"
+        return
+    if not isinstance(told, BackendError):
+        yield f"raw {type(told).__name__}: {told}"
+        return
+    if root not in str(told):
+        yield f"does not name the store: {told}"
+    denied = faults.error == errno.EACCES
+    kinds: tuple[type[DurablePromiseError], ...] = (
+        (AccessDeniedError,) if denied else (BackendUnavailableError,)
+    )
+    if faults.failed == "fsync":
+        kinds = (BackendUnavailableError, OutcomeUnknownError, *kinds)
+    if not isinstance(told, kinds):
+        yield f"raised {type(told).__name__}: {told}"
+
+
+def _has_stopped(store: FileStore) -> bool:
+    """Tell whether a handle refuses to go on."""
+    try:
+        store.look("anything")
+    except BackendUnavailableError as error:
+        return "anew" in str(error)
+    return False
+
+
+def _again(store: FileStore, id: str, stands: Any) -> Iterator[str]:
+    """Say what is wrong with the next settle, and whoever comes after."""
+    expected = value("again") if stands == Pending() else stands
+    others = FileStore(store.root)
+    if _has_stopped(store):
+        store = others
+    told = store.settle(id, value("again"))
+    if told != expected or others.look(id).state != expected:
+        yield f"{stands} became {told}"

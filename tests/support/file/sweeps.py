@@ -1,0 +1,92 @@
+"""Sweeps of the file store, as the tests and the museum run them."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import pytest
+
+from dp_core.testing.crash import (
+    EVERY_CALL,
+    SCENARIOS,
+    WRITING_CALLS,
+    CrashReport,
+    Scenario,
+    crash_sweep,
+    missing_tools,
+)
+from mutants.file.registry import mutated
+from support.file.crash_setups import CHILD, ENVIRONMENT, FILE_SCENARIOS
+
+__all__ = ["ALL", "TORTURE", "missing", "named", "need_tools", "show", "sweep"]
+
+TORTURE: Final = bool(os.environ.get("DP_TORTURE"))
+"""Whether to take the time that ``make torture`` gives."""
+
+ALL: Final = {s.name: s for s in (*SCENARIOS, *FILE_SCENARIOS)}
+
+
+def named(*names: str) -> tuple[Scenario, ...]:
+    """Return the scenarios of these names."""
+    return tuple(ALL[name] for name in names)
+
+
+def missing(what: str | None, *, fails: bool = True) -> None:
+    """
+    Skip a test for want of something.
+
+    Args:
+        what: What is missing; None if nothing.
+        fails: Whether it must not be missing in CI.
+    """
+    if what is not None and fails and os.environ.get("CI"):
+        pytest.fail(f"missing in CI: {what}")
+    if what is not None:
+        pytest.skip(what)
+
+
+def show(text: object, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tell whoever runs the tests what was covered."""
+    with capsys.disabled():
+        print(f"\n{text}")
+
+
+def need_tools() -> None:
+    """Skip where nothing can be killed at a system call; fail in CI."""
+    missing(missing_tools())
+
+
+def sweep(directory: Path, loop: str = "asyncio", **options: Any) -> CrashReport:
+    """
+    Sweep file stores below a directory.
+
+    Args:
+        directory: Where the stores go.
+        loop: The event loop of those who look afterwards.
+        **options: Of `crash_sweep`, and *mutant*: a mistake that all processes
+            make, this one too.
+    """
+    numbers = count()
+    mutant = options.pop("mutant", None)
+    if mutant is not None:
+        options = {"stop_at_first": True, "lanes": 1} | options
+    elif TORTURE:
+        options = {"calls": EVERY_CALL, "every": True} | options
+    options = {
+        "scenarios": tuple(ALL.values()),
+        "child": CHILD,
+        "environment": ENVIRONMENT | ({"DP_MUTANT": mutant} if mutant else {}),
+        "calls": WRITING_CALLS,
+    } | options
+
+    async def run() -> CrashReport:
+        return await crash_sweep(
+            lambda: f"file:{directory}/{next(numbers)}/deep/store", **options
+        )
+
+    with mutated(mutant):
+        return anyio.run(run, backend=loop)

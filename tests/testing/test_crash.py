@@ -1,0 +1,140 @@
+"""The crash sweep as a piece of the kit: for any backend with a store URL."""
+
+from __future__ import annotations
+
+import sys
+from itertools import count
+from pathlib import Path
+
+import anyio
+import pytest
+
+from dp_core import Pending, Rejected, Resolved
+from dp_core.testing._crash_lane import thinned
+from dp_core.testing._crash_model import acknowledged, unacknowledged
+from dp_core.testing.crash import (
+    KEEPS,
+    SCENARIOS,
+    STUCK,
+    CrashError,
+    Lane,
+    Point,
+    Step,
+    crash_sweep,
+)
+from support.file.sweeps import need_tools
+
+PENDING = frozenset({Pending()})
+NAMES = count()
+STEP = Step("resolve", "x", "ours")
+
+
+def test_an_acknowledgement_says_what_stands() -> None:
+    """Only a state that fits the answer is believed then."""
+    unknown = PENDING | {Resolved("theirs"), Rejected("no")}
+
+    assert acknowledged(PENDING, STEP, Resolved("ours")) == {Resolved("ours")}
+    assert acknowledged(unknown, STEP, Resolved("theirs")) == {Resolved("theirs")}
+    assert acknowledged(PENDING, STEP, Resolved("theirs")) == set()
+    assert acknowledged(unknown, Step("dispose"), Pending()) == PENDING
+    assert acknowledged(unknown, Step("clean"), Pending()) == unknown
+
+
+def test_what_was_not_acknowledged_may_have_happened() -> None:
+    """Both states are believed, and no others."""
+    assert unacknowledged(PENDING, [STEP]) == PENDING | {Resolved("ours")}
+    settled = frozenset({Rejected("no")})
+    assert unacknowledged(settled, [STEP]) == settled
+    assert unacknowledged(settled, [Step("dispose")]) == settled | PENDING
+
+
+def test_long_runs_of_one_call_are_thinned() -> None:
+    """Of 256 directories the first, the last and some in between are enough."""
+    points = [Point("mkdir", n, "") for n in range(1, 257)]
+    others = [Point("fsync", n, "") for n in range(1, 5)]
+
+    kept = thinned([*others, *points, *others])
+
+    assert len(kept) == 4 + 6 + 4
+    assert {points[0], points[-1]} <= set(kept)
+
+
+async def test_a_store_that_forgets_is_caught() -> None:
+    """The report names the law, what it demands, and how it came to this."""
+    need_tools()
+    with pytest.raises(CrashError) as caught:
+        await crash_sweep(
+            lambda: f"memory:{next(NAMES)}",
+            scenarios=SCENARIOS[2:3],
+            patience=2,
+            stop_at_first=True,
+        )
+
+    assert KEEPS in caught.value.report.broken
+    for words in (
+        "a-crash-loses-nothing-acknowledged",
+        "contract: What `settle` has returned survives",
+        "scenario: resolve",
+        "answered Resolved(value='the first')",
+        "can only be Resolved(value='the first'), and is pending",
+        "afterwards",
+    ):
+        assert words in str(caught.value)
+
+
+def test_a_process_that_does_not_end_is_caught() -> None:
+    """A sweep never hangs, whatever the backend does."""
+    need_tools()
+    program = "import time; from dp_core.testing.crash import serve; serve({})"
+    child = (sys.executable, "-c", program.format("lambda *_: time.sleep(1000)"))
+
+    async def sweep() -> None:
+        await crash_sweep(
+            lambda: "memory:", scenarios=SCENARIOS[2:3], child=child, patience=1
+        )
+
+    with pytest.raises(CrashError, match="did not end within 1 s") as caught:
+        anyio.run(sweep)
+    assert STUCK in caught.value.report.broken
+
+
+def test_a_process_that_fails_is_told_from_one_that_was_killed() -> None:
+    """Its error is what the sweep reports."""
+    need_tools()
+    program = "from dp_core.testing.crash import serve; serve(lambda *_: 1 / 0)"
+
+    with Lane((sys.executable, "-c", program), {}, 20) as lane:
+        ended = lane.run("memory:", [STEP])
+
+    assert not ended.killed
+    assert (ended.failure or "").startswith("ZeroDivisionError")
+
+
+@pytest.mark.parametrize("abrupt", [False, True])
+def test_who_only_looks_ends_at_its_last_answer(tmp_path: Path, abrupt: bool) -> None:
+    """An abrupt end leaves out what comes after it, as to close a store may flush."""
+    need_tools()
+    closed = tmp_path / "closed"
+    program = f"""
+from pathlib import Path
+from dp_core import Pending
+from dp_core.testing.crash import serve
+
+def perform(url, steps, acknowledge):
+    for _ in steps:
+        acknowledge(Pending())
+    Path({str(closed)!r}).touch()
+
+serve(perform)
+"""
+    looks = [Step("peek", "x"), Step("peek", "y")]
+
+    with Lane((sys.executable, "-c", program), {}, 20) as lane:
+        ended = lane.run("memory:", looks, abrupt=abrupt)
+
+    assert ((Pending(),) * 2, False, None) == (
+        ended.answers,
+        ended.killed,
+        ended.failure,
+    )
+    assert closed.exists() == (not abrupt)

@@ -1,0 +1,102 @@
+"""Our own backends, and our server over them, under the conformance kit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from dp_core import connect
+from dp_core.testing import BackendSuite, Effort, OpenBackend
+from dp_core.testing.suite import WireSuite
+from support.server_process import running
+
+STORES = count()
+LOOPS = ("asyncio", "trio")
+TORTURE = bool(os.environ.get("DP_TORTURE"))
+
+# A local store: a thousand histories on its two event loops, ten thousand under
+# torture. Behind a server every call takes a hundred times as long.
+LOCAL = Effort(histories=5_000 if TORTURE else 500)
+REMOTE = Effort(histories=500) if TORTURE else Effort(histories=10, volume=300)
+
+
+class TestMemory(BackendSuite):
+    """The memory backend."""
+
+    durable, shared, effort = False, True, LOCAL
+
+    @pytest.fixture
+    def open_backend(self) -> OpenBackend:
+        """Open handles on one URL of this process."""
+        url = f"memory:conformance-{next(STORES)}"
+        return lambda: connect(url).backend
+
+
+class TestFile(BackendSuite):
+    """The file backend."""
+
+    durable, shared, effort = True, True, LOCAL
+
+    @pytest.fixture
+    def open_backend(self, tmp_path: Path) -> OpenBackend:
+        """Open handles on one directory."""
+        return lambda: connect(f"file:{tmp_path}/s").backend
+
+
+@pytest.fixture(scope="module", params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> str:
+    """Run on each event loop in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def over_memory(loop: str) -> Iterator[str]:
+    """Run a server over memory for the tests on one loop; return its URL."""
+    with running("memory:") as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture(scope="module")
+def over_file(loop: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a server over a directory for the tests on one loop; return its URL."""
+    with running(f"file:{tmp_path_factory.mktemp('store')}/s") as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+class OverHttp(WireSuite):
+    """A server process for each loop; a law's ids are its own."""
+
+    # Its handles are clients; the store lives on without them.
+    durable, shared, effort, examples = True, True, REMOTE, 10
+
+    @pytest.fixture
+    def anyio_backend(self, loop: str) -> str:
+        """Run on the loop that the server is for."""
+        return loop
+
+    @pytest.fixture
+    def open_backend(self, url: str) -> OpenBackend:
+        """Open clients of the server."""
+        return lambda: connect(url).backend
+
+
+class TestHttpOverMemory(OverHttp):
+    """The HTTP backend, and the server over memory."""
+
+    @pytest.fixture
+    def url(self, over_memory: str) -> str:
+        """Return the server's URL."""
+        return over_memory
+
+
+class TestHttpOverFile(OverHttp):
+    """The HTTP backend, and the server over a directory."""
+
+    @pytest.fixture
+    def url(self, over_file: str) -> str:
+        """Return the server's URL."""
+        return over_file

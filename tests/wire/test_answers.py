@@ -1,0 +1,191 @@
+"""Answers as a client reads them, whoever wrote them; and how long to wait."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dp_core import (
+    AccessDeniedError,
+    BackendUnavailableError,
+    DurablePromiseError,
+    InvalidPromiseIdError,
+    InvalidValueError,
+    OutcomeUnknownError,
+    Pending,
+    PromiseDisposedError,
+    ProtocolError,
+    Rejected,
+    Resolved,
+)
+from dp_core.wire import (
+    TRANSIENT,
+    Await,
+    Discard,
+    Peek,
+    Settle,
+    prefer_wait,
+    read_answer,
+    read_prefer,
+)
+from support.wire_samples import CALLS, JSON_VALUES, VALUES
+
+A_CALL_OF_EACH_KIND = [
+    Peek("x"),
+    Await("x"),
+    Settle("x", Resolved(b"1")),
+    Settle("x", Rejected("no")),
+    Discard("x"),
+]
+
+STATUSES = st.sampled_from([200, 202, 204, 301, 400, 401, 404, 410, 422, 500, 502, 503])
+FAILURES = st.fixed_dictionaries(
+    {"message": JSON_VALUES},
+    optional={
+        "type": JSON_VALUES
+        | st.sampled_from(
+            ["BackendError", "ProtocolError", "quoted", "PromiseDisposedError"]
+        ),
+        "code": JSON_VALUES,
+    },
+).map(lambda value: json.dumps(value).encode())
+
+
+@given(CALLS, STATUSES, st.binary() | VALUES | FAILURES)
+def test_reading_an_answer_fails_only_with_errors_of_ours(
+    call: Peek, status: int, body: bytes
+) -> None:
+    """Whatever a server answers, it is a state or an error of our tree."""
+    error: Exception | None = None
+    try:
+        read_answer(call, status, body)
+    except DurablePromiseError as caught:
+        error = caught
+
+    assert error is None or str(error)
+
+
+REFERENCE = b'{"code":500,"message":"%b","source":"invocation"}'
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "body", "error"),
+    [
+        (Await("x"), 410, b"{}", ProtocolError),
+        (Await("x"), 500, REFERENCE % b"promise was disposed", PromiseDisposedError),
+        # Only a wait can hear of it, and only in these words.
+        (Peek("x"), 500, REFERENCE % b"promise was disposed", BackendUnavailableError),
+        (
+            Await("x"),
+            500,
+            REFERENCE % b"'promise was disposed' is no id",
+            BackendUnavailableError,
+        ),
+        (Peek("x"), 401, b"", AccessDeniedError),
+        (Peek("x"), 403, b"{}", AccessDeniedError),
+        (Peek("x"), 404, b"<html>", ProtocolError),
+        (Peek("x"), 200, b"<html>", ProtocolError),
+        (Peek("x"), 200, b'{"error":5}', ProtocolError),
+        (Peek("x"), 302, b"", ProtocolError),
+        (Settle("x", Resolved(b"1")), 413, b"", InvalidValueError),
+        (Settle("x", Resolved(b"1")), 422, b"", InvalidValueError),
+        (Settle("x", Resolved(b"1")), 200, b"null", ProtocolError),
+        (Peek("x"), 502, b"<html>", BackendUnavailableError),
+        (Peek("x"), 500, b'{"message":%b}' % (b"9" * 5000), BackendUnavailableError),
+        # A completion that failed may have happened; one turned away did not.
+        (Settle("x", Resolved(b"1")), 502, b"<html>", OutcomeUnknownError),
+        (Discard("x"), 500, b"", OutcomeUnknownError),
+        (Settle("x", Resolved(b"1")), 503, b"", BackendUnavailableError),
+        (Settle("x", Resolved(b"1")), 429, b"", BackendUnavailableError),
+    ],
+)
+def test_what_a_failure_means(
+    call: Peek, status: int, body: bytes, error: type[DurablePromiseError]
+) -> None:
+    """Each failure, ours, the reference's or a proxy's, has one meaning."""
+    with pytest.raises(DurablePromiseError) as caught:
+        read_answer(call, status, body)
+
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("call", A_CALL_OF_EACH_KIND, ids=repr)
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_what_may_pass_is_worth_another_try(call: Peek, status: int) -> None:
+    """All calls may be repeated after what can pass by itself."""
+    with pytest.raises(TRANSIENT):
+        read_answer(call, status, b"")
+
+
+@pytest.mark.parametrize("call", A_CALL_OF_EACH_KIND, ids=repr)
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 405, 410, 413, 415, 421])
+def test_what_will_not_pass_is_an_error_at_once(call: Peek, status: int) -> None:
+    """A refusal is never asked for twice."""
+    with pytest.raises(DurablePromiseError) as caught:
+        read_answer(call, status, b"")
+
+    assert not isinstance(caught.value, TRANSIENT)
+
+
+@pytest.mark.parametrize(
+    ("body", "state"),
+    [
+        (b"null", Pending()),
+        (b" null\n", Pending()),
+        (b"{}", Resolved(b"null")),
+        (b'{"value":null}', Resolved(b"null")),
+        (b'{"value":false}', Resolved(b"false")),
+        (b'{"error":""}', Rejected("")),
+        (b'{ "value" : 1.50 , "more" : 2 }', Resolved(b"1.50")),
+    ],
+)
+def test_what_an_answer_means(body: bytes, state: Pending) -> None:
+    """A missing value means null, and null alone means pending."""
+    assert read_answer(Peek("x"), 200, body) == state
+
+
+# Prefer ---------------------------------------------------------------------
+
+
+@given(st.integers(0, 10**9 - 1))
+def test_the_server_reads_how_long_a_client_would_wait(seconds: int) -> None:
+    """The preference comes out as it went in."""
+    assert read_prefer(prefer_wait(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("respond-async, wait=10", 10),
+        ("Wait=10", 10),
+        ("wait = 10; foo", 10),
+        ('wait="10"', 10),
+        ("wait=10, wait=20", 10),
+        ("", None),
+        ("wait", None),
+        ("wait=", None),
+        ("wait=-1", None),
+        ("wait=1.5", None),
+        ("wait=1s", None),
+        ("wait=99999999999", None),
+        ("await=10", None),
+        ("wait=²", None),
+    ],
+)
+def test_how_long_a_client_would_wait(header: str, seconds: int | None) -> None:
+    """RFC 7240 §2 and §4.3; what is no number of seconds is no preference."""
+    assert read_prefer(header) == seconds
+
+
+@given(st.text())
+def test_reading_a_preference_never_fails(header: str) -> None:
+    """A header nobody understands is ignored, as RFC 7240 §2 has it."""
+    assert read_prefer(header) is None or read_prefer(header) >= 0
+
+
+def test_the_errors_for_ids_name_them_in_short() -> None:
+    """An id that is no string may be huge; its error stays short."""
+    assert len(str(InvalidPromiseIdError(10**5000, "it is not a string"))) < 200
