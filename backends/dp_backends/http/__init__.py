@@ -15,9 +15,9 @@ Disposing of one is another matter: a completion may have come in between, so
 when it is not known whether the server got the question, it is not repeated,
 and the caller is told so with `OutcomeUnknownError`.
 
-What the URL says is in `_address`, how long to try in `_patience`, how bytes
+What the URL says is in `_url`, how long to try in `_retry`, how bytes
 travel in `_sockets` and `_connection`, how connections are kept in `_pool`,
-and how waiters share a long poll in `_flights`.
+and how waiters share a long poll in `_long_polls`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from typing import Final
 import anyio
 from anyio.lowlevel import checkpoint
 
-from dp_backends.http._address import read_url
-from dp_backends.http._connection import Answer
-from dp_backends.http._flights import Flight, Flights, Told, new_key
-from dp_backends.http._patience import Failure, Patience, Trouble
+from dp_backends.http._connection import HttpResponse
+from dp_backends.http._long_polls import LongPoll, LongPolls, PollResult, new_key
 from dp_backends.http._pool import Pool
 from dp_backends.http._requests import Requests
+from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
+from dp_backends.http._url import parse_url
 from dp_core import (
     Backend,
     BackendError,
@@ -93,10 +93,10 @@ class HttpBackend(Backend):
     """A handle on the promises behind one server."""
 
     def __init__(self, url: str) -> None:
-        self._address = read_url(url)
-        self._requests = Requests(self._address)
-        self._pool = Pool(self._address)
-        self._flights = Flights(self._pool)
+        self._url = parse_url(url)
+        self._requests = Requests(self._url)
+        self._pool = Pool(self._url)
+        self._long_polls = LongPolls(self._pool)
         self._answered = False
         self._slices = False
         self._restate = False
@@ -111,8 +111,8 @@ class HttpBackend(Backend):
         return state
 
     async def wait(self, id: str) -> Outcome[bytes]:
-        patience = Patience(self._address.retry)
-        return await self._flights.join(id, partial(self._lead, id, patience))
+        budget = RetryBudget(self._url.retry)
+        return await self._long_polls.join(id, partial(self._lead, id, budget))
 
     async def dispose(self, id: str) -> None:
         await self._call(Discard(id))
@@ -124,59 +124,57 @@ class HttpBackend(Backend):
     # One question, one answer ----------------------------------------------
 
     async def _call(self, call: Call) -> State[bytes]:
-        patience = Patience(self._address.retry)
-        trouble = Trouble(_ADVICE.get(type(call)))
+        budget = RetryBudget(self._url.retry)
+        attempts = Attempts(_ADVICE.get(type(call)))
         while True:
             try:
-                return await self._ask(call, patience)
-            except Failure as failure:
-                trouble.add(failure)
-                self._report(trouble)
-            if trouble.unknown and isinstance(call, Discard):
-                raise trouble.error()
-            await patience.pause(trouble)
+                return await self._ask(call, budget)
+            except AttemptFailed as failure:
+                attempts.add(failure)
+                self._report(attempts)
+            if attempts.unknown and isinstance(call, Discard):
+                raise attempts.error()
+            await budget.pause(attempts)
 
-    async def _ask(self, call: Call, patience: Patience) -> State[bytes]:
-        """Ask once, within what a caller without a deadline has patience for."""
+    async def _ask(self, call: Call, budget: RetryBudget) -> State[bytes]:
+        """Ask once, within what a caller without a deadline has budget for."""
         question = await self._requests.write(call, in_path=self._restate)
         connection = None
-        with patience.attempt() as attempt:
+        with budget.attempt() as attempt:
             connection = await self._pool.ask(question, fresh=isinstance(call, Discard))
             try:
                 answer = await connection.answer()
             finally:
                 self._pool.release(connection)
         if attempt.cancelled_caught:
-            raise Failure(
-                f"no answer from {self._address} in {self._address.retry:g} s; "
+            raise AttemptFailed(
+                f"no answer from {self._url} in {self._url.retry:g} s; "
                 "set a deadline, or ?retry=SECONDS in its URL, to wait for longer",
                 sent=connection is not None,
             )
         return self._read(call, answer)
 
-    def _read(self, call: Call, answer: Answer) -> State[bytes]:
+    def _read(self, call: Call, answer: HttpResponse) -> State[bytes]:
         """Return what an answer says; every error says who answered."""
         if 300 <= answer.status < 400:
             where = answer.headers.get(b"location", b"").decode("latin-1")
             raise ProtocolError(
                 answer.status,
-                f"{self._address} redirects to {where!r}; no redirect is followed, "
+                f"{self._url} redirects to {where!r}; no redirect is followed, "
                 "connect to that address if you trust it",
             )
         try:
             state = read_answer(call, answer.status, answer.body)
         except TRANSIENT as error:
-            raise Failure(
-                f"{self._address}: {error.reason}",
+            raise AttemptFailed(
+                f"{self._url}: {error.reason}",
                 sent=isinstance(error, OutcomeUnknownError),
                 retry_after=_seconds(answer.headers.get(b"retry-after", b"")),
             ) from None
         except BackendError as error:
-            raise type(error)(f"{self._address}: {error.reason}") from None
+            raise type(error)(f"{self._url}: {error.reason}") from None
         except ProtocolError as error:
-            raise ProtocolError(
-                error.status, f"{self._address}: {error.reason}"
-            ) from None
+            raise ProtocolError(error.status, f"{self._url}: {error.reason}") from None
         self._answered = True
         self._outage = False
         self._slices |= isinstance(call, Await) and isinstance(state, Pending)
@@ -185,68 +183,70 @@ class HttpBackend(Backend):
 
     # One long poll, many waiters --------------------------------------------
 
-    async def _lead(self, id: str, patience: Patience, flight: Flight) -> Told | None:
-        """Ask until all on the flight are to be told, or have changed to another."""
-        trouble = flight.trouble
-        if flight.departed is None:
+    async def _lead(
+        self, id: str, budget: RetryBudget, poll: LongPoll
+    ) -> PollResult | None:
+        """Ask until all on the poll are to be told, or have changed to another."""
+        attempts = poll.attempts
+        if poll.closed_at is None:
             # Whoever comes at the same time comes along, and nobody else.
             await checkpoint()
-            flight.departed = anyio.current_time()
+            poll.closed_at = anyio.current_time()
         while True:
-            if trouble.count:
-                await patience.pause(trouble, endless=self._answered)
+            if attempts.count:
+                await budget.pause(attempts, endless=self._answered)
             try:
-                state = await self._look(id, patience, flight)
-            except Failure as failure:
-                trouble.add(failure)
-                self._report(trouble)
+                state = await self._look(id, budget, poll)
+            except AttemptFailed as failure:
+                attempts.add(failure)
+                self._report(attempts)
             except DurablePromiseError as error:
                 return error
             else:
                 if isinstance(state, Outcome):
                     return state
-                trouble.clear()
-                if self._flights.change(id, flight):
+                attempts.clear()
+                if self._long_polls.change(id, poll):
                     return None
 
-    async def _look(self, id: str, patience: Patience, flight: Flight) -> State[bytes]:
+    async def _look(self, id: str, budget: RetryBudget, poll: LongPoll) -> State[bytes]:
         # A server not heard of yet is asked what it can answer at once, so
         # that a wrong port does not look like a promise that is pending.
         if not self._answered:
-            return await self._ask(Peek(id), patience)
+            return await self._ask(Peek(id), budget)
         call = Await(id)
-        if flight.connection is None:
-            question = await self._requests.write(call, self._seconds(), flight.key)
-            flight.connection = await self._pool.ask(question)
-            flight.asked = anyio.current_time()
-        answer = await self._listen(flight)
+        if poll.connection is None:
+            question = await self._requests.write(call, self._seconds(), poll.key)
+            poll.connection = await self._pool.ask(question)
+            poll.asked = anyio.current_time()
+        answer = await self._listen(poll)
         if answer.status not in (502, 504):
             # The wait is over; a gateway's failure is none of its answers.
-            flight.key = new_key()
+            poll.key = new_key()
         state = self._read(call, answer)
-        if isinstance(state, Pending) and anyio.current_time() < flight.asked + 1:
+        if isinstance(state, Pending) and anyio.current_time() < poll.asked + 1:
             # A server that does not hold the answer back must not be run hot.
             await anyio.sleep(uniform(0.5, 2))  # noqa: S311 - no secret
         return state
 
-    async def _listen(self, flight: Flight) -> Answer:
+    async def _listen(self, poll: LongPoll) -> HttpResponse:
         """Return the answer; if cancelled, leave the next leader where we were."""
-        assert flight.connection is not None  # noqa: S101 - for the type checker
+        assert poll.connection is not None  # noqa: S101 - for the type checker
         # The reference's service knows no slices and holds the answer for ever.
-        ends = flight.asked + self._slice[1] + _GRACE if self._slices else inf
+        ends = poll.asked + self._slice[1] + _GRACE if self._slices else inf
         with anyio.CancelScope(deadline=ends) as slice:
             try:
-                answer = await flight.connection.answer()
+                answer = await poll.connection.answer()
             except Exception:
-                if anyio.current_time() > flight.asked + _SLICE[0]:
+                if anyio.current_time() > poll.asked + _SLICE[0]:
                     # It stood for long: somebody cuts what is silent, and no
                     # outage goes on.
-                    flight.trouble.clear()
-                flight.hang_up()
+                    poll.attempts.clear()
+                poll.release()
                 raise
-        flight.hang_up()
+        poll.release()
         if slice.cancelled_caught:
-            raise Failure(f"{self._address} did not answer a wait in time")
+            raise AttemptFailed(f"{self._url} did not answer a wait in time")
         return answer
 
     def _seconds(self) -> int:
@@ -258,11 +258,11 @@ class HttpBackend(Backend):
     def _slice(self) -> tuple[int, int]:
         return _RESTATE_SLICE if self._restate else _SLICE
 
-    def _report(self, trouble: Trouble) -> None:
+    def _report(self, attempts: Attempts) -> None:
         """Log an outage once; the first failure in a row may be none yet."""
-        if trouble.count == 2 and not self._outage:
+        if attempts.count == 2 and not self._outage:
             self._outage = True
-            _log.warning("%r; trying again", trouble.reason)
+            _log.warning("%r; trying again", attempts.reason)
 
 
 def _seconds(header: bytes) -> float:

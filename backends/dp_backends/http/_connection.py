@@ -22,12 +22,12 @@ from typing import Final, final
 import h11
 from anyio.abc import ByteStream
 
-from dp_backends.http._address import Address
-from dp_backends.http._patience import Failure
+from dp_backends.http._retry import AttemptFailed
 from dp_backends.http._sockets import CUT, SocketStream, open_stream
+from dp_backends.http._url import ServerUrl
 from dp_core import MAX_VALUE_BYTES, ProtocolError
 
-__all__ = ["Answer", "Connection", "open_connection", "read_usual"]
+__all__ = ["Connection", "HttpResponse", "open_connection", "read_usual"]
 
 MAX_ANSWER_BYTES: Final = 64 * MAX_VALUE_BYTES
 """The largest body to read; a server may allow more than our own default."""
@@ -35,7 +35,7 @@ MAX_ANSWER_BYTES: Final = 64 * MAX_VALUE_BYTES
 
 @final
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What a server answers, whole."""
 
     status: int
@@ -54,8 +54,8 @@ class Connection:
         clean: Whether the next question may be asked on this connection.
     """
 
-    def __init__(self, address: Address, raw: SocketStream, stream: ByteStream) -> None:
-        self._address = address
+    def __init__(self, url: ServerUrl, raw: SocketStream, stream: ByteStream) -> None:
+        self._url = url
         self._raw = raw
         self._stream = stream
         self.cut = False
@@ -77,14 +77,14 @@ class Connection:
             return
         self._whole = True
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> HttpResponse:
         """
         Return the answer to what was asked.
 
         When this is cancelled, it may be called again, and goes on.
 
         Raises:
-            Failure: The connection was cut before the answer was whole.
+            AttemptFailed: The connection was cut before the answer was whole.
             ProtocolError: What came is no HTTP, or too much of it.
         """
         if self._http is None:
@@ -123,8 +123,8 @@ class Connection:
             return await self._stream.receive()
         except CUT:
             self.cut = True
-            raise Failure(
-                f"{self._address} cut the connection", sent=self._whole
+            raise AttemptFailed(
+                f"{self._url} cut the connection", sent=self._whole
             ) from None
 
     def _reader(self, data: bytes) -> h11.Connection:
@@ -154,21 +154,20 @@ class Connection:
             raise self._nonsense("a cut answer of it would look like a whole one")
         return response
 
-    def _finish(self, http: h11.Connection) -> Answer:
+    def _finish(self, http: h11.Connection) -> HttpResponse:
         self.clean = http.their_state is h11.DONE and not http.trailing_data[0]
         assert self._response is not None  # noqa: S101 - for the type checker
-        return Answer(
+        return HttpResponse(
             self._response.status_code,
             dict(self._response.headers),
             bytes(self._body),
         )
 
     def _nonsense(self, reason: str) -> ProtocolError:
-        tls = "" if self._address.secure else ", or is it https:// there"
+        tls = "" if self._url.secure else ", or is it https:// there"
         return ProtocolError(
             502,
-            f"what answers at {self._address} does not speak our HTTP/1.1{tls}: "
-            f"{reason}",
+            f"what answers at {self._url} does not speak our HTTP/1.1{tls}: {reason}",
         )
 
 
@@ -187,7 +186,7 @@ _USUAL: Final = re.compile(
 _UNUSUAL: Final = (b"connection", b"transfer-encoding")
 
 
-def read_usual(data: bytes) -> Answer | None:
+def read_usual(data: bytes) -> HttpResponse | None:
     """
     Return the answer that *data* is, if it is one whole answer of the usual form.
 
@@ -209,17 +208,15 @@ def read_usual(data: bytes) -> Answer | None:
         or length != b"%d" % len(body)
     ):
         return None
-    return Answer(int(head[1]), headers, body)
+    return HttpResponse(int(head[1]), headers, body)
 
 
-async def open_connection(
-    address: Address, context: ssl.SSLContext | None
-) -> Connection:
+async def open_connection(url: ServerUrl, context: ssl.SSLContext | None) -> Connection:
     """
     Connect to a server; with TLS if there is a *context*.
 
     Raises:
-        Failure: There is no connection; another attempt may find one.
+        AttemptFailed: There is no connection; another attempt may find one.
         BackendUnavailableError: The server cannot be trusted.
     """
-    return Connection(address, *await open_stream(address, context))
+    return Connection(url, *await open_stream(url, context))

@@ -18,8 +18,8 @@ from weakref import WeakSet, finalize
 
 from anyio import to_thread
 
-from dp_backends.http._address import Address
 from dp_backends.http._connection import Connection, open_connection
+from dp_backends.http._url import ServerUrl
 from dp_core import BackendClosedError
 
 __all__ = ["Pool"]
@@ -31,8 +31,8 @@ MAX_IDLE: Final = 100
 class Pool:
     """Connections to one server, for all threads and event loops at once."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, url: ServerUrl) -> None:
+        self._url = url
         self._context: ssl.SSLContext | None = None
         self._closed = False
         # No locks: one append, pop, add or discard is atomic.
@@ -51,14 +51,14 @@ class Pool:
                 dying, and then nobody knows whether the question got through.
 
         Raises:
-            Failure: Not sent; another attempt may be.
+            AttemptFailed: Not sent; another attempt may be.
             BackendUnavailableError: The server cannot be trusted.
             BackendClosedError: The pool was closed.
         """
         self.check_open()
         connection = None if fresh else self._take()
         if connection is None:
-            connection = await open_connection(self._address, await self._tls())
+            connection = await open_connection(self._url, await self._tls())
         self._busy.add(connection)
         try:
             self.check_open()
@@ -115,7 +115,7 @@ class Pool:
             _close_all(self._idle, ())
 
     async def _tls(self) -> ssl.SSLContext | None:
-        if self._address.secure and self._context is None:
+        if self._url.secure and self._context is None:
             # It reads some hundred certificates from the disk.
             self._context = await to_thread.run_sync(ssl.create_default_context)
         return self._context

@@ -8,7 +8,7 @@ from typing import Final
 
 from anyio import to_thread
 
-from dp_backends.http._address import Address
+from dp_backends.http._url import ServerUrl
 from dp_core import AccessDeniedError
 from dp_core.wire import Call, prefer_wait, write_call
 
@@ -20,8 +20,8 @@ _ADVICE: Final = "set DP_TOKEN to the server's token, or DP_TOKEN_FILE to its fi
 class Requests:
     """Writes the requests of one handle; the token is read once."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, url: ServerUrl) -> None:
+        self._url = url
         self._token = os.environ.get("DP_TOKEN", "")
         self._token_file = os.environ.get("DP_TOKEN_FILE", "")
         self._headers = ""
@@ -54,7 +54,7 @@ class Requests:
         prefer = "" if wait is None else f"Prefer: {prefer_wait(wait)}\r\n"
         again = "" if key is None else f"Idempotency-Key: {key}\r\n"
         head = (
-            f"POST {self._address.prefix}{path} HTTP/1.1\r\n"
+            f"POST {self._url.prefix}{path} HTTP/1.1\r\n"
             f"{self._headers}{prefer}{again}Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode("ascii") + body
@@ -63,9 +63,8 @@ class Requests:
         token = self._token
         if not token and self._token_file:
             token = await to_thread.run_sync(_read, self._token_file)
-        return (
-            f"Host: {self._address.authority}\r\nContent-Type: application/json\r\n"
-            + (f"Authorization: Bearer {_checked(token)}\r\n" if token else "")
+        return f"Host: {self._url.authority}\r\nContent-Type: application/json\r\n" + (
+            f"Authorization: Bearer {_checked(token)}\r\n" if token else ""
         )
 
 

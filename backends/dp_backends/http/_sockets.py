@@ -20,8 +20,8 @@ import anyio
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
-from dp_backends.http._address import Address
-from dp_backends.http._patience import Failure
+from dp_backends.http._retry import AttemptFailed
+from dp_backends.http._url import ServerUrl
 from dp_core import BackendUnavailableError
 
 __all__ = ["CUT", "SocketStream", "open_stream"]
@@ -96,7 +96,7 @@ class SocketStream(ByteStream):
 
 
 async def open_stream(
-    address: Address, context: ssl.SSLContext | None
+    url: ServerUrl, context: ssl.SSLContext | None
 ) -> tuple[SocketStream, ByteStream]:
     """
     Connect to a server.
@@ -106,22 +106,22 @@ async def open_stream(
         the same without TLS.
 
     Raises:
-        Failure: There is no connection; another attempt may find one.
+        AttemptFailed: There is no connection; another attempt may find one.
         BackendUnavailableError: The server cannot be trusted, or speaks no
             TLS.
     """
     try:
         with anyio.fail_after(_CONNECT_SECONDS):
-            raw = await _open_socket(address)
+            raw = await _open_socket(url)
             if context is None:
                 return raw, raw
-            return raw, await _secure(raw, address, context)
+            return raw, await _secure(raw, url, context)
     except CUT as error:
-        raise Failure(f"no answer from {address}: {_words(error)}") from None
+        raise AttemptFailed(f"no answer from {url}: {_words(error)}") from None
 
 
-async def _open_socket(address: Address) -> SocketStream:
-    found = await anyio.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+async def _open_socket(url: ServerUrl) -> SocketStream:
+    found = await anyio.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
     failed: OSError = OSError("the name has no address")
     for family, kind, protocol, _, where in found:
         sock = socket.socket(family, kind, protocol)
@@ -157,22 +157,22 @@ async def _connect(sock: socket.socket, where: tuple[str, int]) -> None:
 
 
 async def _secure(
-    raw: SocketStream, address: Address, context: ssl.SSLContext
+    raw: SocketStream, url: ServerUrl, context: ssl.SSLContext
 ) -> TLSStream:
     try:
         return await TLSStream.wrap(
-            raw, server_side=False, hostname=address.host, ssl_context=context
+            raw, server_side=False, hostname=url.host, ssl_context=context
         )
     except ssl.SSLCertVerificationError as error:
         raw.close()
         raise BackendUnavailableError(
-            f"{address} is not trusted: {error.verify_message}; if its "
+            f"{url} is not trusted: {error.verify_message}; if its "
             "certificate is your own, let SSL_CERT_FILE name its authority"
         ) from None
     except ssl.SSLError as error:
         raw.close()
         raise BackendUnavailableError(
-            f"{address} speaks no TLS we know ({error.reason}); is it http:// there?"
+            f"{url} speaks no TLS we know ({error.reason}); is it http:// there?"
         ) from None
     except BaseException:
         raw.close()

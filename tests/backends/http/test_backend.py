@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dp_backends.http import HttpBackend, _connection
-from dp_backends.http._address import Address, read_url
-from dp_backends.http._connection import Answer, read_usual
+from dp_backends.http._connection import HttpResponse, read_usual
+from dp_backends.http._url import ServerUrl, parse_url
 from dp_core import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -37,21 +37,21 @@ from support.http_faults import Server, http_answer, keep_error
 
 
 @pytest.mark.parametrize(
-    ("url", "address"),
+    ("url", "server"),
     [
-        ("http://localhost:8080", Address("http", "localhost", 8080)),
-        ("HTTP://LocalHost", Address("http", "localhost", 80)),
-        ("https://example.org/", Address("https", "example.org", 443)),
-        ("http://h:1/a/b/", Address("http", "h", 1, "/a/b")),
-        ("http://h:1/ä b%2F", Address("http", "h", 1, "/%C3%A4%20b%2F")),
-        ("http://[::1]:8080", Address("http", "::1", 8080)),
-        ("http://bücher.example", Address("http", "xn--bcher-kva.example", 80)),
-        ("http://h?retry=2.5", Address("http", "h", 80, retry=2.5)),
+        ("http://localhost:8080", ServerUrl("http", "localhost", 8080)),
+        ("HTTP://LocalHost", ServerUrl("http", "localhost", 80)),
+        ("https://example.org/", ServerUrl("https", "example.org", 443)),
+        ("http://h:1/a/b/", ServerUrl("http", "h", 1, "/a/b")),
+        ("http://h:1/ä b%2F", ServerUrl("http", "h", 1, "/%C3%A4%20b%2F")),
+        ("http://[::1]:8080", ServerUrl("http", "::1", 8080)),
+        ("http://bücher.example", ServerUrl("http", "xn--bcher-kva.example", 80)),
+        ("http://h?retry=2.5", ServerUrl("http", "h", 80, retry=2.5)),
     ],
 )
-def test_a_url_names_host_port_prefix_and_patience(url: str, address: Address) -> None:
+def test_a_url_names_host_port_prefix_and_retry(url: str, server: ServerUrl) -> None:
     """Each part of a store URL arrives where it belongs, with its default."""
-    assert address == read_url(url)
+    assert server == parse_url(url)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_url_names_host_port_prefix_and_patience(url: str, address: Address) -
 )
 def test_the_host_header_is_the_authority(url: str, authority: str) -> None:
     """Without the usual port, with brackets, without this machine's zone."""
-    assert authority == read_url(url).authority
+    assert authority == parse_url(url).authority
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ async def test_every_form_of_answer_is_read(answer: bytes) -> None:
         assert Resolved(1) == await promises.promise("a").resolve(1)
 
 
-def read_by_h11(data: bytes) -> Answer:
+def read_by_h11(data: bytes) -> HttpResponse:
     """Return what h11 makes of a whole answer after which more may be asked."""
     http = h11.Connection(h11.CLIENT)
     http.send(h11.Request(method="POST", target="/", headers=[("Host", "x")]))
@@ -334,7 +334,7 @@ def read_by_h11(data: bytes) -> Answer:
     assert isinstance(event, h11.EndOfMessage)
     assert http.their_state is h11.DONE
     assert http.trailing_data == (b"", False)
-    return Answer(response.status_code, dict(response.headers), body)
+    return HttpResponse(response.status_code, dict(response.headers), body)
 
 
 USUAL = [

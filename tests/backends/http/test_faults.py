@@ -12,8 +12,8 @@ import pytest
 from anyio.abc import SocketAttribute
 from anyio.lowlevel import checkpoint
 
-from dp_backends.http import HttpBackend, _patience, _sockets
-from dp_backends.http._patience import Failure, Patience, Trouble
+from dp_backends.http import HttpBackend, _retry, _sockets
+from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_core import (
     BackendUnavailableError,
     DurablePromiseError,
@@ -60,13 +60,13 @@ def dead_url() -> str:
 @pytest.fixture(name="_long_pauses")
 def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every pause longer than any deadline here."""
-    monkeypatch.setattr(_patience, "uniform", lambda low, high: 60)
+    monkeypatch.setattr(_retry, "uniform", lambda low, high: 60)
 
 
 @pytest.fixture(name="_no_pauses")
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every pause as short as it can be."""
-    monkeypatch.setattr(_patience, "uniform", lambda low, high: low)
+    monkeypatch.setattr(_retry, "uniform", lambda low, high: low)
 
 
 # Cuts at every byte ---------------------------------------------------------
@@ -356,11 +356,11 @@ async def test_retry_after_as_a_date_is_no_hindrance() -> None:
 
 def test_pauses_grow_up_to_a_limit() -> None:
     """Every pause is drawn from a range that doubles, up to two seconds."""
-    trouble = Trouble()
+    attempts = Attempts()
     longest = []
     for _ in range(12):
-        trouble.add(Failure("down"))
-        longest.append(max(trouble.pause() for _ in range(200)))
+        attempts.add(AttemptFailed("down"))
+        longest.append(max(attempts.pause() for _ in range(200)))
 
     assert all(pause <= 0.05 * 2 ** (n + 1) for n, pause in enumerate(longest))
     assert max(longest) <= 2
@@ -369,10 +369,10 @@ def test_pauses_grow_up_to_a_limit() -> None:
 
 def test_a_server_cannot_send_us_away_for_long() -> None:
     """What ``Retry-After`` says is capped."""
-    trouble = Trouble()
-    trouble.add(Failure("busy", retry_after=1e9))
+    attempts = Attempts()
+    attempts.add(AttemptFailed("busy", retry_after=1e9))
 
-    assert 5 <= trouble.pause() <= 7
+    assert 5 <= attempts.pause() <= 7
 
 
 # Time -----------------------------------------------------------------------
@@ -461,11 +461,11 @@ async def test_the_deadline_of_the_caller_is_the_callers() -> None:
 
 async def test_a_failure_does_not_take_the_place_of_a_cancellation() -> None:
     """Where both come at once, the task ends as cancelled, not with an error."""
-    trouble = Trouble()
-    trouble.add(Failure("down"))
+    attempts = Attempts()
+    attempts.add(AttemptFailed("down"))
     with anyio.CancelScope() as scope:
         scope.cancel()
-        await Patience(10).pause(trouble)
+        await RetryBudget(10).pause(attempts)
 
     assert scope.cancelled_caught
 

@@ -87,8 +87,8 @@ async def _held(promises: Promises, count: int) -> None:
     assert isinstance(backend, HttpBackend)
 
     def held() -> int:
-        flights = tuple(backend._flights._flights.values())
-        return sum(flight.connection is not None for here in flights for flight in here)
+        polls = tuple(backend._long_polls._long_polls.values())
+        return sum(poll.connection is not None for here in polls for poll in here)
 
     await eventually(lambda: held() == count, every=0.01)
 

@@ -12,11 +12,11 @@ import pytest
 from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 
 import dp_backends.http
-from dp_backends.http import HttpBackend, _patience
-from dp_backends.http._address import Address
+from dp_backends.http import HttpBackend, _retry
 from dp_backends.http._connection import Connection
-from dp_backends.http._flights import Flight, Flights, Seat
+from dp_backends.http._long_polls import LongPoll, LongPolls, PollWaiter
 from dp_backends.http._pool import Pool
+from dp_backends.http._url import ServerUrl
 from dp_core import (
     BackendUnavailableError,
     DurablePromiseError,
@@ -45,10 +45,10 @@ async def met(backend: HttpBackend, server: Server) -> None:
     server.calls.clear()
 
 
-def seats(backend: HttpBackend, id: str) -> int:
+def waiters(backend: HttpBackend, id: str) -> int:
     """Return how many wait for *id* here."""
-    flights = backend._flights._flights.get(id, set())
-    return sum(len(flight.seats) for flight in flights)
+    polls = backend._long_polls._long_polls.get(id, set())
+    return sum(len(poll.waiters) for poll in polls)
 
 
 # Sharing --------------------------------------------------------------------
@@ -63,7 +63,7 @@ async def test_a_thousand_waiters_of_one_id_are_one_request() -> None:
             for _ in range(MANY):
                 tasks.start_soon(keep, backend, "a", kept)
             await server.until(lambda server: server.waiting["a"] > 0)
-            await eventually(lambda: seats(backend, "a") == MANY)
+            await eventually(lambda: waiters(backend, "a") == MANY)
             await server.backend.settle("a", DONE)
 
     assert [DONE] * MANY == kept
@@ -97,7 +97,7 @@ async def test_cancelling_one_waiter_disturbs_no_other(leaves: str) -> None:
 
 
 def _has_seats(backend: HttpBackend, count: int) -> bool:
-    return seats(backend, "a") == count
+    return waiters(backend, "a") == count
 
 
 async def _keep_in(
@@ -118,7 +118,7 @@ async def test_the_server_learns_that_nobody_waits_any_more() -> None:
             tasks.cancel_scope.cancel()
         await server.until(lambda server: server.waiting["a"] == 0)
 
-        assert {} == backend._flights._flights
+        assert {} == backend._long_polls._long_polls
         assert set() == backend._pool._busy
         assert 0 == len(backend._pool._idle)
 
@@ -135,7 +135,7 @@ async def test_a_leader_may_leave_at_any_step(known: bool) -> None:
             async with anyio.create_task_group() as tasks:
                 scope = anyio.CancelScope()
                 tasks.start_soon(_keep_in, scope, backend, id, [])
-                await eventually(lambda: seats(backend, id) == 1)  # noqa: B023
+                await eventually(lambda: waiters(backend, id) == 1)  # noqa: B023
                 tasks.start_soon(keep, backend, id, kept)
                 for _ in range(steps):
                     await checkpoint()
@@ -158,7 +158,7 @@ async def test_what_ends_a_wait_for_good_is_told_to_all() -> None:
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(keep_error, partial(backend.wait, "a"), told)
-            await eventually(lambda: seats(backend, "a") == 3)
+            await eventually(lambda: waiters(backend, "a") == 3)
             server.hold.set()
 
     assert [ProtocolError] * 3 == [type(error) for error in told]
@@ -263,7 +263,7 @@ async def test_a_wait_outlives_the_server(caplog: pytest.LogCaptureFixture) -> N
         async with server.serving():
             backend = HttpBackend(server.url)
             await met(backend, server)
-            backend._address = replace(backend._address, retry=0.001)
+            backend._url = replace(backend._url, retry=0.001)
             for id in "aab":
                 tasks.start_soon(keep, backend, id, kept)
             await server.until(lambda server: server.waiting.total() == 2)
@@ -280,8 +280,8 @@ async def test_a_wait_outlives_the_server(caplog: pytest.LogCaptureFixture) -> N
 
 
 def _failed_often(backend: HttpBackend, id: str) -> bool:
-    (flight,) = backend._flights._flights[id]
-    return flight.trouble.count > 2
+    (poll,) = backend._long_polls._long_polls[id]
+    return poll.attempts.count > 2
 
 
 async def test_a_wait_at_a_wrong_port_is_no_silent_wait(
@@ -292,7 +292,7 @@ async def test_a_wait_at_a_wrong_port_is_no_silent_wait(
 
     The time is counted for each waiter, and not once more for each new leader.
     """
-    monkeypatch.setattr(_patience, "uniform", lambda low, high: 60)
+    monkeypatch.setattr(_retry, "uniform", lambda low, high: 60)
     async with Server(mute=True).serving() as server:
         backend = HttpBackend(f"{server.url}?retry=1")
         told: list[DurablePromiseError] = []
@@ -366,14 +366,14 @@ async def test_those_who_came_one_by_one_end_up_on_one_request(
             server.slices = 0.05
             server.canned.extend([http_answer(202, b"null")] * 3)
             await server.hang_up()
-            await eventually(lambda: len(backend._flights._flights["a"]) == 1)
+            await eventually(lambda: len(backend._long_polls._long_polls["a"]) == 1)
             for scope in scopes[1:]:
                 scope.cancel()
             await eventually(partial(_has_seats, backend, 1))
             await server.backend.settle("a", DONE)
 
     assert [DONE] == kept
-    assert {} == backend._flights._flights
+    assert {} == backend._long_polls._long_polls
 
 
 async def test_nobody_changes_to_a_question_asked_before_they_came(
@@ -397,47 +397,47 @@ async def test_nobody_changes_to_a_question_asked_before_they_came(
 
 async def test_a_change_suits_all_who_changed_before() -> None:
     """Who has changed counts as come when the question they changed to was asked."""
-    pool = Pool(Address("http", "h", 1))
-    flights, token = Flights(pool), current_token()
+    pool = Pool(ServerUrl("http", "h", 1))
+    polls, token = LongPolls(pool), current_token()
 
-    def flight(departed: float, asked: float, *, on_its_way: bool) -> Flight:
-        made = Flight(pool, token, departed, asked=asked)
+    def poll(closed_at: float, asked: float, *, on_its_way: bool) -> LongPoll:
+        made = LongPoll(pool, token, closed_at, asked=asked)
         if on_its_way:
             made.connection = cast("Connection", object())
-        flights._flights.setdefault("a", set()).add(made)
+        polls._long_polls.setdefault("a", set()).add(made)
         return made
 
-    middle = flight(12, 12, on_its_way=True)
-    early, late = flight(10, 20, on_its_way=True), flight(15, 15, on_its_way=False)
-    here = Seat(late)
-    late.seats[here] = None
+    middle = poll(12, 12, on_its_way=True)
+    early, late = poll(10, 20, on_its_way=True), poll(15, 15, on_its_way=False)
+    here = PollWaiter(late)
+    late.waiters[here] = None
 
-    assert flights.change("a", late)
-    assert early is here.flight
+    assert polls.change("a", late)
+    assert early is here.poll
     early.connection = None
-    assert not flights.change("a", early)
-    assert {early, middle} == flights._flights["a"]
+    assert not polls.change("a", early)
+    assert {early, middle} == polls._long_polls["a"]
 
 
 async def test_flights_of_another_event_loop_are_left_alone() -> None:
     """Nobody joins one, or changes to one: its leader could not call them."""
-    pool = Pool(Address("http", "h", 1))
-    flights, token = Flights(pool), current_token()
-    foreign = Flight(pool, EventLoopToken(token.backend_class, object()))
-    flights._flights["a"] = {foreign}
-    ours = flights._boarding("a")
+    pool = Pool(ServerUrl("http", "h", 1))
+    polls, token = LongPolls(pool), current_token()
+    foreign = LongPoll(pool, EventLoopToken(token.backend_class, object()))
+    polls._long_polls["a"] = {foreign}
+    ours = polls._joinable("a")
     foreign.asked, foreign.connection = 1, cast("Connection", object())
-    ours.departed = 0
+    ours.closed_at = 0
 
     assert ours is not foreign
-    assert not flights.change("a", ours)
+    assert not polls.change("a", ours)
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_waiters_that_come_and_go_lose_nobody(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However flights are joined, left and changed: who stays gets the outcome."""
+    """However polls are joined, left and changed: who stays gets the outcome."""
     monkeypatch.setattr(dp_backends.http, "uniform", lambda low, high: 0)
     random = Random(seed)  # noqa: S311 - no secret
     stays, goes = list[Outcome[bytes]](), list[Outcome[bytes]]()
@@ -462,7 +462,7 @@ async def test_waiters_that_come_and_go_lose_nobody(
 
     assert [DONE] * 50 == stays
     assert [] == goes
-    assert {} == backend._flights._flights
+    assert {} == backend._long_polls._long_polls
     assert set() == backend._pool._busy
 
 

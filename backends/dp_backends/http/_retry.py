@@ -18,14 +18,14 @@ import anyio
 
 from dp_core import BackendError, BackendUnavailableError, OutcomeUnknownError
 
-__all__ = ["Failure", "Patience", "Trouble"]
+__all__ = ["AttemptFailed", "Attempts", "RetryBudget"]
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 _LONGEST_RETRY_AFTER: Final = 5.0
 
 
-class Failure(Exception):  # noqa: N818 - caught here always, and no error yet
+class AttemptFailed(Exception):  # noqa: N818 - caught here always, and no error yet
     """
     One attempt failed in a way that another may not.
 
@@ -46,7 +46,7 @@ class Failure(Exception):  # noqa: N818 - caught here always, and no error yet
 
 
 @dataclass(slots=True)
-class Trouble:
+class Attempts:
     """
     What went wrong so far with one question.
 
@@ -60,9 +60,9 @@ class Trouble:
     advice: str | None = None
     count: int = 0
     unknown: bool = False
-    _last: Failure | None = None
+    _last: AttemptFailed | None = None
 
-    def add(self, failure: Failure) -> None:
+    def add(self, failure: AttemptFailed) -> None:
         self.count += 1
         self._last = failure
         self.unknown |= failure.sent and self.advice is not None
@@ -88,7 +88,7 @@ class Trouble:
         return min(asked, _LONGEST_RETRY_AFTER) + uniform(0, longest)  # noqa: S311 - no secret
 
 
-class Patience:
+class RetryBudget:
     """How long one caller, from now on, lets us try."""
 
     def __init__(self, seconds: float) -> None:
@@ -99,12 +99,12 @@ class Patience:
         own = anyio.current_effective_deadline() == inf
         return anyio.CancelScope(deadline=self._ends if own else inf)
 
-    async def pause(self, trouble: Trouble, *, endless: bool = False) -> None:
+    async def pause(self, attempts: Attempts, *, endless: bool = False) -> None:
         """
         Wait until it is time for the next attempt.
 
         Args:
-            trouble: What the attempts so far came to.
+            attempts: What the attempts so far came to.
             endless: Whether a caller without a deadline waits for ever.
 
         Raises:
@@ -113,8 +113,8 @@ class Patience:
         ends = anyio.current_effective_deadline()
         if ends == inf and not endless:
             ends = self._ends
-        seconds = trouble.pause()
+        seconds = attempts.pause()
         # A caller that was cancelled already (-inf) is told so by the sleep.
         if -inf < ends <= anyio.current_time() + seconds:
-            raise trouble.error()
+            raise attempts.error()
         await anyio.sleep(seconds)

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from dp_core import UnknownBackendError
 
-__all__ = ["RETRY_SECONDS", "Address", "read_url"]
+__all__ = ["RETRY_SECONDS", "ServerUrl", "parse_url"]
 
 RETRY_SECONDS: Final = 10.0
 """How long a caller without a deadline goes on trying, in seconds."""
@@ -27,7 +27,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]*:[0-9A-Za-z:.%_-
 
 @final
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerUrl:
     """
     Where a server is; ``str()`` shows it as errors do.
 
@@ -67,7 +67,7 @@ class Address:
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
-def read_url(url: str) -> Address:
+def parse_url(url: str) -> ServerUrl:
     """
     Return what a store URL says.
 
@@ -92,7 +92,7 @@ def read_url(url: str) -> Address:
         _refuse(parts, "nobody listens on port 0; write the server's port")
     if parts.fragment:
         _refuse(parts, "it has a fragment; write # as %23")
-    return Address(
+    return ServerUrl(
         scheme,
         host,
         port or _PORTS[scheme],
