@@ -3,6 +3,7 @@
 #   make demo    ten processes share one promise on disk; watch them
 #   make test    lint, types, and all tests
 #   make lab     the notebooks, in JupyterLab
+#   make docs    the documentation, in docs/_build/html
 #
 # Each makes the environment it needs in .venv, from the versions in
 # constraints.txt. Done once, it needs no network; a step that failed is done
@@ -24,7 +25,7 @@ RESTATE := 1.7.12
 
 LAB_CONFIG := $(VENV)/etc/jupyter/labconfig
 
-.PHONY: demo test torture lab notebooks lint programs bench clean constraints
+.PHONY: demo test torture lab notebooks docs lint programs bench clean constraints
 
 demo: $(VENV)/.demo
 	@$(PY) examples/demo.py
@@ -48,11 +49,15 @@ lab: $(VENV)/.lab
 notebooks: $(VENV)/.test
 	PYTHONPATH=tests $(PY) -m support.execute $(NAMES)
 
+# Warnings are errors. Nothing is fetched; notebooks are shown as they are stored.
+docs: $(VENV)/.test
+	$(PY) -m sphinx -q -W --keep-going -j 2 -b html docs docs/_build/html
+
 lint: $(VENV)/.test
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m mypy examples tests/packaging/typing
+	$(PY) -m mypy examples tests/packaging/typing docs/conf.py docs/from_code
 
 programs:
 	@sh .ci/programs
@@ -62,7 +67,7 @@ bench: $(VENV)/.test
 
 # Not the promises: they are somebody's.
 clean:
-	rm -rf $(VENV) dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist docs/_build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps are written last, so that nothing half made counts as made. What

@@ -180,7 +180,7 @@ def test_the_crash_sweep_of_the_guide_finds_nothing(place: Place) -> None:
         pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
     [sweep] = [
         block.text
-        for block in blocks("docs/write-a-backend.md")
+        for block in blocks("docs/how-to/write-a-backend.md")
         if "await crash_sweep(" in block.text
     ]
 

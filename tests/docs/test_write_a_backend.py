@@ -11,7 +11,7 @@ from typing import Final
 from support.documents import Block, blocks
 from support.paths import EXAMPLES
 
-GUIDE: Final = "docs/write-a-backend.md"
+GUIDE: Final = "docs/how-to/write-a-backend.md"
 EXAMPLE: Final = EXAMPLES / "third_party_backend"
 FOUND: Final = blocks(GUIDE)
 

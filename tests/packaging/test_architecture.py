@@ -1,4 +1,4 @@
-"""Which module may import which: the levels of docs/architecture.md."""
+"""Which module may import which: the levels of docs/explanation/architecture.md."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ The process that hosts handlers, for Restate to call.
 
 By granian, because Restate talks with handlers in both directions at once,
 which takes HTTP/2, and of the servers that were measured it does so with the
-least time for each call (docs/scale-out.md).
+least time for each call (docs/how-to/move-to-restate.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""docs/scale-out.md: its commands, with a Restate, print what it says."""
+"""docs/how-to/move-to-restate.md: its commands, with a Restate, print what it says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from support.paths import ROOT
 from support.restate import Restate, running
 
-PAGE = ROOT / "docs" / "scale-out.md"
+PAGE = ROOT / "docs" / "how-to" / "move-to-restate.md"
 
 
 @pytest.fixture

@@ -1,0 +1,30 @@
+"""The notebooks as pages: copied with their stored outputs, in teaching order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from from_code._files import replace
+
+__all__ = ["write_notebooks"]
+
+
+def write_notebooks(folder: Path, notebooks: Path) -> None:
+    """
+    Copy all notebooks to *folder*.
+
+    A symbolic link would do, if links between the notebooks were not resolved
+    to where they really are. Cells are highlighted as IPython's, which have
+    magics; a notebook that was stored by a program does not say so.
+    """
+    replace(folder, {path.name: _page(path) for path in notebooks.glob("*.ipynb")})
+
+
+def _page(path: Path) -> str:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    notebook["metadata"]["language_info"] = {
+        "name": "python",
+        "pygments_lexer": "ipython3",
+    }
+    return json.dumps(notebook, ensure_ascii=False)

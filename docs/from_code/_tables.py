@@ -1,0 +1,64 @@
+"""Tables for the pages: transitions, errors, laws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import dp_core
+from dp_core.testing import LAWS, Law
+
+__all__ = ["error_tree", "laws", "transitions"]
+
+
+def transitions() -> str:
+    """Return `dp_core.TRANSITIONS` as a table."""
+    commands = list(
+        dict.fromkeys(c for row in dp_core.TRANSITIONS.values() for c in row)
+    )
+    head = ["", *(f"`{command.__name__}`" for command in commands)]
+    rows = [
+        [f"**{state.__name__}**", *(row[command].__name__ for command in commands)]
+        for state, row in dp_core.TRANSITIONS.items()
+    ]
+    return _table(head, rows)
+
+
+def error_tree() -> str:
+    """Return the errors of `dp_core` as an indented list with their meanings."""
+    return "\n".join(_branch(dp_core.DurablePromiseError, 0))
+
+
+def _branch(error: type[Exception], depth: int) -> Iterator[str]:
+    meaning = (error.__doc__ or "").strip().partition("\n\n")[0]
+    link = f"{{py:obj}}`{error.__name__} <dp_core.{error.__name__}>`"
+    yield f"{'  ' * depth}* {link}: {' '.join(meaning.split())}"
+    for kind in error.__subclasses__():
+        if kind.__name__ in dp_core.__all__:
+            yield from _branch(kind, depth + 1)
+
+
+def laws() -> str:
+    """Return the laws of the conformance kit, a table for each subject."""
+    return "\n\n".join(
+        f"**{subject}**\n\n{_law_table(list(group))}"
+        for subject, group in groupby(LAWS.values(), _subject)
+    )
+
+
+def _subject(law: Law) -> str:
+    return law.check.__module__.rpartition(".")[2]
+
+
+def _law_table(found: list[Law]) -> str:
+    head = ["law", "demands", "for stores that are"]
+    rows = [
+        [f"`{law.name}`", law.sentence, " and ".join(sorted(law.needs)) or "any"]
+        for law in found
+    ]
+    return _table(head, rows)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
