@@ -18,7 +18,6 @@ from dp_core._client import (
     default_url,
     durable_promise,
 )
-from dp_core._codec import MAX_DEPTH, MAX_VALUE_BYTES
 from dp_core._errors import (
     AccessDeniedError,
     BackendClosedError,
@@ -41,7 +40,9 @@ from dp_core._errors import (
 from dp_core._ids import MAX_ID_BYTES
 from dp_core._plugins import installed_schemes
 from dp_core._promise import DurablePromise
+from dp_core._public import publish
 from dp_core._states import (
+    SETTLED,
     TRANSITIONS,
     Command,
     Dispose,
@@ -52,18 +53,20 @@ from dp_core._states import (
     Resolve,
     Resolved,
     State,
-    completion,
+    settle_command,
     transition,
 )
 from dp_core._version import __version__
 from dp_core.backend import Backend
 from dp_core.hookspecs import hookimpl
+from dp_core.values import MAX_DEPTH, MAX_VALUE_BYTES
 
 __all__ = [
     "DEFAULT_URL",
     "MAX_DEPTH",
     "MAX_ID_BYTES",
     "MAX_VALUE_BYTES",
+    "SETTLED",
     "TRANSITIONS",
     "AccessDeniedError",
     "Backend",
@@ -95,22 +98,27 @@ __all__ = [
     "UnknownBackendError",
     "ValueMismatchError",
     "__version__",
-    "completion",
     "connect",
     "default_url",
     "durable_promise",
     "hookimpl",
     "installed_schemes",
+    "settle_command",
     "transition",
 ]
 
 
-def _show_public_names() -> None:
-    """Let reprs and tracebacks say ``dp_core.Resolved``, as users write it."""
-    for name in __all__:
-        value = globals()[name]
-        if getattr(value, "__module__", "").startswith("dp_core._"):
-            value.__module__ = __name__
+publish(__name__, __all__)
 
 
-_show_public_names()
+def __getattr__(name: str) -> object:
+    if name == "completion":
+        import warnings  # noqa: PLC0415 - only old code needs it
+
+        warnings.warn(
+            "dp_core.completion is called dp_core.settle_command",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return settle_command
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,11 +7,11 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, overload
 
-from dp_core._codec import MAX_VALUE_BYTES
 from dp_core._ids import check_id
 from dp_core._plugins import open_backend
 from dp_core._promise import DurablePromise
 from dp_core.backend import Backend
+from dp_core.values import MAX_VALUE_BYTES
 
 __all__ = ["DEFAULT_URL", "Promises", "connect", "default_url", "durable_promise"]
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from dp_core._states import Outcome, Pending, Rejected, Resolved, State
+from dp_core._states import SETTLED, Pending, Rejected, Resolved, State
 
 __all__ = [
     "LOOKS",
@@ -82,7 +82,7 @@ def promise_bundle(id: str, url: str, seen: State[bytes] | None) -> dict[str, st
     link = "with" if isinstance(seen, Rejected) else "="
     plain = f"{look.shape} {look.word}  '{name}' at {store}"
     html = f"{pill(look)} {code(name)} at {code(store)}"
-    if isinstance(seen, Outcome):
+    if isinstance(seen, SETTLED):
         plain += f" {link} {value}"
         html += f" {link} {code(value)}"
     return {"text/plain": plain, "text/html": f"<div>{html}</div>"}

@@ -1,5 +1,5 @@
 """
-Every error this library raises on purpose, in one tree.
+Errors: `DurablePromiseError` and all that this library raises on purpose.
 
 ::
 
@@ -11,13 +11,13 @@ Every error this library raises on purpose, in one tree.
     ├── CodecError
     │   ├── InvalidValueError         the value is not strict JSON
     │   └── ValueMismatchError        the value is not of the promise's type
-    ├── ProtocolError                 a peer did not speak the wire
     ├── BackendError
     │   ├── BackendUnavailableError   not reached, or not usable: nothing done
     │   ├── OutcomeUnknownError       interrupted: done or not done; ask again
     │   ├── CorruptPromiseError       what is stored is damaged
-    │   ├── AccessDeniedError         no (valid) token, or not allowed
-    │   └── BackendClosedError        used after aclose()
+    │   ├── AccessDeniedError         no valid token, or not allowed
+    │   ├── BackendClosedError        used after aclose()
+    │   └── ProtocolError             a peer did not speak the wire
     ├── UnknownBackendError           no backend for this URL
     └── DuplicateBackendError         two plugins claim one URL scheme
 
@@ -26,6 +26,8 @@ it survives pickling and may cross processes.
 """
 
 from __future__ import annotations
+
+from dp_core._text import quoted
 
 __all__ = [
     "AccessDeniedError",
@@ -45,22 +47,7 @@ __all__ = [
     "ProtocolError",
     "UnknownBackendError",
     "ValueMismatchError",
-    "quoted",
 ]
-
-
-def quoted(text: str, limit: int = 80) -> str:
-    """
-    Show foreign text in a message or a log line.
-
-    Control characters, terminal escapes and lone surrogates come out
-    escaped, and text longer than *limit* characters is cut in the middle, so
-    that nobody can forge a log line with an id.
-    """
-    if len(text) > limit:
-        half = limit // 2
-        text = f"{text[:half]}…{text[-half:]}"
-    return repr(text)
 
 
 class DurablePromiseError(Exception):
@@ -69,7 +56,7 @@ class DurablePromiseError(Exception):
 
 class PromiseRejectedError(DurablePromiseError):
     """
-    The promise was rejected; its value was asked for.
+    The promise was rejected, and its value was asked for.
 
     Attributes:
         error: The message the promise was rejected with, unchanged.
@@ -149,8 +136,8 @@ class InvalidPromiseIdError(DurablePromiseError, ValueError):
         if isinstance(self.id, str):
             shown = quoted(self.id)
         return (
-            f"{shown} is no promise id: {self.reason}; an id is 1 to 1,024 "
-            "bytes of UTF-8 without NUL"
+            f"invalid promise id {shown}: {self.reason} (an id is 1 to 1,024 "
+            "bytes of UTF-8 without NUL)"
         )
 
 
@@ -184,8 +171,8 @@ class ValueMismatchError(CodecError):
     Attributes:
         type_name: The type that was asked for.
         reason: What did not fit, and where.
-        id: The promise whose standing value it is; None where it is the value
-            that was offered, so that nothing has happened.
+        id: The promise that holds the value; None where the value was offered
+            to `resolve`, so that nothing has happened.
     """
 
     def __init__(self, type_name: str, reason: str, id: str | None = None) -> None:
@@ -196,34 +183,16 @@ class ValueMismatchError(CodecError):
 
     def __str__(self) -> str:
         if self.id is None:
-            return f"the value is no {self.type_name}: {self.reason}"
+            return f"the value is not a valid {self.type_name}: {self.reason}"
         return (
-            f"what {quoted(self.id)} was resolved with is no {self.type_name}: "
-            f"{self.reason}; ask for it as what it is"
+            f"promise {quoted(self.id)} holds a value that is not a valid "
+            f"{self.type_name}: {self.reason}; open it without a type to see it"
         )
-
-
-class ProtocolError(DurablePromiseError):
-    """
-    A peer did not speak the wire of durable promises.
-
-    Attributes:
-        status: The HTTP status that says so.
-        reason: What was wrong, in words for a person.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(status, reason)
-        self.status = status
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.reason} (HTTP {self.status})"
 
 
 class BackendError(DurablePromiseError):
     """
-    The place where promises live failed; what was settled still stands.
+    The store failed, or its server did; every outcome is as it was.
 
     Attributes:
         reason: What failed and what to do, in words for a person.
@@ -242,21 +211,38 @@ class OutcomeUnknownError(BackendError):
     """
     An operation was interrupted after it may have taken effect.
 
-    Repeat it: the first completion wins, so the repetition returns whatever
-    stands.
+    Repeat it: the first settle wins, so the repetition returns the outcome.
     """
 
 
 class CorruptPromiseError(BackendError):
-    """What is stored for a promise is damaged; it is never taken for a value."""
+    """The record of a promise is damaged; it is never taken for a value."""
 
 
 class AccessDeniedError(BackendError):
-    """The backend knows who asks, or does not, and says no."""
+    """Access denied: credentials are missing, wrong, or not sufficient."""
 
 
 class BackendClosedError(BackendError):
     """The handle was used after ``aclose()``."""
+
+
+class ProtocolError(BackendError):
+    """
+    A peer did not speak the wire of durable promises.
+
+    Attributes:
+        status: The HTTP status that says so.
+        reason: What was wrong, in words for a person.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.args = (status, reason)
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"{self.reason} (HTTP {self.status})"
 
 
 class UnknownBackendError(DurablePromiseError, LookupError):
@@ -265,7 +251,7 @@ class UnknownBackendError(DurablePromiseError, LookupError):
 
     Attributes:
         url: The store URL.
-        reason: What is known instead, and what to install.
+        reason: Which URLs are known instead, and what to install.
     """
 
     def __init__(self, url: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""A promise as its users see it: one id, typed values, five operations."""
+"""`DurablePromise`: one id, typed values, five operations."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 
-from dp_core._codec import check_message, encode
 from dp_core._display import promise_bundle
 from dp_core._errors import (
     PromiseRejectedError,
     PromiseTimeoutError,
     ValueMismatchError,
-    quoted,
 )
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core._typed import decode_as
+from dp_core._text import quoted
 from dp_core.backend import Backend
+from dp_core.values import check_message, decode_as, encode
 
 __all__ = ["DurablePromise"]
 
@@ -45,7 +44,7 @@ class DurablePromise(Generic[T]):
         self.id = id
         self.url = url
         self._backend = backend
-        self._type = type_
+        self._type: Any = type_
         self._limit = limit
         self._seen: State[bytes] | None = None
 
@@ -102,37 +101,40 @@ class DurablePromise(Generic[T]):
 
     async def resolve(self, value: T | None = None) -> Resolved[T] | Rejected:
         """
-        Complete the promise with a value, unless it is complete already.
+        Settle the promise with a value, unless it is settled already.
 
-        Safe to repeat: the first completion wins.
+        Safe to repeat: the first settle wins.
 
         Returns:
-            The outcome that stands, be it ours or somebody else's, as everyone
-            else will read it.
+            The outcome of the promise, ours or somebody else's, as every other
+            reader will see it.
 
         Raises:
             InvalidValueError: The value is not strict JSON, or too large.
             ValueMismatchError: It is not of this handle's type; or, where the
-                error has an ``id``, that with which somebody else was first.
-            OutcomeUnknownError: Interrupted; repeat it to learn what stands.
+                error has an ``id``, the value that won is not.
+            OutcomeUnknownError: Interrupted; repeat it to learn the outcome.
             BackendError: The store could not be asked.
         """
         text = encode(value, self._limit)
-        decode_as(text, self._type)
+        if self._type is not Any:
+            # A check: what this handle could not read back is refused now, while
+            # nothing has happened. Plain JSON can always be read back.
+            decode_as(text, self._type)
         return self._decoded(await self._backend.settle(self.id, Resolved(text)))
 
     async def reject(self, error: str) -> Resolved[T] | Rejected:
         """
-        Complete the promise with an error message, unless it is complete.
+        Settle the promise with an error message, unless it is settled already.
 
-        Safe to repeat: the first completion wins.
+        Safe to repeat: the first settle wins.
 
         Returns:
-            The outcome that stands, be it ours or somebody else's.
+            The outcome of the promise, ours or somebody else's.
 
         Raises:
-            InvalidValueError: *error* is no Unicode string, or too large.
-            OutcomeUnknownError: Interrupted; repeat it to learn what stands.
+            InvalidValueError: *error* is not a Unicode string, or too large.
+            OutcomeUnknownError: Interrupted; repeat it to learn the outcome.
             BackendError: The store could not be asked.
         """
         rejection = Rejected(check_message(error, self._limit))
@@ -143,8 +145,8 @@ class DurablePromise(Generic[T]):
         Forget the promise: its waiters get an error, its id starts afresh.
 
         Raises:
-            OutcomeUnknownError: Interrupted; repeating it may dispose of a
-                completion that came in between.
+            OutcomeUnknownError: Interrupted; repeating it may dispose of an
+                outcome that came in between.
             BackendError: The store could not be asked.
         """
         await self._backend.dispose(self.id)

@@ -1,5 +1,5 @@
 """
-The state machine of a durable promise.
+The state machine of a durable promise: `TRANSITIONS` and `transition`.
 
 Rule 1: everything that decides how a promise changes is in this file, and in
 its table. Rule 2: this file knows no medium, no clock, no waiter and no I/O.
@@ -7,16 +7,15 @@ its table. Rule 2: this file knows no medium, no clock, no waiter and no I/O.
 Theory of operation
 ===================
 
-A promise is a *write-once register with a reset*. It is pending until the
-first completion; that completion is its outcome for ever. RESOLVED and
-REJECTED are *absorbing*: Resolve and Reject leave them as they are, and the
-one who comes late is told what stands. This is what makes every operation
-safe to repeat: whoever does not know whether a completion took effect sends
-it again.
+A promise is a *write-once register with a reset*. It is pending until it is
+settled for the first time; that is its outcome for ever. RESOLVED and REJECTED
+are *absorbing*: Resolve and Reject leave them as they are, and a late caller
+gets the outcome of the first one. This makes every operation safe to repeat: a
+caller that does not know whether its settle took effect settles again.
 
 Dispose is the only way out. It does not undo: it forgets. The id starts
 afresh with a *next generation* that is pending and knows nothing of the
-former one. Whoever waited for the former one is told that it is gone.
+former one. The waiters of the former one get an error.
 
 `TRANSITIONS` says all this as data. It can be printed, drawn and tested; the
 memory backend runs it through `transition`; every other backend reaches the
@@ -25,15 +24,26 @@ same rows through one atomic "publish unless published" of its medium.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, Union, cast, final
+from typing import (
+    Any,
+    Final,
+    Generic,
+    NoReturn,
+    TypeAlias,
+    TypeVar,
+    Union,
+    assert_never,
+    final,
+    overload,
+)
 
 from dp_core._errors import PromiseRejectedError
 
 __all__ = [
+    "SETTLED",
     "TRANSITIONS",
     "Command",
     "Dispose",
@@ -44,7 +54,7 @@ __all__ = [
     "Resolve",
     "Resolved",
     "State",
-    "completion",
+    "settle_command",
     "transition",
 ]
 
@@ -58,27 +68,12 @@ T_co = TypeVar("T_co", covariant=True)
 @final
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Nobody has completed the promise yet."""
-
-
-class Outcome(ABC, Generic[T_co]):
-    """What a promise settled to: either `Resolved` or `Rejected`."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def unwrap(self) -> T_co:
-        """
-        Return the value, or raise for a rejection.
-
-        Raises:
-            PromiseRejectedError: The promise was rejected.
-        """
+    """The promise is not settled yet."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Resolved(Outcome[T_co]):
+class Resolved(Generic[T_co]):
     """
     The promise has a value, for ever.
 
@@ -89,12 +84,13 @@ class Resolved(Outcome[T_co]):
     value: T_co
 
     def unwrap(self) -> T_co:
+        """Return the value."""
         return self.value
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Rejected(Outcome[NoReturn]):
+class Rejected:
     """
     The promise failed, for ever.
 
@@ -105,12 +101,26 @@ class Rejected(Outcome[NoReturn]):
     error: str
 
     def unwrap(self) -> NoReturn:
+        """
+        Raise the rejection.
+
+        Raises:
+            PromiseRejectedError: Always.
+        """
         raise PromiseRejectedError(self.error)
 
 
-# A union beside the base class, so that `match` can be checked for
-# exhaustiveness.
+# Unions and not base classes: nobody can add a third outcome, and a type checker
+# knows when a `match` has an arm for each.
+
+Outcome: TypeAlias = Union[Resolved[T], Rejected]
+"""What a promise settled to, for ever. ``unwrap()`` gives the value or raises."""
+
 State: TypeAlias = Union[Pending, Resolved[T], Rejected]
+"""What a promise is: pending, or settled to an outcome."""
+
+SETTLED: Final = (Resolved, Rejected)
+"""The classes of an `Outcome`, for ``isinstance(state, SETTLED)``."""
 
 
 # Commands -------------------------------------------------------------------
@@ -119,7 +129,7 @@ State: TypeAlias = Union[Pending, Resolved[T], Rejected]
 @final
 @dataclass(frozen=True, slots=True)
 class Resolve(Generic[T_co]):
-    """Complete the promise with a value."""
+    """Settle the promise with a value."""
 
     value: T_co
 
@@ -127,7 +137,7 @@ class Resolve(Generic[T_co]):
 @final
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Complete the promise with an error message."""
+    """Settle the promise with an error message."""
 
     error: str
 
@@ -158,6 +168,12 @@ A row that leads back to its own state leaves it *unchanged*; ``Pending`` under
 """
 
 
+@overload
+def transition(state: State[T], command: Resolve[T] | Reject) -> Outcome[T]: ...
+@overload
+def transition(state: State[T], command: Dispose) -> Pending: ...
+@overload
+def transition(state: State[T], command: Command[T]) -> State[T]: ...
 def transition(state: State[T], command: Command[T]) -> State[T]:
     """
     Return the state that follows *state* under *command*.
@@ -166,7 +182,7 @@ def transition(state: State[T], command: Command[T]) -> State[T]:
     table leads back to the same state, *state* itself is returned.
 
     Raises:
-        TypeError: *state* or *command* is none of the machine's.
+        TypeError: *state* or *command* is not one of the machine's.
     """
     try:
         target = TRANSITIONS[type(state)][type(command)]
@@ -174,14 +190,21 @@ def transition(state: State[T], command: Command[T]) -> State[T]:
         raise TypeError(f"no transition from {state!r} by {command!r}") from None
     if target is type(state):
         return state
-    # A command carries exactly what the state it leads to holds.
-    held = (getattr(command, name) for name in command.__match_args__)
-    return cast("State[T]", target(*held))
+    # The table decides whether the state changes; a command carries exactly what
+    # the new state holds.
+    match command:
+        case Resolve(value):
+            return Resolved(value)
+        case Reject(error):
+            return Rejected(error)
+        case Dispose():
+            return Pending()
+    assert_never(command)
 
 
-def completion(outcome: Outcome[T]) -> Command[T]:
+def settle_command(outcome: Outcome[T]) -> Resolve[T] | Reject:
     """
-    Return the command that completes a pending promise with *outcome*.
+    Return the command that settles a pending promise to *outcome*.
 
     Raises:
         TypeError: *outcome* is neither `Resolved` nor `Rejected`.
@@ -192,4 +215,5 @@ def completion(outcome: Outcome[T]) -> Command[T]:
         case Rejected(error):
             return Reject(error)
         case _:
+            # A caller without a type checker may hand over anything.
             raise TypeError(f"not an outcome: {outcome!r}")

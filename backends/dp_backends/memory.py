@@ -1,5 +1,7 @@
 """
-``memory:`` and ``memory:name``: promises that live as long as this process.
+`MemoryBackend`: promises that live as long as this process.
+
+``memory:`` and ``memory:name`` name its stores.
 
 All handles of one process on one URL share the promises, from any number of
 threads and event loops. This is the backend to read first: it runs the state
@@ -14,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import anyio
 from anyio.lowlevel import EventLoopToken, checkpoint, current_token
@@ -22,13 +24,12 @@ from anyio.lowlevel import EventLoopToken, checkpoint, current_token
 from dp_core import (
     Backend,
     BackendClosedError,
-    Dispose,
     Outcome,
     Pending,
     PromiseDisposedError,
     State,
-    completion,
     hookimpl,
+    settle_command,
     transition,
 )
 from dp_core.hookspecs import Register
@@ -41,16 +42,27 @@ def dp_register_backends(register: Register) -> None:
     register("memory", MemoryBackend)
 
 
+_Result: TypeAlias = Outcome[bytes] | PromiseDisposedError
+
+
 @dataclass(eq=False)
-class _Waiter:
-    """Somebody in `MemoryBackend.wait`; told once, by any thread."""
+class _MemoryWaiter:
+    """
+    A caller of `MemoryBackend.wait`.
+
+    Attributes:
+        event: Set when the wait has a result.
+        token: The event loop of the caller.
+        result: How the wait ends; None as long as it goes on.
+    """
 
     event: anyio.Event = field(default_factory=anyio.Event)
     token: EventLoopToken = field(default_factory=current_token)
-    told: Outcome[bytes] | PromiseDisposedError | None = None
+    result: _Result | None = None
 
-    def tell(self, told: Outcome[bytes] | PromiseDisposedError) -> None:
-        self.told = told
+    def end(self, result: _Result) -> None:
+        """End the wait; called once, by any thread."""
+        self.result = result
         try:
             _call_soon(self.token, self.event.set)
         except RuntimeError:
@@ -66,19 +78,19 @@ def _call_soon(token: EventLoopToken, call: Callable[[], object]) -> None:
 
 
 @dataclass
-class _Store:
+class _MemoryStore:
     """The promises of one URL. Pending promises without waiters take no room."""
 
     # Re-entrant: the collector may end a wait of a dead event loop at any time,
     # also in a thread that holds the lock.
     lock: RLock = field(default_factory=RLock)
     states: dict[str, State[bytes]] = field(default_factory=dict)
-    waiters: defaultdict[str, set[_Waiter]] = field(
+    waiters: defaultdict[str, set[_MemoryWaiter]] = field(
         default_factory=lambda: defaultdict(set)
     )
 
 
-_STORES: Final[dict[str, _Store]] = {}
+_STORES: Final[dict[str, _MemoryStore]] = {}
 
 
 def _forget_parent() -> None:
@@ -96,7 +108,7 @@ class MemoryBackend(Backend):
     """A handle on the promises of one ``memory:`` URL of this process."""
 
     def __init__(self, url: str) -> None:
-        self._store = _STORES.setdefault(url.partition(":")[2], _Store())
+        self._store = _STORES.setdefault(url.partition(":")[2], _MemoryStore())
         self._closed = False
 
     async def peek(self, id: str) -> State[bytes]:
@@ -108,40 +120,39 @@ class MemoryBackend(Backend):
         store = self._store
         with store.lock:
             before = store.states.get(id, Pending())
-            after = transition(before, completion(outcome))
-            assert isinstance(after, Outcome)  # noqa: S101 - for the type checker
+            after = transition(before, settle_command(outcome))
             store.states[id] = after
             for waiter in store.waiters.pop(id, ()):
-                waiter.tell(after)
+                waiter.end(after)
         return after
 
     async def wait(self, id: str) -> Outcome[bytes]:
         await self._checkpoint()
         store = self._store
-        waiter = _Waiter()
+        waiter = _MemoryWaiter()
         with store.lock:
             state = store.states.get(id, Pending())
-            if isinstance(state, Outcome):
+            if not isinstance(state, Pending):
                 return state
             store.waiters[id].add(waiter)
         try:
-            await waiter.event.wait()
+            while waiter.result is None:
+                await waiter.event.wait()
         finally:
             with store.lock:
                 self._forget(id, waiter)
-        if isinstance(waiter.told, PromiseDisposedError):
-            raise waiter.told
-        assert waiter.told is not None  # noqa: S101 - for the type checker
-        return waiter.told
+        if isinstance(waiter.result, PromiseDisposedError):
+            raise waiter.result
+        return waiter.result
 
     async def dispose(self, id: str) -> None:
         await self._checkpoint()
         store = self._store
         with store.lock:
-            store.states[id] = transition(store.states.get(id, Pending()), Dispose())
-            del store.states[id]
+            # The next generation is pending, and what is pending takes no room.
+            store.states.pop(id, None)
             for waiter in store.waiters.pop(id, ()):
-                waiter.tell(PromiseDisposedError(id))
+                waiter.end(PromiseDisposedError(id))
 
     async def settled(
         self, after: str | None, limit: int
@@ -150,7 +161,7 @@ class MemoryBackend(Backend):
         await self._checkpoint()
         with self._store.lock:
             states = sorted(self._store.states.items())
-        settled = [(id, state) for id, state in states if isinstance(state, Outcome)]
+        settled = [(id, s) for id, s in states if not isinstance(s, Pending)]
         start = 0 if after is None else bisect_right([id for id, _ in settled], after)
         return settled[start : start + limit]
 
@@ -162,7 +173,7 @@ class MemoryBackend(Backend):
             raise BackendClosedError("this handle was closed; connect() again")
         await checkpoint()
 
-    def _forget(self, id: str, waiter: _Waiter) -> None:
+    def _forget(self, id: str, waiter: _MemoryWaiter) -> None:
         waiters = self._store.waiters.get(id)
         if waiters is not None:
             waiters.discard(waiter)

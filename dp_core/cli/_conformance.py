@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import anyio
 import click
 
 from dp_core._client import connect
+from dp_core._tokens import token_from_environment
 from dp_core.backend import Backend
 from dp_core.cli._options import json_option
 from dp_core.cli._output import Status, say
@@ -81,7 +81,7 @@ async def _judge(
         return await check_backend(
             open_backend, durable=durable, shared=shared, skip=skip, seed=seed
         )
-    token = os.environ.get("DP_TOKEN")
+    token = token_from_environment()
     headers = {"Authorization": f"Bearer {token}"} if token else None
     return await check_wire(
         url, open_backend, durable=True, skip=skip, seed=seed, headers=headers

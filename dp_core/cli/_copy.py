@@ -13,8 +13,9 @@ import anyio
 import click
 
 from dp_core._client import Promises, connect
-from dp_core._errors import DurablePromiseError, UnknownBackendError, quoted
-from dp_core._states import Outcome
+from dp_core._errors import DurablePromiseError, UnknownBackendError
+from dp_core._states import Outcome, Pending
+from dp_core._text import quoted
 from dp_core.backend import Listable
 from dp_core.cli._output import Status, complain, say
 from dp_core.cli._promises import comparable
@@ -107,7 +108,7 @@ class _Named:
         async def look(id: str) -> None:
             self._store.promise(id)
             state = await self._store.backend.peek(id)
-            if isinstance(state, Outcome):
+            if not isinstance(state, Pending):
                 found[id] = state
 
         start = 0 if after is None else self._places[after] + 1

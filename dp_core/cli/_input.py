@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from dp_core._codec import check_text, encode
 from dp_core._errors import InvalidValueError
+from dp_core.values import check_text, encode
 
 __all__ = ["FORMS", "read_text", "read_value"]
 

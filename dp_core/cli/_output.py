@@ -8,12 +8,12 @@ import re
 import sys
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, TextIO
 
 import click
 
-from dp_core._codec import decode
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
+from dp_core.values import decode
 from dp_core.wire import write_answer
 
 __all__ = ["Status", "complain", "complain_once", "report", "say"]
@@ -48,7 +48,7 @@ def report(state: State[bytes] | Outcome[bytes], *, as_json: bool) -> Status:
     """
     match state:
         case _ if as_json:
-            say(write_answer(cast("State[bytes]", state)).decode())
+            say(write_answer(state).decode())
         case Resolved(text):
             say(decode(text) if text.startswith(b'"') else text.decode())
         case Rejected(error):

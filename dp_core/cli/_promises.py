@@ -9,12 +9,12 @@ import anyio
 import click
 
 from dp_core._client import connect
-from dp_core._codec import check_message, decode, encode
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core.backend import Backend
 from dp_core.cli._input import read_text, read_value
 from dp_core.cli._options import json_option, seconds, url_option
 from dp_core.cli._output import Status, complain_once, report
+from dp_core.values import check_message, decode, encode
 
 __all__ = ["comparable", "dispose", "get", "peek", "reject", "resolve"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import anyio
 import click
 
+from dp_core._tokens import token_from_environment
 from dp_core.cli._options import url_option
 from dp_core.cli._output import Status, say
 
@@ -62,11 +62,7 @@ def serve(
     # An extra, and nothing that the other commands should load.
     from dp_core import server  # noqa: PLC0415
 
-    token = os.environ.get("DP_TOKEN") or None
-    # Of several, the one that is nearest to this command; clients agree.
-    path = token_file or (not token and os.environ.get("DP_TOKEN_FILE"))
-    if path:
-        token = server.read_token_file(path)
+    token = token_from_environment(token_file)
     asked = server.Settings(token=token, **settings)
     anyio.run(server.serve, url, host, port, asked, say)
     return Status.RESOLVED

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dp_core._errors import DurablePromiseError, quoted
+from dp_core._errors import DurablePromiseError
+from dp_core._text import quoted
 
 __all__ = [
     "FleetError",

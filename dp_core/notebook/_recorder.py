@@ -12,12 +12,12 @@ import os
 from collections.abc import Callable
 from typing import Any, Final, final
 
-from dp_core._codec import decode, encode
 from dp_core._display import look_of, preview
 from dp_core._errors import PromiseRejectedError
 from dp_core._promise import DurablePromise
 from dp_core._states import Outcome, Rejected, Resolved, State
 from dp_core.notebook._journal import Event, Kind
+from dp_core.values import decode, encode
 
 __all__ = ["Recorder"]
 

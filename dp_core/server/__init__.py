@@ -12,6 +12,8 @@ what is done (`_app`), who waits (`_waits`) and how it runs (`_run`).
 """
 
 from dp_core._errors import BackendUnavailableError
+from dp_core._public import publish
+from dp_core._tokens import read_token_file
 
 try:
     from dp_core.server._app import App, app
@@ -23,9 +25,8 @@ except ModuleNotFoundError as error:
     raise BackendUnavailableError(
         f"the server needs {missing}: pip install 'durable-promises[server]'"
     ) from None
-from dp_core.server._settings import Settings, read_token_file
+from dp_core.server._settings import Settings
 
 __all__ = ["App", "Settings", "app", "read_token_file", "serve"]
 
-# For reprs and tracebacks: as users import them.
-App.__module__ = Settings.__module__ = __name__
+publish(__name__, __all__)

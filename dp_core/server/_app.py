@@ -21,19 +21,20 @@ from dp_core._errors import (
     CorruptPromiseError,
     DurablePromiseError,
     OutcomeUnknownError,
-    quoted,
+    ProtocolError,
 )
 from dp_core._states import Pending
+from dp_core._text import quoted
 from dp_core.backend import Backend
 from dp_core.server._guard import ClientGoneError, Guard, Headers
 from dp_core.server._settings import Settings
 from dp_core.server._waits import Waits
 from dp_core.wire import (
-    Await,
     Call,
-    Discard,
+    Dispose,
     Peek,
     Settle,
+    Wait,
     prefer_wait,
     read_call,
     read_prefer,
@@ -146,6 +147,8 @@ class App:
         call = await self._read(_path(scope), body)
         try:
             return await self._do(call, receive, headers)
+        except ProtocolError:
+            raise
         except BackendError as error:
             _log.error(
                 "%s of %s failed: %s",
@@ -172,10 +175,10 @@ class App:
                 return _Answer(
                     200, write_answer(await self._backend.settle(id, outcome))
                 )
-            case Discard(id):
+            case Dispose(id):
                 await self._backend.dispose(id)
                 return _Answer(200, write_answer(None))
-            case Await(id):
+            case Wait(id):
                 seconds = read_prefer(headers.get(b"prefer", b"").decode("latin-1"))
                 state = await self._waits.outcome(id, receive, seconds)
                 if seconds is None or not isinstance(state, Pending):

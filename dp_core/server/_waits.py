@@ -13,7 +13,7 @@ from anyio import CancelScope, create_task_group, move_on_after
 from starlette.types import Receive
 
 from dp_core._errors import DurablePromiseError, ProtocolError
-from dp_core._states import Outcome, Pending
+from dp_core._states import SETTLED, Outcome, Pending
 from dp_core.backend import Backend
 from dp_core.server._guard import ClientGoneError
 
@@ -62,7 +62,7 @@ class Waits:
             ClientGoneError: Nobody waits any more.
         """
         state = await self._backend.peek(id)
-        if isinstance(state, Outcome):
+        if not isinstance(state, Pending):
             return state
         if self._stopped:
             raise _stopping()
@@ -79,7 +79,7 @@ class Waits:
             finally:
                 self._running.discard(wait)
             group.cancel_scope.cancel()
-        if isinstance(told, Outcome):
+        if isinstance(told, SETTLED):
             return told
         error = told or wait.ended
         if error is not None:

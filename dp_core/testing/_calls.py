@@ -10,8 +10,9 @@ from typing import Any, TypeAlias, Union, cast
 
 import anyio
 
-from dp_core._errors import PromiseDisposedError, quoted
+from dp_core._errors import PromiseDisposedError
 from dp_core._states import Outcome, Pending, Rejected, Resolved
+from dp_core._text import quoted
 from dp_core.testing._drive import LoopBlockedError, Plan, drive
 from dp_core.testing._report import LawBrokenError
 from dp_core.testing._story import Span, tell

@@ -13,7 +13,6 @@ from anyio import to_thread
 from dp_core import (
     CorruptPromiseError,
     DurablePromiseError,
-    Outcome,
     Pending,
     PromiseDisposedError,
     PromiseRejectedError,
@@ -208,7 +207,7 @@ class Case:
             only = " or ".join(map(_shown_state, self._beliefs[id]))
             reason = f"{id!r} can only be {only}, and is {_shown_state(found)}"
             self.broken(KEEPS if self._seen[id] else TORN, reason)
-        expected = found if isinstance(found, Outcome) else Resolved(_AFTERWARDS)
+        expected = found if not isinstance(found, Pending) else Resolved(_AFTERWARDS)
         wait = _Wait()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._wait, two, id, wait)

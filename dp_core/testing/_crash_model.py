@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from dp_core import Outcome, Pending, Rejected, Resolved, State
+from dp_core import Pending, Rejected, Resolved, State
 
 __all__ = [
     "SCENARIOS",
@@ -90,9 +90,9 @@ def answers(step: Step) -> bool:
 def _after(step: Step, state: State[Any]) -> State[Any]:
     """Return what a step makes of a state."""
     match step.do:
-        case "resolve" if not isinstance(state, Outcome):
+        case "resolve" if isinstance(state, Pending):
             return Resolved(step.value)
-        case "reject" if not isinstance(state, Outcome):
+        case "reject" if isinstance(state, Pending):
             return Rejected(step.value)
         case "dispose":
             return Pending()

@@ -39,10 +39,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from dp_core._codec import encode
 from dp_core._errors import PromiseDisposedError
 from dp_core._states import Outcome, Pending, Rejected, Resolved
 from dp_core.backend import Backend
+from dp_core.values import encode
 
 __all__ = ["PromiseMachine", "json_values", "messages", "outcomes"]
 

@@ -98,7 +98,7 @@ class SqliteBackend(Backend):
     async def wait(self, id: str) -> Outcome[bytes]:
         mine, state = await self._do(lambda db: _read(db, id))
         pause = _FIRST_PAUSE
-        while not isinstance(state, Outcome):
+        while isinstance(state, Pending):
             await anyio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             generation, state = await self._do(lambda db: _read(db, id))
@@ -183,7 +183,7 @@ def _settle(db: sqlite3.Connection, id: str, outcome: Outcome[bytes]) -> Outcome
         db.execute("BEGIN IMMEDIATE")
         db.execute(_SETTLE, [id.encode(), value, error])
         _, stands = _read(db, id)
-    assert isinstance(stands, Outcome)
+    assert not isinstance(stands, Pending)
     return stands
 
 

@@ -137,7 +137,7 @@ async def test_a_value_that_does_not_fit_the_readers_type(
         with pytest.raises(dp.ValueMismatchError, match="Invoice") as caught:
             await asking()
         assert "x" == caught.value.id
-        assert "what 'x' was resolved with" in str(caught.value)
+        assert "promise 'x' holds a value that is not a valid" in str(caught.value)
 
 
 async def test_get_with_a_timeout(promises: dp.Promises) -> None:

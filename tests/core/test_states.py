@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dp_core import (
+    SETTLED,
     TRANSITIONS,
     Dispose,
-    Outcome,
     Pending,
     PromiseRejectedError,
     Reject,
     Rejected,
     Resolve,
     Resolved,
-    completion,
+    settle_command,
     transition,
 )
 
@@ -48,7 +48,7 @@ def test_the_table_cannot_be_changed() -> None:
 
 
 @given(values, messages)
-def test_a_pending_promise_takes_the_first_completion(value: bytes, error: str) -> None:
+def test_a_pending_promise_takes_the_first_settle(value: bytes, error: str) -> None:
     """From pending, Resolve leads to its value and Reject to its message."""
     assert Resolved(value) == transition(Pending(), Resolve(value))
     assert Rejected(error) == transition(Pending(), Reject(error))
@@ -100,9 +100,9 @@ def test_repeating_a_completion_changes_nothing(state: Any, command: Any) -> Non
 
 
 @given(outcomes)
-def test_completion_is_the_command_that_leads_to_an_outcome(outcome: Any) -> None:
+def test_the_settle_command_leads_to_its_outcome(outcome: Any) -> None:
     """What a backend is asked to settle is what a pending promise becomes."""
-    assert outcome == transition(Pending(), completion(outcome))
+    assert outcome == transition(Pending(), settle_command(outcome))
 
 
 @pytest.mark.parametrize("stranger", [None, b"x", Pending, "resolved"])
@@ -113,7 +113,7 @@ def test_strangers_are_refused(stranger: Any) -> None:
     with pytest.raises(TypeError, match="no transition"):
         transition(Pending(), stranger)
     with pytest.raises(TypeError, match="not an outcome"):
-        completion(stranger)
+        settle_command(stranger)
 
 
 def test_unwrap_returns_the_value_or_raises() -> None:
@@ -137,7 +137,7 @@ def test_no_value_is_mistaken_for_pending(empty: Any) -> None:
 def test_states_are_values(state: Any) -> None:
     """They compare by content and cannot be changed."""
     assert state == copy(state)
-    assert isinstance(state, Outcome) == (state != Pending())
+    assert isinstance(state, SETTLED) == (state != Pending())
     # TypeError: CPython 3.11 mixes up "frozen" and "slots" of a dataclass.
     with pytest.raises((AttributeError, TypeError)):
         state.value = state.error = 1

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -93,15 +97,62 @@ def test_a_token_file_is_read(tmp_path: Path) -> None:
     assert read_token_file(str(path)) == TOKEN
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o644, 0o666])
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666, 0o422])
 def test_a_token_file_is_nobody_elses(tmp_path: Path, mode: int) -> None:
-    """A file that others can read or write holds no secret."""
+    """A file that others can write is not a secret, whoever owns it."""
     path = tmp_path / "token"
     path.write_text(TOKEN)
     path.chmod(mode)
 
     with pytest.raises(AccessDeniedError, match="chmod 600"):
         read_token_file(str(path))
+
+
+READ_AS: Final = """
+import os, sys
+from dp_core import AccessDeniedError
+from dp_core.server import read_token_file
+os.setuid(int(sys.argv[2]))
+try:
+    print(read_token_file(sys.argv[1]))
+except AccessDeniedError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def shared_path() -> Iterator[Path]:
+    """Return the path of a file in a directory that every user may enter."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder) / "token"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize(
+    ("owner", "mode", "expected"),
+    [
+        (0, 0o444, TOKEN),
+        (0, 0o644, TOKEN),
+        (12345, 0o600, TOKEN),
+        (12345, 0o640, "chmod 600"),
+        (12345, 0o604, "chmod 600"),
+        (12346, 0o444, "another user"),
+    ],
+)
+def test_a_secret_that_root_mounts_may_be_readable(
+    shared_path: Path, owner: int, mode: int, expected: str
+) -> None:
+    """Root's file need only not be writable; a file of one's own must be closed."""
+    shared_path.write_text(TOKEN)
+    shared_path.chmod(mode)
+    os.chown(shared_path, owner, 0)
+
+    output = subprocess.check_output(
+        [sys.executable, "-c", READ_AS, str(shared_path), "12345"], text=True
+    )
+
+    assert expected in output
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -118,7 +169,7 @@ def test_a_token_file_belongs_to_its_reader(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"a b", b"\xff", b"a\nb"])
 def test_a_token_file_holds_a_token(tmp_path: Path, text: bytes) -> None:
-    """What is no token is refused, with the way to make one."""
+    """Anything but a token is refused, with the way to make one."""
     path = tmp_path / "token"
     path.write_bytes(text)
     path.chmod(0o600)

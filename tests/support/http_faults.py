@@ -28,11 +28,11 @@ from anyio.streams.tls import TLSListener
 from dp_backends.memory import MemoryBackend
 from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved
 from dp_core.wire import (
-    Await,
     Call,
-    Discard,
+    Dispose,
     Peek,
     Settle,
+    Wait,
     read_call,
     read_prefer,
     write_answer,
@@ -213,7 +213,7 @@ class Server:
             self._tell()
             if self.mute:
                 await stream.receive()
-        if self.hold is not None and isinstance(call, Await):
+        if self.hold is not None and isinstance(call, Wait):
             await self.hold.wait()
         if answer is None:
             return False
@@ -227,15 +227,15 @@ class Server:
             match call:
                 case Peek(id):
                     return 200, write_answer(await self.backend.peek(id))
-                case Discard(id):
-                    self.changes[Discard, id] += 1
+                case Dispose(id):
+                    self.changes[Dispose, id] += 1
                     await self.backend.dispose(id)
                     return 200, write_answer(None)
                 case Settle(id, outcome):
                     pending = isinstance(await self.backend.peek(id), Pending)
                     self.changes[Settle, id] += pending
                     return 200, write_answer(await self.backend.settle(id, outcome))
-                case Await(id):
+                case Wait(id):
                     return await self._wait(id, headers, stream)
         except DurablePromiseError as error:
             return RESTATE_DISPOSED if self.slices is None else write_error(error)
@@ -244,7 +244,7 @@ class Server:
         self, id: str, headers: dict[bytes, bytes], stream: SocketStream
     ) -> tuple[int, bytes]:
         state = await self.backend.peek(id)
-        if isinstance(state, Outcome):
+        if not isinstance(state, Pending):
             return 200, write_answer(state)
         seconds = None
         if self.slices is not None:

@@ -7,7 +7,7 @@ import json
 from hypothesis import strategies as st
 
 from dp_core import MAX_ID_BYTES, Rejected, Resolved
-from dp_core.wire import Await, Discard, Peek, Settle
+from dp_core.wire import Dispose, Peek, Settle, Wait
 
 __all__ = ["CALLS", "IDS", "JSON_VALUES", "OUTCOMES", "VALUES"]
 
@@ -33,5 +33,5 @@ VALUES = JSON_VALUES.map(
 )
 OUTCOMES = VALUES.map(Resolved) | TEXTS.map(Rejected)
 CALLS = (
-    IDS.map(Peek) | IDS.map(Await) | IDS.map(Discard) | st.builds(Settle, IDS, OUTCOMES)
+    IDS.map(Peek) | IDS.map(Wait) | IDS.map(Dispose) | st.builds(Settle, IDS, OUTCOMES)
 )

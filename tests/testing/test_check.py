@@ -17,7 +17,6 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from dp_core import Backend, Outcome, Pending, Rejected, Resolved, State, connect
-from dp_core._codec import check_text, encode
 from dp_core.testing import (
     LAWS,
     ConformanceError,
@@ -31,6 +30,7 @@ from dp_core.testing import _contract as contract
 from dp_core.testing._calls import Call, Record, shown
 from dp_core.testing._lab import Lab
 from dp_core.testing.laws.values import NUMBERS, TEXTS, VALUES
+from dp_core.values import check_text, encode
 
 QUICK = Effort(histories=2, crowd=16, volume=40, linger=0.05, patience=1.0)
 

@@ -20,15 +20,15 @@ from dp_core import (
     InvalidValueError,
     ValueMismatchError,
 )
-from dp_core._codec import (
+from dp_core._ids import check_id
+from dp_core.values import (
     check_message,
     check_text,
     decode,
+    decode_as,
     encode,
     split_object,
 )
-from dp_core._ids import check_id
-from dp_core._typed import decode_as
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 json_values = st.recursive(
@@ -127,15 +127,15 @@ REFUSED: list[tuple[Any, str, str]] = [
     (math.nan, "$", "JSON has no nan"),
     ([1, math.inf], "$[1]", "JSON has no inf"),
     ({"a": [{"b": -math.inf}]}, "$.a[0].b", "JSON has no -inf"),
-    ({1: 2}, "$", "'1' is no string, and so no key"),
-    ({10**5000: 2}, "$", "a key of type int is no string"),
-    ({"a": {None: 1}}, "$.a", "'None' is no string"),
+    ({1: 2}, "$", "'1' is not a string, and so not a key"),
+    ({10**5000: 2}, "$", "a key of type int is not a string"),
+    ({"a": {None: 1}}, "$.a", "'None' is not a string"),
     ({"a b": {"\ud800": 1}}, "$['a b']['\\ud800']", "lone surrogate"),
     (["x", "\udfff"], "$[1]", "lone surrogate"),
-    (b"bytes", "$", "bytes is no JSON type"),
-    ({"when": {1, 2}}, "$.when", "set is no JSON type"),
-    (Colour.RED, "$", "Colour is no JSON type"),
-    (object, "$", "type is no JSON type"),
+    (b"bytes", "$", "bytes is not a JSON type"),
+    ({"when": {1, 2}}, "$.when", "set is not a JSON type"),
+    (Colour.RED, "$", "Colour is not a JSON type"),
+    (object, "$", "type is not a JSON type"),
     (holds_itself, "$[0]", "nests deeper than 128 levels, or holds itself"),
 ]
 

@@ -23,10 +23,10 @@ from dp_core import (
 )
 from dp_core.wire import (
     TRANSIENT,
-    Await,
-    Discard,
+    Dispose,
     Peek,
     Settle,
+    Wait,
     prefer_wait,
     read_answer,
     read_prefer,
@@ -35,10 +35,10 @@ from support.wire_samples import CALLS, JSON_VALUES, VALUES
 
 A_CALL_OF_EACH_KIND = [
     Peek("x"),
-    Await("x"),
+    Wait("x"),
     Settle("x", Resolved(b"1")),
     Settle("x", Rejected("no")),
-    Discard("x"),
+    Dispose("x"),
 ]
 
 STATUSES = st.sampled_from([200, 202, 204, 301, 400, 401, 404, 410, 422, 500, 502, 503])
@@ -74,12 +74,12 @@ REFERENCE = b'{"code":500,"message":"%b","source":"invocation"}'
 @pytest.mark.parametrize(
     ("call", "status", "body", "error"),
     [
-        (Await("x"), 410, b"{}", ProtocolError),
-        (Await("x"), 500, REFERENCE % b"promise was disposed", PromiseDisposedError),
+        (Wait("x"), 410, b"{}", ProtocolError),
+        (Wait("x"), 500, REFERENCE % b"promise was disposed", PromiseDisposedError),
         # Only a wait can hear of it, and only in these words.
         (Peek("x"), 500, REFERENCE % b"promise was disposed", BackendUnavailableError),
         (
-            Await("x"),
+            Wait("x"),
             500,
             REFERENCE % b"'promise was disposed' is no id",
             BackendUnavailableError,
@@ -97,7 +97,7 @@ REFERENCE = b'{"code":500,"message":"%b","source":"invocation"}'
         (Peek("x"), 500, b'{"message":%b}' % (b"9" * 5000), BackendUnavailableError),
         # A completion that failed may have happened; one turned away did not.
         (Settle("x", Resolved(b"1")), 502, b"<html>", OutcomeUnknownError),
-        (Discard("x"), 500, b"", OutcomeUnknownError),
+        (Dispose("x"), 500, b"", OutcomeUnknownError),
         (Settle("x", Resolved(b"1")), 503, b"", BackendUnavailableError),
         (Settle("x", Resolved(b"1")), 429, b"", BackendUnavailableError),
     ],

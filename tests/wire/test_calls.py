@@ -26,10 +26,10 @@ from dp_core import (
     Resolved,
 )
 from dp_core.wire import (
-    Await,
-    Discard,
+    Dispose,
     Peek,
     Settle,
+    Wait,
     read_answer,
     read_call,
     write_answer,
@@ -79,7 +79,7 @@ def test_a_client_reads_the_outcome_the_server_wrote(call: Settle) -> None:
 
     assert read_answer(call, 200, body) == call.outcome
     assert read_answer(Peek(call.id), 200, body) == call.outcome
-    assert read_answer(Await(call.id), 200, body) == call.outcome
+    assert read_answer(Wait(call.id), 200, body) == call.outcome
     json.loads(body)
 
 
@@ -89,13 +89,13 @@ def test_a_client_reads_that_a_promise_is_pending() -> None:
 
     assert body == b"null"
     assert read_answer(Peek("x"), 200, body) == Pending()
-    assert read_answer(Await("x"), 202, body) == Pending()
+    assert read_answer(Wait("x"), 202, body) == Pending()
 
 
 def test_a_client_reads_that_a_promise_was_disposed_of() -> None:
     """Dispose answers nothing at all, and that is read as success."""
     assert write_answer(None) == b""
-    assert read_answer(Discard("x"), 200, b"") == Pending()
+    assert read_answer(Dispose("x"), 200, b"") is None
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_client_reads_that_a_promise_was_disposed_of() -> None:
 def test_an_error_arrives_as_it_was_raised(error: DurablePromiseError) -> None:
     """Class and text of an error are the same on both sides of the wire."""
     with pytest.raises(type(error)) as caught:
-        read_answer(Await("x"), *write_error(error))
+        read_answer(Wait("x"), *write_error(error))
 
     assert str(caught.value) == str(error)
     assert type(caught.value) is type(error)

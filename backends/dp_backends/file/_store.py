@@ -175,7 +175,7 @@ class FileStore:
         while True:
             started = _now()
             view = self.look(id)
-            if isinstance(view.state, Outcome):
+            if not isinstance(view.state, Pending):
                 return view.state
             record = Record.new(id, view.generation, _event(outcome))
             if self._publish(place, record, record.nonce, _link_outcome):
@@ -229,7 +229,7 @@ class FileStore:
         with explained(f"list the promises in {self.root}"):
             for id in ids_after(self.root, after):
                 state = self.look(id).state
-                if isinstance(state, Outcome):
+                if not isinstance(state, Pending):
                     found.append((id, state))
                 if len(found) == limit:
                     break

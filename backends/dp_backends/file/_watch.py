@@ -34,7 +34,7 @@ from dp_backends.file._inotify import Inotify, open_inotify
 from dp_backends.file._layout import TEMPORARY, read_name
 from dp_backends.file._looks import Answer, look_at
 from dp_backends.file._store import FileStore
-from dp_core import Outcome, PromiseDisposedError
+from dp_core import Outcome, Pending, PromiseDisposedError
 
 __all__ = ["Watcher", "current_watcher"]
 
@@ -105,7 +105,7 @@ class _Entry:
             self._end(PromiseDisposedError(self.id))
             self.generation = answer.generation
         self.waiting |= ready
-        if isinstance(answer.state, Outcome):
+        if not isinstance(answer.state, Pending):
             self._end(answer.state)
 
     def _end(self, told: Outcome[bytes] | Exception) -> None:

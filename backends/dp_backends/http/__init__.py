@@ -26,7 +26,7 @@ import logging
 from functools import partial
 from math import ceil, inf
 from random import randint, uniform
-from typing import Final
+from typing import Any, Final, overload
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -51,9 +51,9 @@ from dp_core import (
 from dp_core.hookspecs import Register
 from dp_core.wire import (
     TRANSIENT,
-    Await,
+    Wait,
     Call,
-    Discard,
+    Dispose,
     Peek,
     Settle,
     read_answer,
@@ -78,7 +78,7 @@ _GRACE: Final = 10.0
 
 _ADVICE: Final[dict[type[Call], str]] = {
     Settle: "it may have taken effect; repeat it to learn what stands",
-    Discard: "it may have taken effect; look before you repeat it, because that "
+    Dispose: "it may have taken effect; look before you repeat it, because that "
     "would dispose of a completion that came in between",
 }
 
@@ -106,16 +106,14 @@ class HttpBackend(Backend):
         return await self._call(Peek(id))
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
-        state = await self._call(Settle(id, outcome))
-        assert isinstance(state, Outcome)  # noqa: S101 - for the type checker
-        return state
+        return await self._call(Settle(id, outcome))
 
     async def wait(self, id: str) -> Outcome[bytes]:
         budget = RetryBudget(self._url.retry)
         return await self._long_polls.join(id, partial(self._lead, id, budget))
 
     async def dispose(self, id: str) -> None:
-        await self._call(Discard(id))
+        await self._call(Dispose(id))
 
     async def aclose(self) -> None:
         self._pool.close()
@@ -123,7 +121,13 @@ class HttpBackend(Backend):
 
     # One question, one answer ----------------------------------------------
 
-    async def _call(self, call: Call) -> State[bytes]:
+    @overload
+    async def _call(self, call: Settle) -> Outcome[bytes]: ...
+    @overload
+    async def _call(self, call: Peek) -> State[bytes]: ...
+    @overload
+    async def _call(self, call: Dispose) -> None: ...
+    async def _call(self, call: Call) -> Any:
         budget = RetryBudget(self._url.retry)
         attempts = Attempts(_ADVICE.get(type(call)))
         while True:
@@ -132,16 +136,16 @@ class HttpBackend(Backend):
             except AttemptFailed as failure:
                 attempts.add(failure)
                 self._report(attempts)
-            if attempts.unknown and isinstance(call, Discard):
+            if attempts.unknown and isinstance(call, Dispose):
                 raise attempts.error()
             await budget.pause(attempts)
 
-    async def _ask(self, call: Call, budget: RetryBudget) -> State[bytes]:
+    async def _ask(self, call: Call, budget: RetryBudget) -> Any:
         """Ask once, within what a caller without a deadline has budget for."""
         question = await self._requests.write(call, in_path=self._restate)
         connection = None
         with budget.attempt() as attempt:
-            connection = await self._pool.ask(question, fresh=isinstance(call, Discard))
+            connection = await self._pool.ask(question, fresh=isinstance(call, Dispose))
             try:
                 answer = await connection.answer()
             finally:
@@ -154,7 +158,7 @@ class HttpBackend(Backend):
             )
         return self._read(call, answer)
 
-    def _read(self, call: Call, answer: HttpResponse) -> State[bytes]:
+    def _read(self, call: Call, answer: HttpResponse) -> Any:
         """Return what an answer says; every error says who answered."""
         if 300 <= answer.status < 400:
             where = answer.headers.get(b"location", b"").decode("latin-1")
@@ -164,20 +168,20 @@ class HttpBackend(Backend):
                 "connect to that address if you trust it",
             )
         try:
-            state = read_answer(call, answer.status, answer.body)
+            state: State[bytes] | None = read_answer(call, answer.status, answer.body)
         except TRANSIENT as error:
             raise AttemptFailed(
                 f"{self._url}: {error.reason}",
                 sent=isinstance(error, OutcomeUnknownError),
                 retry_after=_seconds(answer.headers.get(b"retry-after", b"")),
             ) from None
-        except BackendError as error:
-            raise type(error)(f"{self._url}: {error.reason}") from None
         except ProtocolError as error:
             raise ProtocolError(error.status, f"{self._url}: {error.reason}") from None
+        except BackendError as error:
+            raise type(error)(f"{self._url}: {error.reason}") from None
         self._answered = True
         self._outage = False
-        self._slices |= isinstance(call, Await) and isinstance(state, Pending)
+        self._slices |= isinstance(call, Wait) and isinstance(state, Pending)
         self._restate |= b"x-restate-id" in answer.headers
         return state
 
@@ -203,7 +207,7 @@ class HttpBackend(Backend):
             except DurablePromiseError as error:
                 return error
             else:
-                if isinstance(state, Outcome):
+                if not isinstance(state, Pending):
                     return state
                 attempts.clear()
                 if self._long_polls.change(id, poll):
@@ -212,9 +216,11 @@ class HttpBackend(Backend):
     async def _look(self, id: str, budget: RetryBudget, poll: LongPoll) -> State[bytes]:
         # A server not heard of yet is asked what it can answer at once, so
         # that a wrong port does not look like a promise that is pending.
+        state: State[bytes]
         if not self._answered:
-            return await self._ask(Peek(id), budget)
-        call = Await(id)
+            state = await self._ask(Peek(id), budget)
+            return state
+        call = Wait(id)
         if poll.connection is None:
             question = await self._requests.write(call, self._seconds(), poll.key)
             poll.connection = await self._pool.ask(question)

@@ -7,6 +7,8 @@ Everything is JSON text as bytes, in the forms of `dp_core.wire`.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote
@@ -26,11 +28,10 @@ from dp_core import (
     Pending,
     __version__,
 )
-from dp_core.wire import Call, read_call, write_answer, write_error
+from dp_core.wire import DISPOSED_MESSAGE, write_answer, write_error
 
 __all__ = [
     "AWAIT",
-    "DISPOSED",
     "FORGET",
     "OBJECT",
     "ONCE",
@@ -41,7 +42,7 @@ __all__ = [
     "WAKE",
     "accept_nothing",
     "object_path",
-    "read",
+    "terminal_errors",
     "wait",
 ]
 
@@ -55,9 +56,6 @@ RAW: Final = BytesSerde()
 """JSON text stays the text it is, as in every backend."""
 
 PENDING: Final = write_answer(Pending())
-
-DISPOSED: Final = "promise was disposed"
-"""What the reference says, too, to whoever waited."""
 
 SETTINGS: Final[dict[str, Any]] = {
     # By it a registration can tell an older service of ours.
@@ -102,15 +100,17 @@ def object_path(id: str, operation: str) -> str:
     return f"/{OBJECT}/{quote(id, safe='')}/{operation}"
 
 
-def read(path: str, body: bytes) -> Call:
+@contextmanager
+def terminal_errors() -> Iterator[None]:
     """
-    Return the call that a request makes.
+    Make our errors terminal, so that Restate answers them and tries no more.
 
     Raises:
-        TerminalError: It makes none; Restate's ingress answers what it says.
+        TerminalError: In place of any `DurablePromiseError`, with its message
+            and the status that it has on the wire.
     """
     try:
-        return read_call(path, body)
+        yield
     except DurablePromiseError as error:
         status, failure = write_error(error)
         raise TerminalError(json.loads(failure)["message"], status) from None
@@ -127,7 +127,7 @@ async def wait(ctx: Context, id: str, seconds: float | None) -> bytes:
             as long as it takes.
 
     Raises:
-        TerminalError: The promise was disposed of, with `DISPOSED` as its
+        TerminalError: The promise was disposed of, with `DISPOSED_MESSAGE` as its
             message; or the invocation was cancelled.
     """
     waiter, told = ctx.awakeable(RAW)
@@ -142,7 +142,7 @@ async def wait(ctx: Context, id: str, seconds: float | None) -> bytes:
             case ["told", bytes(stands)]:
                 return stands
     except TerminalError as error:
-        if error.message != DISPOSED:
+        if error.message != DISPOSED_MESSAGE:
             ctx.generic_send(OBJECT, FORGET, name, key=id)
         raise
     ctx.generic_send(OBJECT, FORGET, name, key=id)

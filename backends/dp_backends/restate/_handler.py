@@ -13,13 +13,14 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from restate import Context, TerminalError
 
-from dp_backends.restate._calls import DISPOSED, OBJECT, PENDING, wait
+from dp_backends.restate._calls import OBJECT, wait
 from dp_core import (
     MAX_VALUE_BYTES,
     Backend,
     DurablePromise,
     DurablePromiseError,
     Outcome,
+    Pending,
     PromiseDisposedError,
     Promises,
     PromiseTimeoutError,
@@ -27,7 +28,15 @@ from dp_core import (
     Resolved,
     State,
 )
-from dp_core.wire import Await, Peek, read_answer, write_completion, write_error
+from dp_core.wire import (
+    DISPOSED_MESSAGE,
+    Peek,
+    Settle,
+    Wait,
+    read_answer,
+    write_error,
+    write_settle,
+)
 
 __all__ = ["HandlerPromise", "durable_promise"]
 
@@ -131,29 +140,24 @@ class _Steps(Backend):
         return read_answer(Peek(id), 200, stands)
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
-        operation, argument = write_completion(outcome)
+        operation, argument = write_settle(outcome)
         stands = await self._ctx.generic_call(OBJECT, operation, argument, key=id)
-        return _outcome(id, stands)
+        return read_answer(Settle(id, outcome), 200, stands)
 
     async def wait(self, id: str) -> Outcome[bytes]:
         try:
             stands = await wait(self._ctx, id, self._seconds)
         except TerminalError as error:
-            if error.message == DISPOSED:
+            if error.message == DISPOSED_MESSAGE:
                 raise PromiseDisposedError(id) from None
             raise
-        if stands == PENDING:
+        state = read_answer(Wait(id), 200, stands)
+        if isinstance(state, Pending):
             raise PromiseTimeoutError(id, self._seconds or 0.0)
-        return _outcome(id, stands)
+        return state
 
     async def dispose(self, id: str) -> None:
         await self._ctx.generic_call(OBJECT, "dispose", b"", key=id)
 
     async def aclose(self) -> None:
         """Hold nothing: the context is Restate's."""
-
-
-def _outcome(id: str, stands: bytes) -> Outcome[bytes]:
-    state = read_answer(Await(id), 200, stands)
-    assert isinstance(state, Outcome)  # noqa: S101 - for the type checker
-    return state

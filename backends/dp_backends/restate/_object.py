@@ -38,7 +38,6 @@ from restate import ObjectContext, ObjectSharedContext, VirtualObject
 
 from dp_backends.restate._calls import (
     AWAIT,
-    DISPOSED,
     FORGET,
     OBJECT,
     ONCE,
@@ -47,11 +46,16 @@ from dp_backends.restate._calls import (
     SETTINGS,
     WAKE,
     accept_nothing,
-    object_path,
-    read,
+    terminal_errors,
 )
-from dp_core import Dispose, Pending, State, completion, transition
-from dp_core.wire import Peek, Settle, read_answer, write_answer
+from dp_core import Dispose, Pending, State, settle_command, transition
+from dp_core.wire import (
+    DISPOSED_MESSAGE,
+    Peek,
+    read_answer,
+    read_settle,
+    write_answer,
+)
 
 __all__ = ["promises"]
 
@@ -104,7 +108,7 @@ async def peek(ctx: ObjectSharedContext, body: bytes) -> bytes:
 
 
 # The others are for handlers, which have awakeables. What is no awakeable would
-# make every completion of the promise fail, so nobody else may bring one.
+# make every settle of the promise fail, so nobody else may bring one.
 
 
 @promises.handler(
@@ -146,11 +150,11 @@ async def wake(ctx: ObjectSharedContext, body: bytes) -> None:
 async def _settle(
     ctx: ObjectContext, operation: str, body: bytes, answer: bytes | None = None
 ) -> bytes:
-    call = read(object_path(ctx.key(), operation), body)
-    assert isinstance(call, Settle)  # noqa: S101 - for the type checker
+    with terminal_errors():
+        call = read_settle(operation, ctx.key(), body)
     stands, waiters = await _look(ctx)
     before = _state(stands)
-    after = transition(before, completion(call.outcome))
+    after = transition(before, settle_command(call.outcome))
     if stands and after is before:
         return stands
     answer = answer or write_answer(after)
@@ -196,7 +200,7 @@ def _tell(
         return
     for waiter in waiters:
         if stood == PENDING:
-            ctx.reject_awakeable(waiter, DISPOSED, 410)
+            ctx.reject_awakeable(waiter, DISPOSED_MESSAGE, 410)
         else:
             ctx.resolve_awakeable(waiter, stood, RAW)
 

@@ -26,11 +26,11 @@ from dp_backends.restate._calls import (
     SERVICE,
     SETTINGS,
     accept_nothing,
-    read,
+    terminal_errors,
     wait,
 )
 from dp_core import Resolved
-from dp_core.wire import Call, Settle, read_prefer, write_completion
+from dp_core.wire import Call, Settle, read_call, read_prefer, write_settle
 
 __all__ = ["LONGEST_WAIT", "promise"]
 
@@ -78,7 +78,8 @@ async def dispose(ctx: Context, body: bytes) -> None:
 )
 async def await_(ctx: Context, body: bytes) -> bytes:
     """Return what a promise settled to, once it has."""
-    call = read(f"/{SERVICE}/{AWAIT}", body)
+    with terminal_errors():
+        call = read_call(f"/{SERVICE}/{AWAIT}", body)
     asked = read_prefer(ctx.request().headers.get("prefer", ""))
     seconds = LONGEST_WAIT if asked is None else min(asked, LONGEST_WAIT)
     stands = await wait(ctx, call.id, seconds)
@@ -88,7 +89,8 @@ async def await_(ctx: Context, body: bytes) -> bytes:
 
 
 async def _pass_on(ctx: Context, operation: str, body: bytes) -> bytes:
-    call = read(f"/{SERVICE}/{operation}", body)
+    with terminal_errors():
+        call = read_call(f"/{SERVICE}/{operation}", body)
     return await ctx.generic_call(OBJECT, operation, _argument(call, body), call.id)
 
 
@@ -98,7 +100,7 @@ def _argument(call: Call, body: bytes) -> bytes:
         case Settle(_, Resolved(b"null")) if "value" not in _members(body):
             return b""
         case Settle(_, outcome):
-            return write_completion(outcome)[1]
+            return write_settle(outcome)[1]
         case _:
             return b""
 

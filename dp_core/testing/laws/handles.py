@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from dp_core._codec import MAX_VALUE_BYTES, encode
 from dp_core._errors import DurablePromiseError
 from dp_core._states import Outcome, Rejected, Resolved
 from dp_core.testing._calls import PENDING, Call
@@ -22,6 +21,7 @@ from dp_core.testing._law import law
 from dp_core.testing.laws.settling import NO, ONE, TWO
 from dp_core.testing.laws.values import MESSAGES, NUMBERS, TEXTS, VALUES
 from dp_core.testing.linearizability import refute
+from dp_core.values import MAX_VALUE_BYTES, encode
 
 __all__ = [
     "closed_handles_keep_nobody_waiting",

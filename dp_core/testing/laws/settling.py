@@ -7,7 +7,7 @@ from typing import Final
 
 import anyio
 
-from dp_core._states import Rejected, Resolved
+from dp_core._states import Outcome, Rejected, Resolved
 from dp_core.testing._calls import PENDING
 from dp_core.testing._contract import FIRST_WINS, SETTLE, STANDS
 from dp_core.testing._lab import Handle, Lab
@@ -36,8 +36,9 @@ _BATCH: Final = 32
 async def first_completion_wins(lab: Lab) -> None:
     """Completions after the first change nothing and are told what stands."""
     a = await lab.open()
+    firsts: tuple[Outcome[bytes], ...] = (ONE, NO)
     alike = (Resolved(b"1.0"), Resolved(b"true"), Rejected("1"), Resolved(b'"no"'))
-    for first, later in product((ONE, NO), (ONE, TWO, NO, LATE, *alike)):
+    for first, later in product(firsts, (*firsts, TWO, LATE, *alike)):
         id = lab.id()
         await a.peek(id).tells(PENDING)
         await a.settle(id, first).tells(first)

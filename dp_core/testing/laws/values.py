@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from dp_core._codec import MAX_DEPTH, MAX_VALUE_BYTES, encode
 from dp_core._states import Outcome, Rejected, Resolved
 from dp_core.testing._calls import Call, shown
 from dp_core.testing._contract import BYTES
 from dp_core.testing._lab import Handle, Lab
 from dp_core.testing._law import law
+from dp_core.values import MAX_DEPTH, MAX_VALUE_BYTES, encode
 
 __all__ = [
     "MESSAGES",

@@ -30,7 +30,7 @@ from dp_core import (
     UnknownBackendError,
     connect,
 )
-from dp_core.wire import Await
+from dp_core.wire import Wait
 from support.http_faults import Server, http_answer, keep_error
 
 # Store URLs -----------------------------------------------------------------
@@ -176,7 +176,7 @@ async def test_get_after_our_own_dispose_starts_afresh() -> None:
 
 
 async def _let_go(server: Server) -> None:
-    await server.until(lambda server: server.calls.count(Await("a")) == 2)
+    await server.until(lambda server: server.calls.count(Wait("a")) == 2)
     assert server.hold is not None
     server.hold.set()
 

@@ -21,7 +21,7 @@ from dp_core import (
     Pending,
     Resolved,
 )
-from dp_core.wire import Await, Call, Discard, Peek, Settle
+from dp_core.wire import Call, Dispose, Peek, Settle, Wait
 from support.http_faults import Proxy, Server, eventually, http_answer, keep_error
 
 ONE = Resolved(b"1")
@@ -36,9 +36,9 @@ async def ask(backend: HttpBackend, call: Call, id: str = "a") -> object:
             return await backend.settle(id, ONE)
         case Peek():
             return await backend.peek(id)
-        case Await():
+        case Wait():
             return await backend.wait(id)
-        case Discard():
+        case Dispose():
             await backend.dispose(id)
             return None
 
@@ -74,13 +74,13 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def request_bytes(call: Call) -> int:
     """Return how long the request is that makes *call*."""
-    wait = 30 if isinstance(call, Await) else None
+    wait = 30 if isinstance(call, Wait) else None
     return len(await HttpBackend("http://127.0.0.1:11111")._requests.write(call, wait))
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
 @pytest.mark.parametrize("side", ["request", "response"])
-@pytest.mark.parametrize("call", [Settle("000", ONE), Peek("000"), Await("000")])
+@pytest.mark.parametrize("call", [Settle("000", ONE), Peek("000"), Wait("000")])
 async def test_a_cut_at_any_byte_is_made_good(
     call: Call, side: str, reset: bool
 ) -> None:
@@ -122,7 +122,7 @@ async def test_a_cut_dispose_is_not_repeated(side: str, reset: bool) -> None:
 
     A completion that came after it must not be disposed of by its repetition.
     """
-    call = Discard("000")
+    call = Dispose("000")
     length = await request_bytes(call) + 1 if side == "request" else len(DISPOSED)
     told: list[DurablePromiseError] = []
     async with Server().serving() as server:
@@ -165,7 +165,7 @@ async def test_a_connection_never_mixes_answers_up() -> None:
     assert server.connections <= 32
 
 
-@pytest.mark.parametrize("call", [Settle("", ONE), Peek(""), Await("")])
+@pytest.mark.parametrize("call", [Settle("", ONE), Peek(""), Wait("")])
 async def test_cancelling_at_any_step_leaves_a_whole_state(call: Call) -> None:
     """Nobody gets an answer meant for another, and nothing is left in use."""
     async with Server().serving() as server:
@@ -292,7 +292,7 @@ TRANSIENT = (None, *(http_answer(status) for status in (408, 429, 500, 502, 503,
 
 
 @pytest.mark.usefixtures("_no_pauses")
-@pytest.mark.parametrize("call", [Settle("a", ONE), Peek("a"), Await("a")])
+@pytest.mark.parametrize("call", [Settle("a", ONE), Peek("a"), Wait("a")])
 async def test_what_may_get_better_is_asked_again(call: Call) -> None:
     """Cuts, overload and failures of the server are not the caller's business."""
     async with Server().serving() as server:
@@ -315,7 +315,7 @@ async def test_a_dispose_that_was_turned_away_is_repeated(status: int) -> None:
 
         await HttpBackend(server.url).dispose("a")
 
-    assert [Discard("a")] * 2 == server.calls
+    assert [Dispose("a")] * 2 == server.calls
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])
@@ -327,7 +327,7 @@ async def test_a_dispose_that_failed_is_not_repeated(status: int) -> None:
         with pytest.raises(OutcomeUnknownError, match="look before you repeat"):
             await HttpBackend(server.url).dispose("a")
 
-    assert [Discard("a")] == server.calls
+    assert [Dispose("a")] == server.calls
 
 
 @pytest.mark.usefixtures("_no_pauses")
@@ -390,9 +390,7 @@ async def test_who_is_asked_in_vain_is_said_meanwhile(
 
 
 @pytest.mark.usefixtures("_long_pauses")
-@pytest.mark.parametrize(
-    "call", [Settle("a", ONE), Peek("a"), Await("a"), Discard("a")]
-)
+@pytest.mark.parametrize("call", [Settle("a", ONE), Peek("a"), Wait("a"), Dispose("a")])
 @pytest.mark.parametrize("limit", ["deadline", "retry"])
 async def test_nobody_there_is_said_in_time(call: Call, limit: str) -> None:
     """
@@ -442,7 +440,7 @@ async def test_a_dispose_without_an_answer_is_unknown() -> None:
         with pytest.raises(OutcomeUnknownError, match="look before you repeat"):
             await HttpBackend(f"{server.url}?retry=1").dispose("a")
 
-    assert [Discard("a")] == server.calls
+    assert [Dispose("a")] == server.calls
 
 
 async def test_a_peek_without_an_answer_changed_nothing() -> None:

@@ -27,7 +27,7 @@ from dp_core import (
     Resolved,
     connect,
 )
-from dp_core.wire import Await, Peek
+from dp_core.wire import Peek, Wait
 from support.http_faults import Server, eventually, http_answer, keep_error
 
 MANY = 1000
@@ -67,7 +67,7 @@ async def test_a_thousand_waiters_of_one_id_are_one_request() -> None:
             await server.backend.settle("a", DONE)
 
     assert [DONE] * MANY == kept
-    assert [Peek("a"), Await("a")] == server.calls
+    assert [Peek("a"), Wait("a")] == server.calls
     assert 1 == server.connections
 
 
@@ -93,7 +93,7 @@ async def test_cancelling_one_waiter_disturbs_no_other(leaves: str) -> None:
             await server.backend.settle("a", DONE)
 
     assert [DONE] == kept
-    assert [Await("a")] == server.calls
+    assert [Wait("a")] == server.calls
 
 
 def _has_seats(backend: HttpBackend, count: int) -> bool:
@@ -179,11 +179,11 @@ async def test_a_wait_is_asked_again_slice_by_slice(
         connect(server.url) as promises,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(_resolve_after, server, Await("a"), 3)
+        tasks.start_soon(_resolve_after, server, Wait("a"), 3)
 
         assert "done" == await promises.promise("a").get()
 
-    assert 3 <= server.calls.count(Await("a"))
+    assert 3 <= server.calls.count(Wait("a"))
     assert 1 == server.connections
     preferred = {
         int(head[b"prefer"][5:]) for head in server.headers if b"prefer" in head
@@ -191,7 +191,7 @@ async def test_a_wait_is_asked_again_slice_by_slice(
     assert preferred <= set(range(25, 36))
 
 
-async def _resolve_after(server: Server, call: Await, times: int) -> None:
+async def _resolve_after(server: Server, call: Wait, times: int) -> None:
     await server.until(lambda server: server.calls.count(call) == times)
     await server.backend.settle(call.id, DONE)
 
@@ -212,7 +212,7 @@ async def test_a_server_that_does_not_hold_waits_is_not_run_hot(
         connect(server.url) as promises,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(_resolve_after, server, Await("a"), 3)
+        tasks.start_soon(_resolve_after, server, Wait("a"), 3)
         await promises.promise("a").get()
 
     assert [(0.5, 2.0)] * 2 == pauses[:2]
@@ -232,7 +232,7 @@ async def test_a_wait_whose_answer_is_overdue_is_asked_again(
         server.mute = True
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(backend.wait, "a")
-            await server.until(lambda server: server.calls.count(Await("a")) == 3)
+            await server.until(lambda server: server.calls.count(Wait("a")) == 3)
             tasks.cancel_scope.cancel()
 
 
@@ -246,7 +246,7 @@ async def test_a_server_without_slices_may_be_silent_for_ever(
         with pytest.raises(PromiseTimeoutError):
             await promises.promise("a").get(timeout=0.3)
 
-    assert [Peek("a"), Await("a")] == server.calls
+    assert [Peek("a"), Wait("a")] == server.calls
 
 
 # Outages --------------------------------------------------------------------
@@ -346,7 +346,7 @@ async def test_a_waiter_that_comes_later_asks_a_question_of_its_own() -> None:
             await server.backend.settle("a", DONE)
 
     assert [DONE] * 2 == kept
-    assert [Await("a")] * 2 == server.calls
+    assert [Wait("a")] * 2 == server.calls
 
 
 async def test_those_who_came_one_by_one_end_up_on_one_request(
@@ -392,7 +392,7 @@ async def test_nobody_changes_to_a_question_asked_before_they_came(
             await server.until(partial(_waiting, 2))
             tasks.cancel_scope.cancel()
 
-    assert [Await("a")] * 3 == server.calls
+    assert [Wait("a")] * 3 == server.calls
 
 
 async def test_a_change_suits_all_who_changed_before() -> None:

@@ -53,7 +53,7 @@ def test_each_operation_is_a_step(restate: Restate, steps: Service) -> None:
     [
         ({}, {"error": "we are closed"}, 500, "we are closed"),
         ({"timeout": 0.1}, None, 500, "still pending after 0.1 s"),
-        ({"type": "int"}, {"value": "text"}, 422, "is no int"),
+        ({"type": "int"}, {"value": "text"}, 422, "is not a valid int"),
         ({"id": ""}, None, 400, "it is empty"),
     ],
 )

@@ -18,7 +18,7 @@ HELD: Final = "await pending holds the connection"
 BETTER: Final = {
     "reject without errorMessage": (400, "'errorMessage' is missing"),
     "missing promiseId": (400, "'promiseId' is missing"),
-    "empty promiseId": (400, "'' is no promise id: it is empty"),
+    "empty promiseId": (400, "invalid promise id ''"),
     "body is not JSON": (400, "the body is not a JSON value"),
     "the request that was awaiting when its promise was disposed": (
         410,

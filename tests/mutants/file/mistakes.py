@@ -187,7 +187,7 @@ def loser_told_its_own() -> list[Change]:
 
     def settle(self: FileStore, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         state = self.look(id).state
-        if isinstance(state, Outcome):
+        if not isinstance(state, Pending):
             return state
         ORIGINAL["settle"](self, id, outcome)
         return outcome

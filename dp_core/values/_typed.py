@@ -1,11 +1,12 @@
-"""Values of a type: what a promise was given to hold, and what came back."""
+"""Typed values: `decode_as` reads JSON text as an instance of a type."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar, cast
 
-from dp_core._codec import decode, type_name
 from dp_core._errors import ValueMismatchError
+from dp_core._text import type_name
+from dp_core.values._read import decode
 
 __all__ = ["decode_as"]
 

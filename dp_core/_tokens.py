@@ -1,0 +1,100 @@
+"""
+Bearer tokens: where they come from, which are valid, and how to get one.
+
+Client, server and conformance kit agree on all of it: ``DP_TOKEN`` is the token;
+else ``DP_TOKEN_FILE`` names the file that holds it; else there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Final
+
+from dp_core._errors import AccessDeniedError
+from dp_core._text import quoted
+
+__all__ = [
+    "ADVICE",
+    "check_token",
+    "read_token_file",
+    "token_from_environment",
+]
+
+ADVICE: Final = "set DP_TOKEN to the server's token, or DP_TOKEN_FILE to its file"
+"""What a client's owner can do where a server asks for a token."""
+
+# A header carries no other characters unchanged (RFC 6750 §2.1). Anything else
+# could also end the header and start another one.
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+_MAX_TOKEN_BYTES: Final = 4096
+_MAKE_ONE: Final = (
+    "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+)
+
+
+def token_from_environment(file: str | None = None) -> str | None:
+    """
+    Return the token that this process was given, or None.
+
+    Args:
+        file: A file that the command line names; it comes before ``DP_TOKEN``,
+            which comes before ``DP_TOKEN_FILE``.
+
+    Raises:
+        AccessDeniedError: There is one, and it is not valid or cannot be read.
+    """
+    token = os.environ.get("DP_TOKEN")
+    if not file and token:
+        return check_token(token, "DP_TOKEN")
+    file = file or os.environ.get("DP_TOKEN_FILE")
+    return read_token_file(file) if file else None
+
+
+def check_token(token: str, source: str = "the token") -> str:
+    """
+    Return *token* if a header can carry it.
+
+    Args:
+        token: The token.
+        source: Where it comes from, for the error; the token is not shown.
+
+    Raises:
+        AccessDeniedError: It is empty, or has a space, a control character or
+            a character that is not ASCII.
+    """
+    if not _TOKEN.fullmatch(token):
+        raise AccessDeniedError(
+            f"{source} is not a valid token: a token is one or more visible ASCII "
+            f"characters without spaces; {_MAKE_ONE}"
+        )
+    return token
+
+
+def read_token_file(path: str) -> str:
+    """
+    Return the token that a file holds, if it is a secret.
+
+    A file of our own must be closed to others. One that belongs to root must
+    only not be writable: orchestrators mount secrets as root's with mode 0440
+    or 0444, and decide by other means which process sees them.
+
+    Raises:
+        AccessDeniedError: The file cannot be read, belongs to another user,
+            is open to others (``chmod 600`` it), or does not hold a token.
+    """
+    shown = f"the token file {quoted(path, 200)}"
+    try:
+        with Path(path).open("rb") as file:
+            found = os.fstat(file.fileno())
+            text = file.read(_MAX_TOKEN_BYTES)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AccessDeniedError(f"{shown} cannot be read: {reason}") from None
+    if found.st_uid not in (os.geteuid(), 0):
+        raise AccessDeniedError(f"{shown} belongs to another user")
+    if stat.S_IMODE(found.st_mode) & (0o022 if found.st_uid == 0 else 0o077):
+        raise AccessDeniedError(f"{shown} is open to other users; chmod 600 it")
+    return check_token(text.decode("ascii", errors="replace").strip(), shown)

@@ -1,0 +1,26 @@
+"""
+Values and error messages: what can be kept, and its one JSON form.
+
+Disk and wire carry the same bytes: JSON text (RFC 8259) in UTF-8 without
+superfluous white space. What JSON cannot hold is refused, and the error names
+the place. A tuple is written as an array and comes back as a list.
+"""
+
+from dp_core._public import publish
+from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES
+from dp_core.values._read import check_text, decode, split_object
+from dp_core.values._typed import decode_as
+from dp_core.values._write import check_message, encode
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_VALUE_BYTES",
+    "check_message",
+    "check_text",
+    "decode",
+    "decode_as",
+    "encode",
+    "split_object",
+]
+
+publish(__name__, __all__)

@@ -1,0 +1,33 @@
+"""Limits of values: how long their JSON text and how deep they may be."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dp_core._errors import InvalidValueError
+
+__all__ = ["MAX_DEPTH", "MAX_VALUE_BYTES", "TOO_DEEP", "check_size"]
+
+MAX_VALUE_BYTES: Final = 1024 * 1024
+"""The default limit of a value's JSON text, in bytes of UTF-8."""
+
+MAX_DEPTH: Final = 128
+"""How deep arrays and objects may nest."""
+
+TOO_DEEP: Final = f"it nests deeper than {MAX_DEPTH} levels, or holds itself"
+"""The reason to give where that is exceeded."""
+
+
+def check_size(text: bytes, limit: int) -> None:
+    """
+    Refuse JSON text of more than *limit* bytes.
+
+    Raises:
+        InvalidValueError: It is longer.
+    """
+    if len(text) > limit:
+        raise InvalidValueError(
+            "$",
+            f"its JSON text has {len(text):,} bytes, over the limit of "
+            f"{limit:,}; store the bulk elsewhere and settle with a reference",
+        )

@@ -1,0 +1,177 @@
+"""
+JSON text of others: `decode` it, `check_text` it, or take an object apart.
+
+Python's own ``json`` keeps the last of two equal keys, and reads NaN and
+Infinity. Another language would read such text differently, so it is refused
+here. Numbers are kept exactly: integers of any size, and in `check_text` every
+digit that came in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isfinite
+from typing import Any, Final, NoReturn
+
+from dp_core._errors import InvalidValueError
+from dp_core._text import quoted
+from dp_core.values._bigints import int_from_text
+from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES, TOO_DEEP, check_size
+from dp_core.values._write import RefusedError, write
+
+__all__ = ["check_text", "decode", "split_object"]
+
+
+def decode(text: bytes) -> Any:
+    """
+    Return the Python value of JSON text.
+
+    Raises:
+        InvalidValueError: *text* is not one JSON value in UTF-8, has a key
+            twice in one object, or nests too deep to be read.
+    """
+    return _loads(text, _DECODER)
+
+
+def check_text(text: bytes, limit: int = MAX_VALUE_BYTES) -> bytes:
+    """
+    Return foreign JSON text in the form in which it is kept.
+
+    The text must be what `encode` could have written, white space and the
+    spelling of numbers and strings aside. These spellings are kept, white
+    space is not: a number passes through with every digit it came with.
+
+    Raises:
+        InvalidValueError: As for `encode` and `decode`.
+    """
+    compact = _WHITE_SPACE.sub(rb"\1", text)
+    check_size(compact, limit)
+    value = _loads(text, _CHECKER)
+    if _is_suspicious(compact):
+        try:
+            write(value, 0, lambda chunk: None)
+        except RefusedError as refused:
+            raise refused.public() from None
+    return compact
+
+
+# Strings are matched first, so that white space inside them is kept.
+_WHITE_SPACE: Final = re.compile(rb'("(?:[^"\\]|\\.)*+")|[ \t\r\n]++')
+
+# The decoder lets three things pass that `write` would refuse. A walk in Python
+# over every item takes ten times as long as to see that none of them is there:
+# a lone surrogate is written as an escape, a number beyond a float's range has
+# an exponent of three digits or two hundred digits in a row, and what nests too
+# deep has as many brackets.
+_SUSPICIOUS: Final = re.compile(rb"\\u[dD][89a-fA-F]|[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+
+
+def _is_suspicious(text: bytes) -> bool:
+    """Tell whether JSON text may hold something that `write` refuses."""
+    return _SUSPICIOUS.search(text) is not None or _is_too_deep(text)
+
+
+def _is_too_deep(text: bytes) -> bool:
+    """Tell whether JSON text nests deeper than `MAX_DEPTH`."""
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return False
+    brackets = _STRING.sub(b"", text).translate(_ONE_KIND, _NOT_BRACKETS)
+    # Each round removes the innermost level of every branch.
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return False
+    return True
+
+
+def split_object(text: bytes) -> dict[str, bytes]:
+    """
+    Return the members of a JSON object, each value as the text it came with.
+
+    Raises:
+        InvalidValueError: *text* is not a JSON object, or has a key twice.
+    """
+    pairs: list[tuple[str, Any]] = []
+    with _json_errors():
+        source = text.decode()
+        _CHECKER.decode(source)
+        place = _skip(source, 0)
+        if source[place] != "{":
+            raise InvalidValueError("$", "it is not an object")
+        place = _skip(source, place + 1)
+        while source[place] != "}":
+            key, place = _CHECKER.raw_decode(source, place)
+            start = _skip(source, _skip(source, place) + 1)
+            _, end = _CHECKER.raw_decode(source, start)
+            pairs.append((key, source[start:end].encode()))
+            place = _skip(source, end)
+            if source[place] == ",":
+                place = _skip(source, place + 1)
+    return _object(pairs)
+
+
+def _skip(source: str, place: int) -> int:
+    """Return the place of the next character that is not white space."""
+    while source[place] in " \t\r\n":
+        place += 1
+    return place
+
+
+def _loads(text: bytes, decoder: json.JSONDecoder) -> Any:
+    with _json_errors():
+        return decoder.decode(text.decode())
+
+
+@contextmanager
+def _json_errors() -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise InvalidValueError("$", f"not UTF-8: {error.reason}") from None
+    except json.JSONDecodeError as error:
+        raise InvalidValueError(
+            "$", f"{error.msg} (line {error.lineno}, column {error.colno})"
+        ) from None
+    except RecursionError:
+        raise InvalidValueError("$", TOO_DEEP) from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidValueError("$", f"JSON has no {name}; use null or a string")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        # Counted once: a foreign object may have a hundred thousand keys.
+        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise InvalidValueError("$", f"the key {quoted(twice)} is there twice")
+    return members
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):
+        raise InvalidValueError("$", f"JSON has no {number}; use null or a string")
+    return number
+
+
+_DECODER: Final = json.JSONDecoder(
+    parse_int=int_from_text,
+    parse_float=_finite,
+    parse_constant=_refuse_constant,
+    object_pairs_hook=_object,
+)
+_CHECKER: Final = json.JSONDecoder(
+    # Integers are not looked at: a million digits would cost a second.
+    parse_int=lambda digits: 0,
+    parse_constant=_refuse_constant,
+    object_pairs_hook=_object,
+)

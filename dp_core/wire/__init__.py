@@ -1,0 +1,64 @@
+"""
+The wire of durable promises, without any I/O, in both directions.
+
+The server reads calls and writes answers, a client writes calls and reads
+answers, and neither knows a rule that is not here. The wire is that of
+Restate's example "durable promises as a service", so that its clients work
+with our server and ours with it.
+
+========================================== ================================
+``POST /promise/{operation}``              ``{"promiseId", "value" |
+                                           "errorMessage"}``
+``POST /promises/{id}/{operation}``        the value or message itself
+``POST /durablePromiseServer/{operation}`` ``{"request": {"promiseName",
+                                           "value" | "errorMessage"}}``
+========================================== ================================
+
+An answer is ``null`` (pending), ``{"value": …}``, ``{"error": …}``, or nothing
+at all after ``dispose``; a failure is ``{"code", "message"}``, with the name of
+our error as ``"type"``. A missing value means null.
+"""
+
+from dp_core._public import publish
+from dp_core.wire._answers import (
+    DISPOSED_MESSAGE,
+    TRANSIENT,
+    read_answer,
+    write_answer,
+    write_error,
+)
+from dp_core.wire._calls import (
+    ENVELOPE_BYTES,
+    Call,
+    Dispose,
+    Peek,
+    Settle,
+    Wait,
+    read_call,
+    read_settle,
+    write_call,
+    write_settle,
+)
+from dp_core.wire._prefer import prefer_wait, read_prefer
+
+__all__ = [
+    "DISPOSED_MESSAGE",
+    "ENVELOPE_BYTES",
+    "TRANSIENT",
+    "Call",
+    "Dispose",
+    "Peek",
+    "Settle",
+    "Wait",
+    "prefer_wait",
+    "read_answer",
+    "read_call",
+    "read_prefer",
+    "read_settle",
+    "write_answer",
+    "write_call",
+    "write_error",
+    "write_settle",
+]
+
+publish(__name__, __all__)

@@ -1,0 +1,181 @@
+"""Answers: states and errors, written by the server and read by a client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, assert_never, overload
+
+from dp_core._errors import (
+    AccessDeniedError,
+    BackendClosedError,
+    BackendError,
+    BackendUnavailableError,
+    CodecError,
+    CorruptPromiseError,
+    DurablePromiseError,
+    InvalidPromiseIdError,
+    InvalidValueError,
+    OutcomeUnknownError,
+    PromiseDisposedError,
+    ProtocolError,
+)
+from dp_core._states import Outcome, Pending, Rejected, Resolved, State
+from dp_core._text import quoted
+from dp_core._tokens import ADVICE
+from dp_core.values import check_message, check_text, decode, encode, split_object
+from dp_core.wire._calls import Call, Dispose, Peek, Settle, Wait
+
+__all__ = [
+    "DISPOSED_MESSAGE",
+    "TRANSIENT",
+    "read_answer",
+    "write_answer",
+    "write_error",
+]
+
+TRANSIENT: Final = (BackendUnavailableError, OutcomeUnknownError)
+"""Errors that `read_answer` raises where the same call may succeed later."""
+
+DISPOSED_MESSAGE: Final = "promise was disposed"
+"""The one message by which the reference says that a wait saw a disposal."""
+
+
+# Answers, as the server writes them -----------------------------------------
+
+
+def write_answer(state: Pending | Outcome[bytes] | None) -> bytes:
+    """Return the body that says *state*; None is the answer to `Dispose`."""
+    match state:
+        case Resolved(text):
+            return b'{"value":%b}' % text
+        case Rejected(error):
+            return b'{"error":%b}' % encode(error, len(error) * 6 + 2)
+        case Pending():
+            return b"null"
+        case None:
+            return b""
+    assert_never(state)
+
+
+_STATUS: Final[Mapping[type[DurablePromiseError], int]] = {
+    InvalidPromiseIdError: 400,
+    CodecError: 422,
+    PromiseDisposedError: 410,
+    AccessDeniedError: 403,
+    BackendUnavailableError: 503,
+    DurablePromiseError: 500,
+}
+
+
+def write_error(error: DurablePromiseError) -> tuple[int, bytes]:
+    """Return the HTTP status and the body that say *error*."""
+    if isinstance(error, ProtocolError):
+        status, message = error.status, error.reason
+    else:
+        status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+        message = str(error)
+    # A path or a peer's text may hold what UTF-8 cannot.
+    message = message.encode(errors="backslashreplace").decode()
+    body = {"code": status, "message": message, "type": type(error).__name__}
+    return status, encode(body, len(message) * 6 + 1024)
+
+
+# Answers, as a client reads them --------------------------------------------
+
+
+@overload
+def read_answer(call: Settle, status: int, body: bytes) -> Outcome[bytes]: ...
+@overload
+def read_answer(call: Peek | Wait, status: int, body: bytes) -> State[bytes]: ...
+@overload
+def read_answer(call: Dispose, status: int, body: bytes) -> None: ...
+def read_answer(call: Call, status: int, body: bytes) -> State[bytes] | None:
+    """
+    Parse the server's answer to *call*.
+
+    Returns:
+        The state; for a `Wait` that ended without an outcome (202), `Pending`;
+        for a `Settle` always an outcome; for a `Dispose` nothing.
+
+    Raises:
+        DurablePromiseError: The answer says so; one of `TRANSIENT` where the
+            same call may succeed later.
+    """
+    if status not in (200, 202, 204):
+        raise _read_error(call, status, body)
+    if isinstance(call, Dispose):
+        return None
+    state = _read_state(body)
+    if isinstance(call, Settle) and isinstance(state, Pending):
+        raise ProtocolError(502, "the server's answer to a settle is not an outcome")
+    return state
+
+
+def _read_state(body: bytes) -> State[bytes]:
+    if body.strip() == b"null":
+        return Pending()
+    try:
+        members = split_object(body)
+        # What the server could keep must come through, whatever our own limit for
+        # settling is; so each is checked against its own length.
+        if "error" in members:
+            text = members["error"]
+            return Rejected(check_message(decode(text), len(text)))
+        text = members.get("value", b"null")
+        return Resolved(check_text(text, len(text)))
+    except CodecError as error:
+        raise ProtocolError(502, f"the server's answer is {error}") from None
+
+
+# Statuses that say the request was turned away before anything was done (RFC
+# 9110 §15.5.9 and §15.6.4, RFC 8470, RFC 6585); any other failure of a server,
+# or of a proxy before it, may come after the fact.
+_TURNED_AWAY: Final = (408, 425, 429, 503)
+
+
+def _read_error(call: Call, status: int, body: bytes) -> DurablePromiseError:
+    message, kind = _read_failure(status, body)
+    if isinstance(call, Wait) and (
+        kind is PromiseDisposedError or message == DISPOSED_MESSAGE
+    ):
+        return PromiseDisposedError(call.id)
+    if kind is not None and issubclass(kind, BackendError):
+        return kind(message)
+    if status in (401, 403):
+        return AccessDeniedError(f"the server refuses access ({message}); {ADVICE}")
+    if status in (413, 422):
+        return InvalidValueError("$", f"the server refuses it: {message}")
+    if status in _TURNED_AWAY or status >= 500:
+        changes = status not in _TURNED_AWAY and isinstance(call, Settle | Dispose)
+        failure = OutcomeUnknownError if changes else BackendUnavailableError
+        return failure(f"the server failed: {message} (HTTP {status})")
+    return ProtocolError(status, message)
+
+
+# Errors that a server may name; the others concern the caller's own process.
+_KINDS: Final[Mapping[str, type[DurablePromiseError]]] = {
+    kind.__name__: kind
+    for kind in (
+        AccessDeniedError,
+        BackendClosedError,
+        BackendError,
+        BackendUnavailableError,
+        CorruptPromiseError,
+        OutcomeUnknownError,
+        PromiseDisposedError,
+    )
+}
+
+
+def _read_failure(
+    status: int, body: bytes
+) -> tuple[str, type[DurablePromiseError] | None]:
+    """Return the message of a failure, and the one of our errors that it names."""
+    try:
+        failure = decode(body)
+        message, name = failure["message"], failure.get("type")
+    except (CodecError, AttributeError, KeyError, TypeError):
+        message = name = None
+    if not isinstance(message, str):
+        message = quoted(body[:200].decode(errors="replace"))
+    return message, _KINDS.get(name) if isinstance(name, str) else None

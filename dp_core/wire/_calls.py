@@ -1,0 +1,251 @@
+"""Calls: `Peek`, `Wait`, `Settle` and `Dispose`, read from and written to requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias, Union, assert_never, final
+from urllib.parse import unquote_to_bytes
+
+from dp_core._errors import (
+    CodecError,
+    InvalidPromiseIdError,
+    InvalidValueError,
+    ProtocolError,
+)
+from dp_core._ids import check_id
+from dp_core._states import Outcome, Rejected, Resolved
+from dp_core._text import quoted
+from dp_core.values import (
+    MAX_VALUE_BYTES,
+    check_message,
+    check_text,
+    decode,
+    encode,
+    split_object,
+)
+
+__all__ = [
+    "ENVELOPE_BYTES",
+    "Call",
+    "Dispose",
+    "Peek",
+    "Settle",
+    "Wait",
+    "read_call",
+    "read_settle",
+    "write_call",
+    "write_settle",
+]
+
+ENVELOPE_BYTES: Final = 64 * 1024
+"""What a call's body may have beyond its value: the id and the keys."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """Ask for the state of a promise."""
+
+    id: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Ask for the outcome of a promise, as soon as there is one."""
+
+    id: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Settle a promise, unless it is settled already."""
+
+    id: str
+    outcome: Outcome[bytes]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Dispose:
+    """Dispose of a promise."""
+
+    id: str
+
+
+Call: TypeAlias = Union[Peek, Wait, Settle, Dispose]
+
+
+# Calls, as the server reads them --------------------------------------------
+
+_Members: TypeAlias = Mapping[str, bytes]
+
+
+def _resolve(id: str, members: _Members, limit: int) -> Settle:
+    return Settle(id, Resolved(check_text(members.get("value", b"null"), limit)))
+
+
+def _reject(id: str, members: _Members, limit: int) -> Settle:
+    text = _member(members, "errorMessage")
+    if not _is_string(text):
+        raise InvalidValueError("$.errorMessage", "an error message is a string")
+    return Settle(id, Rejected(check_message(decode(text), limit)))
+
+
+_SETTLES: Final[Mapping[str, Callable[[str, _Members, int], Settle]]] = {
+    "resolve": _resolve,
+    "reject": _reject,
+}
+_READERS: Final[Mapping[str, Callable[[str, _Members, int], Call]]] = {
+    "peek": lambda id, members, limit: Peek(id),
+    "await": lambda id, members, limit: Wait(id),
+    "dispose": lambda id, members, limit: Dispose(id),
+    **_SETTLES,
+}
+
+# The member that the whole body is in the form whose path names the promise.
+_BARE_MEMBER: Final = {"resolve": "value", "reject": "errorMessage"}
+
+
+def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> Call:
+    """
+    Return the call that a request makes.
+
+    Args:
+        path: The path of the request, still percent-encoded, without query.
+        body: Its body.
+        limit: The largest value to accept, in bytes of JSON text.
+
+    Raises:
+        ProtocolError: No such operation (404), or no such body (400).
+        InvalidPromiseIdError: The id cannot name a promise.
+        InvalidValueError: The value or message cannot be kept.
+    """
+    match path.split("/"):
+        case ["", "promise", operation] if operation in _READERS:
+            return _read_body(operation, body, "promiseId", limit)
+        case ["", "durablePromiseServer", operation] if operation in _READERS:
+            inner = _member(_envelope(body), "request")
+            return _read_body(operation, inner, "promiseName", limit)
+        case ["", "promises", id, operation] if (
+            operation in _READERS and operation != "await"
+        ):
+            members = _bare_members(operation, body)
+            return _READERS[operation](_path_id(id), members, limit)
+        case _:
+            raise ProtocolError(
+                404,
+                f"no operation at {quoted(path)}; there are "
+                "POST /promise/{peek,await,resolve,reject,dispose}",
+            )
+
+
+def read_settle(
+    operation: str, id: str, argument: bytes, limit: int = MAX_VALUE_BYTES
+) -> Settle:
+    """
+    Return the call that settles one promise; the inverse of `write_settle`.
+
+    Args:
+        operation: ``resolve`` or ``reject``.
+        id: The promise's id.
+        argument: The bare value or error message as JSON text; nothing means
+            null for ``resolve``.
+        limit: The largest value to accept, in bytes of JSON text.
+
+    Raises:
+        ProtocolError: The error message is missing (400).
+        InvalidPromiseIdError: The id cannot name a promise.
+        InvalidValueError: The value or message cannot be kept.
+    """
+    check_id(id)
+    return _SETTLES[operation](id, _bare_members(operation, argument), limit)
+
+
+def _bare_members(operation: str, body: bytes) -> _Members:
+    name = _BARE_MEMBER.get(operation)
+    return {name: body} if name and body.strip() else {}
+
+
+def _read_body(operation: str, body: bytes, id_key: str, limit: int) -> Call:
+    members = _envelope(body)
+    text = _member(members, id_key)
+    if not _is_string(text):
+        raise ProtocolError(400, f"{id_key!r} is not a string")
+    id = decode(text)
+    check_id(id)
+    return _READERS[operation](id, members, limit)
+
+
+def _envelope(body: bytes) -> _Members:
+    try:
+        return split_object(body)
+    except CodecError as error:
+        raise ProtocolError(400, f"the body is {error}") from None
+
+
+def _member(members: _Members, key: str) -> bytes:
+    if key not in members:
+        raise ProtocolError(400, f"{key!r} is missing")
+    return members[key]
+
+
+def _is_string(text: bytes) -> bool:
+    # Asked before decoding: a number of a million digits would cost a second.
+    return text.startswith(b'"')
+
+
+def _path_id(raw: str) -> str:
+    try:
+        id = unquote_to_bytes(raw).decode()
+    except UnicodeError:
+        raise InvalidPromiseIdError(raw, "it is not UTF-8") from None
+    check_id(id)
+    return id
+
+
+# Calls, as a client writes them ---------------------------------------------
+
+
+def write_call(call: Call, *, in_path: bool = False) -> tuple[str, bytes]:
+    """
+    Return the path and the body of the request that makes *call*.
+
+    Args:
+        call: What to ask.
+        in_path: Whether to name the promise in the path of a `Settle`, if its
+            id can stand there as it is. That is one invocation on Restate,
+            where the other form is an invocation that makes another one.
+    """
+    if in_path and isinstance(call, Settle) and _PLAIN.fullmatch(call.id):
+        operation, body = write_settle(call.outcome)
+        return f"/promises/{call.id}/{operation}", body
+    id = b'{"promiseId":%b' % encode(call.id)
+    match call:
+        case Peek():
+            return "/promise/peek", id + b"}"
+        case Wait():
+            return "/promise/await", id + b"}"
+        case Dispose():
+            return "/promise/dispose", id + b"}"
+        case Settle(_, outcome):
+            operation, body = write_settle(outcome)
+            member = b"value" if operation == "resolve" else b"errorMessage"
+            return f"/promise/{operation}", b'%b,"%b":%b}' % (id, member, body)
+
+
+# No proxy decodes, normalizes or truncates such a path segment.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,199}")
+
+
+def write_settle(outcome: Outcome[bytes]) -> tuple[str, bytes]:
+    """Return the operation that settles with *outcome*, and its JSON argument."""
+    match outcome:
+        case Resolved(text):
+            return "resolve", text
+        case Rejected(error):
+            return "reject", encode(error, len(error) * 6 + 2)
+    assert_never(outcome)
