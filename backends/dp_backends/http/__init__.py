@@ -51,11 +51,11 @@ from dp_core import (
 from dp_core.hookspecs import Register
 from dp_core.wire import (
     TRANSIENT,
-    Wait,
     Call,
     Dispose,
     Peek,
     Settle,
+    Wait,
     read_answer,
 )
 
