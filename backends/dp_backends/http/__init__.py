@@ -31,10 +31,10 @@ from typing import Any, Final, overload
 import anyio
 from anyio.lowlevel import checkpoint
 
-from dp_backends.http._connection import HttpResponse
 from dp_backends.http._long_polls import LongPoll, LongPolls, PollResult, new_key
 from dp_backends.http._pool import Pool
 from dp_backends.http._requests import Requests
+from dp_backends.http._responses import HttpResponse
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_backends.http._url import parse_url
 from dp_core import (
@@ -145,9 +145,11 @@ class HttpBackend(Backend):
         question = await self._requests.write(call, in_path=self._restate)
         connection = None
         with budget.attempt() as attempt:
-            connection = await self._pool.ask(question, fresh=isinstance(call, Dispose))
+            connection = await self._pool.send(
+                question, fresh=isinstance(call, Dispose)
+            )
             try:
-                answer = await connection.answer()
+                answer = await connection.receive()
             finally:
                 self._pool.release(connection)
         if attempt.cancelled_caught:
@@ -223,7 +225,7 @@ class HttpBackend(Backend):
         call = Wait(id)
         if poll.connection is None:
             question = await self._requests.write(call, self._seconds(), poll.key)
-            poll.connection = await self._pool.ask(question)
+            poll.connection = await self._pool.send(question)
             poll.asked = anyio.current_time()
         answer = await self._listen(poll)
         if answer.status not in (502, 504):
@@ -242,7 +244,7 @@ class HttpBackend(Backend):
         ends = poll.asked + self._slice[1] + _GRACE if self._slices else inf
         with anyio.CancelScope(deadline=ends) as slice:
             try:
-                answer = await poll.connection.answer()
+                answer = await poll.connection.receive()
             except Exception:
                 if anyio.current_time() > poll.asked + _SLICE[0]:
                     # It stood for long: somebody cuts what is silent, and no

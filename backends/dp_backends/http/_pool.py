@@ -41,12 +41,12 @@ class Pool:
         finalize(self, _close_all, self._idle, self._busy)
         _POOLS.add(self)
 
-    async def ask(self, question: bytes, *, fresh: bool = False) -> Connection:
+    async def send(self, request: bytes, *, fresh: bool = False) -> Connection:
         """
-        Send a question and return the connection to read the answer from.
+        Send a request and return the connection to receive the response from.
 
         Args:
-            question: What to send.
+            request: What to send.
             fresh: Whether to make a new connection for it. A kept one may be
                 dying, and then nobody knows whether the question got through.
 
@@ -62,7 +62,7 @@ class Pool:
         self._busy.add(connection)
         try:
             self.check_open()
-            await connection.ask(question)
+            await connection.send(request)
         except BaseException:
             self._drop(connection)
             raise

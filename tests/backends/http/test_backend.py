@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import h11
 import pytest
 import trustme
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dp_backends.http import HttpBackend, _connection
-from dp_backends.http._connection import HttpResponse, read_usual
+from dp_backends.http import HttpBackend, _responses
 from dp_backends.http._url import ServerUrl, parse_url
 from dp_core import (
     AccessDeniedError,
@@ -278,7 +274,7 @@ async def test_redirects_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> No
     ("answer", "reason"),
     [
         (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak"),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"null", "cut answer"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"null", "would look whole"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 999, "too long"),
         (http_answer(200, b"<html>"), "answer is"),
         (http_answer(200, b"[1]"), "answer is"),
@@ -288,7 +284,7 @@ async def test_nonsense_is_no_answer(
     answer: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is not our wire is a ProtocolError that names who spoke it."""
-    monkeypatch.setattr(_connection, "MAX_ANSWER_BYTES", 998)
+    monkeypatch.setattr(_responses, "MAX_BODY_BYTES", 998)
     async with Server().serving() as server:
         server.canned.append(answer)
 
@@ -319,78 +315,6 @@ async def test_every_form_of_answer_is_read(answer: bytes) -> None:
 
         assert Pending() == await promises.promise("a").peek()
         assert Resolved(1) == await promises.promise("a").resolve(1)
-
-
-def read_by_h11(data: bytes) -> HttpResponse:
-    """Return what h11 makes of a whole answer after which more may be asked."""
-    http = h11.Connection(h11.CLIENT)
-    http.send(h11.Request(method="POST", target="/", headers=[("Host", "x")]))
-    http.send(h11.EndOfMessage())
-    http.receive_data(data)
-    response, body = http.next_event(), b""
-    assert isinstance(response, h11.Response)
-    while isinstance(event := http.next_event(), h11.Data):
-        body += event.data
-    assert isinstance(event, h11.EndOfMessage)
-    assert http.their_state is h11.DONE
-    assert http.trailing_data == (b"", False)
-    return HttpResponse(response.status_code, dict(response.headers), body)
-
-
-USUAL = [
-    http_answer(200, b"null", b"server:uvicorn", b"X-A: \t", b"x-b: a: b "),
-    http_answer(503, b'{"code":503}', b"Retry-After: 1"),
-    http_answer(200, b""),
-]
-
-
-@pytest.mark.parametrize("data", USUAL)
-def test_the_usual_answer_is_read_the_short_way(data: bytes) -> None:
-    """What servers answer mostly is recognised, and read as h11 reads it."""
-    assert read_by_h11(data) == read_usual(data)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        *UNUSUAL,
-        *(http_answer(200, b"null")[:-n] for n in (1, 4, 5, 7)),
-        http_answer(200, b"null") + b"\n",
-        http_answer(200, b"null").replace(b"\r\n", b"\n"),
-        http_answer(200, b"null", b"Content-Length: 5"),
-        http_answer(200, b"null").replace(b"X", b"X\r\ncontent-length: 5"),
-        http_answer(200, b"null", b"Transfer-Encoding: chunked"),
-        http_answer(200, b"null", b"a: b", b" folded"),
-        http_answer(200, b"null", b"a: \0"),
-        http_answer(200, b"null", b"a : b"),
-        http_answer(200, b"null").replace(b": 4", b": +4"),
-        http_answer(204, b""),
-        http_answer(999, b""),
-        b"HTTP/1.1 200 OK\r\n\r\n",
-    ],
-)
-def test_the_short_way_is_for_the_usual_only(data: bytes) -> None:
-    """What is cut, or could be read in another way, is left to h11."""
-    assert read_usual(data) is None
-
-
-@given(
-    st.sampled_from([*USUAL, *UNUSUAL]),
-    st.integers(0, 200),
-    st.integers(0, 3),
-    st.sampled_from(
-        [b"\r", b"\n", b"\r\n", b" ", b":", b"\0", b"1", b"Connection: close"]
-    )
-    | st.binary(max_size=3),
-)
-def test_the_short_way_reads_nothing_else(
-    data: bytes, place: int, gone: int, new: bytes
-) -> None:
-    """Whatever it takes for an answer, h11 takes for the same one."""
-    data = data[:place] + new + data[place + gone :]
-    answer = read_usual(data)
-
-    assert answer is None or read_by_h11(data) == answer
 
 
 # Tokens and TLS -------------------------------------------------------------
