@@ -1,5 +1,5 @@
 """
-The conformance kit: prove a backend right, or see what is wrong with it.
+The conformance kit: `check_backend` and `BackendSuite` try every law on a backend.
 
 Three ways lead to the same laws:
 
@@ -15,7 +15,7 @@ Three ways lead to the same laws:
         def open_backend(self, tmp_path):
             return lambda: MyBackend(tmp_path)
 
-and ``dp conformance http://localhost:8080`` for anything that speaks the wire.
+and ``dp conformance http://localhost:8080``, for any server that speaks the wire.
 """
 
 from __future__ import annotations
@@ -25,9 +25,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from dp_core.testing._check import check_backend
-    from dp_core.testing._lab import Effort, OpenBackend
-    from dp_core.testing._law import Law
-    from dp_core.testing._report import ConformanceError, Report, Violation
+    from dp_core.testing.kit import (
+        ConformanceError,
+        Effort,
+        Law,
+        OpenBackend,
+        Report,
+        Violation,
+    )
     from dp_core.testing.laws import LAWS
     from dp_core.testing.stateful import PromiseMachine
     from dp_core.testing.suite import BackendSuite
@@ -50,27 +55,28 @@ __all__ = [
 _HOMES: Final = {
     "LAWS": "laws",
     "BackendSuite": "suite",
-    "ConformanceError": "_report",
-    "Effort": "_lab",
-    "Law": "_law",
-    "OpenBackend": "_lab",
+    "ConformanceError": "kit",
+    "Effort": "kit",
+    "Law": "kit",
+    "OpenBackend": "kit",
     "PromiseMachine": "stateful",
-    "Report": "_report",
-    "Violation": "_report",
+    "Report": "kit",
+    "Violation": "kit",
     "check_backend": "_check",
     "check_wire": "wire",
 }
+_INNER: Final = tuple(f"{__name__}.{room}" for room in ("kit", "_check"))
 
 
 def __getattr__(name: str) -> Any:
-    # Each name is imported when it is used: the pytest plugin, which every
-    # test run of every project loads, needs none; only two need pytest or
-    # hypothesis.
+    # Each name is imported when it is first used: the pytest plugin, which
+    # every test run of every project loads, needs none of them, and only two
+    # of them need pytest or hypothesis.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    if getattr(value, "__module__", "").startswith(f"{__name__}._"):
-        # Reprs and tracebacks say the name by which users import it.
+    if getattr(value, "__module__", None) in _INNER:
+        # Reprs and tracebacks show the name by which users import it.
         value.__module__ = __name__
     globals()[name] = value
     return value

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from dp_core.testing._report import Report
+    from dp_core.testing.kit import Report
 
 __all__ = ["Coverage", "coverage"]
 

@@ -30,10 +30,8 @@ import hypothesis
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
-from dp_core.testing._check import check_backend, check_names
-from dp_core.testing._lab import Effort, OpenBackend
-from dp_core.testing._law import Law
-from dp_core.testing._report import ConformanceError
+from dp_core.testing._check import check_backend
+from dp_core.testing.kit import ConformanceError, Effort, Law, OpenBackend, check_names
 from dp_core.testing.laws import LAWS
 from dp_core.testing.pytest_plugin import coverage
 from dp_core.testing.stateful import PromiseMachine

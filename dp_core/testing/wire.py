@@ -27,9 +27,14 @@ import anyio
 from anyio import to_thread
 
 from dp_core.testing._check import check_backend
-from dp_core.testing._lab import Effort, Lab, OpenBackend
-from dp_core.testing._law import Law
-from dp_core.testing._report import LawBrokenError, Report
+from dp_core.testing.kit import (
+    Effort,
+    Law,
+    LawBrokenError,
+    LawContext,
+    OpenBackend,
+    Report,
+)
 from dp_core.testing.laws import LAWS
 
 __all__ = ["CASES", "Exchange", "check_wire", "wire_law"]
@@ -177,10 +182,10 @@ def wire_law(name: str, url: str, headers: Mapping[str, str] | None = None) -> L
     return Law(name, sentence, _CONTRACT, check)
 
 
-async def _replay(client: _Client, name: str, lab: Lab) -> None:
+async def _replay(client: _Client, name: str, context: LawContext) -> None:
     exchange = CASES[name]
     for head_start in _HEAD_STARTS:
-        talk = _Talk(client, lab.id("-"))
+        talk = _Talk(client, context.id("-"))
         for earlier in _before(exchange):
             await talk.exchange(earlier)
         if name in _MEANWHILE or name in _MEANWHILE.values():

@@ -10,18 +10,18 @@ import anyio
 import pytest
 
 from dp_core import Pending, Rejected, Resolved
-from dp_core.testing._crash_lane import thinned
-from dp_core.testing._crash_model import acknowledged, unacknowledged
 from dp_core.testing.crash import (
     KEEPS,
     SCENARIOS,
     STUCK,
     CrashError,
-    Lane,
     Point,
     Step,
+    VictimRunner,
     crash_sweep,
 )
+from dp_core.testing.crash._model import acknowledged, unacknowledged
+from dp_core.testing.crash._victims import thinned
 from support.file.sweeps import need_tools
 
 PENDING = frozenset({Pending()})
@@ -103,7 +103,7 @@ def test_a_process_that_fails_is_told_from_one_that_was_killed() -> None:
     need_tools()
     program = "from dp_core.testing.crash import serve; serve(lambda *_: 1 / 0)"
 
-    with Lane((sys.executable, "-c", program), {}, 20) as lane:
+    with VictimRunner((sys.executable, "-c", program), {}, 20) as lane:
         ended = lane.run("memory:", [STEP])
 
     assert not ended.killed
@@ -129,7 +129,7 @@ serve(perform)
 """
     looks = [Step("peek", "x"), Step("peek", "y")]
 
-    with Lane((sys.executable, "-c", program), {}, 20) as lane:
+    with VictimRunner((sys.executable, "-c", program), {}, 20) as lane:
         ended = lane.run("memory:", looks, abrupt=abrupt)
 
     assert ((Pending(),) * 2, False, None) == (

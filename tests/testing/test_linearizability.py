@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from dp_core import Outcome, Pending, Rejected, Resolved
-from dp_core.testing._calls import CANCELLED, DISPOSED, DONE, Answer
+from dp_core.testing.kit import CANCELLED, DISPOSED, DONE, CallResult
 from dp_core.testing.linearizability import Event, Verdict, check, shortest
 
 ONE, TWO, NO = Resolved(b"1"), Resolved(b"2"), Rejected("no")
@@ -18,17 +18,19 @@ PENDING = Pending()
 NEVER = math.inf
 
 
-def settle(given: Outcome[bytes], told: Answer, began: float, ended: float) -> Event:
+def settle(
+    given: Outcome[bytes], told: CallResult, began: float, ended: float
+) -> Event:
     """Make an event."""
     return Event("settle", told, began, ended, given)
 
 
-def peek(told: Answer, began: float, ended: float) -> Event:
+def peek(told: CallResult, began: float, ended: float) -> Event:
     """Make an event."""
     return Event("peek", told, began, ended)
 
 
-def wait(told: Answer, began: float, ended: float) -> Event:
+def wait(told: CallResult, began: float, ended: float) -> Event:
     """Make an event."""
     return Event("wait", told, began, ended)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from dp_core.testing._law import Law
+from dp_core.testing.kit import Law
 from dp_core.testing.laws import (
     cancelling,
     disposal,

@@ -7,10 +7,19 @@ from typing import Final
 import anyio
 
 from dp_core._states import Outcome, Rejected, Resolved
-from dp_core.testing._calls import DISPOSED, PENDING, Call, shown
-from dp_core.testing._contract import CONCURRENT, DISPOSE, DISPOSED_WAIT, IDS
-from dp_core.testing._lab import Handle, Lab
-from dp_core.testing._law import law
+from dp_core.testing.kit import (
+    CONCURRENT,
+    DISPOSE,
+    DISPOSED,
+    DISPOSED_WAIT,
+    IDS,
+    PENDING,
+    BackendCall,
+    LawContext,
+    StoreHandle,
+    law,
+    shown,
+)
 from dp_core.testing.laws.ids import ALIKE
 from dp_core.testing.laws.settling import NO, ONE, TWO
 from dp_core.testing.linearizability import refute
@@ -39,34 +48,34 @@ backend that tells nobody fails with all of them.
 
 
 @law(DISPOSE)
-async def dispose_forgets(lab: Lab) -> None:
+async def dispose_forgets(context: LawContext) -> None:
     """A disposed promise is pending again, in whatever state it was, and like new."""
-    a = await lab.open()
-    id = lab.id()
+    a = await context.open()
+    id = context.id()
     await a.dispose(id).ends()
     await a.dispose(id).ends()
-    await a.peek(id).tells(PENDING)
+    await a.peek(id).gives(PENDING)
     await a.dispose(id).ends()
     former: Outcome[bytes] = TWO
     for generation in range(14):
         # The first two are the same: nothing of the one is left for the other.
         outcome = NO if generation % 3 == 2 else Resolved(b"%d" % (generation or 1))
-        await a.peek(id).tells(PENDING)
+        await a.peek(id).gives(PENDING)
         waiting = a.wait(id)
-        await lab.rest(waiting)
-        await a.settle(id, outcome).tells(outcome)
-        await waiting.tells(outcome)
-        await a.settle(id, TWO if former == outcome else former).tells(outcome)
-        await a.peek(id).tells(outcome)
-        await a.wait(id).tells(outcome)
+        await context.rest(waiting)
+        await a.settle(id, outcome).gives(outcome)
+        await waiting.gives(outcome)
+        await a.settle(id, TWO if former == outcome else former).gives(outcome)
+        await a.peek(id).gives(outcome)
+        await a.wait(id).gives(outcome)
         await a.dispose(id).ends()
         former = outcome
-    await a.peek(id).tells(PENDING)
+    await a.peek(id).gives(PENDING)
     for empty in _EMPTY:
         await a.settle(id, empty).ends()
         await a.dispose(id).ends()
-        await a.peek(id).tells(PENDING)
-        await a.settle(id, TWO).tells(TWO)
+        await a.peek(id).gives(PENDING)
+        await a.settle(id, TWO).gives(TWO)
         await a.dispose(id).ends()
 
 
@@ -77,54 +86,59 @@ _EMPTY: Final[tuple[Outcome[bytes], ...]] = (
 
 
 @law(DISPOSED_WAIT)
-async def disposed_waiters_are_told(lab: Lab) -> None:
+async def disposed_waiters_are_told(context: LawContext) -> None:
     """Who waits for a promise that is disposed of gets an error, and soon."""
-    a, b = await lab.pair()
-    for head_start, bound in _attempts(lab):
-        id = lab.id()
+    a, b = await context.pair()
+    for head_start, bound in _attempts(context):
+        id = context.id()
         waiting = [handle.wait(id) for handle in (a, b) * _WAITERS]
-        await lab.rest(*waiting)
+        await context.rest(*waiting)
         await anyio.sleep(head_start)
         await b.dispose(id).ends()
-        await lab.all_over(waiting, min(bound, lab.record.patience))
-        wrong = [call for call in waiting if call.answer is not DISPOSED]
+        await context.all_over(waiting, min(bound, context.log.patience))
+        wrong = [call for call in waiting if call.result is not DISPOSED]
         if not wrong:
             return
-    raise lab.broken(
+    raise context.broken(
         f"{len(wrong)} of {len(waiting)} waiters were not told of the disposal, "
-        f"among them {wrong[0]}: {shown(wrong[0].answer)}",
+        f"among them {wrong[0]}: {shown(wrong[0].result)}",
         id,
     )
 
 
 @law(DISPOSED_WAIT)
-async def disposed_waiters_hear_nothing_newer(lab: Lab) -> None:
+async def disposed_waiters_hear_nothing_newer(context: LawContext) -> None:
     """Who waited for a disposed promise is not told the outcome of the next."""
-    a, b = await lab.pair()
+    a, b = await context.pair()
     for settled in (False, True):
-        deaf: Call | None = None
-        for head_start, _ in _attempts(lab):
-            deaf = await _hears_the_next(lab, a, b, head_start, settled=settled)
+        deaf: BackendCall | None = None
+        for head_start, _ in _attempts(context):
+            deaf = await _hears_the_next(context, a, b, head_start, settled=settled)
             if deaf is None:
                 break
         if deaf is not None:
-            told = shown(deaf.answer)
-            raise lab.broken(f"{deaf} told {told}, of the next promise", deaf.id)
+            told = shown(deaf.result)
+            raise context.broken(f"{deaf} told {told}, of the next promise", deaf.id)
 
 
-def _attempts(lab: Lab) -> list[tuple[float, float]]:
+def _attempts(context: LawContext) -> list[tuple[float, float]]:
     first, *more = _ATTEMPTS
-    return [first, *(one for one in more if one[0] <= lab.record.patience)]
+    return [first, *(one for one in more if one[0] <= context.log.patience)]
 
 
 async def _hears_the_next(
-    lab: Lab, waiter: Handle, other: Handle, head_start: float, *, settled: bool
-) -> Call | None:
+    context: LawContext,
+    waiter: StoreHandle,
+    other: StoreHandle,
+    head_start: float,
+    *,
+    settled: bool,
+) -> BackendCall | None:
     """
     Settle an id anew before a waiter of the disposed promise comes to itself.
 
     Args:
-        lab: Where to do it.
+        context: Where to do it.
         waiter: The handle that waits.
         other: The handle that does all else.
         head_start: How long the waiter gets to become one, in seconds.
@@ -133,120 +147,122 @@ async def _hears_the_next(
     Returns:
         The waiter that was told of the next promise, if there is one.
     """
-    for step in (0, *lab.steps()):
-        id = lab.id()
+    for step in (0, *context.steps()):
+        id = context.id()
         waiting = waiter.wait(id, hold_at=step)
-        await lab.rest(waiting)
+        await context.rest(waiting)
         await anyio.sleep(0 if waiting.is_held else head_start)
         if waiting.is_held:
             # On its way to become a waiter. Wanted is one who is woken, and
             # who is held there until there is a new outcome.
             waiting.cancel()
-            await lab.all_over([waiting], lab.record.patience)
+            await context.all_over([waiting], context.log.patience)
             continue
         if settled:
-            await _while_held(lab, waiting, other.settle(id, ONE))
-        await _while_held(lab, waiting, other.dispose(id))
+            await _while_held(context, waiting, other.settle(id, ONE))
+        await _while_held(context, waiting, other.dispose(id))
         settling = other.settle(id, TWO)
-        await lab.rest(settling)
+        await context.rest(settling)
         was_held = waiting.is_held
         waiting.release()
-        await settling.tells(TWO)
+        await settling.gives(TWO)
         await waiting.ends()
-        if waiting.answer not in ((ONE, DISPOSED) if settled else (DISPOSED,)):
+        if waiting.result not in ((ONE, DISPOSED) if settled else (DISPOSED,)):
             return waiting
         if step and not was_held:
             break
     return None
 
 
-async def _while_held(lab: Lab, held: Call, call: Call) -> None:
+async def _while_held(
+    context: LawContext, held: BackendCall, call: BackendCall
+) -> None:
     """End *call* while *held* is held, which may have a lock that it needs."""
-    await lab.rest(call)
+    await context.rest(call)
     if not call.is_over:
         held.release()
     await call.ends()
 
 
 @law(IDS)
-async def dispose_leaves_other_ids_alone(lab: Lab) -> None:
+async def dispose_leaves_other_ids_alone(context: LawContext) -> None:
     """Disposing of one promise touches no other, however alike their ids."""
-    a = await lab.open()
-    base = lab.id("xyz")
+    a = await context.open()
+    base = context.id("xyz")
     alike = [base[:-1], base[:-2], f"{base}/y", f"{base}y", f"{base}.1", f"x{base}"]
-    await a.settle(base, ONE).tells(ONE)
+    await a.settle(base, ONE).gives(ONE)
     settled, waited = alike[::2], alike[1::2]
     for id in settled:
-        await a.settle(id, TWO).tells(TWO)
+        await a.settle(id, TWO).gives(TWO)
     waiting = {id: a.wait(id) for id in waited}
-    await lab.rest(*waiting.values())
+    await context.rest(*waiting.values())
     await a.dispose(base).ends()
-    await a.peek(base).tells(PENDING)
+    await a.peek(base).gives(PENDING)
     for id in settled:
-        await a.peek(id).tells(TWO, besides=[base])
+        await a.peek(id).gives(TWO, besides=[base])
     for id in waited:
-        await a.settle(id, NO).tells(NO, besides=[base])
-        await waiting[id].tells(NO, besides=[base])
+        await a.settle(id, NO).gives(NO, besides=[base])
+        await waiting[id].gives(NO, besides=[base])
     for ends in ALIKE:
         for one, other in (ends, ends[::-1]):
-            base = lab.id("/")
+            base = context.id("/")
             await a.settle(base + one, ONE).ends()
             if await a.peek(base + other).ends() != PENDING:
                 # Mixed up altogether: the laws of ids say so.
                 continue
             await a.settle(base + other, TWO).ends()
             await a.dispose(base + other).ends()
-            await a.peek(base + one).tells(ONE, besides=[base + other])
+            await a.peek(base + one).gives(ONE, besides=[base + other])
 
 
 @law(CONCURRENT)
-async def dispose_is_atomic(lab: Lab) -> None:
+async def dispose_is_atomic(context: LawContext) -> None:
     """A disposal comes before or after what it meets, and takes nothing newer."""
-    a, b = await lab.pair()
+    a, b = await context.pair()
     for other in dict.fromkeys((a, b)):
         for held, meanwhile in _MEETINGS:
-            for step in lab.steps():
-                id = lab.id()
-                await a.settle(id, ONE).tells(ONE)
+            for step in context.steps():
+                id = context.id()
+                await a.settle(id, ONE).gives(ONE)
                 calls = [held(a, id, step)]
-                await lab.rest(*calls)
+                await context.rest(*calls)
                 for start in meanwhile:
                     calls.append(start(other, id))
-                    await lab.rest(calls[-1])
+                    await context.rest(calls[-1])
                 calls[0].release()
                 for call in calls:
                     await call.ends()
                 for last, handle in ((NO_MORE, a), (THE_END, other)):
                     await handle.peek(id).ends()
                     await handle.settle(id, last).ends()
-                broken = refute(lab.record.calls_on(id))
+                broken = refute(context.log.calls_on(id))
                 if broken:
                     raise broken
                 if not calls[0].is_held:
                     break
 
 
-def _disposing(handle: Handle, id: str, step: int) -> Call:
+def _disposing(handle: StoreHandle, id: str, step: int) -> BackendCall:
     return handle.dispose(id, hold_at=step)
 
 
-def _peeking(handle: Handle, id: str, step: int) -> Call:
+def _peeking(handle: StoreHandle, id: str, step: int) -> BackendCall:
     return handle.peek(id, hold_at=step)
 
 
-def _settling(handle: Handle, id: str, step: int) -> Call:
+def _settling(handle: StoreHandle, id: str, step: int) -> BackendCall:
     return handle.settle(id, NO, hold_at=step)
 
 
-def _settle(handle: Handle, id: str) -> Call:
+def _settle(handle: StoreHandle, id: str) -> BackendCall:
     return handle.settle(id, TWO)
 
 
-def _dispose(handle: Handle, id: str) -> Call:
+def _dispose(handle: StoreHandle, id: str) -> BackendCall:
     return handle.dispose(id)
 
 
-def _peek(handle: Handle, id: str) -> Call:
+def _peek(handle: StoreHandle, id: str) -> BackendCall:
     return handle.peek(id)
 
 

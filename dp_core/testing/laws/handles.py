@@ -6,18 +6,19 @@ from typing import Final
 
 from dp_core._errors import DurablePromiseError
 from dp_core._states import Outcome, Rejected, Resolved
-from dp_core.testing._calls import PENDING, Call
-from dp_core.testing._contract import (
+from dp_core.testing.kit import (
     CLOSE,
     CLOSED,
     DISPOSE_DURABLE,
     NO_LOST_WAKE_UP,
+    PENDING,
     STANDS,
     SURVIVES,
     TWICE,
+    BackendCall,
+    LawContext,
+    law,
 )
-from dp_core.testing._lab import Lab
-from dp_core.testing._law import law
 from dp_core.testing.laws.settling import NO, ONE, TWO
 from dp_core.testing.laws.values import MESSAGES, NUMBERS, TEXTS, VALUES
 from dp_core.testing.linearizability import refute
@@ -37,122 +38,122 @@ __all__ = [
 
 
 @law(STANDS, "shared")
-async def handles_see_each_other(lab: Lab) -> None:
+async def handles_see_each_other(context: LawContext) -> None:
     """What one handle settles, all others tell, whenever they were opened."""
-    a, b, *_ = await lab.open_at_once(4)
+    a, b, *_ = await context.open_at_once(4)
     for outcome in (ONE, NO):
-        early, late = lab.id(), lab.id()
+        early, late = context.id(), context.id()
         for handle in (a, b):
-            await handle.peek(early).tells(PENDING)
-        await a.settle(early, outcome).tells(outcome)
-        await b.peek(early).tells(outcome)
-        c = await lab.open()
-        await c.peek(early).tells(outcome)
-        await c.peek(late).tells(PENDING)
-        await c.settle(late, outcome).tells(outcome)
+            await handle.peek(early).gives(PENDING)
+        await a.settle(early, outcome).gives(outcome)
+        await b.peek(early).gives(outcome)
+        c = await context.open()
+        await c.peek(early).gives(outcome)
+        await c.peek(late).gives(PENDING)
+        await c.settle(late, outcome).gives(outcome)
         for handle in (a, b, c):
-            await handle.settle(early, TWO).tells(outcome)
-            await handle.settle(late, TWO).tells(outcome)
-            await handle.peek(late).tells(outcome)
+            await handle.settle(early, TWO).gives(outcome)
+            await handle.settle(late, TWO).gives(outcome)
+            await handle.peek(late).gives(outcome)
 
 
 @law(NO_LOST_WAKE_UP, "shared")
-async def handles_wake_each_other(lab: Lab) -> None:
+async def handles_wake_each_other(context: LawContext) -> None:
     """Waiters are told also of what comes through another handle."""
-    handles = [await lab.open() for _ in range(4)]
+    handles = [await context.open() for _ in range(4)]
     for n, settler in enumerate(handles):
         outcome = (ONE, NO)[n % 2]
-        id = lab.id()
+        id = context.id()
         waiting = [handle.wait(id) for handle in handles]
-        await lab.rest(*waiting)
-        await settler.settle(id, outcome).tells(outcome)
+        await context.rest(*waiting)
+        await settler.settle(id, outcome).gives(outcome)
         for call in waiting:
-            await call.tells(outcome)
+            await call.gives(outcome)
 
 
 @law(DISPOSE_DURABLE, "shared")
-async def handles_forget_together(lab: Lab) -> None:
+async def handles_forget_together(context: LawContext) -> None:
     """What one handle disposed of, no other one tells any more."""
-    handles = [await lab.open() for _ in range(4)]
-    id = lab.id()
+    handles = [await context.open() for _ in range(4)]
+    id = context.id()
     for n, disposer in enumerate(handles):
         outcome = Resolved(b"%d" % n)
-        await disposer.settle(id, outcome).tells(outcome)
+        await disposer.settle(id, outcome).gives(outcome)
         for handle in handles:
-            await handle.peek(id).tells(outcome)
-            await handle.wait(id).tells(outcome)
+            await handle.peek(id).gives(outcome)
+            await handle.wait(id).gives(outcome)
         await disposer.dispose(id).ends()
         for handle in handles:
-            await handle.peek(id).tells(PENDING)
+            await handle.peek(id).gives(PENDING)
 
 
 # One after another ----------------------------------------------------------
 
 
 @law(SURVIVES, "durable")
-async def outcomes_survive_reopening(lab: Lab) -> None:
+async def outcomes_survive_reopening(context: LawContext) -> None:
     """An outcome that was told is there, and the first, after reopening."""
-    a = await lab.open()
+    a = await context.open()
     for outcome in (ONE, NO):
-        id, other = lab.id(), lab.id()
-        await a.settle(id, outcome).tells(outcome)
-        a = await lab.reopen()
-        await a.peek(id).tells(outcome)
-        await a.wait(id).tells(outcome)
-        await a.settle(id, TWO).tells(outcome)
-        await a.peek(other).tells(PENDING)
-        a = await lab.reopen()
-        await a.settle(id, TWO).tells(outcome)
-        await a.wait(id).tells(outcome)
+        id, other = context.id(), context.id()
+        await a.settle(id, outcome).gives(outcome)
+        a = await context.reopen()
+        await a.peek(id).gives(outcome)
+        await a.wait(id).gives(outcome)
+        await a.settle(id, TWO).gives(outcome)
+        await a.peek(other).gives(PENDING)
+        a = await context.reopen()
+        await a.settle(id, TWO).gives(outcome)
+        await a.wait(id).gives(outcome)
 
 
 @law(DISPOSE_DURABLE, "durable")
-async def disposals_survive_reopening(lab: Lab) -> None:
+async def disposals_survive_reopening(context: LawContext) -> None:
     """A disposal, and what was settled after it, are there after reopening."""
-    a = await lab.open()
+    a = await context.open()
     for outcome in (ONE, NO):
-        at_once, later = lab.id(), lab.id()
-        await a.settle(later, outcome).tells(outcome)
-        await a.settle(at_once, outcome).tells(outcome)
+        at_once, later = context.id(), context.id()
+        await a.settle(later, outcome).gives(outcome)
+        await a.settle(at_once, outcome).gives(outcome)
         await a.dispose(at_once).ends()
-        a = await lab.reopen()
-        await a.peek(at_once).tells(PENDING)
-        await a.settle(at_once, TWO).tells(TWO)
+        a = await context.reopen()
+        await a.peek(at_once).gives(PENDING)
+        await a.settle(at_once, TWO).gives(TWO)
         await a.dispose(later).ends()
-        a = await lab.reopen()
-        await a.peek(at_once).tells(TWO)
-        await a.peek(later).tells(PENDING)
-        await a.settle(later, TWO).tells(TWO)
-        a = await lab.reopen()
-        await a.peek(later).tells(TWO)
+        a = await context.reopen()
+        await a.peek(at_once).gives(TWO)
+        await a.peek(later).gives(PENDING)
+        await a.settle(later, TWO).gives(TWO)
+        a = await context.reopen()
+        await a.peek(later).gives(TWO)
         # Whatever counts generations goes on where it was.
         for stands in (outcome, TWO):
             await a.dispose(later).ends()
-            a = await lab.reopen()
-            await a.peek(later).tells(PENDING)
-            await a.settle(later, stands).tells(stands)
-            a = await lab.reopen()
-            await a.peek(later).tells(stands)
+            a = await context.reopen()
+            await a.peek(later).gives(PENDING)
+            await a.settle(later, stands).gives(stands)
+            a = await context.reopen()
+            await a.peek(later).gives(stands)
 
 
 @law(SURVIVES, "durable")
-async def reopening_changes_nothing(lab: Lab) -> None:
+async def reopening_changes_nothing(context: LawContext) -> None:
     """Whatever values, messages and ids there are, reopening changes none."""
-    a = await lab.open()
+    a = await context.open()
     outcomes: list[Outcome[bytes]] = [*map(Resolved, TEXTS), *map(Rejected, MESSAGES)]
     outcomes += [Resolved(encode(value)) for value in (*VALUES, *NUMBERS)]
     for size in (5000, 70_000, 300_000, MAX_VALUE_BYTES):
         text = f'"{"x" * (size - 2)}"'
         outcomes += [Resolved(text.encode()), Rejected(text[1:-1])]
-    ids: dict[str, Outcome[bytes]] = {lab.id(tail): ONE for tail in _TAILS}
-    ids |= {lab.id(head=head): NO for head in _TAILS}
-    ids |= {lab.id(): outcome for outcome in outcomes}
+    ids: dict[str, Outcome[bytes]] = {context.id(tail): ONE for tail in _TAILS}
+    ids |= {context.id(head=head): NO for head in _TAILS}
+    ids |= {context.id(): outcome for outcome in outcomes}
     for id, outcome in ids.items():
         await a.settle(id, outcome).ends()
     before = {id: await a.peek(id).ends() for id in ids}
-    a = await lab.reopen()
+    a = await context.reopen()
     for id, told in before.items():
-        await a.peek(id).tells(told)
+        await a.peek(id).gives(told)
 
 
 _TAILS: Final = ("\n", " ", "é", "e\u0301", "/..", "\U0001f600", "\r\n", '"', "'", "\\")
@@ -162,54 +163,54 @@ _TAILS: Final = ("\n", " ", "é", "e\u0301", "/..", "\U0001f600", "\r\n", '"', "
 
 
 @law(CLOSE, "shared")
-async def closing_touches_no_promise(lab: Lab) -> None:
+async def closing_touches_no_promise(context: LawContext) -> None:
     """Closing one handle leaves promises and users of other handles alone."""
-    a, b = await lab.pair()
-    settled, waited = lab.id(), lab.id()
-    await a.settle(settled, ONE).tells(ONE)
+    a, b = await context.pair()
+    settled, waited = context.id(), context.id()
+    await a.settle(settled, ONE).gives(ONE)
     waiting = b.wait(waited)
-    await lab.rest(waiting)
+    await context.rest(waiting)
     await a.aclose().ends()
-    await b.peek(settled).tells(ONE)
-    await b.peek(waited).tells(PENDING)
-    await b.settle(waited, NO).tells(NO)
-    await waiting.tells(NO)
-    await b.peek(settled).tells(ONE)
-    for step in lab.steps():
-        closed = await lab.open()
-        id = lab.id()
+    await b.peek(settled).gives(ONE)
+    await b.peek(waited).gives(PENDING)
+    await b.settle(waited, NO).gives(NO)
+    await waiting.gives(NO)
+    await b.peek(settled).gives(ONE)
+    for step in context.steps():
+        closed = await context.open()
+        id = context.id()
         early = closed.settle(id, ONE, hold_at=step)
-        await lab.rest(early)
+        await context.rest(early)
         closing = closed.aclose()
-        await lab.rest(closing)
+        await context.rest(closing)
         early.release()
         await closing.ends()
-        if not await early.over_within(lab.record.patience):
+        if not await early.over_within(context.log.patience):
             await early.ends()
         # Whatever became of it, the others go on.
         await b.settle(id, TWO).ends()
         await b.peek(id).ends()
-        if broken := refute(lab.record.calls_on(id)):
+        if broken := refute(context.log.calls_on(id)):
             raise broken
         if not early.is_held:
             break
-    for step in lab.steps():
-        interrupted = await lab.open()
-        id = lab.id()
-        await interrupted.settle(id, ONE).tells(ONE)
+    for step in context.steps():
+        interrupted = await context.open()
+        id = context.id()
+        await interrupted.settle(id, ONE).gives(ONE)
         closing = interrupted.aclose(cancel_at=step)
-        await lab.all_over([closing], lab.record.patience)
-        await b.peek(id).tells(ONE)
-        await b.settle(lab.id(), TWO).tells(TWO)
+        await context.all_over([closing], context.log.patience)
+        await b.peek(id).gives(ONE)
+        await b.settle(context.id(), TWO).gives(TWO)
         if not closing.reached:
             break
 
 
 @law(TWICE)
-async def closing_twice_is_no_error(lab: Lab) -> None:
+async def closing_twice_is_no_error(context: LawContext) -> None:
     """A handle may be closed again, and while it is being closed."""
-    unused, used = await lab.open(), await lab.open()
-    await used.settle(lab.id(), ONE).tells(ONE)
+    unused, used = await context.open(), await context.open()
+    await used.settle(context.id(), ONE).gives(ONE)
     for handle in (unused, used):
         for call in (handle.aclose(), handle.aclose()):
             await call.ends()
@@ -217,38 +218,38 @@ async def closing_twice_is_no_error(lab: Lab) -> None:
 
 
 @law(CLOSED)
-async def closed_handles_keep_nobody_waiting(lab: Lab) -> None:
+async def closed_handles_keep_nobody_waiting(context: LawContext) -> None:
     """On a closed handle every call ends, with a proper error or answer."""
-    a, b = await lab.pair()
-    settled, waited = lab.id(), lab.id()
-    await a.settle(settled, ONE).tells(ONE)
+    a, b = await context.pair()
+    settled, waited = context.id(), context.id()
+    await a.settle(settled, ONE).gives(ONE)
     waiting = a.wait(waited)
-    await lab.rest(waiting)
+    await context.rest(waiting)
     await a.aclose().ends()
     calls = [a.peek(settled), a.wait(settled), a.settle(settled, TWO)]
     for call in calls:
-        if not await _refused(lab, call):
-            await call.tells(ONE)
-    id = lab.id()
+        if not await _refused(context, call):
+            await call.gives(ONE)
+    id = context.id()
     for call in (a.peek(id), a.dispose(id)):
-        await _refused(lab, call)
-    acknowledged = not await _refused(lab, a.settle(id, TWO))
-    if lab.run.shared:
-        forgotten = not await _refused(lab, a.dispose(settled))
-        await b.peek(settled).tells(PENDING, *([] if forgotten else [ONE]))
-        await b.peek(id).tells(*([TWO] if acknowledged else [TWO, PENDING]))
-        await b.settle(waited, NO).tells(NO)
-        if not await _refused(lab, waiting):
-            await waiting.tells(NO)
+        await _refused(context, call)
+    acknowledged = not await _refused(context, a.settle(id, TWO))
+    if context.run.shared:
+        forgotten = not await _refused(context, a.dispose(settled))
+        await b.peek(settled).gives(PENDING, *([] if forgotten else [ONE]))
+        await b.peek(id).gives(*([TWO] if acknowledged else [TWO, PENDING]))
+        await b.settle(waited, NO).gives(NO)
+        if not await _refused(context, waiting):
+            await waiting.gives(NO)
 
 
 _ACCIDENTS: Final = (AttributeError, TypeError, NameError, LookupError, AssertionError)
 
 
-async def _refused(lab: Lab, call: Call) -> bool:
+async def _refused(context: LawContext, call: BackendCall) -> bool:
     """Say whether *call* ended with an error, which must be a deliberate one."""
-    if await call.over_within(lab.record.patience) and call.failed:
-        error = call.answer
+    if await call.over_within(context.log.patience) and call.failed:
+        error = call.result
         if isinstance(error, DurablePromiseError):
             return True
         if isinstance(error, Exception) and not isinstance(error, _ACCIDENTS):

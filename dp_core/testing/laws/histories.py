@@ -10,11 +10,15 @@ import anyio
 
 from dp_core._errors import OutcomeUnknownError
 from dp_core._states import Outcome, Rejected, Resolved
-from dp_core.testing._calls import Call
-from dp_core.testing._contract import CONCURRENT, NO_LOST_WAKE_UP
-from dp_core.testing._lab import Handle, Lab
-from dp_core.testing._law import law
-from dp_core.testing._report import LawBrokenError
+from dp_core.testing.kit import (
+    CONCURRENT,
+    NO_LOST_WAKE_UP,
+    BackendCall,
+    LawBrokenError,
+    LawContext,
+    StoreHandle,
+    law,
+)
 from dp_core.testing.linearizability import refute
 
 __all__ = ["History", "histories_are_linearizable", "no_waiter_is_left_behind"]
@@ -25,34 +29,34 @@ _PROMISES: Final = (1, 1, 2, 3)
 
 _KINDS: Final = {"settle": 9, "peek": 9, "wait": 6, "dispose": 2}
 _CANCELLED: Final = 0.15
-_DAWDLING: Final = 0.5
+_DELAYED: Final = 0.5
 
 _TOGETHER: Final = 20
 """How many histories end together: where waiters look now and then, that is once."""
 
 
 @law(CONCURRENT)
-async def histories_are_linearizable(lab: Lab) -> None:
+async def histories_are_linearizable(context: LawContext) -> None:
     """Whatever many clients do at once, some order explains what they are told."""
-    handles = await lab.pair()
-    for number in range(lab.run.effort.histories):
-        history = History(lab, handles, number, abandoned=_CANCELLED)
+    handles = await context.pair()
+    for number in range(context.run.effort.histories):
+        history = History(context, handles, number, abandoned=_CANCELLED)
         await history.record()
         await history.check()
-        lab.run.checked += 1
+        context.run.checked += 1
 
 
 @law(NO_LOST_WAKE_UP)
-async def no_waiter_is_left_behind(lab: Lab) -> None:
+async def no_waiter_is_left_behind(context: LawContext) -> None:
     """Whatever many clients do at once, all waiters are told in the end."""
-    handles = await lab.pair()
+    handles = await context.pair()
     over: list[History] = []
-    for number in range(lab.run.effort.histories):
-        history = History(lab, handles, number, abandoned=0)
+    for number in range(context.run.effort.histories):
+        history = History(context, handles, number, abandoned=0)
         await history.record()
         await history.settle_all()
         over.append(history)
-        if len(over) == _TOGETHER or number == lab.run.effort.histories - 1:
+        if len(over) == _TOGETHER or number == context.run.effort.histories - 1:
             while over:
                 await over.pop().all_told()
 
@@ -65,7 +69,7 @@ class History:
     loop draws lots, as trio does, the same seed does the same.
 
     Args:
-        lab: Where to do it.
+        context: Where to do it.
         handles: Through which handles.
         number: Which history of the run's seed.
         abandoned: How likely a client cancels a wait at each of its next calls.
@@ -73,25 +77,25 @@ class History:
 
     def __init__(
         self,
-        lab: Lab,
-        handles: tuple[Handle, Handle],
+        context: LawContext,
+        handles: tuple[StoreHandle, StoreHandle],
         number: int,
         *,
         abandoned: float,
     ) -> None:
-        random = Random(f"{lab.run.seed} {number}")  # noqa: S311 - repeatable
-        self._lab = lab
-        self._name = f"history {number} of seed {lab.run.seed}"
+        random = Random(f"{context.run.seed} {number}")  # noqa: S311 - repeatable
+        self._context = context
+        self._name = f"history {number} of seed {context.run.seed}"
         self._handles = handles
-        self._ids = [lab.id() for _ in range(random.choice(_PROMISES))]
+        self._ids = [context.id() for _ in range(random.choice(_PROMISES))]
         clients = random.choice(_CLIENTS)
         self._clients = [
             _Client(
-                lab,
+                context,
                 handles,
                 self._ids,
                 n,
-                Random(f"{lab.run.seed} {number} {n}"),  # noqa: S311 - repeatable
+                Random(f"{context.run.seed} {number} {n}"),  # noqa: S311 - repeatable
                 calls=len(range(n, _OPERATIONS, clients)),
                 abandoned=abandoned,
             )
@@ -111,16 +115,16 @@ class History:
         Raises:
             LawBrokenError: There is no order that explains it.
         """
-        calls = self._lab.record.calls_on(*self._ids)
+        calls = self._context.log.calls_on(*self._ids)
         for call in calls:
             if call.operation == "wait" and not call.is_over:
                 call.cancel()
         for call in calls:
-            over = await call.over_within(self._lab.record.patience)
+            over = await call.over_within(self._context.log.patience)
             if not over or (call.failed and not _may_fail(call)):
                 await call.ends()
         for id in self._ids:
-            broken = refute(self._lab.record.calls_on(id))
+            broken = refute(self._context.log.calls_on(id))
             if broken:
                 reason = f"{broken.reason} ({self._name})"
                 raise LawBrokenError(reason, broken.history)
@@ -137,8 +141,8 @@ class History:
         Raises:
             LawBrokenError: Somebody still waits.
         """
-        for call in self._lab.record.calls_on(*self._ids):
-            if not await call.over_within(self._lab.record.patience):
+        for call in self._context.log.calls_on(*self._ids):
+            if not await call.over_within(self._context.log.patience):
                 await call.ends()
 
 
@@ -150,8 +154,8 @@ class _Client:
     A wait goes on beside the next calls, until it is told or cancelled.
     """
 
-    lab: Lab
-    handles: tuple[Handle, Handle]
+    context: LawContext
+    handles: tuple[StoreHandle, StoreHandle]
     ids: list[str]
     number: int
     random: Random
@@ -160,43 +164,49 @@ class _Client:
     may_dispose: bool = True
 
     async def work(self) -> None:
-        waiting: list[Call] = []
+        waiting: list[BackendCall] = []
         for n in range(self.calls):
-            await self.lab.turns(self.random.choice((0, 0, 1, 2, 5)))
+            await self.context.turns(self.random.choice((0, 0, 1, 2, 5)))
             for call in waiting:
                 if self.random.random() < self.abandoned:
                     call.cancel()
             call = self._make(self.number * 100 + n)
             if call.operation == "wait":
                 waiting.append(call)
-            elif not await call.over_within(self.lab.record.patience):
+            elif not await call.over_within(self.context.log.patience):
                 return
 
-    def _make(self, offer: int) -> Call:
+    def _make(self, offer: int) -> BackendCall:
         kind = self.random.choices([*_KINDS], [*_KINDS.values()])[0]
         handle = self.random.choice(self.handles)
         id = self.random.choice(self.ids)
-        plan = self._plan(kind)
+        schedule = self._schedule(kind)
         if kind == "settle":
             rejects = self.random.random() < 1 / 3
             given: Outcome[bytes] = (
                 Rejected(f"no {offer}") if rejects else Resolved(b"%d" % offer)
             )
-            return handle.settle(id, given, **plan)
+            return handle.settle(id, given, **schedule)
         if kind == "dispose" and self.may_dispose:
             self.may_dispose = False
-            return handle.dispose(id, **plan)
-        return handle.wait(id, **plan) if kind == "wait" else handle.peek(id, **plan)
+            return handle.dispose(id, **schedule)
+        return (
+            handle.wait(id, **schedule)
+            if kind == "wait"
+            else handle.peek(id, **schedule)
+        )
 
-    def _plan(self, kind: str) -> dict[str, Any]:
+    def _schedule(self, kind: str) -> dict[str, Any]:
         """Choose where the call loses time, and whether it is cancelled."""
-        plan: dict[str, Any] = {}
-        if self.random.random() < _DAWDLING:
-            plan["dawdle"] = {self.random.randint(1, 4): self.random.randint(1, 8)}
+        schedule: dict[str, Any] = {}
+        if self.random.random() < _DELAYED:
+            schedule["delay_at"] = {
+                self.random.randint(1, 4): self.random.randint(1, 8)
+            }
         if kind != "wait" and self.random.random() < _CANCELLED:
-            plan["cancel_at"] = self.random.randint(1, 3)
-        return plan
+            schedule["cancel_at"] = self.random.randint(1, 3)
+        return schedule
 
 
-def _may_fail(call: Call) -> bool:
-    return call.was_cancelled or isinstance(call.answer, OutcomeUnknownError)
+def _may_fail(call: BackendCall) -> bool:
+    return call.was_cancelled or isinstance(call.result, OutcomeUnknownError)

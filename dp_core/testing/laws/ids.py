@@ -8,10 +8,7 @@ from typing import Final, TypeAlias
 
 from dp_core._ids import MAX_ID_BYTES
 from dp_core._states import Resolved
-from dp_core.testing._calls import PENDING
-from dp_core.testing._contract import IDS
-from dp_core.testing._lab import Handle, Lab
-from dp_core.testing._law import law
+from dp_core.testing.kit import IDS, PENDING, LawContext, StoreHandle, law
 from dp_core.testing.laws.settling import NO, ONE, TWO
 
 __all__ = [
@@ -33,12 +30,12 @@ _Pairs: TypeAlias = Iterable[tuple[str, str]]
 
 
 @law(IDS)
-async def ids_keep_their_case(lab: Lab) -> None:
+async def ids_keep_their_case(context: LawContext) -> None:
     """Ids that differ only by case are different."""
     await _tell_apart(
-        lab,
+        context,
         _tails(
-            lab,
+            context,
             ("a", "A"),
             ("ß", "SS"),
             ("ß", "ẞ"),
@@ -49,7 +46,7 @@ async def ids_keep_their_case(lab: Lab) -> None:
 
 
 @law(IDS)
-async def ids_keep_their_normal_form(lab: Lab) -> None:
+async def ids_keep_their_normal_form(context: LawContext) -> None:
     """Ids that differ only by Unicode normalisation are different."""
     pairs = [
         ("é", "e\u0301"),
@@ -60,44 +57,44 @@ async def ids_keep_their_normal_form(lab: Lab) -> None:
     ]
     pairs += [("é", "e"), ("é", "?"), ("é", ""), ("ö", "oe"), ("가", "\u1100\u1161")]
     pairs += [("\U0001f600", "\U0001f601"), ("\U0001f600", "\uf600"), ("é", "Ã©")]
-    await _tell_apart(lab, _tails(lab, *pairs))
+    await _tell_apart(context, _tails(context, *pairs))
 
 
 @law(IDS)
-async def ids_keep_their_white_space(lab: Lab) -> None:
+async def ids_keep_their_white_space(context: LawContext) -> None:
     """Ids that differ only by white space are different."""
     blanks = [" ", "\n", "\t", "\r", "\r\n", "\u00a0", "\u200b", "\ufeff", "\x85"]
-    pairs = [(id, id + blank) for blank in blanks for id in (lab.id(),)]
-    pairs += [(id, blank + id) for blank in blanks for id in (lab.id(),)]
-    pairs += _tails(lab, ("a b", "a  b"), ("a b", "a\tb"), ("a\nb", "a b"))
-    pairs += _tails(lab, ("a\nb", "a\r\nb"), ("a b", "ab"), ("a\u00a0b", "a b"))
-    await _tell_apart(lab, pairs)
+    pairs = [(id, id + blank) for blank in blanks for id in (context.id(),)]
+    pairs += [(id, blank + id) for blank in blanks for id in (context.id(),)]
+    pairs += _tails(context, ("a b", "a  b"), ("a b", "a\tb"), ("a\nb", "a b"))
+    pairs += _tails(context, ("a\nb", "a\r\nb"), ("a b", "ab"), ("a\u00a0b", "a b"))
+    await _tell_apart(context, pairs)
 
 
 @law(IDS)
-async def ids_keep_their_segments(lab: Lab) -> None:
+async def ids_keep_their_segments(context: LawContext) -> None:
     """Slashes, dots and dot segments in an id are characters like any other."""
     pairs = [("/", ""), ("/x", "//x"), ("/x", "/./x"), ("/x", "/y/../x"), (".", "")]
     pairs += [("/x", "/x/"), ("/x", "/x/."), ("/..", ""), ("/x", "\\x"), ("/x", "")]
     pairs += [("/x", "/x/y"), ("/x/y", "/x.y"), ("..", "."), ("/~", "/")]
     heads = ("/", "./", "../", "//", "~/", "../../", "x/../", "C:")
-    pairs = _tails(lab, *pairs)
-    pairs += [(id, head + id) for head in heads for id in (lab.id(),)]
-    await _tell_apart(lab, pairs)
+    pairs = _tails(context, *pairs)
+    pairs += [(id, head + id) for head in heads for id in (context.id(),)]
+    await _tell_apart(context, pairs)
 
 
 @law(IDS)
-async def ids_are_not_decoded(lab: Lab) -> None:
+async def ids_are_not_decoded(context: LawContext) -> None:
     """Escapes in an id are not undone: those of URLs, JSON, HTML and shells."""
     pairs = [("%41", "A"), ("%2F", "/"), ("%2e", "."), ("%25", "%"), ("a+b", "a b")]
     pairs += [("%20", " "), ("\\n", "\n"), ("\\u0041", "A"), ("\\\\", "\\")]
     pairs += [("&amp;", "&"), ("&#65;", "A"), ("''", "'"), ("$HOME", "")]
     pairs += [("?a=b", ""), ("#x", ""), (";x", ""), ("%00", ""), ("=41", "A")]
-    await _tell_apart(lab, _tails(lab, *pairs))
+    await _tell_apart(context, _tails(context, *pairs))
 
 
 @law(IDS)
-async def ids_are_no_patterns(lab: Lab) -> None:
+async def ids_are_no_patterns(context: LawContext) -> None:
     """Wildcards in an id stand for themselves."""
     pairs = [("abc", "a%"), ("abc", "a_c"), ("abc", "a*"), ("abc", "a?c"), ("abc", "*")]
     pairs += [("abc", "a[b]c"), ("abc", "a.c"), ("abc", "abc$"), ("abc", ".*")]
@@ -110,20 +107,20 @@ async def ids_are_no_patterns(lab: Lab) -> None:
     ]
     # Nor are they left out.
     pairs += [(f"a{wild}c", "ac") for wild in "*%?_^$[]{}|."]
-    await _tell_apart(lab, _tails(lab, *pairs))
+    await _tell_apart(context, _tails(context, *pairs))
 
 
 @law(IDS)
-async def ids_are_no_numbers(lab: Lab) -> None:
+async def ids_are_no_numbers(context: LawContext) -> None:
     """Ids that are written like numbers are compared as the texts they are."""
     pairs = []
     for spell in _SPELLINGS:
         # Nobody else uses numbers as long as these.
-        digits = str(int(lab.id().replace("-", ""), 16) + 10**14)
+        digits = str(int(context.id().replace("-", ""), 16) + 10**14)
         pairs += [(digits, spell(digits)), (digits * 3, spell(digits * 3))]
-    digits = str(int(lab.id().replace("-", ""), 16) + 10**18)
+    digits = str(int(context.id().replace("-", ""), 16) + 10**18)
     pairs += [(f"{digits}1", f"{digits}2"), (f"-{digits}", f"-{digits}.0")]
-    await _tell_apart(lab, pairs)
+    await _tell_apart(context, pairs)
 
 
 _SPELLINGS: Final[tuple[Callable[[str], str], ...]] = (
@@ -133,7 +130,7 @@ _SPELLINGS: Final[tuple[Callable[[str], str], ...]] = (
 
 
 @law(IDS)
-async def ids_are_not_sanitised(lab: Lab) -> None:
+async def ids_are_not_sanitised(context: LawContext) -> None:
     """Ids that differ only by punctuation are different."""
     marks = "_-.:;,!@#$&=+~'\"`()[]{}<>|\\/ "
     pairs = [(f"a{one}b", f"a{two}b") for one, two in pairwise(marks)]
@@ -145,35 +142,35 @@ async def ids_are_not_sanitised(lab: Lab) -> None:
         ("1", "01"),
         ("1", "1.0"),
     ]
-    await _tell_apart(lab, _tails(lab, *pairs))
+    await _tell_apart(context, _tails(context, *pairs))
 
 
 @law(IDS)
-async def suffixes_make_other_ids(lab: Lab) -> None:
+async def suffixes_make_other_ids(context: LawContext) -> None:
     """No id is mixed up with a name that a store might make of another id."""
     tails = [".tmp", ".json", ".d", ".lock", "~", ".bak", ".new", ".1", ".0", "-1"]
     tails += [":1", "/1", "#1", "@1", ".disposed", ":waiters", ":state", ".value", "_1"]
     tails += [".resolved", ".rejected", ".error", ":lock", "/value", ".part", ".old"]
     tails += [f"{mark}{word}" for mark in ":-_/" for word in _PARTS]
-    pairs = [(id, id + tail) for tail in tails for id in (lab.id(),)]
+    pairs = [(id, id + tail) for tail in tails for id in (context.id(),)]
     heads = (".", "_", "tmp-", ".t-", ".d-", "lock:", "t:", "~")
-    pairs += [(id, head + id) for head in heads for id in (lab.id(),)]
-    a = await _tell_apart(lab, pairs)
+    pairs += [(id, head + id) for head in heads for id in (context.id(),)]
+    a = await _tell_apart(context, pairs)
     for one, other in pairs:
         # What is kept of a rejection, and of the next generation.
         await a.dispose(one).ends()
         await a.dispose(other).ends()
-        await a.settle(one, NO).tells(NO, besides=[other])
-        await a.peek(other).tells(PENDING, besides=[one])
-        await a.settle(other, TWO).tells(TWO, besides=[one])
-        await a.peek(one).tells(NO, besides=[other])
+        await a.settle(one, NO).gives(NO, besides=[other])
+        await a.peek(other).gives(PENDING, besides=[one])
+        await a.settle(other, TWO).gives(TWO, besides=[one])
+        await a.peek(one).gives(NO, besides=[other])
 
 
 _PARTS: Final = ("error", "value", "result", "status", "state", "gen", "2")
 
 
 @law(IDS)
-async def ids_are_told_apart_by_all_their_bytes(lab: Lab) -> None:
+async def ids_are_told_apart_by_all_their_bytes(context: LawContext) -> None:
     """Ids of up to 1,024 bytes that differ in one byte are different."""
     pairs = []
     for size in (
@@ -192,45 +189,48 @@ async def ids_are_told_apart_by_all_their_bytes(lab: Lab) -> None:
         MAX_ID_BYTES,
     ):
         # The random part comes first in one base and last in the other.
-        first, last = (lab.id().ljust(size - 2, "."), lab.id().rjust(size - 2, "."))
+        first, last = (
+            context.id().ljust(size - 2, "."),
+            context.id().rjust(size - 2, "."),
+        )
         pairs += [(f"{first}xx", f"{first}xy"), (f"xx{last}", f"yx{last}")]
         half = size // 2
-        middle = lab.id().ljust(size - 1, ".")
+        middle = context.id().ljust(size - 1, ".")
         pairs += [(f"{middle[:half]}x{middle[half:]}", f"{middle}x")]
-        shorter = lab.id().ljust(size - 1, ".")
+        shorter = context.id().ljust(size - 1, ".")
         pairs += [(shorter, f"{shorter}.")]
-    wide = lab.id("é" * MAX_ID_BYTES)
+    wide = context.id("é" * MAX_ID_BYTES)
     wide = wide.encode()[: MAX_ID_BYTES - 4].decode(errors="ignore")
     pairs += [(f"{wide}é", f"{wide}è"), (f"{wide}\U0001f600", f"{wide}\U0001f601")]
-    await _tell_apart(lab, [*pairs, *_tails(lab, ("ab", "ba"), ("aab", "aba"))])
+    await _tell_apart(context, [*pairs, *_tails(context, ("ab", "ba"), ("aab", "aba"))])
 
 
 @law(IDS)
-async def short_hashes_of_ids_do_not_collide(lab: Lab) -> None:
+async def short_hashes_of_ids_do_not_collide(context: LawContext) -> None:
     """Ids of the same checksum, or shortened hash, are different."""
-    pairs = [pair async for pair in _unused(lab, COLLISIONS.values())]
-    a = await _tell_apart(lab, pairs)
+    pairs = [pair async for pair in _unused(context, COLLISIONS.values())]
+    a = await _tell_apart(context, pairs)
     # They are the same in every run: the next one on this store needs them, too.
     for id in chain(*pairs):
         await a.dispose(id).ends()
 
 
 @law(IDS)
-async def every_id_can_be_used(lab: Lab) -> None:
+async def every_id_can_be_used(context: LawContext) -> None:
     """Every text of 1 to 1,024 bytes without NUL is an id, for every operation."""
-    a = await lab.open()
-    ids = [lab.id(tail) for tail in _AWKWARD]
-    ids += [lab.id(head=head) for head in _AWKWARD]
-    ids += [lab.id("x" * MAX_ID_BYTES)[:MAX_ID_BYTES]]
-    ids += [id async for id, _ in _unused(lab, ((id, id) for id in _BARE))]
+    a = await context.open()
+    ids = [context.id(tail) for tail in _AWKWARD]
+    ids += [context.id(head=head) for head in _AWKWARD]
+    ids += [context.id("x" * MAX_ID_BYTES)[:MAX_ID_BYTES]]
+    ids += [id async for id, _ in _unused(context, ((id, id) for id in _BARE))]
     for n, id in enumerate(ids):
         value = Resolved(b"%d" % n)
-        await a.settle(id, value).tells(value)
-        await a.peek(id).tells(value)
-        await a.wait(id).tells(value)
+        await a.settle(id, value).gives(value)
+        await a.peek(id).gives(value)
+        await a.wait(id).gives(value)
         await a.dispose(id).ends()
-        await a.peek(id).tells(PENDING)
-        await a.settle(id, NO).tells(NO)
+        await a.peek(id).gives(PENDING)
+        await a.settle(id, NO).gives(NO)
         await a.dispose(id).ends()
 
 
@@ -294,13 +294,13 @@ ALIKE: Final = (
 """Ends of ids by which careless stores mix them up, a few of each kind."""
 
 
-def _tails(lab: Lab, *pairs: tuple[str, str]) -> list[tuple[str, str]]:
-    return [(id + one, id + two) for one, two in pairs for id in (lab.id("/"),)]
+def _tails(context: LawContext, *pairs: tuple[str, str]) -> list[tuple[str, str]]:
+    return [(id + one, id + two) for one, two in pairs for id in (context.id("/"),)]
 
 
-async def _unused(lab: Lab, pairs: _Pairs) -> AsyncIterator[tuple[str, str]]:
+async def _unused(context: LawContext, pairs: _Pairs) -> AsyncIterator[tuple[str, str]]:
     """Yield the pairs of ids that are not in use; forget them afterwards."""
-    a = await lab.open()
+    a = await context.open()
     for pair in pairs:
         if [await a.peek(id).ends() for id in pair] == [PENDING, PENDING]:
             yield pair
@@ -308,13 +308,13 @@ async def _unused(lab: Lab, pairs: _Pairs) -> AsyncIterator[tuple[str, str]]:
                 await a.dispose(id).ends()
 
 
-async def _tell_apart(lab: Lab, pairs: _Pairs) -> Handle:
+async def _tell_apart(context: LawContext, pairs: _Pairs) -> StoreHandle:
     """Use each pair of ids at once; neither must notice the other."""
-    a = await lab.open()
+    a = await context.open()
     for one, two in pairs:
-        await a.settle(one, ONE).tells(ONE)
-        await a.peek(two).tells(PENDING, besides=[one])
-        await a.settle(two, TWO).tells(TWO, besides=[one])
-        await a.peek(one).tells(ONE, besides=[two])
-        await a.wait(two).tells(TWO, besides=[one])
+        await a.settle(one, ONE).gives(ONE)
+        await a.peek(two).gives(PENDING, besides=[one])
+        await a.settle(two, TWO).gives(TWO, besides=[one])
+        await a.peek(one).gives(ONE, besides=[two])
+        await a.wait(two).gives(TWO, besides=[one])
     return a

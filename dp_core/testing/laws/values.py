@@ -7,10 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from dp_core._states import Outcome, Rejected, Resolved
-from dp_core.testing._calls import Call, shown
-from dp_core.testing._contract import BYTES
-from dp_core.testing._lab import Handle, Lab
-from dp_core.testing._law import law
+from dp_core.testing.kit import BYTES, BackendCall, LawContext, StoreHandle, law, shown
 from dp_core.values import MAX_DEPTH, MAX_VALUE_BYTES, encode
 
 __all__ = [
@@ -94,37 +91,37 @@ _TOO_LATE: Final = Rejected("too late")
 
 
 @law(BYTES)
-async def every_json_value_comes_back(lab: Lab) -> None:
+async def every_json_value_comes_back(context: LawContext) -> None:
     """Every JSON value comes back as itself: null, false, 0, "" and [] too."""
-    a, b = await lab.pair()
+    a, b = await context.pair()
     values = [Resolved(encode(value)) for value in (*VALUES, _nested(MAX_DEPTH))]
-    for outcome, calls in [(v, await _all_told(lab, a, b, v)) for v in values]:
+    for outcome, calls in [(v, await _all_told(context, a, b, v)) for v in values]:
         for call in calls:
             told = await call.ends()
             if not isinstance(told, Resolved) or not _same(told.value, outcome.value):
-                raise lab.broken(f"{call} told {shown(told)}", call.id)
+                raise context.broken(f"{call} told {shown(told)}", call.id)
 
 
 @law(BYTES)
-async def every_number_is_exact(lab: Lab) -> None:
+async def every_number_is_exact(context: LawContext) -> None:
     """Integers of any size and floats of any precision come back exactly."""
-    await _all_come_back(lab, (Resolved(encode(number)) for number in NUMBERS))
+    await _all_come_back(context, (Resolved(encode(number)) for number in NUMBERS))
 
 
 @law(BYTES)
-async def value_text_is_kept(lab: Lab) -> None:
+async def value_text_is_kept(context: LawContext) -> None:
     """The JSON text of a value comes back byte for byte."""
-    await _all_come_back(lab, map(Resolved, TEXTS))
+    await _all_come_back(context, map(Resolved, TEXTS))
 
 
 @law(BYTES)
-async def every_message_comes_back(lab: Lab) -> None:
+async def every_message_comes_back(context: LawContext) -> None:
     """Every message comes back as itself: empty, blank and odd ones too."""
-    await _all_come_back(lab, map(Rejected, MESSAGES))
+    await _all_come_back(context, map(Rejected, MESSAGES))
 
 
 @law(BYTES)
-async def every_plane_of_unicode_comes_back(lab: Lab) -> None:
+async def every_plane_of_unicode_comes_back(context: LawContext) -> None:
     """Characters of all 17 planes of Unicode come back, composed or not."""
     planes = [chr((plane << 16) + 0x1F40) for plane in range(17)]
     words = [
@@ -135,39 +132,41 @@ async def every_plane_of_unicode_comes_back(lab: Lab) -> None:
         "\u00e9",
     ]
     words += ["\u05e9\u05dc\u05d5\u05dd", "\ufb01", "\ufffd", "\uffff", "\U0010ffff"]
-    await _all_come_back(lab, (Resolved(encode({word: word})) for word in words))
-    await _all_come_back(lab, map(Rejected, words))
+    await _all_come_back(context, (Resolved(encode({word: word})) for word in words))
+    await _all_come_back(context, map(Rejected, words))
 
 
 @law(BYTES)
-async def large_outcomes_come_back(lab: Lab) -> None:
+async def large_outcomes_come_back(context: LawContext) -> None:
     """Values and messages of up to 1 MiB come back whole."""
     for size in (255, 256, 4096, 65535, 65536, 65537, MAX_VALUE_BYTES):
         text = b'"%b"' % bytes(97 + n % 26 for n in range(size - 2))
-        await _all_come_back(lab, [Resolved(text), Rejected(text[1:-1].decode())])
+        await _all_come_back(context, [Resolved(text), Rejected(text[1:-1].decode())])
 
 
 @law(BYTES)
-async def outcomes_are_not_interpreted(lab: Lab) -> None:
+async def outcomes_are_not_interpreted(context: LawContext) -> None:
     """A value that looks like an error is a value, and the other way round."""
-    await _all_come_back(lab, _LOOK_ALIKES)
+    await _all_come_back(context, _LOOK_ALIKES)
 
 
-async def _all_come_back(lab: Lab, outcomes: Iterable[Outcome[bytes]]) -> None:
-    a, b = await lab.pair()
+async def _all_come_back(
+    context: LawContext, outcomes: Iterable[Outcome[bytes]]
+) -> None:
+    a, b = await context.pair()
     # First all are settled: where waiters look now and then, they look together.
-    for outcome, calls in [(o, await _all_told(lab, a, b, o)) for o in outcomes]:
+    for outcome, calls in [(o, await _all_told(context, a, b, o)) for o in outcomes]:
         for call in calls:
-            await call.tells(outcome)
+            await call.gives(outcome)
 
 
 async def _all_told(
-    lab: Lab, a: Handle, b: Handle, outcome: Outcome[bytes]
-) -> list[Call]:
+    context: LawContext, a: StoreHandle, b: StoreHandle, outcome: Outcome[bytes]
+) -> list[BackendCall]:
     """Settle with *outcome*; return the calls that tell everybody."""
-    id = lab.id()
+    id = context.id()
     waiting = b.wait(id)
-    await lab.turns(3)
+    await context.turns(3)
     settling = a.settle(id, outcome)
     await settling.ends()
     late = [a.peek(id), b.peek(id), a.wait(id), a.settle(id, _TOO_LATE)]

@@ -8,10 +8,16 @@ from typing import Final, TypeAlias
 import anyio
 
 from dp_core._states import Outcome, Resolved
-from dp_core.testing._calls import PENDING, Call
-from dp_core.testing._contract import CONCURRENT, NO_LOST_WAKE_UP, PEEK
-from dp_core.testing._lab import Handle, Lab
-from dp_core.testing._law import law
+from dp_core.testing.kit import (
+    CONCURRENT,
+    NO_LOST_WAKE_UP,
+    PEEK,
+    PENDING,
+    BackendCall,
+    LawContext,
+    StoreHandle,
+    law,
+)
 from dp_core.testing.laws.ids import ALIKE
 from dp_core.testing.laws.settling import LATE, NO, ONE, TWO, crowd_in
 from dp_core.testing.linearizability import refute
@@ -28,49 +34,51 @@ _OUTCOMES: Final[tuple[Outcome[bytes], ...]] = (ONE, NO)
 
 
 @law(NO_LOST_WAKE_UP)
-async def late_waiters_are_told(lab: Lab) -> None:
+async def late_waiters_are_told(context: LawContext) -> None:
     """Who waits after the completion is told, however late and however often."""
-    a = await lab.open()
-    early = {lab.id(): outcome for outcome in _OUTCOMES}
+    a = await context.open()
+    early = {context.id(): outcome for outcome in _OUTCOMES}
     for id, outcome in early.items():
-        await a.settle(id, outcome).tells(outcome)
-        await a.wait(id).tells(outcome)
+        await a.settle(id, outcome).gives(outcome)
+        await a.wait(id).gives(outcome)
         for waiting in [a.wait(id) for _ in range(3)]:
-            await waiting.tells(outcome)
-    await crowd_in(lab, a, lab.run.effort.volume // 10)
+            await waiting.gives(outcome)
+    await crowd_in(context, a, context.run.effort.volume // 10)
     for id, outcome in early.items():
-        await a.wait(id).tells(outcome)
+        await a.wait(id).gives(outcome)
 
 
 @law(NO_LOST_WAKE_UP)
-async def waiters_are_woken(lab: Lab) -> None:
+async def waiters_are_woken(context: LawContext) -> None:
     """One waiter or many, all are told the outcome when it comes."""
-    a = await lab.open()
-    for crowd in (1, 3, lab.run.effort.crowd):
+    a = await context.open()
+    for crowd in (1, 3, context.run.effort.crowd):
         for outcome in _OUTCOMES:
-            id = lab.id()
+            id = context.id()
             waiting = [a.wait(id) for _ in range(crowd)]
-            await lab.rest(*waiting)
-            await a.settle(id, outcome).tells(outcome)
+            await context.rest(*waiting)
+            await a.settle(id, outcome).gives(outcome)
             for call in waiting:
-                await call.tells(outcome)
+                await call.gives(outcome)
 
 
 @law(NO_LOST_WAKE_UP)
-async def no_wake_up_is_lost(lab: Lab) -> None:
+async def no_wake_up_is_lost(context: LawContext) -> None:
     """A waiter is told, wherever it or its completer is when the other comes."""
-    a, b = await lab.pair()
+    a, b = await context.pair()
     for other in dict.fromkeys((a, b)):
         for meeting in _MEETINGS:
-            for step in lab.steps():
-                if not await _meet(lab, a, other, meeting, step):
+            for step in context.steps():
+                if not await _meet(context, a, other, meeting, step):
                     break
 
 
 _Meeting: TypeAlias = tuple[tuple[str, ...], str, tuple[str, ...]]
 
 
-async def _meet(lab: Lab, a: Handle, b: Handle, meeting: _Meeting, step: int) -> bool:
+async def _meet(
+    context: LawContext, a: StoreHandle, b: StoreHandle, meeting: _Meeting, step: int
+) -> bool:
     """
     Hold one operation at checkpoint *step* while others come and go.
 
@@ -78,20 +86,20 @@ async def _meet(lab: Lab, a: Handle, b: Handle, meeting: _Meeting, step: int) ->
         Whether it had so many checkpoints.
     """
     before, held, meanwhile = meeting
-    id = lab.id()
+    id = context.id()
     for operation in before:
         await _start(a, operation, id, LATE).ends()
     calls = [_start(a, held, id, ONE, hold_at=step)]
-    await lab.rest(calls[0])
+    await context.rest(calls[0])
     for operation in meanwhile:
         calls.append(_start(b, operation, id, TWO))
-        await lab.rest(calls[-1])
+        await context.rest(calls[-1])
     if meanwhile == ("settle",) and calls[0].is_held and calls[-1].is_over:
         # Whatever remembers the completion for a while forgets it. What is held
         # has no lock that settling takes: one did settle.
-        await crowd_in(lab, b, 40)
+        await crowd_in(context, b, 40)
     calls[0].release()
-    await lab.rest(calls[0])
+    await context.rest(calls[0])
     for call in calls:
         if call.operation != "wait":
             # Where calls overlap, the one that was begun first may come last.
@@ -100,7 +108,7 @@ async def _meet(lab: Lab, a: Handle, b: Handle, meeting: _Meeting, step: int) ->
         await b.settle(id, NO).ends()
     for call in calls:
         await call.ends()
-    if broken := refute(lab.record.calls_on(id)):
+    if broken := refute(context.log.calls_on(id)):
         raise broken
     return calls[0].is_held
 
@@ -120,78 +128,78 @@ _MEETINGS: Final[tuple[_Meeting, ...]] = (
 
 
 def _start(
-    handle: Handle, operation: str, id: str, given: Outcome[bytes], **plan: int
-) -> Call:
+    handle: StoreHandle, operation: str, id: str, given: Outcome[bytes], **plan: int
+) -> BackendCall:
     if operation == "settle":
         return handle.settle(id, given, **plan)
-    start: Callable[..., Call] = getattr(handle, operation)
+    start: Callable[..., BackendCall] = getattr(handle, operation)
     return start(id, **plan)
 
 
 @law(CONCURRENT)
-async def waiters_hear_only_of_their_own(lab: Lab) -> None:
+async def waiters_hear_only_of_their_own(context: LawContext) -> None:
     """Each of many waiters is told the outcome of its own promise only."""
-    a, b = await lab.pair()
-    ids = [lab.id() for _ in range(lab.run.effort.crowd // 2)]
+    a, b = await context.pair()
+    ids = [context.id() for _ in range(context.run.effort.crowd // 2)]
     outcomes = {id: Resolved(b"%d" % n) for n, id in enumerate(ids)}
     waiting = {id: a.wait(id) for id in ids}
-    await lab.rest(*waiting.values())
-    lab.random.shuffle(ids)
+    await context.rest(*waiting.values())
+    context.random.shuffle(ids)
     for id in ids:
         if waiting[id].is_over:
             told = await waiting[id].ends()
-            raise lab.broken(f"{waiting[id]} told {told} too early", id)
-        await b.settle(id, outcomes[id]).tells(outcomes[id])
+            raise context.broken(f"{waiting[id]} told {told} too early", id)
+        await b.settle(id, outcomes[id]).gives(outcomes[id])
     for id in ids:
-        await waiting[id].tells(outcomes[id])
-        await b.peek(id).tells(outcomes[id])
-    bases = [lab.id("/") for _ in ALIKE]
+        await waiting[id].gives(outcomes[id])
+        await b.peek(id).gives(outcomes[id])
+    bases = [context.id("/") for _ in ALIKE]
     alike = [(id + one, id + two) for id, (one, two) in zip(bases, ALIKE, strict=True)]
     waiting = {id: a.wait(id) for _, id in alike}
-    await lab.rest(*waiting.values())
-    left: dict[str, Call] = {}
+    await context.rest(*waiting.values())
+    left: dict[str, BackendCall] = {}
     for id, other in alike:
         await b.settle(id, ONE).ends()
         if await b.peek(other).ends() != PENDING:
             # Mixed up altogether: the laws of ids say so.
             continue
-        await b.settle(other, TWO).tells(TWO, besides=[id])
+        await b.settle(other, TWO).gives(TWO, besides=[id])
         left[id] = waiting[other]
     for id, call in left.items():
-        await call.tells(TWO, besides=[id])
+        await call.gives(TWO, besides=[id])
 
 
 @law(PEEK)
-async def peek_never_blocks(lab: Lab) -> None:
+async def peek_never_blocks(context: LawContext) -> None:
     """While others wait for a promise, a peek at it tells that it is pending."""
-    a, b = await lab.pair()
-    await _peeks_without_a_pause(lab, a)
-    id, other = lab.id(), lab.id()
-    waiting = [handle.wait(id) for handle in (a, b) * (lab.run.effort.crowd // 4)]
-    await lab.rest(*waiting)
+    a, b = await context.pair()
+    await _peeks_without_a_pause(context, a)
+    id, other = context.id(), context.id()
+    waiting = [handle.wait(id) for handle in (a, b) * (context.run.effort.crowd // 4)]
+    await context.rest(*waiting)
     for handle in (a, b):
-        await handle.peek(id).tells(PENDING)
-        await handle.peek(other).tells(PENDING)
-    await a.settle(id, ONE).tells(ONE)
+        await handle.peek(id).gives(PENDING)
+        await handle.peek(other).gives(PENDING)
+    await a.settle(id, ONE).gives(ONE)
     for call in waiting:
-        await call.tells(ONE)
+        await call.gives(ONE)
 
 
-async def _peeks_without_a_pause(lab: Lab, a: Handle) -> None:
+async def _peeks_without_a_pause(context: LawContext, a: StoreHandle) -> None:
     """Compare a peek at a pending promise with one at a settled one."""
-    settled, pending = lab.id(), lab.id()
-    await a.settle(settled, ONE).tells(ONE)
+    settled, pending = context.id(), context.id()
+    await a.settle(settled, ONE).gives(ONE)
     for _ in range(_LOOKS):
         known, unknown = await _duration(a, settled), await _duration(a, pending)
         if unknown < _PAUSE + 10 * known:
             # A machine hesitates now and then; who waits does so every time.
             return
-    raise lab.broken(
+    raise context.broken(
         f"a.peek took {unknown:.1f} s, {known:.1f} s for a settled promise", pending
     )
 
 
-async def _duration(handle: Handle, id: str) -> float:
+async def _duration(handle: StoreHandle, id: str) -> float:
     started = anyio.current_time()
     await handle.peek(id).ends()
     return anyio.current_time() - started

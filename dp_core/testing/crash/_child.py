@@ -1,5 +1,5 @@
 """
-The processes that are killed: ``python -m dp_core.testing._crash_child``.
+The processes that are killed: ``python -m dp_core.testing.crash``.
 
 Starting Python takes a hundred times as long as a settle, so this program
 starts once and forks a process for each request. Requests and replies are
@@ -23,19 +23,19 @@ import ctypes
 import json
 import os
 import socket
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NoReturn
 
 import anyio
 
 from dp_core import Outcome, Pending, Promises, Rejected, Resolved, State, connect
-from dp_core.testing._crash_model import Step
+from dp_core.testing.crash._model import Step
 
 __all__ = [
     "Acknowledge",
     "Perform",
     "perform",
+    "perform_on",
     "serve",
     "state_from_json",
 ]
@@ -173,17 +173,12 @@ def state_from_json(answer: dict[str, Any] | None) -> State[Any]:
             raise ValueError(f"not an answer: {answer!r}")
 
 
-def _perform_all(backend: str) -> Perform:
+def perform_on(loop: str) -> Perform:
+    """Return what performs steps through the public interface, on an event loop."""
+
     async def run(url: str, steps: Iterable[Step], acknowledge: Acknowledge) -> None:
         async with connect(url) as promises:
             for step in steps:
                 acknowledge(await perform(promises, step))
 
-    return lambda *args: anyio.run(run, *args, backend=backend)
-
-
-if __name__ == "__main__":
-    loop = (*sys.argv, "asyncio")[1]
-    anyio.run(anyio.sleep, 0, backend=loop)
-    # To make a handle does no I/O, but loads the backend.
-    serve(_perform_all(loop), warm_up=connect)
+    return lambda *args: anyio.run(run, *args, backend=loop)

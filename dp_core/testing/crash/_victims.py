@@ -26,15 +26,15 @@ from types import TracebackType
 from typing import Any, Final, Self, final
 
 from dp_core import State
-from dp_core.testing._crash_child import state_from_json
-from dp_core.testing._crash_model import Step
+from dp_core.testing.crash._child import state_from_json
+from dp_core.testing.crash._model import Step
 
 __all__ = [
     "EVERY_CALL",
     "WRITING_CALLS",
     "Ended",
-    "Lane",
     "Point",
+    "VictimRunner",
     "missing_tools",
     "thinned",
 ]
@@ -109,9 +109,9 @@ def missing_tools() -> str | None:
     return f"strace does not work here: {probe.stderr!r}" if probe.returncode else None
 
 
-class Lane:
+class VictimRunner:
     """
-    A program that starts processes, as `dp_core.testing._crash_child` describes.
+    A program that starts processes, as `dp_core.testing.crash.serve` describes.
 
     Blocks; to be used by one thread at a time, and as a context manager.
 

@@ -6,9 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, final
 
-from dp_core.testing._contract import CANCEL, NO_LOST_WAKE_UP, STANDS, SURVIVES
-from dp_core.testing._crash_lane import Point
-from dp_core.testing._report import Violation
+from dp_core.testing.crash._victims import Point
+from dp_core.testing.kit import CANCEL, NO_LOST_WAKE_UP, STANDS, SURVIVES, Violation
 
 __all__ = [
     "KEEPS",

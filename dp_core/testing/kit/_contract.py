@@ -1,7 +1,7 @@
 """
-The sentences of the contract, as `dp_core.backend` has them.
+`CONTRACT`: the sentences of the backend contract, as `dp_core.backend` has them.
 
-Every law spells out one of them; a test holds them to the original.
+Every law spells out one of them; a test compares them with the original.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ __all__ = [
     "CLOSE",
     "CLOSED",
     "CONCURRENT",
+    "CONTRACT",
     "DISPOSE",
     "DISPOSED_WAIT",
     "DISPOSE_DURABLE",
@@ -59,3 +60,24 @@ DISPOSE_DURABLE: Final = "Returns once the disposal is durable."
 CLOSE: Final = "Release what this handle holds; promises are not touched."
 TWICE: Final = "Closing twice is no error."
 CLOSED: Final = "Operations after it raise `BackendClosedError`."
+
+CONTRACT: Final = (
+    FIRST_WINS,
+    SURVIVES,
+    STANDS,
+    NO_LOST_WAKE_UP,
+    CANCEL,
+    BYTES,
+    IDS,
+    CONCURRENT,
+    CANCELLABLE,
+    PEEK,
+    SETTLE,
+    DISPOSE,
+    DISPOSED_WAIT,
+    DISPOSE_DURABLE,
+    CLOSE,
+    TWICE,
+    CLOSED,
+)
+"""All sentences, in the order of the contract."""

@@ -1,4 +1,4 @@
-"""Where a law is tried: handles on the store, fresh ids, and bounds."""
+"""`LawContext`: a law's handles on the store, its fresh ids, and its calls."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from anyio.lowlevel import checkpoint
 
 from dp_core._states import Outcome, Resolved
 from dp_core.backend import Backend
-from dp_core.testing._calls import Call, Pace, Record
-from dp_core.testing._drive import Plan
-from dp_core.testing._report import LawBrokenError
+from dp_core.testing.kit._calls import BackendCall, CallLog
+from dp_core.testing.kit._report import LawBrokenError
+from dp_core.testing.kit._stepping import Schedule
+from dp_core.testing.kit._tempo import Tempo
 
-__all__ = ["Effort", "Handle", "Lab", "OpenBackend", "Run"]
+__all__ = ["ConformanceRun", "Effort", "LawContext", "OpenBackend", "StoreHandle"]
 
 OpenBackend: TypeAlias = Callable[[], Union[Backend, Awaitable[Backend]]]
 """Opens another handle on the store under test."""
 
 _TURNS: Final = 40
 _GRACE: Final = (0.002, 0.03)
-_PACES: Final = 5
+_CALLS_OF_GRACE: Final = 5
 _MAX_STEPS: Final = 12
 
 
@@ -34,7 +35,7 @@ _MAX_STEPS: Final = 12
 @dataclass(frozen=True, slots=True)
 class Effort:
     """
-    How much is done to break a law.
+    The amount of work that goes into breaking a law.
 
     Attributes:
         histories: How many concurrent histories are recorded and checked.
@@ -52,19 +53,19 @@ class Effort:
 
 
 @dataclass(slots=True)
-class Run:
+class ConformanceRun:
     """
-    What the laws of one run share.
+    State that the laws of one run share.
 
     Attributes:
         open_backend: Opens another handle on the store.
         durable: Whether what was acknowledged outlives all handles.
         shared: Whether two handles see each other.
         seed: Decides every random choice.
-        effort: How much is done.
+        effort: How much work goes into each law.
         patience: How long a call may take from now on, in seconds.
         checked: How many histories were checked so far.
-        pace: How long calls take.
+        tempo: How long calls take.
     """
 
     open_backend: OpenBackend
@@ -74,107 +75,120 @@ class Run:
     effort: Effort
     patience: float
     checked: int = 0
-    pace: Pace = field(default_factory=Pace)
+    tempo: Tempo = field(default_factory=Tempo)
 
 
-class Handle:
+class StoreHandle:
     """
     One handle on the store under test.
 
-    Every method starts a call and returns it at once; ``await call.tells(…)``
-    judges what it comes to. A call nobody awaits just runs on.
+    Every method starts a call and returns it at once; ``await call.gives(…)``
+    judges its result. A call that nobody awaits goes on by itself. Keyword
+    arguments are those of `Schedule`.
+
+    Args:
+        context: Where its calls run.
+        name: Its name in histories.
+        backend: The backend's own handle.
     """
 
-    def __init__(self, lab: Lab, name: str, backend: Backend) -> None:
+    def __init__(self, context: LawContext, name: str, backend: Backend) -> None:
         self.name = name
         self.backend = backend
-        self._lab = lab
+        self._context = context
 
-    def peek(self, id: str, **plan: Any) -> Call:
-        return self._start("peek", id, None, plan)
+    def peek(self, id: str, **schedule: Any) -> BackendCall:
+        """Start a peek."""
+        return self._start("peek", id, None, schedule)
 
-    def settle(self, id: str, outcome: Outcome[bytes], **plan: Any) -> Call:
-        return self._start("settle", id, outcome, plan)
+    def settle(self, id: str, outcome: Outcome[bytes], **schedule: Any) -> BackendCall:
+        """Start to settle with *outcome*."""
+        return self._start("settle", id, outcome, schedule)
 
-    def wait(self, id: str, **plan: Any) -> Call:
-        return self._start("wait", id, None, plan)
+    def wait(self, id: str, **schedule: Any) -> BackendCall:
+        """Start to wait."""
+        return self._start("wait", id, None, schedule)
 
-    def dispose(self, id: str, **plan: Any) -> Call:
-        return self._start("dispose", id, None, plan)
+    def dispose(self, id: str, **schedule: Any) -> BackendCall:
+        """Start to dispose of a promise."""
+        return self._start("dispose", id, None, schedule)
 
-    def aclose(self, **plan: Any) -> Call:
-        call = Call(self._lab.record, self.name, "aclose", plan=Plan(**plan))
-        self._lab.start(call, self.backend.aclose)
+    def aclose(self, **schedule: Any) -> BackendCall:
+        """Start to close the handle."""
+        log, plan = self._context.log, Schedule(**schedule)
+        call = BackendCall(log, self.name, "aclose", schedule=plan)
+        self._context.start(call, self.backend.aclose)
         return call
 
     def _start(
-        self, operation: str, id: str, given: Outcome[bytes] | None, plan: Any
-    ) -> Call:
-        call = Call(
-            self._lab.record,
+        self, operation: str, id: str, given: Outcome[bytes] | None, schedule: Any
+    ) -> BackendCall:
+        call = BackendCall(
+            self._context.log,
             self.name,
             operation,
             id=id,
             given=given,
-            plan=Plan(**plan),
+            schedule=Schedule(**schedule),
         )
         method = getattr(self.backend, operation)
         arguments = (id,) if given is None else (id, given)
-        self._lab.start(call, lambda: method(*arguments))
+        self._context.start(call, lambda: method(*arguments))
         return call
 
 
-class Lab:
+class LawContext:
     """
-    What one law is given to work with.
+    Everything that a law gets to work with.
 
     Attributes:
-        run: What all laws of the run share.
+        run: State that all laws of the run share.
         random: Random choices of this law, the same for the same seed.
-        record: What the law did.
+        log: All calls of the law.
     """
 
-    def __init__(self, run: Run, law: str, tasks: TaskGroup) -> None:
+    def __init__(self, run: ConformanceRun, law: str, tasks: TaskGroup) -> None:
         self.run = run
         self.random = Random(f"{run.seed} {law}")  # noqa: S311 - repeatable
-        self.record = Record(run.patience, run.pace)
-        # Not the seed's: whoever repeats a run may do it on the same store.
+        self.log = CallLog(run.patience, run.tempo)
+        # Not from the seed: a run may be repeated on the same store.
         self._prefix = token_hex(5)
         self._ids = 0
         self._names = 0
         self._tasks = tasks
-        self._calls: list[Call] = []
-        self._open: list[Handle] = []
+        self._calls: list[BackendCall] = []
+        self._open: list[StoreHandle] = []
 
     # Handles ----------------------------------------------------------------
 
-    async def open(self) -> Handle:
+    async def open(self) -> StoreHandle:
         """Return another handle on the store."""
         return (await self.open_at_once(1))[0]
 
-    async def open_at_once(self, number: int) -> list[Handle]:
-        """Return so many more handles, opened at the same time."""
+    async def open_at_once(self, number: int) -> list[StoreHandle]:
+        """Return *number* more handles, opened at the same time."""
         calls = []
         for _ in range(number):
             name = chr(ord("a") + self._names % 26) + str(self._names // 26 or "")
             self._names += 1
-            calls.append(Call(self.record, name, "open"))
+            calls.append(BackendCall(self.log, name, "open"))
             self.start(calls[-1], self._open_backend)
-        await self.all_over(calls, self.record.patience)
-        # All that opened is known before one that did not is told of.
+        await self.all_over(calls, self.log.patience)
+        # Remember all that opened before an error of one that did not is raised:
+        # they have to be closed.
         opened = [
-            Handle(self, call.who, call.returned)
+            StoreHandle(self, call.caller, call.returned)
             for call in calls
             if call.is_over and not call.failed
         ]
         self._open += opened
         for call in calls:
             await call.ends()
-            self.record.note(f"{call.who} = open_backend()")
+            self.log.note(f"{call.caller} = open_backend()")
         return opened
 
-    async def pair(self) -> tuple[Handle, Handle]:
-        """Return two handles; twice the same where handles are not shared."""
+    async def pair(self) -> tuple[StoreHandle, StoreHandle]:
+        """Return two handles; the same one twice where handles are not shared."""
         first = await self.open()
         return first, (await self.open() if self.run.shared else first)
 
@@ -183,10 +197,10 @@ class Lab:
         while self._open:
             await self._open.pop().aclose().ends()
 
-    async def reopen(self) -> Handle:
-        """Return a new handle after closing all there were."""
+    async def reopen(self) -> StoreHandle:
+        """Close all handles, and return a new one."""
         await self.close()
-        self.record.note("(all handles closed)")
+        self.log.note("(all handles closed)")
         return await self.open()
 
     async def _open_backend(self) -> Backend:
@@ -196,24 +210,26 @@ class Lab:
     # Ids --------------------------------------------------------------------
 
     def id(self, tail: str = "", head: str = "") -> str:
-        """Return an id nobody has named yet."""
+        """Return an id that was never used, with *tail* after and *head* before it."""
         self._ids += 1
         return f"{head}{self._prefix}-{self._ids}{tail}"
 
     # Calls ------------------------------------------------------------------
 
-    def start(self, call: Call, method: Callable[[], Awaitable[Any]]) -> None:
+    def start(self, call: BackendCall, method: Callable[[], Awaitable[Any]]) -> None:
+        """Run *call*, of *method*, in a task of its own."""
         self._calls.append(call)
         self._tasks.start_soon(call.run, method)
 
-    async def rest(self, *calls: Call) -> None:
+    async def rest(self, *calls: BackendCall) -> None:
         """
-        Give calls the time to end, to be held, or to come to rest.
+        Give calls the time to end, to be held, or to begin to wait.
 
-        No verdict hangs on it: on a slow machine a call may still be busy.
+        A verdict must not depend on it: on a slow machine a call may still be
+        on its way.
         """
         least, most = _GRACE
-        grace = min(max(least, _PACES * self.run.pace.seconds), most)
+        grace = min(max(least, _CALLS_OF_GRACE * self.run.tempo.seconds), most)
         until = anyio.current_time() + grace
         turns = 0
         while not all(call.is_over or call.is_held for call in calls):
@@ -227,8 +243,8 @@ class Lab:
 
     async def until(self, is_so: Callable[[], bool]) -> bool:
         """Wait until *is_so*, for as long as a call may take; return whether it is."""
-        turn = min(0.1, self.record.patience / 10)
-        for _ in range(round(self.record.patience / turn)):
+        turn = min(0.1, self.log.patience / 10)
+        for _ in range(round(self.log.patience / turn)):
             if is_so():
                 break
             await anyio.sleep(turn)
@@ -239,49 +255,49 @@ class Lab:
         for _ in range(number):
             await checkpoint()
 
-    async def pass_for_dead(self) -> None:
-        """Let a held call be held for so long that it might be taken for dead."""
+    async def seem_dead(self) -> None:
+        """Let so much time pass that a held call might be taken for dead."""
         await self.turns(100)
         await anyio.sleep(0.05)
 
     def steps(self) -> Iterator[int]:
-        """Count checkpoints, as far as it makes sense."""
+        """Return the checkpoints to try, from 1 up to a limit."""
         return iter(range(1, _MAX_STEPS + 1))
 
     def broken(self, reason: str, *ids: str) -> LawBrokenError:
-        """Return the error that says that the law does not hold."""
-        return self.record.broken(reason, *ids)
+        """Return the error that ends the law, with the history of *ids*."""
+        return self.log.broken(reason, *ids)
 
     async def clean_up(self) -> None:
         """
         End all calls and close all handles, whatever state they are in.
 
-        A call that does not heed its cancellation is first given what it may
-        be waiting for, and then taken off the loop.
+        A call that ignores its cancellation first gets the outcome for which
+        it may be waiting, and is then taken off the loop.
         """
-        for act in (self._cancel, self._release, self._give_up):
+        for act in (self._cancel, self._settle, self._abandon):
             left = [call for call in self._calls if not call.is_over]
             act(left)
             await self.all_over(left, min(1.0, self.run.patience))
         closing = [handle.aclose() for handle in self._open]
         await self.all_over(closing, self.run.patience)
-        self._give_up(closing)
+        self._abandon(closing)
 
-    async def all_over(self, calls: list[Call], seconds: float) -> None:
-        """Wait for the end of all *calls*, or for *seconds*."""
+    async def all_over(self, calls: list[BackendCall], seconds: float) -> None:
+        """Wait for the end of all *calls*, for *seconds* at most."""
         async with anyio.create_task_group() as group:
             for call in calls:
                 group.start_soon(call.over_within, seconds)
 
-    def _cancel(self, calls: list[Call]) -> None:
+    def _cancel(self, calls: list[BackendCall]) -> None:
         for call in calls:
             call.cancel()
 
-    def _release(self, calls: list[Call]) -> None:
+    def _settle(self, calls: list[BackendCall]) -> None:
         for id in {call.id for call in calls if call.operation == "wait"}:
             for handle in self._open[:1]:
                 handle.settle(id, Resolved(b"null"))
 
-    def _give_up(self, calls: list[Call]) -> None:
+    def _abandon(self, calls: list[BackendCall]) -> None:
         for call in calls:
-            call.give_up()
+            call.abandon()

@@ -1,5 +1,5 @@
 """
-Proof of durability, by killing processes: for backends that promise to keep.
+`crash_sweep`: a proof of durability that kills processes.
 
 .. code-block:: python
 
@@ -24,19 +24,11 @@ and a loop device:
 
 from __future__ import annotations
 
-from dp_core.testing._crash import CHILD, crash_sweep
-from dp_core.testing._crash_child import Acknowledge, Perform, serve
-from dp_core.testing._crash_disk import Disk
-from dp_core.testing._crash_lane import (
-    EVERY_CALL,
-    WRITING_CALLS,
-    Ended,
-    Lane,
-    Point,
-    missing_tools,
-)
-from dp_core.testing._crash_model import SCENARIOS, Scenario, Step
-from dp_core.testing._crash_report import (
+from dp_core._public import publish
+from dp_core.testing.crash._child import Acknowledge, Perform, serve
+from dp_core.testing.crash._disk import Disk
+from dp_core.testing.crash._model import SCENARIOS, Scenario, Step
+from dp_core.testing.crash._report import (
     KEEPS,
     STUCK,
     TORN,
@@ -44,6 +36,15 @@ from dp_core.testing._crash_report import (
     WAKES,
     CrashError,
     CrashReport,
+)
+from dp_core.testing.crash._sweep import CHILD, crash_sweep
+from dp_core.testing.crash._victims import (
+    EVERY_CALL,
+    WRITING_CALLS,
+    Ended,
+    Point,
+    VictimRunner,
+    missing_tools,
 )
 
 __all__ = [
@@ -66,18 +67,14 @@ __all__ = [
     "Point",
     "Scenario",
     "Step",
+    "VictimRunner",
     "crash_sweep",
     "missing_tools",
     "serve",
 ]
 
-
-def _show_public_names() -> None:
-    """Let reprs and tracebacks say the names by which users import these."""
-    for name in __all__:
-        value = globals()[name]
-        if getattr(value, "__module__", "").startswith("dp_core.testing._crash"):
-            value.__module__ = __name__
+Lane = VictimRunner
+"""The former name of `VictimRunner`."""
 
 
-_show_public_names()
+publish(__name__, __all__)

@@ -1,8 +1,9 @@
 """
-The last bound: a backend that blocks the event loop itself.
+`watchdog`: breaks off a call that blocks the event loop itself.
 
-No timeout of an event loop ends a call that never lets the loop turn, such as
-``threading.Event.wait()`` in a coroutine. A signal does, in the main thread.
+A timeout of the event loop cannot end a call that never lets the loop turn,
+such as ``threading.Event.wait()`` in a coroutine. A signal can, in the main
+thread.
 """
 
 from __future__ import annotations
@@ -17,32 +18,32 @@ from typing import Final
 
 import anyio
 
-from dp_core.testing._drive import LoopBlockedError, drive
+from dp_core.testing.kit._stepping import LoopBlockedError, step_through
 
-__all__ = ["alarm"]
+__all__ = ["watchdog"]
 
-_EVERY: Final = 0.25
+_PERIOD: Final = 0.25
 
 
 @asynccontextmanager
-async def alarm(patience: Callable[[], float]) -> AsyncIterator[None]:
+async def watchdog(patience: Callable[[], float]) -> AsyncIterator[None]:
     """
     Break off calls that block the event loop for longer than *patience* seconds.
 
-    Works in the main thread of a POSIX system, where nobody else uses SIGALRM;
-    elsewhere it does nothing.
+    Works in the main thread of a POSIX system, where SIGALRM is not used by
+    anybody else; elsewhere it does nothing.
     """
     if not _is_possible():
         yield
         return
     beats = seen = missed = 0
 
-    def ring(signum: int, frame: FrameType | None) -> None:
+    def on_alarm(signum: int, frame: FrameType | None) -> None:
         nonlocal seen, missed
-        # Counting rings, not seconds: a stopped process gets one ring only.
+        # Alarms are counted, not seconds: a stopped process gets only one.
         missed = missed + 1 if beats == seen else 0
         seen = beats
-        if missed * _EVERY > patience() and _in_a_call(frame):
+        if missed * _PERIOD > patience() and _is_in_a_call(frame):
             missed = 0
             raise LoopBlockedError(
                 f"it blocked the event loop for more than {patience():g} s"
@@ -52,10 +53,10 @@ async def alarm(patience: Callable[[], float]) -> AsyncIterator[None]:
         nonlocal beats
         while True:
             beats += 1
-            await anyio.sleep(_EVERY / 4)
+            await anyio.sleep(_PERIOD / 4)
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, _EVERY, _EVERY)
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, _PERIOD, _PERIOD)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(beat)
@@ -75,9 +76,9 @@ def _is_possible() -> bool:
     )
 
 
-def _in_a_call(frame: FrameType | None) -> bool:
+def _is_in_a_call(frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_code is drive.__code__:
+        if frame.f_code is step_through.__code__:
             return True
         frame = frame.f_back
     return False

@@ -22,16 +22,15 @@ from dp_core import (
     State,
     connect,
 )
-from dp_core.testing._crash_child import perform
-from dp_core.testing._crash_lane import Ended
-from dp_core.testing._crash_model import (
+from dp_core.testing.crash._child import perform
+from dp_core.testing.crash._model import (
     Belief,
     Scenario,
     Step,
     acknowledged,
     unacknowledged,
 )
-from dp_core.testing._crash_report import (
+from dp_core.testing.crash._report import (
     KEEPS,
     STUCK,
     TORN,
@@ -39,7 +38,8 @@ from dp_core.testing._crash_report import (
     WAKES,
     violation,
 )
-from dp_core.testing._report import Violation
+from dp_core.testing.crash._victims import Ended
+from dp_core.testing.kit import Violation
 
 __all__ = ["Case"]
 

@@ -21,21 +21,21 @@ import anyio
 from anyio import to_thread
 
 from dp_core import DurablePromiseError, State, connect
-from dp_core.testing._crash_case import Case
-from dp_core.testing._crash_lane import (
+from dp_core.testing.crash._case import Case
+from dp_core.testing.crash._model import SCENARIOS, Scenario
+from dp_core.testing.crash._report import VANISHED, CrashError, CrashReport, violation
+from dp_core.testing.crash._victims import (
     WRITING_CALLS,
-    Lane,
     Point,
+    VictimRunner,
     missing_tools,
     thinned,
 )
-from dp_core.testing._crash_model import SCENARIOS, Scenario
-from dp_core.testing._crash_report import VANISHED, CrashError, CrashReport, violation
-from dp_core.testing._report import Violation
+from dp_core.testing.kit import Violation
 
 __all__ = ["CHILD", "crash_sweep"]
 
-CHILD: Final = (sys.executable, "-m", "dp_core.testing._crash_child")
+CHILD: Final = (sys.executable, "-m", "dp_core.testing.crash")
 """The program whose processes are killed: any backend, by its store URL."""
 
 
@@ -81,7 +81,9 @@ async def crash_sweep(  # noqa: PLR0913 - one call, and all but one have a defau
     sweep = _Sweep(url_for, calls, every, after_kill, reader, patience, stop_at_first)
     async with AsyncExitStack() as stack:
         workers = [
-            _Worker(stack.enter_context(Lane(child, environment or {}, patience)))
+            _Worker(
+                stack.enter_context(VictimRunner(child, environment or {}, patience))
+            )
             for _ in range(1 if after_kill else lanes)
         ]
         targets = iter(
@@ -106,7 +108,7 @@ async def crash_sweep(  # noqa: PLR0913 - one call, and all but one have a defau
 class _Worker:
     """A lane, the store its processes work in, and what must stand there."""
 
-    lane: Lane
+    lane: VictimRunner
     url: str | None = None
     standing: dict[str, State[Any]] = field(default_factory=dict)
 

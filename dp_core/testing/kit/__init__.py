@@ -1,0 +1,141 @@
+"""
+The tools that laws are made of, for those who write laws of their own.
+
+A `Law` is an async function that gets a `LawContext`. The context opens
+`StoreHandle` s; each of their methods starts a `BackendCall`, which can be held,
+cancelled or delayed at any of its checkpoints (`Schedule`), and whose result is
+judged by ``await call.gives(...)``. A `Judge` tries laws on a store; what it
+finds is a `Report`.
+
+.. code-block:: python
+
+    from dp_core import Resolved
+    from dp_core.testing import check_backend
+    from dp_core.testing.kit import SETTLE, LawContext, law
+
+
+    @law(SETTLE)
+    async def settling_twice_is_harmless(context: LawContext) -> None:
+        "A settler that repeats its settle gets the same outcome."
+        handle, id = await context.open(), context.id()
+        for _ in range(2):
+            await handle.settle(id, Resolved(b"1")).gives(Resolved(b"1"))
+
+
+    await check_backend(
+        open_backend, durable=True, shared=True, laws=[settling_twice_is_harmless]
+    )
+"""
+
+from __future__ import annotations
+
+from dp_core._public import publish
+from dp_core.testing.kit._calls import BackendCall, CallLog
+from dp_core.testing.kit._context import (
+    ConformanceRun,
+    Effort,
+    LawContext,
+    OpenBackend,
+    StoreHandle,
+)
+from dp_core.testing.kit._contract import (
+    BYTES,
+    CANCEL,
+    CANCELLABLE,
+    CLOSE,
+    CLOSED,
+    CONCURRENT,
+    CONTRACT,
+    DISPOSE,
+    DISPOSE_DURABLE,
+    DISPOSED_WAIT,
+    FIRST_WINS,
+    IDS,
+    NO_LOST_WAKE_UP,
+    PEEK,
+    SETTLE,
+    STANDS,
+    SURVIVES,
+    TWICE,
+)
+from dp_core.testing.kit._history import Span, render
+from dp_core.testing.kit._judge import Judge, check_names
+from dp_core.testing.kit._law import Law, LawCheck, law
+from dp_core.testing.kit._report import (
+    ConformanceError,
+    LawBrokenError,
+    Report,
+    Violation,
+)
+from dp_core.testing.kit._results import (
+    CANCELLED,
+    DISPOSED,
+    DONE,
+    PENDING,
+    RUNNING,
+    CallResult,
+    CallStatus,
+    shown,
+)
+from dp_core.testing.kit._stepping import (
+    AbandonedError,
+    LoopBlockedError,
+    Schedule,
+    step_through,
+)
+from dp_core.testing.kit._tempo import Tempo
+
+__all__ = [
+    "BYTES",
+    "CANCEL",
+    "CANCELLABLE",
+    "CANCELLED",
+    "CLOSE",
+    "CLOSED",
+    "CONCURRENT",
+    "CONTRACT",
+    "DISPOSE",
+    "DISPOSED",
+    "DISPOSED_WAIT",
+    "DISPOSE_DURABLE",
+    "DONE",
+    "FIRST_WINS",
+    "IDS",
+    "NO_LOST_WAKE_UP",
+    "PEEK",
+    "PENDING",
+    "RUNNING",
+    "SETTLE",
+    "STANDS",
+    "SURVIVES",
+    "TWICE",
+    "AbandonedError",
+    "BackendCall",
+    "CallLog",
+    "CallResult",
+    "CallStatus",
+    "ConformanceError",
+    "ConformanceRun",
+    "Effort",
+    "Judge",
+    "Law",
+    "LawBrokenError",
+    "LawCheck",
+    "LawContext",
+    "LoopBlockedError",
+    "OpenBackend",
+    "Report",
+    "Schedule",
+    "Span",
+    "StoreHandle",
+    "Tempo",
+    "Violation",
+    "check_names",
+    "law",
+    "render",
+    "shown",
+    "step_through",
+]
+
+
+publish(__name__, __all__)

@@ -1,0 +1,133 @@
+"""`Judge`: tries laws on a store, one after another, and makes the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from time import monotonic
+from typing import Final
+
+import anyio
+
+from dp_core.testing.kit._context import ConformanceRun, LawContext
+from dp_core.testing.kit._law import Law
+from dp_core.testing.kit._report import LawBrokenError, Report, Violation
+from dp_core.testing.kit._watchdog import watchdog
+
+__all__ = ["Judge", "check_names"]
+
+_LEAST_PATIENCE: Final = 0.5
+_SLOWEST_CALLS: Final = 10
+"""
+The time for a call once a law is broken, in durations of the slowest so far.
+
+A law must not be named because the machine is slow, or because the store polls.
+"""
+
+_FIRST: Final = "peek-never-blocks"
+"""All laws peek, all the time: where that blocks, they would take hours."""
+
+
+class Judge:
+    """
+    Tries laws on one store.
+
+    The verdict is clear as soon as one law is broken. Then the others get less
+    time, so that a backend that hangs everywhere is judged soon.
+
+    Args:
+        run: State that the laws share.
+        skip: Names of laws to leave out.
+        naming: How long the other laws may take together once one is broken,
+            in seconds.
+    """
+
+    def __init__(
+        self, run: ConformanceRun, skip: Collection[str] = (), naming: float = 60.0
+    ) -> None:
+        self._run = run
+        self._skip = skip
+        self._naming = naming
+        self._started = monotonic()
+        self._deadline = math.inf
+        self._passed: list[str] = []
+        self._skipped: list[tuple[str, str]] = []
+        self._violations: list[Violation] = []
+
+    async def try_all(self, laws: Iterable[Law]) -> None:
+        """Try every law of *laws* that applies to the store."""
+        async with watchdog(lambda: self._run.patience):
+            for law in sorted(laws, key=lambda law: law.name != _FIRST):
+                await self._try(law)
+
+    def report(self) -> Report:
+        """Return the report on all laws that were tried so far."""
+        return Report(
+            tuple(sorted(self._passed)),
+            tuple(sorted(self._violations, key=lambda violation: violation.law)),
+            tuple(sorted(self._skipped)),
+            self._run.seed,
+            self._run.checked,
+            round(monotonic() - self._started, 3),
+        )
+
+    async def _try(self, law: Law) -> None:
+        if reason := self._reason_to_skip(law):
+            self._skipped.append((law.name, reason))
+            return
+        violation: Violation | None = None
+        with anyio.move_on_at(self._deadline) as scope:
+            violation = await _violation(law, self._run)
+        if scope.cancelled_caught:
+            self._skipped.append((law.name, "another law is broken, and time is over"))
+        elif violation is None:
+            self._passed.append(law.name)
+        else:
+            self._violations.append(violation)
+        if self._violations:
+            self._hurry()
+
+    def _reason_to_skip(self, law: Law) -> str:
+        if law.name in self._skip:
+            return "as asked"
+        unmet = law.unmet(self._run)
+        return unmet and f"the store is not said to be {unmet}"
+
+    def _hurry(self) -> None:
+        run = self._run
+        self._deadline = min(self._deadline, anyio.current_time() + self._naming)
+        needed = max(_LEAST_PATIENCE, _SLOWEST_CALLS * run.tempo.longest)
+        run.patience = min(run.effort.patience, needed)
+
+
+async def _violation(law: Law, run: ConformanceRun) -> Violation | None:
+    """Return how the store breaks *law*, or None where the law holds."""
+    found: LawBrokenError | None = None
+    async with anyio.create_task_group() as tasks:
+        context = LawContext(run, law.name, tasks)
+        try:
+            await law.check(context)
+        except LawBrokenError as broken:
+            found = broken
+        finally:
+            with anyio.CancelScope(shield=True):
+                await context.clean_up()
+    if found is None:
+        return None
+    return Violation(law.name, law.sentence, law.contract, found.reason, found.history)
+
+
+def check_names(skip: Iterable[str], known: Iterable[str]) -> None:
+    """
+    Check that every name in *skip* is one of *known*.
+
+    Raises:
+        ValueError: A name is not; the error lists those that are.
+    """
+    names = sorted(known)
+    unknown = sorted(set(skip) - set(names))
+    if unknown:
+        raise ValueError(
+            f"no law is called {', '.join(map(repr, unknown))}; the laws are: "
+            f"{', '.join(names)}"
+        )

@@ -1,0 +1,60 @@
+"""`Law`: a name, what it demands, and a check that tries to break it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias, final
+
+from dp_core.testing.kit._context import ConformanceRun, LawContext
+
+__all__ = ["Law", "LawCheck", "law"]
+
+LawCheck: TypeAlias = Callable[[LawContext], Awaitable[None]]
+"""Raises `LawBrokenError` where it breaks the law."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Law:
+    """
+    One demand of the backend contract.
+
+    Attributes:
+        name: Its name, which never changes: reports show it, ``skip`` takes it.
+        sentence: The demand, in one sentence.
+        contract: The sentence of the backend contract that it spells out.
+        check: Tries to break it.
+        needs: What a store must promise for the law to apply: "durable",
+            "shared", or both.
+    """
+
+    name: str
+    sentence: str
+    contract: str
+    check: LawCheck = field(repr=False)
+    needs: frozenset[str] = frozenset()
+
+    def unmet(self, run: ConformanceRun) -> str:
+        """Return what the law needs and the store does not promise, in words."""
+        return " and ".join(
+            need for need in sorted(self.needs) if not getattr(run, need)
+        )
+
+
+def law(contract: str, *needs: str) -> Callable[[LawCheck], Law]:
+    """
+    Make a law of an async function, whose name and docstring are the law's.
+
+    Args:
+        contract: The sentence of the contract that it spells out.
+        *needs: What a store must promise for it to apply.
+    """
+
+    def make(check: LawCheck) -> Law:
+        name = check.__name__.replace("_", "-")
+        sentence = " ".join((inspect.getdoc(check) or name).split())
+        return Law(name, sentence, contract, check, frozenset(needs))
+
+    return make
