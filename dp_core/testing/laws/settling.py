@@ -42,8 +42,9 @@ async def first_completion_wins(context: LawContext) -> None:
     """Completions after the first change nothing and are told what stands."""
     a = await context.open()
     firsts: tuple[Outcome[bytes], ...] = (ONE, NO)
-    others = (TWO, NO, LATE, Resolved(b"1.0"), Resolved(b"true"), Resolved(b'"no"'))
-    for first, later in product(firsts, (ONE, *others, Rejected("1"))):
+    alike = (Resolved(b"1.0"), Resolved(b"true"), Rejected("1"), Resolved(b'"no"'))
+    laters: tuple[Outcome[bytes], ...] = (ONE, TWO, NO, LATE, *alike)
+    for first, later in product(firsts, laters):
         id = context.id()
         await a.peek(id).gives(PENDING)
         await a.settle(id, first).gives(first)
