@@ -252,7 +252,7 @@ class Mine(dp.Backend):
         name = self.name_of(id)
         while name == self.name_of(id):
             state = self.look(name)
-            if isinstance(state, dp.Outcome):
+            if not isinstance(state, dp.Pending):
                 return state
             await anyio.sleep(0.01)
             await self.begin()
@@ -432,7 +432,7 @@ class Early(Mine):
         name = self.name_of(id)
         while name == self.name_of(id):
             state = self.rumours.get(name) or self.look(name)
-            if isinstance(state, dp.Outcome):
+            if not isinstance(state, dp.Pending):
                 return state
             await anyio.sleep(0.01)
             await self.begin()
