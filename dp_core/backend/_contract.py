@@ -1,10 +1,4 @@
-"""
-The contract between the library and the places where promises live.
-
-Write a subclass of `Backend`, register it through
-`dp_core.hookspecs.dp_register_backends`, and prove it with
-`dp_core.testing`. The library's own backends come in by the same door.
-"""
+"""`Backend`: five methods that keep promises. `Listable`: one that lists them."""
 
 from __future__ import annotations
 
@@ -91,10 +85,11 @@ class Backend(ABC):
 @runtime_checkable
 class Listable(Protocol):
     """
-    What a `Backend` is, too, if it can tell what it has: ``dp copy`` asks.
+    Optional protocol of backends that can list their settled promises.
 
-    It is no part of the contract. To settle and await a promise is to know its
-    id, and a store that others reach over a network should not tell them all.
+    Used by ``dp copy``. It is not a part of the contract: to settle a promise and
+    to wait for it one must know its id, and a store that others reach over a
+    network should not list the ids to all of them.
     """
 
     async def settled(
