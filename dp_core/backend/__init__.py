@@ -9,11 +9,11 @@ Write a subclass of `Backend`, register it through
 come together share one look, one question, or one commit.
 """
 
+from dp_core._public import publish
 from dp_core.backend._contract import Backend, Listable
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal
 
 __all__ = ["Backend", "Follower", "LeaderFollowers", "Listable", "LoopLocal"]
 
-for _value in (Backend, Follower, LeaderFollowers, Listable, LoopLocal):
-    _value.__module__ = __name__
+publish(__name__, __all__)
