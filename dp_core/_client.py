@@ -1,4 +1,4 @@
-"""A handle on a store, and the ways to get one."""
+"""`Promises`: a handle on a store, and the ways to get one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final, Self, TypeVar, overload
 from dp_core._ids import check_id
 from dp_core._plugins import open_backend
 from dp_core._promise import DurablePromise
+from dp_core._text import quoted, without_password
 from dp_core.backend import Backend
 from dp_core.values import MAX_VALUE_BYTES
 
@@ -18,7 +19,7 @@ __all__ = ["DEFAULT_URL", "Promises", "connect", "default_url", "durable_promise
 T = TypeVar("T")
 
 DEFAULT_URL: Final = "file:./promises"
-"""The store where neither a URL nor ``DP_URL`` is given: a directory here."""
+"""The store URL where neither a URL nor ``DP_URL`` is given: a directory here."""
 
 
 def default_url() -> str:
@@ -35,7 +36,7 @@ class Promises:
     most. One handle may be shared by tasks, threads and event loops.
 
     Attributes:
-        backend: Where the promises live.
+        backend: The backend that keeps the promises.
         url: The store's URL.
     """
 
@@ -47,7 +48,7 @@ class Promises:
         self._limit = max_value_bytes
 
     def __repr__(self) -> str:
-        return f"<Promises at {self.url!r}>"
+        return f"<Promises at {quoted(without_password(self.url))}>"
 
     @overload
     def promise(self, id: str) -> DurablePromise[Any]: ...
@@ -59,8 +60,8 @@ class Promises:
 
         Args:
             id: Any text of 1 to 1,024 bytes of UTF-8 without NUL.
-            type: What the values are: a dataclass, TypedDict, msgspec Struct
-                or builtin type. Without it they are plain JSON values.
+            type: The type of the value: a dataclass, TypedDict, msgspec Struct
+                or builtin type. Without it, values are plain JSON.
 
         Raises:
             InvalidPromiseIdError: *id* cannot name a promise.

@@ -1,4 +1,4 @@
-"""Which texts can be the id of a promise."""
+"""`check_id`: the texts that can be the id of a promise."""
 
 from __future__ import annotations
 

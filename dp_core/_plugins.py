@@ -1,9 +1,9 @@
 """
-From a store URL to a backend.
+`open_backend`: from a store URL to a backend, through the installed plugins.
 
-A scheme is looked up among the installed entry points and only its own plugin
-is imported, so that a broken or slow plugin hurts nobody who does not use it.
-That takes ten milliseconds, and so is done once; again where `sys.path` changes.
+A scheme is looked up among the installed entry points, and only its own plugin
+is imported, so that a broken or slow plugin harms only those who use it. The
+scan takes about 10 ms, so results are cached until `sys.path` changes.
 """
 
 from __future__ import annotations
@@ -31,16 +31,8 @@ __all__ = [
     "plugin_points",
 ]
 
-PACKAGES: Final = {
-    "file": "durable-promises",
-    "http": "durable-promises",
-    "https": "durable-promises",
-    "memory": "durable-promises",
-}
-"""Which package to install for a scheme, where we know one."""
-
 _found: Final[dict[str, tuple[list[str], BackendFactory]]] = {}
-"""What makes the backends of a scheme, and the `sys.path` where it was found."""
+"""``{scheme: (the sys.path of the scan, factory of its backends)}``."""
 
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 
@@ -70,7 +62,7 @@ def installed_schemes() -> dict[str, str]:
 
 def find_factory(scheme: str, url: str) -> BackendFactory:
     """
-    Return what makes the backends of *scheme*; errors speak of *url*.
+    Return the factory of the backends of *scheme*; errors name *url*.
 
     Raises:
         UnknownBackendError: No plugin knows the scheme, or it does not load.
@@ -109,8 +101,8 @@ def _search(scheme: str, url: str) -> BackendFactory:
         )
     raise UnknownBackendError(
         url,
-        f"the schemes known here are {_known()}"
-        f"{_advice(scheme) or f'; install the package that brings {scheme}:'}",
+        f"the schemes known here are {_known()}; install the package that brings "
+        f"{scheme}:",
     )
 
 
@@ -135,7 +127,7 @@ def plugin_points(group: str, name: str | None = None) -> list[EntryPoint]:
 
 
 def package_of(point: EntryPoint) -> str:
-    """Return what to install for an entry point, with the extras that it needs."""
+    """Return the package of an entry point, with the extras that it needs."""
     extras = f"[{','.join(point.extras)}]" if point.extras else ""
     return f"{point.dist.name}{extras}" if point.dist else "an unnamed package"
 
@@ -151,15 +143,11 @@ def _load(point: EntryPoint, url: str) -> object:
         raise UnknownBackendError(
             url,
             f"its plugin {point.value!r} of {package_of(point)} cannot be imported "
-            f"({type(error).__name__}: {error}){_advice(point.name)}",
+            f"({type(error).__name__}: {error}); reinstall that package",
         ) from error
 
 
-def _advice(scheme: str) -> str:
-    package = PACKAGES.get(scheme)
-    return f"; pip install '{package}'" if package else ""
-
-
 def _known() -> str:
-    schemes = installed_schemes() or PACKAGES
-    return ", ".join(f"{scheme}: ({schemes[scheme]})" for scheme in sorted(schemes))
+    schemes = installed_schemes()
+    named = (f"{scheme}: ({schemes[scheme]})" for scheme in sorted(schemes))
+    return ", ".join(named) or "none"

@@ -14,7 +14,7 @@ from dp_core._errors import (
     ValueMismatchError,
 )
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core._text import quoted
+from dp_core._text import quoted, without_password
 from dp_core.backend import Backend
 from dp_core.values import check_message, decode_as, encode
 
@@ -49,7 +49,8 @@ class DurablePromise(Generic[T]):
         self._seen: State[bytes] | None = None
 
     def __repr__(self) -> str:
-        return f"<DurablePromise {quoted(self.id)} at {quoted(self.url)}>"
+        url = without_password(self.url)
+        return f"<DurablePromise {quoted(self.id)} at {quoted(url)}>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Show in a notebook what was last known; nothing is asked for it."""
@@ -75,7 +76,7 @@ class DurablePromise(Generic[T]):
         Wait for the promise and return its value.
 
         Args:
-            timeout: How long to wait, in seconds; None for as long as it takes.
+            timeout: The longest wait in seconds; None for as long as it takes.
 
         Raises:
             PromiseRejectedError: The promise was rejected.

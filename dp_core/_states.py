@@ -114,10 +114,10 @@ class Rejected:
 # knows when a `match` has an arm for each.
 
 Outcome: TypeAlias = Union[Resolved[T], Rejected]
-"""What a promise settled to, for ever. ``unwrap()`` gives the value or raises."""
+"""Outcome of a promise, for ever. Its ``unwrap()`` returns the value or raises."""
 
 State: TypeAlias = Union[Pending, Resolved[T], Rejected]
-"""What a promise is: pending, or settled to an outcome."""
+"""State of a promise: pending, or settled to an outcome."""
 
 SETTLED: Final = (Resolved, Rejected)
 """The classes of an `Outcome`, for ``isinstance(state, SETTLED)``."""

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 ADVICE: Final = "set DP_TOKEN to the server's token, or DP_TOKEN_FILE to its file"
-"""What a client's owner can do where a server asks for a token."""
+"""Advice for a client whose server asks for a token."""
 
 # A header carries no other characters unchanged (RFC 6750 §2.1). Anything else
 # could also end the header and start another one.

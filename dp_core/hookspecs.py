@@ -1,5 +1,5 @@
 """
-How a package adds a backend, or commands of the program ``dp``.
+Hooks by which a package adds a backend, or commands of the program ``dp``.
 
 For a backend, name an entry point of the group ``dp_core`` after your URL scheme:
 
@@ -8,7 +8,7 @@ For a backend, name an entry point of the group ``dp_core`` after your URL schem
     [project.entry-points.dp_core]
     sqlite = "dp_sqlite"
 
-and let the module it names implement the one hook:
+and let the module it names implement `dp_register_backends`:
 
 .. code-block:: python
 
@@ -21,8 +21,8 @@ and let the module it names implement the one hook:
 
 The module is imported only when somebody connects to ``sqlite:…``.
 
-For a command, name an entry point of the group ``dp_core.commands`` after it;
-the other hook, `dp_register_commands`, then hands it over.
+For a command, name an entry point of the group ``dp_core.commands`` after it,
+and implement `dp_register_commands`.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks an implementation of a hook in a plugin."""
 
 BackendFactory = Callable[[str], "Backend"]
-"""Makes a handle from a store URL, without I/O and without waiting."""
+"""A function that makes a backend from a store URL, without I/O."""
 
 
 class Register(Protocol):
-    """What a plugin calls to announce a backend."""
+    """The function by which a plugin announces a backend."""
 
     def __call__(self, scheme: str, factory: BackendFactory) -> None: ...
 
@@ -69,15 +69,15 @@ def dp_register_backends(register: Register) -> None:
     Announce backends: call *register* once for each URL scheme.
 
     Args:
-        register: ``register(scheme, factory)``. *scheme* is what stands before
-            the first colon of a store URL, in lower case (RFC 3986 §3.1).
+        register: ``register(scheme, factory)``. *scheme* is the part of a store
+            URL before its first colon, in lower case (RFC 3986 §3.1).
             *factory* gets the whole URL and returns a `Backend`; it does no
             I/O, so that naming a store never blocks.
     """
 
 
 class RegisterCommand(Protocol):
-    """What a plugin calls to announce a command."""
+    """The function by which a plugin announces a command."""
 
     def __call__(self, command: click.Command) -> None: ...
 

@@ -1,13 +1,13 @@
 """
-The command line: ``dp peek|get|resolve|reject|dispose|serve|backends``.
+The program ``dp``: `main` runs it, and `Status` is its exit code.
 
-An exit code says what stands after the command, so that a shell script can
-branch on it: see `Status`.
+An exit code says the state of the promise after the command, so that a shell
+script can branch on it.
 """
 
 from dp_core._public import publish
 from dp_core.cli._main import main
-from dp_core.cli._output import Status
+from dp_core.cli._status import Status
 
 __all__ = ["Status", "main"]
 

@@ -1,4 +1,4 @@
-"""The command that judges a store, by the conformance kit."""
+"""`conformance`: the command that tries the laws on a store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from dp_core._client import connect
 from dp_core._tokens import token_from_environment
 from dp_core.backend import Backend
 from dp_core.cli._options import json_option
-from dp_core.cli._output import Status, say
+from dp_core.cli._output import say
+from dp_core.cli._status import Status
 
 if TYPE_CHECKING:
     from dp_core.testing import Report
@@ -26,7 +27,7 @@ __all__ = ["conformance"]
 @click.option(
     "--durable",
     is_flag=True,
-    help="What is acknowledged outlives all handles; a server's promises do.",
+    help="Outcomes outlive all handles; those of a server do.",
 )
 @click.option("--alone", is_flag=True, help="Two handles do not see each other.")
 @click.option("--skip", multiple=True, metavar="LAW", help="Leave this law out.")

@@ -1,4 +1,4 @@
-"""The command that takes promises from one store to another."""
+"""`copy`: the command that copies outcomes from one store to another."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ import click
 
 from dp_core._client import Promises, connect
 from dp_core._errors import DurablePromiseError, UnknownBackendError
+from dp_core._ids import check_id
 from dp_core._states import Outcome, Pending
 from dp_core._text import quoted
 from dp_core.backend import Listable
-from dp_core.cli._output import Status, complain, say
+from dp_core.cli._output import complain, say
 from dp_core.cli._promises import comparable
+from dp_core.cli._status import Status
 
 __all__ = ["copy"]
 
 AT_ONCE: Final = 32
-"""How many are under way at once; where one takes long, many take no longer."""
+"""The number of promises under way at once, for stores where one takes long."""
 
 T = TypeVar("T")
 
@@ -37,18 +39,18 @@ Settled = tuple[str, Outcome[bytes]]
     "--ids",
     type=click.File(encoding="utf-8"),
     metavar="FILE",
-    help="Copy these, one in a line, as plain text or a JSON string; - for stdin.",
+    help="Copy these, one id a line, as plain text or a JSON string; - for stdin.",
 )
 @click.option("--after", metavar="ID", help="Go on after this one.")
 def copy(source: str, target: str, ids: TextIO | None, after: str | None) -> Status:
     """
     Copy settled promises from the store FROM to the store TO.
 
-    What is settled in TO stays as it is, so that it does no harm to do this
-    twice. An outcome that is another one there is reported, and makes the exit
+    A promise that is settled in TO stays as it is, so repeating a copy does no
+    harm. A promise with another outcome there is reported, and makes the exit
     code 1. Waiters do not move: point them to TO.
 
-    file: and memory: can tell what they have; of any other store, name the ids.
+    file: and memory: can list their promises; for any other store, name the ids.
     """
     progress = _Progress(after)
     named = None if ids is None else [_read_id(line) for line in ids]
@@ -66,7 +68,7 @@ def copy(source: str, target: str, ids: TextIO | None, after: str | None) -> Sta
 
 @dataclass
 class _Progress:
-    """How far we are; what comes up to *last* is done."""
+    """Progress: everything up to and including *last* was copied."""
 
     last: str | None
     copied: int = 0
@@ -77,9 +79,11 @@ async def _copy(
     source: str, target: str, ids: list[str] | None, progress: _Progress
 ) -> None:
     async with connect(source) as here, connect(target) as there:
-        listing = _Named(here, ids) if ids is not None else here.backend
+        listing = _NamedPromises(here, ids) if ids is not None else here.backend
         if not isinstance(listing, Listable):
-            raise UnknownBackendError(source, "it cannot tell what it has; name --ids")
+            raise UnknownBackendError(
+                source, "it cannot list its promises; name them with --ids"
+            )
         while page := await listing.settled(progress.last, AT_ONCE):
             await _for_each(page, partial(_settle, there, progress))
             progress.last = page[-1][0]
@@ -87,15 +91,15 @@ async def _copy(
 
 async def _settle(there: Promises, progress: _Progress, settled: Settled) -> None:
     id, outcome = settled
-    stands = await there.backend.settle(id, outcome)
+    won = await there.backend.settle(id, outcome)
     progress.copied += 1
-    if comparable(stands) != comparable(outcome):
+    if comparable(won) != comparable(outcome):
         progress.different += 1
         complain(f"{quoted(id)} has another outcome in {there.url}")
 
 
-class _Named:
-    """The promises of a store whose ids somebody has named, in that order."""
+class _NamedPromises:
+    """The promises of a store that the user has named, in that order."""
 
     def __init__(self, store: Promises, ids: Iterable[str]) -> None:
         self._store = store
@@ -106,7 +110,7 @@ class _Named:
         found: dict[str, Outcome[bytes]] = {}
 
         async def look(id: str) -> None:
-            self._store.promise(id)
+            check_id(id)
             state = await self._store.backend.peek(id)
             if not isinstance(state, Pending):
                 found[id] = state
@@ -145,4 +149,6 @@ def _read_id(line: str) -> str:
     try:
         return str(json.loads(line))
     except ValueError as error:
-        raise click.BadParameter(f"{quoted(line)} is no JSON string: {error}") from None
+        raise click.BadParameter(
+            f"{quoted(line)} is not a valid JSON string: {error}"
+        ) from None

@@ -1,10 +1,10 @@
 """
-What a value on the command line means.
+`read_value`: a value on the command line as JSON text.
 
 ``5`` is a number and ``hello`` is text: a value is JSON where it reads as
-JSON, else plain text. What only begins like an object, array or string, and
-what is no strict JSON (``NaN``), is taken for a slip of the pen and refused;
-``--text`` makes it text.
+JSON, else plain text. A value that only begins like an object, an array or a
+string, or that is not strict JSON (``NaN``), is taken for a slip of the pen
+and refused; ``--text`` makes it text.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ __all__ = ["FORMS", "read_text", "read_value"]
 
 def read_value(argument: str | None, form: str) -> bytes:
     """
-    Return the JSON text that *argument* means.
+    Return the JSON text of *argument*.
 
     Args:
-        argument: As typed; ``-`` for what stdin has, None for null.
+        argument: The value as typed; ``-`` reads stdin, None means null.
         form: One of `FORMS`.
 
     Raises:
-        InvalidValueError: It is no value, or not of the form asked for.
+        InvalidValueError: It is not a valid value of that form.
     """
     return b"null" if argument is None else FORMS[form](read_text(argument))
 
 
 def read_text(argument: str) -> str:
     """
-    Return *argument*, or for ``-`` what stdin has, less its last line end.
+    Return *argument*, or for ``-`` the text of stdin without its last line end.
 
     Raises:
         InvalidValueError: stdin is not UTF-8.
@@ -84,4 +84,4 @@ FORMS: Final[Mapping[str, Callable[[str], bytes]]] = {
     "text": encode,
     "json": _as_json,
 }
-"""What a value may be taken for."""
+"""``{form: function that reads a value of that form}``."""

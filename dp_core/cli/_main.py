@@ -1,4 +1,4 @@
-"""The program: its commands, and what becomes of their errors."""
+"""`main`: the program, its commands, and the exit codes of their errors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from dp_core._errors import DurablePromiseError
 from dp_core._version import __version__
 from dp_core.cli import _conformance, _copy, _promises, _serve, _tools
 from dp_core.cli._options import json_option, url_option
-from dp_core.cli._output import Status, complain_once
-from dp_core.cli._plugged import find_command, installed_commands
+from dp_core.cli._output import complain_once
+from dp_core.cli._plugin_commands import find_command, installed_commands
+from dp_core.cli._status import Status
 
 __all__ = ["main"]
 
@@ -30,7 +31,7 @@ _COMMANDS: Final[dict[str, click.Command]] = {
 }
 
 
-class _Commands(click.Group):
+class _Program(click.Group):
     """Commands in the order in which a newcomer meets them; plugins' come last."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -39,7 +40,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         command = super().get_command(ctx, name)
         package = None if command else installed_commands().get(name)
-        # To be listed it need not be imported, which may be slow, or fail.
+        # Listed without importing it, which may be slow, or fail.
         return click.Command(name, help=f"By {package}.") if package else command
 
     def resolve_command(
@@ -51,7 +52,7 @@ class _Commands(click.Group):
         return name, command, rest
 
 
-@click.group(cls=_Commands, commands=_COMMANDS)
+@click.group(cls=_Program, commands=_COMMANDS)
 @url_option
 @json_option
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -64,13 +65,13 @@ def program(ctx: click.Context, url: str | None, *, as_json: bool) -> None:
     dp get greeting              waits, in one shell
     dp resolve greeting hello    wakes it, from another
 
-    The exit code says what stands afterwards: 0 resolved (or disposed of), 1
+    The exit code says the state afterwards: 0 resolved (or disposed of), 1
     rejected, 3 pending, 2 an error, 130 interrupted. A value goes to stdout
     (text as it is, other values as JSON), all else to stderr. An id or value
     that begins with "-" comes after "--". For completion in your shell see
     "dp completion --help".
     """  # noqa: D301 - it is the character that click looks for
-    # What is said here holds for every command that does not say otherwise.
+    # Options before the command hold for every command that does not repeat them.
     ctx.default_map = {name: {"url": url, "as_json": as_json} for name in _COMMANDS}
 
 
@@ -93,10 +94,10 @@ def main() -> NoReturn:
 
 
 def _advice(error: click.ClickException) -> str:
-    """Return what was wrong with the command line, and what to do."""
+    """Return the message for a wrong command line, with a hint what to do."""
     text = error.format_message().rstrip(".")
     if isinstance(error, click.NoSuchOption):
-        text += " (what begins with '-' and is no option comes after '--')"
+        text += " (an argument that begins with '-' comes after '--')"
     if isinstance(error, click.UsageError) and error.ctx is not None:
         text += f"; see '{error.ctx.command_path} --help'"
     return text

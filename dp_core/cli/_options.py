@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share: `url_option`, `json_option`, `seconds`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _schemes(
 url_option: Final[_Decorator] = click.option(
     "--url",
     metavar="STORE",
-    help=f"Where promises live.  [default: $DP_URL, else {DEFAULT_URL}]",
+    help=f"URL of the store.  [default: $DP_URL, else {DEFAULT_URL}]",
     shell_complete=_schemes,
 )
 
@@ -42,7 +42,9 @@ json_option: Final[_Decorator] = click.option(
 def seconds(
     ctx: click.Context, parameter: click.Parameter, value: float | None
 ) -> float | None:
-    """Refuse what is no length of time."""
+    """Refuse anything but a length of time."""
     if value is not None and not (isfinite(value) and value >= 0):
-        raise click.BadParameter(f"{value} is no number of seconds from 0 up")
+        raise click.BadParameter(
+            f"{value} is not a valid number of seconds; write 0 or more"
+        )
     return value

@@ -1,4 +1,4 @@
-"""The commands on one promise."""
+"""`peek`, `get`, `resolve`, `reject`, `dispose`: the commands on one promise."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import anyio
 import click
 
 from dp_core._client import connect
+from dp_core._ids import check_id
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core.backend import Backend
 from dp_core.cli._input import read_text, read_value
 from dp_core.cli._options import json_option, seconds, url_option
-from dp_core.cli._output import Status, complain_once, report
+from dp_core.cli._output import complain_once, report
+from dp_core.cli._status import Status
 from dp_core.values import check_message, decode, encode
 
 __all__ = ["comparable", "dispose", "get", "peek", "reject", "resolve"]
@@ -26,7 +28,7 @@ T = TypeVar("T")
 @url_option
 @json_option
 def peek(id: str, url: str | None, *, as_json: bool) -> Status:
-    """Print what stands for ID, without waiting."""
+    """Print the state of ID, without waiting."""
     return report(_ask(url, id, lambda store: store.peek(id)), as_json=as_json)
 
 
@@ -37,12 +39,12 @@ def peek(id: str, url: str | None, *, as_json: bool) -> Status:
     type=float,
     callback=seconds,
     metavar="SECONDS",
-    help="How long to wait.  [default: as long as it takes]",
+    help="The longest wait.  [default: as long as it takes]",
 )
 @url_option
 @json_option
 def get(id: str, timeout: float | None, url: str | None, *, as_json: bool) -> Status:
-    """Wait for ID, and print what it settled to."""
+    """Wait for ID, and print its outcome."""
 
     async def wait(store: Backend) -> State[bytes] | Outcome[bytes]:
         with anyio.move_on_after(timeout):
@@ -64,7 +66,7 @@ def resolve(
     id: str, value: str | None, form: str | None, url: str | None, *, as_json: bool
 ) -> Status:
     """
-    Complete ID with VALUE, and print what stands.
+    Settle ID with VALUE, and print its outcome.
 
     VALUE is JSON where it reads as JSON, else plain text: 5 is a number,
     hello and '"5"' are text. "-" takes it from stdin, without its last line
@@ -81,7 +83,7 @@ def resolve(
 @json_option
 def reject(id: str, message: str, url: str | None, *, as_json: bool) -> Status:
     """
-    Complete ID with an error, and print what stands.
+    Settle ID with an error message, and print its outcome.
 
     MESSAGE is plain text; "-" takes it from stdin, without its last line end.
     """
@@ -102,15 +104,15 @@ def dispose(id: str, url: str | None, *, as_json: bool) -> Status:
 
 
 def _settle(url: str | None, id: str, ours: Outcome[bytes], *, as_json: bool) -> Status:
-    stands = _ask(url, id, lambda store: store.settle(id, ours))
-    if comparable(stands) != comparable(ours):
-        state = type(stands).__name__.lower()
+    won = _ask(url, id, lambda store: store.settle(id, ours))
+    if comparable(won) != comparable(ours):
+        state = type(won).__name__.lower()
         complain_once(f"already {state}; yours changed nothing")
-    return report(stands, as_json=as_json)
+    return report(won, as_json=as_json)
 
 
 def comparable(outcome: Outcome[bytes]) -> Outcome[bytes]:
-    """Return *outcome* in one spelling: a backend may have another than ours."""
+    """Return *outcome* in one spelling; backends keep the spelling they got."""
     match outcome:
         case Resolved(text):
             return Resolved(encode(decode(text)))
@@ -119,11 +121,11 @@ def comparable(outcome: Outcome[bytes]) -> Outcome[bytes]:
 
 
 def _ask(url: str | None, id: str, operation: Callable[[Backend], Awaitable[T]]) -> T:
-    """Do one operation on a store, in bytes: a value passes as it is kept."""
+    """Run one operation on a store in bytes, so that a value passes unchanged."""
 
     async def ask() -> T:
         async with connect(url) as promises:
-            promises.promise(id)
+            check_id(id)
             return await operation(promises.backend)
 
     return anyio.run(ask)

@@ -1,4 +1,4 @@
-"""The command that makes a store reachable over HTTP."""
+"""`serve`: the command that makes a store reachable over HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import click
 
 from dp_core._tokens import token_from_environment
 from dp_core.cli._options import url_option
-from dp_core.cli._output import Status, say
+from dp_core.cli._output import say
+from dp_core.cli._status import Status
 
 __all__ = ["serve"]
 
@@ -48,7 +49,7 @@ __all__ = ["serve"]
     "allowed_origins",
     multiple=True,
     metavar="ORIGIN",
-    help="A web site whose pages may ask, such as https://example.com.",
+    help="A web site whose pages may send requests, such as https://example.com.",
 )
 @url_option
 def serve(
@@ -57,9 +58,9 @@ def serve(
     """
     Serve a store over HTTP, until SIGTERM or Ctrl-C.
 
-    Without a token it listens only where nobody but this machine can ask.
+    Without a token it listens only where no other machine can reach it.
     """
-    # An extra, and nothing that the other commands should load.
+    # An extra, and too large to load for the other commands.
     from dp_core import server  # noqa: PLC0415
 
     token = token_from_environment(token_file)

@@ -1,4 +1,4 @@
-"""The commands that are about the installation and not about a promise."""
+"""`backends`, `completion`: the commands on the installation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from click.shell_completion import get_completion_class
 from dp_core._errors import DurablePromiseError
 from dp_core._plugins import find_factory, installed_schemes
 from dp_core.cli._options import json_option
-from dp_core.cli._output import Status, say
+from dp_core.cli._output import say
+from dp_core.cli._status import Status
 
 __all__ = ["backends", "completion"]
 
@@ -21,7 +22,7 @@ _COLUMNS: Final = ("scheme", "package", "error")
 @click.command()
 @json_option
 def backends(*, as_json: bool) -> Status:
-    """List the kinds of stores, and whether they load."""
+    """List the URL schemes of stores, their packages, and whether they load."""
     rows = [
         (scheme, package, _failure(scheme))
         for scheme, package in sorted(installed_schemes().items())
@@ -35,7 +36,7 @@ def backends(*, as_json: bool) -> Status:
 
 
 def _failure(scheme: str) -> str | None:
-    """Return why the backend of *scheme* cannot be used, if it cannot."""
+    """Return the reason why the backend of *scheme* cannot be used, or None."""
     try:
         find_factory(scheme, f"{scheme}:")
     except DurablePromiseError as error:
@@ -48,7 +49,7 @@ def _failure(scheme: str) -> str | None:
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> Status:
     """
-    Print what makes SHELL complete dp's commands.
+    Print the code by which SHELL completes dp's commands.
 
     \b
     bash:  eval "$(dp completion bash)"       in ~/.bashrc

@@ -1,8 +1,9 @@
 """
-Promises over HTTP: an ASGI app over any backend, and a server that runs it.
+Promises over HTTP: `app` is an ASGI app over any backend, `serve` runs it.
 
-What is said on the wire is in `dp_core.wire`; here is who may ask (`_guard`),
-what is done (`_app`), who waits (`_waits`) and how it runs (`_run`).
+The form of requests and answers is in `dp_core.wire`. Here is the rest:
+`_guard` refuses requests, `_app` does what they ask for, `_waits` holds those
+that wait, `_listener` and `_run` make a process of it.
 
 .. code-block:: python
 

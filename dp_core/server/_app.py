@@ -1,4 +1,4 @@
-"""The ASGI app: from a request to a backend's operation to an answer."""
+"""`App`: the ASGI app, from a request to a backend's operation to a response."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dp_core._errors import (
     ProtocolError,
 )
 from dp_core._states import Pending
-from dp_core._text import quoted
+from dp_core._text import quoted, visible
 from dp_core.backend import Backend
 from dp_core.server._guard import ClientGoneError, Guard, Headers
 from dp_core.server._settings import Settings
@@ -61,13 +61,13 @@ _HEADERS_OF_STATUS: Final[Mapping[int, tuple[_Header, ...]]] = {
 }
 
 _SLOW_BODY_BYTES: Final = 32 * 1024
-"""From here on, reading a body takes longer than a thread's hop."""
+"""The length from which reading a body takes longer than a hop to a thread."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """What is sent back."""
+class _Response:
+    """An HTTP response, whole."""
 
     status: int
     body: bytes
@@ -97,7 +97,7 @@ def app(backend: Backend, settings: Settings = Settings()) -> App:  # noqa: B008
     Return an ASGI app that serves the promises of *backend*.
 
     It runs on asyncio and trio, under any ASGI server, in one event loop.
-    Whoever made *backend* closes it, after the server has stopped.
+    The caller closes *backend*, after the server has stopped.
     """
     return App(backend, settings)
 
@@ -107,9 +107,9 @@ class App:
     """
     The promises of one backend as an ASGI app; made by `app`.
 
-    An ASGI server lets running requests finish before it tells the app that
-    it stops, and waiters may run for months. Call `stop` when it is told to
-    stop, as `serve` does.
+    An ASGI server lets running requests finish before it tells the app to
+    stop, and a wait may last for months. So call `stop` as soon as the server
+    is told to stop, as `serve` does.
     """
 
     def __init__(self, backend: Backend, settings: Settings) -> None:
@@ -118,12 +118,12 @@ class App:
         self._limit = settings.max_value_bytes
         self._waits = Waits(backend, settings.max_waiters)
         self._readers = CapacityLimiter(1)
-        # For all that is not HTTP: it lives with the server, and says no to
+        # For everything but HTTP: it answers the lifespan protocol, and closes
         # WebSockets.
         self._router = Router()
 
     def stop(self) -> None:
-        """Answer all waiters 503, now. Call it in the app's event loop."""
+        """Answer all waits with 503, now. Call it in the app's event loop."""
         self._waits.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,17 +131,17 @@ class App:
             await self._router(scope, receive, send)
             return
         try:
-            answer = await self._answer(scope, receive)
+            response = await self._respond(scope, receive)
         except ClientGoneError:
             return
         except DurablePromiseError as error:
-            answer = _failure(error)
+            response = _failure(error)
         except Exception as error:  # noqa: BLE001 - a bug must not end a connection
             _log.error("unexpected error\n%s", _safe_trace(error))
-            answer = _failure(OutcomeUnknownError("the server failed; see its log"))
-        await answer.send(send)
+            response = _failure(OutcomeUnknownError("the server failed; see its log"))
+        await response.send(send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> _Answer:
+    async def _respond(self, scope: Scope, receive: Receive) -> _Response:
         headers = self._guard.check(scope)
         body = await self._guard.read_body(headers, receive)
         call = await self._read(_path(scope), body)
@@ -161,45 +161,46 @@ class App:
     async def _read(self, path: str, body: bytes) -> Call:
         if len(body) < _SLOW_BODY_BYTES:
             return read_call(path, body, self._limit)
-        # A megabyte of small items takes half a second, during which everybody
-        # else would be waiting.
+        # A megabyte of small items takes a tenth of a second, for which the whole
+        # event loop would stand still.
         return await to_thread.run_sync(
             read_call, path, body, self._limit, limiter=self._readers
         )
 
-    async def _do(self, call: Call, receive: Receive, headers: Headers) -> _Answer:
+    async def _do(self, call: Call, receive: Receive, headers: Headers) -> _Response:
         match call:
             case Peek(id):
-                return _Answer(200, write_answer(await self._backend.peek(id)))
+                return _Response(200, write_answer(await self._backend.peek(id)))
             case Settle(id, outcome):
-                return _Answer(
+                return _Response(
                     200, write_answer(await self._backend.settle(id, outcome))
                 )
             case Dispose(id):
                 await self._backend.dispose(id)
-                return _Answer(200, write_answer(None))
+                return _Response(200, write_answer(None))
             case Wait(id):
                 seconds = read_prefer(headers.get(b"prefer", b"").decode("latin-1"))
                 state = await self._waits.outcome(id, receive, seconds)
                 if seconds is None or not isinstance(state, Pending):
-                    return _Answer(200, write_answer(state))
+                    return _Response(200, write_answer(state))
                 applied = (b"preference-applied", prefer_wait(seconds).encode())
-                return _Answer(202, write_answer(state), (applied,))
+                return _Response(202, write_answer(state), (applied,))
 
 
 def _path(scope: Scope) -> str:
-    # What is no UTF-8 is refused where the id is read.
+    # Bytes that are not UTF-8 are refused where the id is read.
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     return raw.decode(errors="surrogateescape")
 
 
-def _failure(error: DurablePromiseError) -> _Answer:
+def _failure(error: DurablePromiseError) -> _Response:
     status, body = write_error(error)
-    return _Answer(status, body, _HEADERS_OF_STATUS.get(status, ()))
+    return _Response(status, body, _HEADERS_OF_STATUS.get(status, ()))
 
 
 _PUBLIC: Final[Mapping[type[BackendError], type[BackendError]]] = {
-    # Our own handle, not the client's: it can ask again.
+    # The server's handle was closed and not the client's, so the client can ask
+    # again.
     BackendClosedError: BackendUnavailableError,
     BackendUnavailableError: BackendUnavailableError,
     OutcomeUnknownError: OutcomeUnknownError,
@@ -210,7 +211,7 @@ _PUBLIC: Final[Mapping[type[BackendError], type[BackendError]]] = {
 
 
 def _public(error: BackendError, call: Call) -> BackendError:
-    """Return what a client may know of the store's failure: no paths, no hosts."""
+    """Return the store's failure as a client may see it: no paths, no hosts."""
     kind = next(_PUBLIC[kind] for kind in type(error).__mro__ if kind in _PUBLIC)
     return kind(
         f"the server's store failed for promise {quoted(call.id)}; its log says why"
@@ -218,10 +219,6 @@ def _public(error: BackendError, call: Call) -> BackendError:
 
 
 def _safe_trace(error: Exception) -> str:
-    """Return a traceback whose every line is marked, and without controls."""
+    """Return a traceback with a mark before each line, and without controls."""
     lines = "".join(traceback.format_exception(error)).splitlines()
-    return "\n".join(f"| {_printable(line)}" for line in lines)
-
-
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return "\n".join(f"| {visible(line)}" for line in lines)

@@ -1,18 +1,18 @@
 """
-Who may ask, and how much they may send.
+`Guard`: refuses requests by their headers, and reads bodies within bounds.
 
-Any web page a user visits can send requests to ``localhost``. It cannot be
-kept from that, but a browser says on whose behalf it asks, and here that is
-believed: `Guard.check` refuses whoever is not plainly a program or a page of
-this server's own, before any work is done. Bodies are counted while they
-arrive, whatever a header says about them.
+Any web page that a user visits can send requests to ``localhost``. Browsers
+let it, but they name the page (``Origin``, ``Sec-Fetch-Site``). We trust these
+headers: `Guard.check` refuses every request that is not plainly from a program
+or from a page of this server's own, before any work is done. Bodies are
+counted while they arrive, whatever a header says about their length.
 
 =============================== ======================================
 ``Host`` is not ours            421: a foreign name was made to resolve to this
                                 machine (DNS rebinding)
 ``Origin``, ``Sec-Fetch-Site``  403: a page of another site asks
 no or another bearer token      401, without saying which
-not POST                        405: links and images must change nothing
+not POST                        405: links and images must not change anything
 not ``application/json``        415: the types a foreign page can send
                                 without asking first (Fetch §2.2.2)
 a body too long, or too slow    413, 408
@@ -39,10 +39,10 @@ __all__ = ["ClientGoneError", "Guard", "Headers"]
 Headers: TypeAlias = Mapping[bytes, bytes]
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-"""The names by which a machine calls itself."""
+"""Names by which a machine calls itself."""
 
 LINGER_BYTES: Final = 16 * 1024 * 1024
-"""How much of a body that is too long is thrown away before it is refused.
+"""Bytes of a body that is too long to throw away before it is refused.
 
 A connection that is closed while its client sends is reset, and the client
 never reads why (RFC 9112 §9.6).
@@ -63,11 +63,11 @@ _DEFAULT_PORT: Final = {"http": "80", "https": "443"}
 
 
 class ClientGoneError(Exception):
-    """The client went away; there is nobody to answer."""
+    """The client went away, so there is nobody to answer."""
 
 
 class Guard:
-    """Refuses requests, as *settings* have it."""
+    """Refuses requests that the server's settings do not allow."""
 
     def __init__(self, settings: Settings) -> None:
         self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
@@ -78,10 +78,10 @@ class Guard:
 
     def check(self, scope: Scope) -> Headers:
         """
-        Return the headers of a request that may be read on.
+        Return the headers of a request that is allowed.
 
         Raises:
-            ProtocolError: It may not.
+            ProtocolError: The request is refused.
         """
         headers: Headers = dict(scope["headers"])
         if len(headers) < len(scope["headers"]):
@@ -102,7 +102,8 @@ class Guard:
             ProtocolError: It is too long, too slow, or not of JSON's type.
             ClientGoneError: It ended before its end.
         """
-        # Who expects a go-ahead sends nothing without it (RFC 9110 §10.1.1).
+        # A client that expects a go-ahead sends nothing without it (RFC 9110
+        # §10.1.1).
         lingers = 0 if b"expect" in headers else LINGER_BYTES
         if _declared(headers) > self._limit + lingers:
             raise self._too_long()
@@ -200,7 +201,8 @@ def _split_host(host: str, scheme: str) -> tuple[str, str]:
 
 
 def _declared(headers: Headers) -> int:
-    # What is no length is the HTTP server's to refuse; bytes are counted anyway.
+    # A length that is not a number is refused by the HTTP server; bytes are counted
+    # anyway.
     length = headers.get(b"content-length", b"")[:20]
     return int(length) if length.isdigit() else 0
 

@@ -1,4 +1,4 @@
-"""Where a server listens: a name and a port, made a socket."""
+"""`listen`: a socket that listens at a host and a port, or an error that helps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, Final
 from anyio import getaddrinfo
 
 from dp_core._errors import BackendUnavailableError
+from dp_core._text import quoted
 
-__all__ = ["listen", "place"]
+__all__ = ["authority", "listen"]
 
 _BACKLOG: Final = 2048
 
@@ -21,7 +22,7 @@ _LISTENER_OPTIONS: Final = (
     # uvicorn writes head and body apart; the body must not wait for the head's
     # acknowledgement, which may take 40 ms.
     ("IPPROTO_TCP", "TCP_NODELAY", 1),
-    # A client that vanished without a word (a laptop asleep, a cable pulled) is
+    # A client that vanished without a FIN (a laptop asleep, a cable pulled) is
     # noticed within two minutes.
     ("SOL_SOCKET", "SO_KEEPALIVE", 1),
     ("IPPROTO_TCP", "TCP_KEEPIDLE", 60),
@@ -52,13 +53,15 @@ async def listen(host: str, port: int, *, token: bool) -> socket.socket:
         BackendUnavailableError: It cannot listen there, or must not.
     """
     if not 0 <= port <= 65535:
-        raise BackendUnavailableError(f"{port} is no port; ports are 0 to 65535")
+        raise BackendUnavailableError(
+            f"{port} is not a valid port; ports are 0 to 65535"
+        )
     try:
         found = await getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise BackendUnavailableError(
-            f"cannot listen at {host!r}: it is no name or address of this machine "
-            f"({error})"
+            f"cannot listen at {quoted(host)}: it is not a name or an address of "
+            f"this machine ({error})"
         ) from None
     family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     if not token and not ip_address(address[0]).is_loopback:
@@ -75,8 +78,8 @@ async def listen(host: str, port: int, *, token: bool) -> socket.socket:
         ) from None
 
 
-def place(host: str, listener: socket.socket) -> str:
-    """Return ``host:port`` of a listener, as a URL has it."""
+def authority(host: str, listener: socket.socket) -> str:
+    """Return ``host:port`` of a listener, as in a URL (RFC 3986 §3.2)."""
     port = listener.getsockname()[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

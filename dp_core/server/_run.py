@@ -1,4 +1,4 @@
-"""From a store's URL to a server that runs until somebody says stop."""
+"""`serve`: a process that serves a store over HTTP until it is told to stop."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from anyio import CancelScope
 
 from dp_core._client import connect
 from dp_core._errors import BackendUnavailableError
+from dp_core._text import without_password
 from dp_core.server._app import app
-from dp_core.server._listener import listen, place
+from dp_core.server._listener import authority, listen
 from dp_core.server._settings import Settings
 from dp_core.server._uvicorn import Server
 
 __all__ = ["serve"]
 
 SPARE_FILES: Final = 256
-"""Open files that waiters leave to everything else."""
+"""Open files that waits leave to everything else."""
 
 Announce: TypeAlias = Callable[[str], object]
 
@@ -44,27 +45,27 @@ async def serve(
     """
     Serve the promises of a store over HTTP until SIGTERM or SIGINT.
 
-    Runs on asyncio. When it stops, waiters are answered at once, and running
-    operations get `Settings.grace_seconds`. A second signal ends the process
-    there and then, which promises survive.
+    Runs on asyncio. When it stops, waits are answered at once, and running
+    operations get `Settings.grace_seconds`. A second signal kills the process,
+    which promises survive.
 
     Args:
         url: The store's URL; by default `dp_core.default_url`.
         host: The name or address to listen at.
         port: The port to listen at; 0 for any that is free.
-        settings: How to treat those who ask.
+        settings: How to treat requests.
         announce: Called with lines for a person: where the server listens,
             once it does, and where its store is.
 
     Raises:
         BackendUnavailableError: It cannot listen there, or must not, because
-            other machines could ask without a token.
+            other machines could send requests without a token.
         UnknownBackendError: No installed plugin knows the store's URL.
     """
     _check_event_loop()
     promises = connect(url)
     with await listen(host, port, token=settings.token is not None) as listener:
-        at = place(host, listener)
+        at = authority(host, listener)
         settings = replace(
             settings,
             allowed_hosts=(*settings.allowed_hosts, at),
@@ -97,18 +98,16 @@ def _check_event_loop() -> None:
 
 
 def _findable(url: str) -> str:
-    """Return a store's URL for a person: directories absolute, no passwords."""
+    """Return a store URL for a person: directories absolute, no passwords."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         path = os.path.abspath(unquote(parts.path))  # noqa: PTH100 - links stay
         return f"file:{quote(path)}"
-    if "@" in parts.netloc:
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return url
+    return without_password(url)
 
 
 def _most_waiters() -> int:
-    """Let this process open as many files as it may; return how many may wait."""
+    """Raise the limit of open files; return how many requests may wait."""
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,4 +1,4 @@
-"""`Settings`: how a server treats requests."""
+"""`Settings`: the rules of one server."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Settings"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """
-    How a server treats requests. The defaults suit one user's machine.
+    Rules by which a server treats requests. The defaults suit one user's machine.
 
     Attributes:
-        token: The bearer token every request must carry; None for no token,
-            which is refused where other machines could ask.
+        token: The bearer token that every request must carry; None for no
+            token, which is refused where other machines could send requests.
         allowed_hosts: Names, or ``name:port``, by which the server may be
             called besides the loopback names and the address it was reached
             at. Another name in ``Host`` is a DNS rebinding attack.
@@ -27,12 +27,12 @@ class Settings:
             reach the server through a proxy of their own. Pages of any other
             origin are refused; CORS is never granted.
         max_value_bytes: The largest value, in bytes of its JSON text.
-        max_waiters: How many requests may wait at once. More are told to come
-            back later; all other operations stay possible.
-        body_seconds: How long a request's body may take to arrive, after its
-            first piece.
-        grace_seconds: How long a server that was told to stop lets running
-            operations finish. Waiters are answered at once.
+        max_waiters: The most requests that may wait at once. More are answered
+            503; all other operations stay possible.
+        body_seconds: The longest time a request's body may take to arrive,
+            after its first piece.
+        grace_seconds: The time that running operations get to finish once the
+            server was told to stop. Waits are answered at once.
     """
 
     token: str | None = field(default=None, repr=False)

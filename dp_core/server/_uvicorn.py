@@ -1,9 +1,9 @@
 """
-What uvicorn leaves open, closed.
+`Server`: uvicorn with bounds on heads and silence, and a stop that answers waits.
 
-uvicorn waits for running requests before it exits, and ours may wait for
-months: `Server` answers the waiters first. It reads heads of any size, and
-waits for requests for ever: `Protocol` bounds both.
+uvicorn waits for running requests before it exits, and a wait may last for
+months, so `Server` answers the waits first. uvicorn reads heads of any size and
+waits for requests for ever, so `Protocol` bounds both.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from dp_core.server._app import App
 __all__ = ["Server"]
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""How long a request's line and headers may be, together."""
+"""The largest request line and headers, together."""
 
 IDLE_SECONDS: Final = 60
-"""How long a client may be silent between two requests, or within one."""
+"""The longest silence of a client between two requests, or within one."""
 
 # Clients that would rather speak HTTP/2, such as Java's, offer an upgrade with
 # their first request. A server may ignore it (RFC 9110 §7.8), but httptools
@@ -80,7 +80,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which answers waiters when it is told to stop."""
+    """uvicorn that answers waits when it is told to stop."""
 
     def __init__(
         self, app: App, grace_seconds: int, started: Callable[[], None]

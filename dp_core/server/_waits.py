@@ -1,8 +1,8 @@
 """
-Requests that wait: bounded, dropped with their client, ended by a stop.
+`Waits`: requests that wait, bounded, dropped with their client, ended by a stop.
 
-A waiter costs a connection and two tasks. It gives them back the moment its
-client goes away, because a promise may stay pending for months.
+A held request costs a connection and two tasks. It gives them back the moment
+its client goes away, because a promise may stay pending for months.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ __all__ = ["Waits"]
 
 
 @dataclass(eq=False)
-class _Wait:
-    """One request that waits, and why it ended early, if it did."""
+class _HeldRequest:
+    """
+    A request that waits.
+
+    Attributes:
+        scope: Cancelling it ends the wait.
+        ended: The reason why the wait ended early, if it did.
+    """
 
     scope: CancelScope
     ended: Exception | None = None
@@ -33,12 +39,12 @@ class _Wait:
 
 
 class Waits:
-    """All requests that wait for *backend*."""
+    """All requests that wait for promises of one backend."""
 
     def __init__(self, backend: Backend, limit: int) -> None:
         self._backend = backend
         self._limit = limit
-        self._running: set[_Wait] = set()
+        self._running: set[_HeldRequest] = set()
         self._stopped = False
 
     async def outcome(
@@ -49,17 +55,17 @@ class Waits:
 
         Args:
             id: The promise's id.
-            receive: Tells when the client goes away; the request's body was
-                received already.
-            seconds: How long to wait; None for as long as it takes.
+            receive: The ASGI channel, which reports when the client goes away;
+                the request's body was received already.
+            seconds: The longest wait; None for as long as it takes.
 
         Returns:
             The outcome, or `Pending` when the time is over.
 
         Raises:
             PromiseDisposedError: The promise was disposed of meanwhile.
-            ProtocolError: There are too many waiters, or the server stops.
-            ClientGoneError: Nobody waits any more.
+            ProtocolError: Too many requests wait, or the server stops.
+            ClientGoneError: The client went away.
         """
         state = await self._backend.peek(id)
         if not isinstance(state, Pending):
@@ -68,20 +74,20 @@ class Waits:
             raise _stopping()
         if len(self._running) >= self._limit:
             raise ProtocolError(503, f"{self._limit:,} requests wait already")
-        told: Outcome[bytes] | DurablePromiseError | None = None
+        result: Outcome[bytes] | DurablePromiseError | None = None
         async with create_task_group() as group:
-            wait = _Wait(group.cancel_scope)
+            wait = _HeldRequest(group.cancel_scope)
             self._running.add(wait)
             try:
                 group.start_soon(_end_with_client, receive, wait)
                 with move_on_after(seconds):
-                    told = await self._told(id)
+                    result = await self._result(id)
             finally:
                 self._running.discard(wait)
             group.cancel_scope.cancel()
-        if isinstance(told, SETTLED):
-            return told
-        error = told or wait.ended
+        if isinstance(result, SETTLED):
+            return result
+        error = result or wait.ended
         if error is not None:
             raise error
         return Pending()
@@ -92,15 +98,15 @@ class Waits:
         for wait in self._running:
             wait.end(_stopping())
 
-    async def _told(self, id: str) -> Outcome[bytes] | DurablePromiseError:
+    async def _result(self, id: str) -> Outcome[bytes] | DurablePromiseError:
         try:
             return await self._backend.wait(id)
         except DurablePromiseError as error:
-            # An answer like another; raised here, the task group would wrap it.
+            # Returned, because the task group would wrap what is raised here.
             return error
 
 
-async def _end_with_client(receive: Receive, wait: _Wait) -> None:
+async def _end_with_client(receive: Receive, wait: _HeldRequest) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     wait.end(ClientGoneError())

@@ -12,7 +12,7 @@ MAX_VALUE_BYTES: Final = 1024 * 1024
 """The default limit of a value's JSON text, in bytes of UTF-8."""
 
 MAX_DEPTH: Final = 128
-"""How deep arrays and objects may nest."""
+"""The deepest that arrays and objects may nest."""
 
 TOO_DEEP: Final = f"it nests deeper than {MAX_DEPTH} levels, or holds itself"
 """The reason to give where that is exceeded."""

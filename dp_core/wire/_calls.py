@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 ENVELOPE_BYTES: Final = 64 * 1024
-"""What a call's body may have beyond its value: the id and the keys."""
+"""Bytes that a call's body may have beyond its value: the id and the keys."""
 
 
 @final

@@ -146,5 +146,7 @@ def test_a_known_scheme_whose_package_is_missing_says_what_to_install(
     """Nobody has to search for the package."""
     monkeypatch.setattr("dp_core._plugins._entry_points", lambda scheme=None: [])
 
-    with pytest.raises(UnknownBackendError, match="pip install 'durable-promises'"):
+    with pytest.raises(
+        UnknownBackendError, match="none; install the package that brings memory:"
+    ):
         connect("memory:")

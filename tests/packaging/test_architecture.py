@@ -9,15 +9,7 @@ from typing import Final
 
 import pytest
 
-from support.paths import ROOT
-
-SOURCES: Final = {
-    ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__"): (
-        path
-    )
-    for base, package in ((ROOT, "dp_core"), (ROOT / "backends", "dp_backends"))
-    for path in (base / package).rglob("*.py")
-}
+from support.sources import SOURCES
 
 # A module may import what is above it here, and within its own part.
 LEVELS: Final = (

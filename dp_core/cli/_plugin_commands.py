@@ -1,4 +1,4 @@
-"""Commands that packages bring: entry points of the group ``dp_core.commands``."""
+"""`find_command`: commands of packages, entry points of ``dp_core.commands``."""
 
 from __future__ import annotations
 
