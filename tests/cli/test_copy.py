@@ -153,7 +153,7 @@ async def test_a_store_that_cannot_list_is_told_the_ids(
         done = copy(url, target, "--ids", "-", text=lines)
 
     assert 2 == without.returncode
-    assert "it cannot tell what it has; name --ids" in without.stderr
+    assert "it cannot list its promises; name them with --ids" in without.stderr
     assert done.stdout.startswith("2 settled promises")
     expected = [dp.Resolved(1), dp.Resolved(2), dp.Pending()]
     names = {"plain": 0, 'a"b\nc': 0, "unnamed": 0}
@@ -166,7 +166,7 @@ def test_ids_that_are_none_are_refused(source: str, target: str) -> None:
     strange = copy(source, target, "--ids", "-", "--after", "x", text="y\n")
 
     assert (2, 2) == (broken.returncode, strange.returncode)
-    assert "is no JSON string" in broken.stderr
+    assert "is not a valid JSON string" in broken.stderr
     assert "'x' is none of --ids" in strange.stderr
 
 

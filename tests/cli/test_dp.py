@@ -292,14 +292,14 @@ def test_the_store_is_named_by_option_or_environment(
         (("pick", "id"), b"No such command 'pick'"),
         (("peek", "id", "--jsn"), b"No such option '--jsn'"),
         (("resolve", "id", "-5"), b"comes after '--'"),
-        (("get", "id", "--timeout", "nan"), b"no number of seconds"),
-        (("get", "id", "--timeout", "-1"), b"no number of seconds"),
+        (("get", "id", "--timeout", "nan"), b"not a valid number of seconds"),
+        (("get", "id", "--timeout", "-1"), b"not a valid number of seconds"),
         (("get", "id", "--timeout", "soon"), b"not a valid float"),
         (("peek", ""), b"it is empty"),
         (("peek", b"\xff"), b"surrogate"),
         (("--url", "ftp://host", "peek", "id"), b"the schemes known here are"),
         (("peek", "id", "--url", "promises"), b"'file:promises'"),
-        (("peek", "a\nb" * 999), b"no promise id"),
+        (("peek", "a\nb" * 999), b"invalid promise id"),
     ],
 )
 def test_an_error_is_one_line(
@@ -333,7 +333,7 @@ def test_a_terminal_gets_no_control_characters(dp: Run, env: dict[str, str]) -> 
         == dp("resolve", "id", "--text", "-", input=value.encode()).stdout
     )
 
-    shown = b"a\\u001b[31mb\\u009b1m\\u202ec\td\\r\r\ne\r\n"
+    shown = b"a\\u001b[31mb\\u009b1m\\u202ec\td\\u000d\r\ne\r\n"
     assert shown == on_terminal([*PROGRAM, "peek", "id"], env)
 
 

@@ -186,10 +186,10 @@ def test_what_it_cannot_do_is_one_line(
 def test_a_token_file_open_to_others_is_refused(
     dp: Callable[..., Done], tmp_path: Path
 ) -> None:
-    """A secret that others can read is none."""
+    """A secret that others can write is refused, with the way to close it."""
     file = tmp_path / "token"
     file.write_text("secret\n")
-    file.chmod(0o640)
+    file.chmod(0o660)
 
     refused(dp("serve", "--token-file", str(file)), "chmod 600")
 

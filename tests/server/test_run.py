@@ -76,13 +76,13 @@ def test_it_says_where_it_listens_and_where_its_store_is(
     ("url", "store"),
     [
         ("memory:name", "memory:name"),
-        ("http://user:secret@localhost:1/a", "http://localhost:1/a"),
+        ("http://user:secret@localhost:1/a", "http://…@localhost:1/a"),
         ("file:///tmp/../tmp/x", "file:/tmp/x"),
     ],
 )
 def test_a_store_is_shown_without_secrets(url: str, store: str) -> None:
     """Passwords are not announced."""
-    assert dp.server._run._findable(url) == store
+    assert store == dp.server._run._findable(url)
 
 
 async def lines_of(*arguments: Any, **more: Any) -> list[str]:
@@ -110,8 +110,8 @@ async def test_a_port_in_use_is_named() -> None:
         ("::", 0, "DP_TOKEN"),
         ("127.0.0.1", 70000, "0 to 65535"),
         ("127.0.0.1", -1, "0 to 65535"),
-        ("no.such.host.invalid", 0, "no name or address"),
-        ("x" * 70, 0, "no name or address"),
+        ("no.such.host.invalid", 0, "not a name or an address"),
+        ("x" * 70, 0, "not a name or an address"),
     ],
 )
 async def test_where_it_cannot_listen(host: str, port: int, advice: str) -> None:
