@@ -1,4 +1,4 @@
-"""Real restate-servers and services, each in a process and at ports of its own."""
+"""`RestateServer` and `ServiceProcess`: real processes, at ports of their own."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pathlib import Path
 from random import randrange, sample
 from typing import Any, Final
 
-from dp_backends.restate._server import Node, find_program
+from dp_backends.restate._restate_server import Node, find_program
 
 __all__ = [
     "JSON",
-    "Answer",
-    "Restate",
-    "Service",
+    "HttpAnswer",
+    "RestateServer",
+    "ServiceProcess",
     "ask",
     "eventually",
     "free_ports",
@@ -35,8 +35,8 @@ TIMEOUT: Final = 90
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was answered over HTTP."""
+class HttpAnswer:
+    """Answer to an HTTP request."""
 
     status: int
     content_type: str | None
@@ -53,8 +53,8 @@ def ask(
     headers: Mapping[str, str] | None = None,
     method: str = "POST",
     timeout: float = TIMEOUT,
-) -> Answer:
-    """Make one request, with a body of bytes or of JSON."""
+) -> HttpAnswer:
+    """Make one request, with a body of bytes or of JSON, and return its answer."""
     with pending_ask(port, path, body, headers, method, timeout) as answer:
         return answer()
 
@@ -67,8 +67,8 @@ def pending_ask(
     headers: Mapping[str, str] | None = None,
     method: str = "POST",
     timeout: float = TIMEOUT,
-) -> Iterator[Callable[[], Answer]]:
-    """Make one request; hang up at the end, whether it was answered or not."""
+) -> Iterator[Callable[[], HttpAnswer]]:
+    """Make one request; disconnect at the end, whether it was answered or not."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     connection = HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
@@ -76,30 +76,30 @@ def pending_ask(
         sent = usual if headers is None else headers
         connection.request(method, path, data or None, dict(sent))
 
-        def answer() -> Answer:
+        def answer() -> HttpAnswer:
             response = connection.getresponse()
             kind = response.getheader("content-type")
-            return Answer(response.status, kind, response.read())
+            return HttpAnswer(response.status, kind, response.read())
 
         yield answer
     finally:
         connection.close()
 
 
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    """Wait until a condition holds; fail, saying *what*, when it never does."""
+def eventually(holds: Callable[[], bool], fact: str) -> None:
+    """Wait until a condition holds; fail with *fact* as the text if it never does."""
     deadline = time.monotonic() + TIMEOUT
     while not holds():
-        assert time.monotonic() < deadline, f"not within {TIMEOUT} s: {what}"
+        assert time.monotonic() < deadline, f"not within {TIMEOUT} s: {fact}"
         time.sleep(0.05)
 
 
 def free_ports(number: int, *, in_a_row: bool = False) -> list[int]:
     """
-    Return ports that nobody listens at.
+    Return ports that are free.
 
-    They are below those that the system gives to whoever asks for any: a server
-    that starts later could find one of those taken, by a mere connection.
+    They are below the range from which the system takes ports for connections:
+    one of those could be in use by the time that a server starts.
     """
     while True:
         first = randrange(10_000, 32_000)  # noqa: S311 - no secret
@@ -114,7 +114,7 @@ def free_ports(number: int, *, in_a_row: bool = False) -> list[int]:
             return ports
 
 
-class Restate:
+class RestateServer:
     """A restate-server that can be killed and started again on its data."""
 
     def __init__(self, directory: Path, **environment: str) -> None:
@@ -131,12 +131,12 @@ class Restate:
         return f"http://127.0.0.1:{self.node.admin}"
 
     def start(self) -> None:
-        """Start it, in a process that only we know."""
+        """Start it, without waiting until it is ready."""
         program = find_program()
         assert program is not None
         self.node.directory.mkdir(parents=True, exist_ok=True)
         environment = {**self.node.environment(), **self._environment}
-        # It reports its use to its makers; tests are not worth a report.
+        # By default it reports its use to its makers.
         environment["RESTATE_DISABLE_TELEMETRY"] = "true"
         with self.node.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -144,12 +144,12 @@ class Restate:
             )
 
     def wait_until_ready(self) -> None:
-        """Return once it answers requests, and can be looked into."""
+        """Wait until it answers requests and queries."""
         for port, path in (
             (self.node.admin, "/health"),
             (self.node.ingress, "/restate/health"),
         ):
-            eventually(lambda: self._answers(port, path), f"{path} says yes")  # noqa: B023
+            eventually(lambda: self._answers(port, path), f"{path} answers 200")  # noqa: B023
         # It is healthy before all of its partitions are there.
         sql = {"query": "SELECT count(1) FROM state"}
         eventually(
@@ -158,36 +158,36 @@ class Restate:
         )
 
     def kill(self) -> None:
-        """End it as the kernel does when memory is short."""
+        """Kill it with SIGKILL, as the kernel does when memory is short."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """Return the rows of a query of what Restate holds."""
+        """Return the rows of a query of Restate's state and invocations."""
         headers = {**JSON, "Accept": "application/json"}
         answer = ask(self.node.admin, "/query", {"query": sql}, headers)
         assert answer.status == 200, answer
         return list(answer.json()["rows"])
 
     def invocations(self, target: str) -> list[dict[str, Any]]:
-        """Return the invocations of a handler that are not over."""
+        """Return the invocations of a handler that are not completed."""
         return self.query(
-            "SELECT id, status FROM sys_invocation "  # noqa: S608 - ours
+            "SELECT id, status FROM sys_invocation "  # noqa: S608 - our own test data
             f"WHERE target = '{target}' AND status <> 'completed'"
         )
 
     def state(self, id: str) -> dict[str, Any]:
         """Return the state of a promise, as its object keeps it."""
         rows = self.query(
-            "SELECT key, value_utf8 FROM state "  # noqa: S608 - ours
+            "SELECT key, value_utf8 FROM state "  # noqa: S608 - our own test data
             f"WHERE service_name = 'promises' AND service_key = '{id}'"
         )
         return {row["key"]: json.loads(row["value_utf8"]) for row in rows}
 
     def waiters(self, id: str) -> int:
-        """Return how many wait for a promise."""
+        """Return the number of a promise's waiters."""
         return sum(key.startswith("waiter/") for key in self.state(id))
 
     def _answers(self, port: int, path: str) -> bool:
@@ -200,7 +200,7 @@ class Restate:
             return False
 
 
-class Service:
+class ServiceProcess:
     """A program that hosts handlers, and can be killed and started again."""
 
     def __init__(self, *command: object) -> None:
@@ -208,19 +208,19 @@ class Service:
         self._process: subprocess.Popen[str] | None = None
 
     @classmethod
-    def of_promises(cls, restate: Restate) -> Service:
+    def of_promises(cls, restate: RestateServer) -> ServiceProcess:
         """Return the service of this project."""
         (port,) = free_ports(1)
         serve = ("-m", "dp_core", "restate", "serve", "--port", port)
         return cls(*serve, "--register", restate.admin_url)
 
     @classmethod
-    def of_program(cls, path: Path, restate: Restate) -> Service:
-        """Return what a program hosts; it is told a port, and the administration."""
+    def of_program(cls, path: Path, restate: RestateServer) -> ServiceProcess:
+        """Return a program that takes a port and the URL of Restate's admin API."""
         return cls(path, *free_ports(1), restate.admin_url)
 
     def start(self) -> str:
-        """Start it; return what it says once Restate knows it."""
+        """Start it; return the line that it prints once it is registered."""
         self._process = subprocess.Popen(
             self._command,
             stdout=subprocess.PIPE,
@@ -234,7 +234,7 @@ class Service:
         return registered
 
     def kill(self) -> None:
-        """End it as the kernel does when memory is short."""
+        """Kill it with SIGKILL, as the kernel does when memory is short."""
         if self._process is not None:
             self._process.kill()
             assert self._process.stdout is not None
@@ -244,9 +244,9 @@ class Service:
 
 
 @contextmanager
-def running(restate: Restate) -> Iterator[Restate]:
+def running(restate: RestateServer) -> Iterator[RestateServer]:
     """Run a restate-server with our service until the block ends."""
-    service = Service.of_promises(restate)
+    service = ServiceProcess.of_promises(restate)
     try:
         restate.start()
         restate.wait_until_ready()

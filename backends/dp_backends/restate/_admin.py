@@ -1,4 +1,4 @@
-"""What we ask of Restate's administration: to know a service, and for ids."""
+"""Requests to Restate's admin API: register services, list settled promises."""
 
 from __future__ import annotations
 
@@ -13,28 +13,37 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from anyio import to_thread
 
-from dp_backends.restate._calls import OBJECT
+from dp_backends.restate._names import OBJECT
 from dp_core import BackendError, BackendUnavailableError
 
-__all__ = ["ADMIN_URL", "Registration", "is_healthy", "register", "settled_ids"]
+__all__ = [
+    "ADMIN_URL",
+    "Registration",
+    "is_healthy",
+    "register_deployment",
+    "settled_ids",
+]
 
 ADMIN_URL: Final = "http://localhost:9070"
-"""Where a restate-server has it by default."""
+"""The admin API of a restate-server with default ports."""
 
-_SECONDS: Final = 60
-"""How long an answer may take; Restate asks our service in between."""
+_TIMEOUT: Final = 60
+"""The time for an answer, in seconds: for it, Restate calls our service first."""
 
-_IDS: Final = f"""
+_SETTLED_IDS: Final = f"""
     SELECT service_key FROM state
     WHERE service_name = '{OBJECT}' AND key = 'value' ORDER BY service_key
-"""  # noqa: S608 - of constants
+"""  # noqa: S608 - made of constants
 
-# Nobody's proxy knows the names of our neighbours.
+# urllib, and not the client of `dp_backends.http`: backends do not import each other,
+# and that client makes the calls of the wire only. Here are a few plain requests for
+# each run of a program, GET among them, where speed does not matter.
+# Without proxies, because the admin API is on this machine or in its network.
 _open: Final = build_opener(ProxyHandler({})).open
 
 
 class Registration(Enum):
-    """What `register` did, in words for a person."""
+    """Result of `register_deployment`; its value is for a person to read."""
 
     NEW = "registered"
     REPLACED = "registered, in place of another deployment"
@@ -42,40 +51,40 @@ class Registration(Enum):
     UNCHANGED = "was registered already"
 
 
-async def register(
+async def register_deployment(
     admin: str, url: str, services: Mapping[str, str | None]
 ) -> Registration:
     """
-    Have Restate call the services at *url*, unless it does so already.
+    Register services with Restate, unless these versions are registered already.
 
     Args:
-        admin: The URL of Restate's administration.
+        admin: The URL of Restate's admin API.
         url: The URL by which Restate reaches the services.
-        services: Their names, and their versions. A service that has none may
-            have changed, for all we know.
+        services: Their names and versions. A service without a version is always
+            registered anew, because it may have changed.
 
     Raises:
-        BackendUnavailableError: There is no Restate at *admin*.
-        BackendError: It does not reach the services, or does not take them.
+        BackendUnavailableError: Restate cannot be reached at *admin*.
+        BackendError: Restate cannot reach the services, or refuses them.
     """
-    before = await _known(admin)
+    before = await _registered(admin)
     deployment = {"uri": url, "force": False}
-    status, answer = await _ask(admin, "/v3/deployments", deployment)
+    status, answer = await _request(admin, "/v3/deployments", deployment)
     if status == 201:
         replaced = not before.keys().isdisjoint(services)
         return Registration.REPLACED if replaced else Registration.NEW
-    # Restate knew the URL, and looked no further. But an older version may have
-    # been there, or another deployment may have taken its place since.
+    # Restate knows the URL, and did not look at the services. An older version may
+    # have been there, or another deployment may have replaced this one since.
     unchanged = {name: (answer["id"], version) for name, version in services.items()}
     if None not in services.values() and unchanged.items() <= before.items():
         return Registration.UNCHANGED
-    await _ask(admin, "/v3/deployments", deployment | {"force": True})
+    await _request(admin, "/v3/deployments", deployment | {"force": True})
     return Registration.RENEWED
 
 
-async def _known(admin: str) -> dict[str, tuple[str, str | None]]:
-    """Return by which deployment each service is provided, and in which version."""
-    _, answer = await _ask(admin, "/v3/services")
+async def _registered(admin: str) -> dict[str, tuple[str, str | None]]:
+    """Return the deployment and the version of each registered service."""
+    _, answer = await _request(admin, "/v3/services")
     return {
         service["name"]: (
             service["deployment_id"],
@@ -90,37 +99,37 @@ async def settled_ids(admin: str) -> list[str]:
     Return the ids of all settled promises, sorted.
 
     Raises:
-        BackendUnavailableError: There is no Restate at *admin*.
-        BackendError: It does not answer.
+        BackendUnavailableError: Restate cannot be reached at *admin*.
+        BackendError: Restate refuses the query.
     """
-    _, answer = await _ask(admin, "/query", {"query": _IDS})
+    _, answer = await _request(admin, "/query", {"query": _SETTLED_IDS})
     return [row["service_key"] for row in answer["rows"]]
 
 
 async def is_healthy(url: str) -> bool:
-    """Tell whether a health check of Restate's says yes."""
+    """Return whether one of Restate's health checks succeeds."""
     try:
-        status, _ = await _ask(url, "")
+        status, _ = await _request(url, "")
     except BackendError:
         return False
     return status == 200
 
 
-async def _ask(admin: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Return the status and what it answers: GET, or POST where there is a body."""
+async def _request(admin: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """Make a request, POST if it has a body, else GET; return status and JSON."""
     return await to_thread.run_sync(
-        partial(_ask_blocking, admin, path, body), abandon_on_cancel=True
+        partial(_request_blocking, admin, path, body), abandon_on_cancel=True
     )
 
 
-def _ask_blocking(admin: str, path: str, body: Any) -> tuple[int, Any]:
-    request = Request(  # noqa: S310 - the user names it
+def _request_blocking(admin: str, path: str, body: Any) -> tuple[int, Any]:
+    request = Request(  # noqa: S310 - the URL is the user's own
         admin.rstrip("/") + path,
         data=None if body is None else json.dumps(body).encode(),
         headers={"Content-Type": "application/json", "Accept": "application/json"},
     )
     try:
-        with _open(request, timeout=_SECONDS) as response:
+        with _open(request, timeout=_TIMEOUT) as response:
             text = response.read()
             return response.status, json.loads(text) if text else None
     except HTTPError as error:
@@ -128,13 +137,13 @@ def _ask_blocking(admin: str, path: str, body: Any) -> tuple[int, Any]:
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise BackendUnavailableError(
-            f"there is no administration of Restate at {admin} ({reason}); start "
-            "restate-server or name the right URL, or try `dp restate up`"
+            f"cannot reach Restate's admin API at {admin} ({reason}); start "
+            "restate-server, name the right URL, or try `dp restate up`"
         ) from None
 
 
 def _reason(error: HTTPError) -> str:
-    """Return the message of a failure."""
+    """Return Restate's message, or else the beginning of the body."""
     text = error.read().decode(errors="replace")
     try:
         return str(json.loads(text)["message"])

@@ -1,4 +1,4 @@
-"""``dp restate``: promises on Restate, from a terminal."""
+"""`commands`: the group ``dp restate`` of the command line."""
 
 from __future__ import annotations
 
@@ -15,28 +15,36 @@ import anyio
 import click
 
 from dp_backends.restate._admin import ADMIN_URL, settled_ids
-from dp_backends.restate._object import promises
-from dp_backends.restate._serve import first, make_known, run, serve, url_of
-from dp_backends.restate._server import Node, cluster, ended, running
-from dp_backends.restate._service import promise
+from dp_backends.restate._host import (
+    host_services,
+    register_services,
+    run_until_first,
+    serve,
+    url_at,
+)
+from dp_backends.restate._restate_server import (
+    Node,
+    cluster_nodes,
+    running_servers,
+    wait_until_exit,
+)
+from dp_backends.restate._service import SERVICES
 from dp_core import BackendError
 from dp_core.cli import Status
 
-__all__ = ["SERVICES", "commands"]
+__all__ = ["commands"]
 
-SERVICES: Final = (promises, promise)
+# uvloop takes a quarter of the CPU time off each settle (benchmarks/bench_restate.py).
+_UVLOOP: Final = {"use_uvloop": True}
 
-# A quarter less CPU time for each settle (benchmarks/bench_restate.py).
-_FAST: Final = {"use_uvloop": True}
-
-_WHAT_TO_TRY: Final = """
+_HINT: Final = """
 In another shell, try:
 
   export DP_URL={node.ingress_url}
   dp get greeting &
   dp resolve greeting hello
 
-Restate's own view is at {node.admin_url}; Ctrl-C ends it all.\
+Restate's own pages are at {node.admin_url}; Ctrl-C stops everything.\
 """
 
 
@@ -62,25 +70,26 @@ def commands() -> None:
     default="127.0.0.1",
     metavar="ADDRESS",
     show_default=True,
-    help="The IP address to listen at, for Restate to call.",
+    help="The IP address to listen at for calls of Restate.",
 )
 @_port("--port", 9080, "The port to listen at.")
 @click.option(
     "--register",
     metavar="ADMIN_URL",
-    help=f"Have the Restate there call it, such as {ADMIN_URL}.",
+    help=f"Register with the Restate of this admin API, such as {ADMIN_URL}.",
 )
 @click.option(
     "--advertise",
     metavar="URL",
-    help="How Restate reaches this service.  [default: its address and port]",
+    help="The URL by which Restate reaches this service.  "
+    "[default: its address and port]",
 )
 @click.option(
     "--identity-key",
     "identity_keys",
     multiple=True,
     metavar="KEY",
-    help="Refuse calls that this Restate has not signed: publickeyv1_…",
+    help="Refuse calls that the Restate of this key has not signed: publickeyv1_…",
 )
 def serve_command(
     host: str,
@@ -92,13 +101,13 @@ def serve_command(
     """
     Run the service by which Restate keeps promises, until SIGTERM or Ctrl-C.
 
-    It holds nothing: run several, stop and kill them at will. Promises are asked
-    for at Restate's ingress: dp --url http://localhost:8080 get ID.
+    It has no state of its own: run several, stop and kill them at will. Clients
+    use the URL of Restate's ingress: dp --url http://localhost:8080 get ID.
     """
     if not (identity_keys or ip_address(host).is_loopback):
         click.echo(
-            "Without --identity-key, whoever reaches this address can call the "
-            "handlers, though not the promises.",
+            "Without --identity-key, anybody who reaches this address can call the "
+            "handlers; promises are safe, because their state is in Restate.",
             err=True,
         )
     serving = partial(
@@ -111,7 +120,7 @@ def serve_command(
         identity_keys=identity_keys,
         announce=click.echo,
     )
-    anyio.run(serving, backend_options=_FAST)
+    anyio.run(serving, backend_options=_UVLOOP)
     return Status.RESOLVED
 
 
@@ -123,7 +132,7 @@ def serve_command(
     default=Path("restate-data"),
     metavar="PATH",
     show_default=True,
-    help="Where it keeps the promises.",
+    help="The directory in which the servers keep the promises.",
 )
 @click.option(
     "--nodes",
@@ -132,13 +141,13 @@ def serve_command(
     default=1,
     metavar="NUMBER",
     show_default=True,
-    help="How many servers; with 3, any one may fail. Each has ports of its own, "
-    "from those below on.",
+    help="The number of servers; with 3, any one may fail. Each has ports of its "
+    "own: those below for the first, the next ones for the others.",
 )
-@_port("--port", 8080, "Where promises are asked for.")
-@_port("--admin-port", 9070, "Restate's administration, for browsers too.")
-@_port("--node-port", 5122, "For nodes among themselves.")
-@_port("--service-port", 9080, "Where Restate calls the service.")
+@_port("--port", 8080, "The port for clients (Restate's ingress).")
+@_port("--admin-port", 9070, "The port of Restate's admin API and pages.")
+@_port("--node-port", 5122, "The port for other nodes.")
+@_port("--service-port", 9080, "The port for Restate's calls to the service.")
 def up(  # noqa: PLR0913, PLR0917 - they are options
     directory: Path,
     number: int,
@@ -148,38 +157,39 @@ def up(  # noqa: PLR0913, PLR0917 - they are options
     service_port: int,
 ) -> Status:
     """
-    Try it: a restate-server and the service, here, until Ctrl-C.
+    Run a restate-server and the service here, to try them, until Ctrl-C.
 
     The server must be installed: npm install --global @restatedev/restate-server
     """
-    # Until the service takes over, to stop it politely is to interrupt it: that
-    # cancels the task, where an exception could hit the event loop's own code.
+    # Until the service handles SIGTERM itself, treat it as Ctrl-C, which cancels the
+    # task; an exception from a signal handler could hit the event loop's own code.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     node = Node(directory.absolute(), port, admin_port, node_port)
-    anyio.run(_up, cluster(number, node), service_port, backend_options=_FAST)
+    anyio.run(_up, cluster_nodes(number, node), service_port, backend_options=_UVLOOP)
     return Status.RESOLVED
 
 
 async def _up(nodes: Sequence[Node], port: int) -> None:
     click.echo(f"Starting restate-server in {nodes[0].directory}")
-    async with running(nodes) as servers:
+    async with running_servers(nodes) as servers:
 
         async def started() -> None:
-            await make_known(nodes[0].admin_url, url_of("127.0.0.1", port), SERVICES)
+            url = url_at("127.0.0.1", port)
+            await register_services(nodes[0].admin_url, url, SERVICES)
             for node, server in zip(nodes, servers, strict=True):
                 click.echo(f"Promises are at {node.ingress_url} (process {server.pid})")
-            click.echo(_WHAT_TO_TRY.format(node=nodes[0]))
+            click.echo(_HINT.format(node=nodes[0]))
 
         async def watch(node: Node, server: Popen[bytes]) -> None:
-            await ended(server)
+            await wait_until_exit(server)
             stopped = f"the server at {node.ingress_url} has stopped; see {node.log}"
             if len(nodes) == 1:
                 raise BackendError(stopped)
             click.echo(stopped)
             await anyio.sleep_forever()
 
-        await first(
-            partial(run, SERVICES, "127.0.0.1", port, (), started),
+        await run_until_first(
+            partial(host_services, SERVICES, "127.0.0.1", port, (), started),
             *(partial(watch, *pair) for pair in zip(nodes, servers, strict=True)),
         )
         click.echo("Stopping restate-server")
@@ -191,13 +201,13 @@ async def _up(nodes: Sequence[Node], port: int) -> None:
     default=ADMIN_URL,
     metavar="ADMIN_URL",
     show_default=True,
-    help="Restate's administration.",
+    help="The URL of Restate's admin API.",
 )
 def ids(admin: str) -> Status:
     """
-    List the ids of settled promises, one in a line, as JSON.
+    List the ids of settled promises, one on each line, as JSON.
 
-    This is how to copy them elsewhere: dp restate ids | dp copy http://… file:… --ids -
+    To copy the promises elsewhere: dp restate ids | dp copy http://… file:… --ids -
     """
     for id in anyio.run(settled_ids, admin):
         click.echo(json.dumps(id))

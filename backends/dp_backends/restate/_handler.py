@@ -1,8 +1,8 @@
 """
-Durable promises for handlers: each operation is a durable step of theirs.
+`HandlerPromise`: a promise inside a handler, where each operation is a step.
 
-What an operation returned stands in the journal of the invocation. After a
-crash the handler is told the same again, and nothing is done twice.
+Restate writes the result of a step to the journal of the invocation. After a crash
+the handler runs again and gets each result from there; no step is done twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from restate import Context, TerminalError
 
-from dp_backends.restate._calls import OBJECT, wait
+from dp_backends.restate._awakeables import wait_for_answer
+from dp_backends.restate._names import OBJECT
 from dp_core import (
     MAX_VALUE_BYTES,
     Backend,
@@ -53,19 +54,20 @@ def durable_promise(id: str, ctx: Context, type: Any = Any) -> HandlerPromise[An
     """
     Return a handle on a promise, for the invocation whose context is *ctx*.
 
-    It is the promise that everybody else reaches through Restate's ingress.
-    Making the handle is no step.
+    The promise is the one that processes outside of Restate reach through its
+    ingress. To make a handle takes no step.
 
     Args:
         id: The promise's id.
         ctx: The context that Restate gave to the handler.
-        type: What the values are, as for `dp_core.Promises.promise`.
+        type: The type of its values, as for `dp_core.Promises.promise`.
 
     Raises:
         InvalidPromiseIdError: *id* cannot name a promise.
     """
-    with _final():
-        Promises(_Steps(ctx), _URL).promise(id)
+    with _terminal_cause():
+        # Dropped: made for its check of the id.
+        Promises(_JournaledBackend(ctx), _URL).promise(id)
     return HandlerPromise(id, type, ctx)
 
 
@@ -73,20 +75,20 @@ class HandlerPromise(DurablePromise[T], Generic[T]):
     """
     A handle on the promise with one id, for one invocation of a handler.
 
-    It is used like any `dp_core.DurablePromise` and raises the same errors. One
-    that the handler does not catch fails the invocation: what a promise says
-    would not be different the next time, so Restate does not try again.
+    It is used like any `dp_core.DurablePromise` and raises the same errors. An
+    error that the handler does not catch fails the invocation. Restate does not
+    retry it, because the promise's outcome would be the same the next time.
     """
 
-    __slots__ = ("_ctx", "_values")
+    __slots__ = ("_ctx", "_value_type")
 
     def __init__(self, id: str, type_: type[T], ctx: Context) -> None:
-        super().__init__(id, type_, _Steps(ctx), _URL, MAX_VALUE_BYTES)
+        super().__init__(id, type_, _JournaledBackend(ctx), _URL, MAX_VALUE_BYTES)
         self._ctx = ctx
-        self._values = type_
+        self._value_type = type_
 
     async def peek(self) -> State[T]:
-        with _final():
+        with _terminal_cause():
             return await super().peek()
 
     async def get(self, timeout: float | None = None) -> T:
@@ -94,8 +96,8 @@ class HandlerPromise(DurablePromise[T], Generic[T]):
         Wait for the promise and return its value.
 
         Args:
-            timeout: How long to wait, in seconds; None for as long as it takes.
-                That time goes on while the handler's process is down.
+            timeout: The longest wait, in seconds; None for as long as it takes.
+                Time during which the handler's process is down counts.
 
         Raises:
             PromiseRejectedError: The promise was rejected.
@@ -103,55 +105,63 @@ class HandlerPromise(DurablePromise[T], Generic[T]):
             PromiseTimeoutError: It is still pending after *timeout*.
             ValueMismatchError: The value is not of this handle's type.
         """
-        # A deadline of the event loop would be another one after a crash.
-        steps = _Steps(self._ctx, timeout)
-        with _final():
-            return await Promises(steps, _URL).promise(self.id, self._values).get()
+        # A timer of Restate's; one of the event loop would begin again in the
+        # next process.
+        backend = _JournaledBackend(self._ctx, timeout)
+        promise = Promises(backend, _URL).promise(self.id, self._value_type)
+        with _terminal_cause():
+            return await promise.get()
 
     async def resolve(self, value: T | None = None) -> Resolved[T] | Rejected:
-        with _final():
+        with _terminal_cause():
             return await super().resolve(value)
 
     async def reject(self, error: str) -> Resolved[T] | Rejected:
-        with _final():
+        with _terminal_cause():
             return await super().reject(error)
 
 
 @contextmanager
-def _final() -> Iterator[None]:
-    """Make our errors end an invocation that does not catch them."""
+def _terminal_cause() -> Iterator[None]:
+    """Let our errors fail an invocation that does not catch them."""
     try:
         yield
     except DurablePromiseError as error:
-        # Restate's SDK tries again after any error, unless it is a TerminalError
-        # or was caused by one.
+        # Restate's SDK retries an invocation after any error but a TerminalError,
+        # or one whose cause is a TerminalError.
         raise error from TerminalError(str(error), write_error(error)[0])
 
 
-class _Steps(Backend):
-    """The operations as steps of an invocation; a wait ends after *seconds*."""
+class _JournaledBackend(Backend):
+    """
+    The operations as steps of an invocation.
+
+    Args:
+        ctx: The invocation.
+        seconds: The longest wait; None for as long as it takes.
+    """
 
     def __init__(self, ctx: Context, seconds: float | None = None) -> None:
         self._ctx = ctx
         self._seconds = seconds
 
     async def peek(self, id: str) -> State[bytes]:
-        stands = await self._ctx.generic_call(OBJECT, "peek", b"", key=id)
-        return read_answer(Peek(id), 200, stands)
+        answer = await self._ctx.generic_call(OBJECT, "peek", b"", key=id)
+        return read_answer(Peek(id), 200, answer)
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         operation, argument = write_settle(outcome)
-        stands = await self._ctx.generic_call(OBJECT, operation, argument, key=id)
-        return read_answer(Settle(id, outcome), 200, stands)
+        answer = await self._ctx.generic_call(OBJECT, operation, argument, key=id)
+        return read_answer(Settle(id, outcome), 200, answer)
 
     async def wait(self, id: str) -> Outcome[bytes]:
         try:
-            stands = await wait(self._ctx, id, self._seconds)
+            answer = await wait_for_answer(self._ctx, id, self._seconds)
         except TerminalError as error:
             if error.message == DISPOSED_MESSAGE:
                 raise PromiseDisposedError(id) from None
             raise
-        state = read_answer(Wait(id), 200, stands)
+        state = read_answer(Wait(id), 200, answer)
         if isinstance(state, Pending):
             raise PromiseTimeoutError(id, self._seconds or 0.0)
         return state
@@ -160,4 +170,4 @@ class _Steps(Backend):
         await self._ctx.generic_call(OBJECT, "dispose", b"", key=id)
 
     async def aclose(self) -> None:
-        """Hold nothing: the context is Restate's."""
+        """Do nothing: the context belongs to Restate."""

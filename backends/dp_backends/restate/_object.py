@@ -1,29 +1,30 @@
 """
 The virtual object ``promises``: one promise for each key.
 
-Restate runs one exclusive handler of a key at a time, and makes durable as a
-whole what it did to the key's state. That is the compare-and-set under which
+Restate runs one exclusive handler of a key at a time, and stores all that it
+changed in the key's state, or nothing. That is the compare-and-set under which
 `dp_core.transition` decides here.
 
 The state of a key:
 
 =============== ========================================================
-``value``       what stands, as the wire answers it; absent while pending
-``waiter/{id}`` one for each awakeable that waits
-``listeners``   all awakeables in one array: how the reference's service
-                keeps them; woken here, never written
+``value``       the outcome, as the wire answers it; absent while pending
+``waiter/{id}`` one for each waiter; the id is that of its awakeable
+``listeners``   the awakeables of all waiters in one array, as the
+                reference's service keeps them; read here, never written
 =============== ========================================================
 
-Name and form of ``value`` are the reference's, so that this service can take
-over from it, on the same Restate, and back.
+Name and form of ``value`` are the reference's, so that either service can take
+over from the other on the same Restate.
 
-A waiter has a key of its own, so that the handler that adds one writes one:
-in an array, the ten-thousandth waiter would rewrite ten thousand. For the
-same reason that handler does not have the state sent to it beforehand. And
-whoever completes a promise does not wait until ten thousand are told: it reads
-their names once and deals them out to other invocations, and these to others,
-until each has a hundred to tell. So every name is sent a few times, however
-many there are.
+Each waiter has a key of its own, so that to add one writes one: in an array, the
+ten-thousandth waiter would rewrite ten thousand. For the same reason, Restate does
+not send the state along when it calls the handler that adds a waiter.
+
+A settle does not wake ten thousand waiters itself. It reads their names once and
+divides them among other invocations, which do the same: a tree with `_BRANCHES`
+branches at each node, and at most `_WAKE_UPS` wake-ups at each leaf. So each name is
+sent O(log n) times.
 """
 
 from __future__ import annotations
@@ -36,18 +37,15 @@ from typing import Final
 import msgspec
 from restate import ObjectContext, ObjectSharedContext, VirtualObject
 
-from dp_backends.restate._calls import (
-    AWAIT,
-    FORGET,
-    OBJECT,
-    ONCE,
+from dp_backends.restate._invocations import (
+    DISPOSE_RETENTION,
     PENDING,
     RAW,
     SETTINGS,
-    WAKE,
-    accept_nothing,
+    accept_empty_bodies,
     terminal_errors,
 )
+from dp_backends.restate._names import AWAIT, FORGET, OBJECT, WAKE
 from dp_core import Dispose, Pending, State, settle_command, transition
 from dp_core.wire import (
     DISPOSED_MESSAGE,
@@ -63,11 +61,11 @@ _VALUE: Final = "value"
 _WAITER: Final = "waiter/"
 _LISTENERS: Final = "listeners"
 
-_AT_ONCE: Final = 100
-"""How many waiters one invocation tells."""
+_WAKE_UPS: Final = 100
+"""The most waiters that one invocation wakes by itself."""
 
-_HELPERS: Final = 10
-"""To how many others it deals them out when there are more."""
+_BRANCHES: Final = 10
+"""The most invocations among which it divides more of them."""
 
 promises: Final = VirtualObject(
     OBJECT, description="Durable promises; a key is the id of one.", **SETTINGS
@@ -76,60 +74,64 @@ promises: Final = VirtualObject(
 
 @promises.handler("resolve", input_serde=RAW, output_serde=RAW)
 async def resolve(ctx: ObjectContext, body: bytes) -> bytes:
-    """Complete the promise with the value that is the body."""
+    """Resolve the promise with the value that is the body."""
     if body.strip():
         return await _settle(ctx, "resolve", body)
-    # Without a value it means null, but like the reference we keep it apart.
+    # A missing value means null. The reference stores and answers it as {}.
     return await _settle(ctx, "resolve", body, answer=b"{}")
 
 
 @promises.handler("reject", input_serde=RAW, output_serde=RAW)
 async def reject(ctx: ObjectContext, body: bytes) -> bytes:
-    """Complete the promise with the error message that is the body."""
+    """Reject the promise with the error message that is the body."""
     return await _settle(ctx, "reject", body)
 
 
 @promises.handler(
-    "dispose", input_serde=RAW, output_serde=RAW, idempotency_retention=ONCE
+    "dispose",
+    input_serde=RAW,
+    output_serde=RAW,
+    idempotency_retention=DISPOSE_RETENTION,
 )
 async def dispose(ctx: ObjectContext, body: bytes) -> None:
-    """Forget the promise, and tell those who wait for it."""
-    stands, waiters = await _look(ctx)
-    if isinstance(transition(_state(stands), Dispose()), Pending):
+    """Forget the promise, and wake its waiters with an error."""
+    stored, waiters = await _read(ctx)
+    if isinstance(transition(_state(stored), Dispose()), Pending):
         ctx.clear_all()
-        _tell(ctx, waiters, PENDING)
+        _wake_all(ctx, waiters, PENDING)
 
 
 @promises.handler("peek", kind="shared", input_serde=RAW, output_serde=RAW)
 async def peek(ctx: ObjectSharedContext, body: bytes) -> bytes:
-    """Return what stands, without waiting for anybody."""
-    stands = await ctx.get(_VALUE, RAW)
-    return stands or PENDING
+    """Return the promise's state, without waiting for other handlers."""
+    stored = await ctx.get(_VALUE, RAW)
+    return stored or PENDING
 
 
-# The others are for handlers, which have awakeables. What is no awakeable would
-# make every settle of the promise fail, so nobody else may bring one.
+# The handlers below take awakeables, and are closed to requests from outside of
+# Restate: text that does not name an awakeable would make every settle of the
+# promise fail.
 
 
 @promises.handler(
     AWAIT, input_serde=RAW, output_serde=RAW, state_preload=False, ingress_private=True
 )
 async def await_(ctx: ObjectContext, body: bytes) -> bytes:
-    """Tell the awakeable that the body names what stands, once something does."""
+    """Add the awakeable that the body names as a waiter; wake it if settled."""
     waiter = json.loads(body)
-    stands = await ctx.get(_VALUE, RAW)
-    if stands:
-        ctx.resolve_awakeable(waiter, stands, RAW)
+    stored = await ctx.get(_VALUE, RAW)
+    if stored:
+        ctx.resolve_awakeable(waiter, stored, RAW)
     else:
         ctx.set(_WAITER + waiter, b"true", RAW)
-    return stands or PENDING
+    return stored or PENDING
 
 
 @promises.handler(
     FORGET, input_serde=RAW, output_serde=RAW, state_preload=False, ingress_private=True
 )
 async def forget(ctx: ObjectContext, body: bytes) -> None:
-    """Forget the awakeable that the body names: nobody waits there any more."""
+    """Remove the waiter whose awakeable the body names."""
     ctx.clear(_WAITER + json.loads(body))
 
 
@@ -142,9 +144,9 @@ async def forget(ctx: ObjectContext, body: bytes) -> None:
     ingress_private=True,
 )
 async def wake(ctx: ObjectSharedContext, body: bytes) -> None:
-    """Tell the awakeables that the body names what stood."""
-    waiters, stood = msgspec.json.decode(body, type=tuple[list[str], msgspec.Raw])
-    _tell(ctx, waiters, bytes(stood))
+    """Wake the waiters that the body names, with the answer beside their names."""
+    waiters, answer = msgspec.json.decode(body, type=tuple[list[str], msgspec.Raw])
+    _wake_all(ctx, waiters, bytes(answer))
 
 
 async def _settle(
@@ -152,61 +154,65 @@ async def _settle(
 ) -> bytes:
     with terminal_errors():
         call = read_settle(operation, ctx.key(), body)
-    stands, waiters = await _look(ctx)
-    before = _state(stands)
+    stored, waiters = await _read(ctx)
+    before = _state(stored)
     after = transition(before, settle_command(call.outcome))
-    if stands and after is before:
-        return stands
+    if stored and after is before:
+        return stored
     answer = answer or write_answer(after)
     if waiters:
         ctx.clear_all()
     ctx.set(_VALUE, answer, RAW)
-    _tell(ctx, waiters, answer)
+    _wake_all(ctx, waiters, answer)
     return answer
 
 
-async def _look(ctx: ObjectContext) -> tuple[bytes | None, list[str]]:
+async def _read(ctx: ObjectContext) -> tuple[bytes | None, list[str]]:
     """
-    Return what stands, and the awakeables that wait.
+    Return the stored outcome, if any, and the awakeables of the waiters.
 
-    Most promises are settled before anybody has waited for them, so that the one
-    step of asking for the keys says it all. Every step is a record in the log.
+    Each step is a record in the log. Most promises are settled before anybody
+    waits for them, and then the first step, which reads the keys, is the only one.
     """
     keys = await ctx.state_keys()
-    stands = None
+    stored = None
     if _VALUE in keys:
-        stands = await ctx.get(_VALUE, RAW)
+        stored = await ctx.get(_VALUE, RAW)
     waiters = [key.removeprefix(_WAITER) for key in keys if key.startswith(_WAITER)]
     if _LISTENERS in keys:
         listeners = await ctx.get(_LISTENERS, RAW)
         waiters += json.loads(listeners or b"[]")
-    return stands, waiters
+    return stored, waiters
 
 
-def _tell(
-    ctx: ObjectContext | ObjectSharedContext, waiters: Sequence[str], stood: bytes
+def _wake_all(
+    ctx: ObjectContext | ObjectSharedContext, waiters: Sequence[str], answer: bytes
 ) -> None:
     """
-    Tell all of them, here or in other invocations, what stood for the promise.
+    Wake waiters, here or in other invocations.
 
-    It is said, not looked up: by the time they hear of it, the promise may have
-    been disposed of. Where nothing stood, that is what has happened to it.
+    Args:
+        ctx: The invocation of the promise's object.
+        waiters: Their awakeables.
+        answer: The outcome to wake them with; `PENDING` where the promise was
+            disposed of. It is passed on, because a later invocation would read
+            the state of a later generation.
     """
-    if len(waiters) > _AT_ONCE:
-        helpers = min(_HELPERS, ceil(len(waiters) / _AT_ONCE))
-        for n in range(helpers):
-            names = json.dumps(waiters[n::helpers]).encode()
-            ctx.generic_send(OBJECT, WAKE, b"[%b,%b]" % (names, stood), key=ctx.key())
+    if len(waiters) > _WAKE_UPS:
+        branches = min(_BRANCHES, ceil(len(waiters) / _WAKE_UPS))
+        for n in range(branches):
+            names = json.dumps(waiters[n::branches]).encode()
+            ctx.generic_send(OBJECT, WAKE, b"[%b,%b]" % (names, answer), key=ctx.key())
         return
     for waiter in waiters:
-        if stood == PENDING:
+        if answer == PENDING:
             ctx.reject_awakeable(waiter, DISPOSED_MESSAGE, 410)
         else:
-            ctx.resolve_awakeable(waiter, stood, RAW)
+            ctx.resolve_awakeable(waiter, answer, RAW)
 
 
-def _state(stands: bytes | None) -> State[bytes]:
-    return read_answer(Peek(""), 200, stands or PENDING)
+def _state(stored: bytes | None) -> State[bytes]:
+    return read_answer(Peek(""), 200, stored or PENDING)
 
 
-accept_nothing(promises)
+accept_empty_bodies(promises)

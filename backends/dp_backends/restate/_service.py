@@ -1,12 +1,12 @@
 """
-The service ``promise``: the same operations, with the id in the body.
+The service ``promise``: the operations of the object, with the id in the body.
 
-It is how processes outside of Restate ask, and it passes on what they ask.
-Only its ``await`` is more. Restate does not notice that whoever asked has gone
-away, so every wait must have an end: ``Prefer: wait=SECONDS`` (RFC 7240) sets
-it, and ``null`` then says that the promise is still pending. Who sets none,
-like the clients of the reference, waits for `LONGEST_WAIT` at most, and is told
-by an error to ask again.
+Processes outside of Restate call it, and it passes their calls on. Only its
+``await`` does more. Restate does not notice when a client has gone, so each wait
+must have an end: ``Prefer: wait=SECONDS`` (RFC 7240) sets it, and the answer
+``null`` then says that the promise is still pending. A client that sets none, as
+those of the reference, waits for `LONGEST_WAIT` at most, and then gets an error
+that says to ask again.
 """
 
 from __future__ import annotations
@@ -17,54 +17,59 @@ from typing import Final
 import msgspec
 from restate import Context, Service, TerminalError
 
-from dp_backends.restate._calls import (
-    AWAIT,
-    OBJECT,
-    ONCE,
+from dp_backends.restate._awakeables import wait_for_answer
+from dp_backends.restate._invocations import (
+    DISPOSE_RETENTION,
     PENDING,
     RAW,
-    SERVICE,
     SETTINGS,
-    accept_nothing,
+    accept_empty_bodies,
     terminal_errors,
-    wait,
 )
+from dp_backends.restate._names import AWAIT, OBJECT, SERVICE
+from dp_backends.restate._object import promises
 from dp_core import Resolved
 from dp_core.wire import Call, Settle, read_call, read_prefer, write_settle
 
-__all__ = ["LONGEST_WAIT", "promise"]
+__all__ = ["LONGEST_WAIT", "SERVICES", "promise"]
 
 LONGEST_WAIT: Final = 3600
-"""How long anybody may wait, in seconds; then nothing of a waiter is left."""
+"""The longest wait, in seconds; afterwards nothing is kept of a waiter."""
 
 promise: Final = Service(
     SERVICE, description="Durable promises; their ids are in the bodies.", **SETTINGS
 )
 
+SERVICES: Final = (promises, promise)
+"""Everything to host, with `serve` or with ``restate.app``."""
+
 
 @promise.handler("resolve", input_serde=RAW, output_serde=RAW)
 async def resolve(ctx: Context, body: bytes) -> bytes:
-    """Complete a promise with ``value``."""
+    """Resolve a promise with ``value``."""
     return await _pass_on(ctx, "resolve", body)
 
 
 @promise.handler("reject", input_serde=RAW, output_serde=RAW)
 async def reject(ctx: Context, body: bytes) -> bytes:
-    """Complete a promise with the error message ``errorMessage``."""
+    """Reject a promise with the error message ``errorMessage``."""
     return await _pass_on(ctx, "reject", body)
 
 
 @promise.handler("peek", input_serde=RAW, output_serde=RAW)
 async def peek(ctx: Context, body: bytes) -> bytes:
-    """Return what stands, without waiting for anybody."""
+    """Return a promise's state, without waiting for other handlers."""
     return await _pass_on(ctx, "peek", body)
 
 
 @promise.handler(
-    "dispose", input_serde=RAW, output_serde=RAW, idempotency_retention=ONCE
+    "dispose",
+    input_serde=RAW,
+    output_serde=RAW,
+    idempotency_retention=DISPOSE_RETENTION,
 )
 async def dispose(ctx: Context, body: bytes) -> None:
-    """Forget a promise, and tell those who wait for it."""
+    """Forget a promise, and wake its waiters with an error."""
     await _pass_on(ctx, "dispose", body)
 
 
@@ -72,20 +77,20 @@ async def dispose(ctx: Context, body: bytes) -> None:
     AWAIT,
     input_serde=RAW,
     output_serde=RAW,
-    # Without a stream that is held open for it, a wait costs this process
-    # nothing; at first it stays connected, which wakes it a little sooner.
+    # After that, Restate closes the stream of a wait, which then costs this
+    # process nothing; while the stream is open, waking is a little faster.
     inactivity_timeout=timedelta(seconds=10),
 )
 async def await_(ctx: Context, body: bytes) -> bytes:
-    """Return what a promise settled to, once it has."""
+    """Return a promise's outcome, once it is settled."""
     with terminal_errors():
         call = read_call(f"/{SERVICE}/{AWAIT}", body)
-    asked = read_prefer(ctx.request().headers.get("prefer", ""))
-    seconds = LONGEST_WAIT if asked is None else min(asked, LONGEST_WAIT)
-    stands = await wait(ctx, call.id, seconds)
-    if stands == PENDING and asked is None:
+    preferred = read_prefer(ctx.request().headers.get("prefer", ""))
+    seconds = LONGEST_WAIT if preferred is None else min(preferred, LONGEST_WAIT)
+    answer = await wait_for_answer(ctx, call.id, seconds)
+    if answer == PENDING and preferred is None:
         raise TerminalError("the promise is still pending; ask again", 504)
-    return stands
+    return answer
 
 
 async def _pass_on(ctx: Context, operation: str, body: bytes) -> bytes:
@@ -95,9 +100,10 @@ async def _pass_on(ctx: Context, operation: str, body: bytes) -> bytes:
 
 
 def _argument(call: Call, body: bytes) -> bytes:
-    """Return what the object wants to be told, beyond the id."""
+    """Return the body of the call to the object, whose key is the id."""
     match call:
         case Settle(_, Resolved(b"null")) if "value" not in _members(body):
+            # The object stores a missing value otherwise than null.
             return b""
         case Settle(_, outcome):
             return write_settle(outcome)[1]
@@ -106,8 +112,8 @@ def _argument(call: Call, body: bytes) -> bytes:
 
 
 def _members(body: bytes) -> dict[str, msgspec.Raw]:
-    # Not decoded: what else is in a body is nobody's business.
+    # Raw, because members that the wire does not define may be anything.
     return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
 
 
-accept_nothing(promise)
+accept_empty_bodies(promise)

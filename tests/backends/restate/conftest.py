@@ -1,4 +1,4 @@
-"""A Restate that the tests here share, and where there is none."""
+"""Fixtures of real restate-servers, which the tests of this folder share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from dp_backends.restate._server import find_program
-from support.restate import Restate, running
+from dp_backends.restate._restate_server import find_program
+from support.restate import RestateServer, running
 
 
 @pytest.fixture(scope="session")
@@ -25,14 +25,16 @@ def program() -> None:
 @pytest.fixture(scope="session")
 def restate(
     program: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Restate]:
-    """Return a Restate that keeps promises, for tests that leave it as it is."""
-    with running(Restate(tmp_path_factory.mktemp("restate"))) as restate:
+) -> Iterator[RestateServer]:
+    """Return a server that keeps promises, for tests that leave it as it is."""
+    with running(RestateServer(tmp_path_factory.mktemp("restate"))) as restate:
         yield restate
 
 
 @pytest.fixture(scope="session")
-def quiet(program: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restate]:
-    """Return a Restate on which nobody else leaves waits behind."""
-    with running(Restate(tmp_path_factory.mktemp("quiet"))) as restate:
+def quiet(
+    program: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RestateServer]:
+    """Return a server for tests that see every wait on it; others leave none."""
+    with running(RestateServer(tmp_path_factory.mktemp("quiet"))) as restate:
         yield restate

@@ -14,16 +14,16 @@ from anyio import to_thread
 from anyio.abc import ByteStream, SocketAttribute
 
 import dp_core as dp
-from support.restate import Restate, eventually
+from support.restate import RestateServer, eventually
 
 
 @pytest.fixture
-def url(restate: Restate) -> str:
+def url(restate: RestateServer) -> str:
     """Return the URL by which users name the store."""
     return restate.url
 
 
-async def somebody_waits(restate: Restate, id: str) -> None:
+async def somebody_waits(restate: RestateServer, id: str) -> None:
     """Return once somebody waits for a promise."""
     await to_thread.run_sync(eventually, lambda: restate.waiters(id) > 0, "it waits")
 
@@ -53,7 +53,7 @@ async def test_a_rejection_is_an_error_with_its_message(url: str) -> None:
             await promise.get()
 
 
-async def test_a_deadline_ends_a_wait(quiet: Restate) -> None:
+async def test_a_deadline_ends_a_wait(quiet: RestateServer) -> None:
     """On Restate too, where nothing is left; the promise may be awaited again."""
     id = token_hex(8)
     async with dp.connect(quiet.url) as promises:
@@ -76,7 +76,7 @@ async def test_a_deadline_ends_a_wait(quiet: Restate) -> None:
             await promise.resolve(1)
 
 
-async def test_dispose_tells_those_who_wait(url: str, restate: Restate) -> None:
+async def test_dispose_tells_those_who_wait(url: str, restate: RestateServer) -> None:
     """They get an error of their own, and the id starts afresh."""
     id = token_hex(8)
 
@@ -147,7 +147,7 @@ class Line:
 
 
 async def test_a_wait_that_is_cut_again_and_again_is_one_invocation(
-    quiet: Restate,
+    quiet: RestateServer,
 ) -> None:
     """It is asked for long, and each time anew by the same key: nothing piles up."""
     id = token_hex(8)

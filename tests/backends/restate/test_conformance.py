@@ -9,7 +9,7 @@ import pytest
 from dp_backends.http import HttpBackend
 from dp_core.testing import Effort, OpenBackend
 from dp_core.testing.suite import WireSuite
-from support.restate import Restate
+from support.restate import RestateServer
 
 TORTURE = bool(os.environ.get("DP_TORTURE"))
 
@@ -23,7 +23,7 @@ class TestRestate(WireSuite):
     examples = 50 if TORTURE else 3
 
     @pytest.fixture
-    def url(self, restate: Restate) -> str:
+    def url(self, restate: RestateServer) -> str:
         """Return the URL of Restate's ingress; the ids are new ones."""
         return restate.url
 

@@ -12,7 +12,7 @@ import pytest
 from anyio import to_thread
 
 import dp_core as dp
-from support.restate import Restate, Service, eventually
+from support.restate import RestateServer, ServiceProcess, eventually
 
 CLIENTS = 100
 ACKNOWLEDGED = 40
@@ -25,10 +25,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def lab(program: None, tmp_path: Path) -> Iterator[tuple[Restate, Service]]:
+def lab(
+    program: None, tmp_path: Path
+) -> Iterator[tuple[RestateServer, ServiceProcess]]:
     """Return a Restate and a service that may be killed."""
-    restate = Restate(tmp_path / "restate")
-    service = Service.of_promises(restate)
+    restate = RestateServer(tmp_path / "restate")
+    service = ServiceProcess.of_promises(restate)
     restate.start()
     try:
         restate.wait_until_ready()
@@ -39,7 +41,7 @@ def lab(program: None, tmp_path: Path) -> Iterator[tuple[Restate, Service]]:
         restate.kill()
 
 
-def waiting(restate: Restate) -> int:
+def waiting(restate: RestateServer) -> int:
     """Return how many waiters all promises have."""
     (row,) = restate.query(
         "SELECT count(1) AS waiters FROM state WHERE key LIKE 'waiter/%'"
@@ -48,7 +50,7 @@ def waiting(restate: Restate) -> int:
 
 
 async def test_whatever_is_killed_all_waiters_get_the_value(
-    lab: tuple[Restate, Service],
+    lab: tuple[RestateServer, ServiceProcess],
 ) -> None:
     """Service and server are killed with SIGKILL; nothing acknowledged is lost."""
     restate, service = lab

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.paths import ROOT
-from support.restate import Restate, running
+from support.restate import RestateServer, running
 
 PAGE = ROOT / "docs" / "how-to" / "move-to-restate.md"
 
@@ -29,7 +29,7 @@ def test_the_commands_run(program: None, tmp_path: Path, shell: dict[str, str]) 
         r"^```console\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
     expected = "".join(blocks)
-    with running(Restate(tmp_path / "restate")) as restate:
+    with running(RestateServer(tmp_path / "restate")) as restate:
 
         def output(line: str) -> str:
             line = line.replace("http://localhost:8080", restate.url)

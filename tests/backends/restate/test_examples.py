@@ -14,7 +14,7 @@ from secrets import token_hex
 import pytest
 
 from support.paths import EXAMPLES
-from support.restate import Restate
+from support.restate import RestateServer
 
 HERE = Path(__file__).parent
 
@@ -25,7 +25,7 @@ def run(name: str, *arguments: object) -> list[str]:
     return subprocess.check_output(command, text=True, timeout=120).splitlines()
 
 
-def test_example_1(restate: Restate) -> None:
+def test_example_1(restate: RestateServer) -> None:
     """One promise from all sides; a second run finds what the first one left."""
     id, value = token_hex(8), "This promise will notify everyone"
     last = [
@@ -38,7 +38,7 @@ def test_example_1(restate: Restate) -> None:
     assert [f"Peeked value: {value}", *last] == run("example1.py", id, restate.url)
 
 
-def test_example_2(restate: Restate) -> None:
+def test_example_2(restate: RestateServer) -> None:
     """Two processes, and one promise between them."""
     id = token_hex(8)
     # By this seed it resolves the promise, by the other it awaits it.
@@ -51,7 +51,7 @@ def test_example_2(restate: Restate) -> None:
     assert second[-1].endswith(f"Got result for '{id}' = '{value}'")
 
 
-def test_example_3(restate: Restate) -> None:
+def test_example_3(restate: RestateServer) -> None:
     """Ten processes at once, and all of them see one outcome."""
     lines = run("example3.py", token_hex(8), restate.url, 10, "--seed", 3)
 
@@ -62,7 +62,7 @@ def test_example_3(restate: Restate) -> None:
     assert 1 == len(set(seen))
 
 
-def test_javascript(restate: Restate) -> None:
+def test_javascript(restate: RestateServer) -> None:
     """What `fetch` gets is what the reference answers: status, type and body."""
     if (node := shutil.which("node")) is None:
         missing = "node is not installed"

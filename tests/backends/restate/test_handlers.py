@@ -10,36 +10,45 @@ from typing import Any
 import pytest
 
 from support.paths import EXAMPLES
-from support.restate import Answer, Restate, Service, ask, eventually, pending_ask
+from support.restate import (
+    HttpAnswer,
+    RestateServer,
+    ServiceProcess,
+    ask,
+    eventually,
+    pending_ask,
+)
 
 HERE = Path(__file__).parent
 EXAMPLE_4 = EXAMPLES / "example4.py"
 
 
 @pytest.fixture(scope="module")
-def steps(restate: Restate) -> Iterator[Service]:
+def steps(restate: RestateServer) -> Iterator[ServiceProcess]:
     """Host the handlers of handlers.py."""
-    service = Service.of_program(HERE / "handlers.py", restate)
+    service = ServiceProcess.of_program(HERE / "handlers.py", restate)
     service.start()
     yield service
     service.kill()
 
 
 @pytest.fixture
-def qna(restate: Restate) -> Iterator[Service]:
+def qna(restate: RestateServer) -> Iterator[ServiceProcess]:
     """Host example 4."""
-    service = Service.of_program(EXAMPLE_4, restate)
+    service = ServiceProcess.of_program(EXAMPLE_4, restate)
     service.start()
     yield service
     service.kill()
 
 
-def resolve(restate: Restate, id: str, value: Any) -> Answer:
+def resolve(restate: RestateServer, id: str, value: Any) -> HttpAnswer:
     """Resolve a promise as somebody outside of Restate does."""
     return ask(restate.node.ingress, f"/promises/{id}/resolve", value)
 
 
-def test_each_operation_is_a_step(restate: Restate, steps: Service) -> None:
+def test_each_operation_is_a_step(
+    restate: RestateServer, steps: ServiceProcess
+) -> None:
     """They do to the promise what they do everywhere else."""
     answer = ask(restate.node.ingress, "/steps/all_of_them", token_hex(8))
 
@@ -58,8 +67,8 @@ def test_each_operation_is_a_step(restate: Restate, steps: Service) -> None:
     ],
 )
 def test_what_is_not_caught_ends_the_invocation(
-    restate: Restate,
-    steps: Service,
+    restate: RestateServer,
+    steps: ServiceProcess,
     asked: dict[str, Any],
     state: Any,
     status: int,
@@ -79,7 +88,9 @@ def test_what_is_not_caught_ends_the_invocation(
     assert message in answer.json()["message"]
 
 
-def test_what_is_caught_is_one_of_our_errors(restate: Restate, steps: Service) -> None:
+def test_what_is_caught_is_one_of_our_errors(
+    restate: RestateServer, steps: ServiceProcess
+) -> None:
     """A handler catches what anybody catches, also when others dispose meanwhile."""
     rejected, disposed, pending = (token_hex(8) for _ in range(3))
     ask(restate.node.ingress, f"/promises/{rejected}/reject", "no")
@@ -97,7 +108,9 @@ def test_what_is_caught_is_one_of_our_errors(restate: Restate, steps: Service) -
         assert "PromiseDisposedError" == waiting().json()
 
 
-def test_a_wait_in_time_gets_its_value(restate: Restate, steps: Service) -> None:
+def test_a_wait_in_time_gets_its_value(
+    restate: RestateServer, steps: ServiceProcess
+) -> None:
     """A timeout that does not come changes nothing."""
     id = token_hex(8)
     body = {"id": id, "timeout": 60}
@@ -109,7 +122,7 @@ def test_a_wait_in_time_gets_its_value(restate: Restate, steps: Service) -> None
 
 
 def test_after_a_crash_a_step_returns_what_it_returned(
-    restate: Restate, steps: Service
+    restate: RestateServer, steps: ServiceProcess
 ) -> None:
     """It is not done again, even when the promise has since become another one."""
     settled, gate = token_hex(8), token_hex(8)
@@ -126,7 +139,7 @@ def test_after_a_crash_a_step_returns_what_it_returned(
     assert b'{"value":"another\'s"}' == resolve(restate, settled, "mine").body
 
 
-def test_asker_and_answerer(restate: Restate, qna: Service) -> None:
+def test_asker_and_answerer(restate: RestateServer, qna: ServiceProcess) -> None:
     """Example 4: who asks gets the answer, and so do all who ask later."""
     question = f"why {token_hex(8)}?"
     with pending_ask(restate.node.ingress, "/qna/ask", question) as asking:
@@ -141,7 +154,7 @@ def test_asker_and_answerer(restate: Restate, qna: Service) -> None:
 
 
 def test_an_asker_that_is_killed_gets_its_answer(
-    restate: Restate, qna: Service
+    restate: RestateServer, qna: ServiceProcess
 ) -> None:
     """Example 4: killed while it waits, the handler goes on in the next process."""
     question = f"why {token_hex(8)}?"

@@ -1,4 +1,4 @@
-"""``dp restate``, run as a user runs it."""
+"""Commands of ``dp restate``, run as a user runs them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 import dp_core as core
-from support.restate import JSON, Restate, ask, eventually, free_ports
+from support.restate import JSON, RestateServer, ask, eventually, free_ports
 
 DP = (sys.executable, "-m", "dp_core", "restate")
 Done = subprocess.CompletedProcess[str]
@@ -47,7 +47,7 @@ def dp(*arguments: object, **environment: str) -> Done:
 def started(
     *arguments: object, stderr: int | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run a command that goes on, until the block ends."""
+    """Run a command until the block ends."""
     with subprocess.Popen(
         [*DP, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -67,9 +67,9 @@ def lines(process: subprocess.Popen[str], number: int) -> list[str]:
 
 
 @pytest.fixture
-def server(program: None, tmp_path: Path) -> Iterator[Restate]:
-    """Return a restate-server that knows no service."""
-    restate = Restate(tmp_path / "restate")
+def server(program: None, tmp_path: Path) -> Iterator[RestateServer]:
+    """Return a restate-server where no service is registered."""
+    restate = RestateServer(tmp_path / "restate")
     restate.start()
     try:
         restate.wait_until_ready()
@@ -78,14 +78,14 @@ def server(program: None, tmp_path: Path) -> Iterator[Restate]:
         restate.kill()
 
 
-def test_serving_says_that_it_is_known(server: Restate) -> None:
-    """It registers once, takes its place back from another, and ends politely."""
+def test_serve_registers_where_it_must(server: RestateServer) -> None:
+    """Serving registers once, replaces another process, and exits with 0."""
     one, two = free_ports(2)
-    replaces = "registered, in place of another deployment"
+    replaced = "registered, in place of another deployment"
     for port, signum, what in (
         (one, signal.SIGTERM, "registered"),
         (one, signal.SIGINT, "was registered already"),
-        (two, signal.SIGTERM, replaces),
+        (two, signal.SIGTERM, replaced),
         (one, signal.SIGTERM, "registered anew"),
     ):
         here, id = f"http://127.0.0.1:{port}", token_hex(8)
@@ -99,8 +99,8 @@ def test_serving_says_that_it_is_known(server: Restate) -> None:
         assert (200, 0) == (won.status, code)
 
 
-def test_ids_are_listed_for_other_programs(restate: Restate) -> None:
-    """Settled promises, one a line as JSON, whatever is in an id."""
+def test_ids_are_listed_for_other_programs(restate: RestateServer) -> None:
+    """Settled promises are listed, one a line, as JSON that holds any id."""
     settled, pending = f"ä\n'\u2603{token_hex(8)}", token_hex(8)
     body = {"promiseId": settled, "value": None}
     ask(restate.node.ingress, "/promise/resolve", body)
@@ -115,8 +115,8 @@ def test_ids_are_listed_for_other_programs(restate: Restate) -> None:
     assert sorted(ids) == ids
 
 
-def test_promises_move_there_and_back(restate: Restate, tmp_path: Path) -> None:
-    """From a file store to Restate, and from Restate to another file store."""
+def test_promises_move_there_and_back(restate: RestateServer, tmp_path: Path) -> None:
+    """Promises are copied from a file store to Restate, and back to another one."""
     here, there = f"file:{tmp_path}/here", f"file:{tmp_path}/there"
     ids = [token_hex(8) for _ in range(40)]
     with anyio.from_thread.start_blocking_portal() as portal:
@@ -143,29 +143,31 @@ async def settle(url: str, ids: list[str]) -> None:
 
 
 async def peek(url: str, ids: list[str]) -> list[core.State[object]]:
-    """Return what stands for promises."""
+    """Return the states of promises."""
     async with core.connect(url) as promises:
         return [await promises.promise(id).peek() for id in ids]
 
 
 def test_without_a_restate_it_says_so() -> None:
-    """Where nobody administrates, there is an error of one line, and what to do."""
-    port, nobody = free_ports(2)
-    admin = f"http://127.0.0.1:{nobody}"
+    """Without an admin API, the error is one line that says what to do."""
+    port, closed = free_ports(2)
+    admin = f"http://127.0.0.1:{closed}"
     for done in (
         dp("serve", "--port", port, "--register", admin),
         dp("ids", "--admin", admin),
     ):
         assert 2 == done.returncode
-        assert f"there is no administration of Restate at {admin}" in done.stderr
+        assert f"cannot reach Restate's admin API at {admin}" in done.stderr
         assert "dp restate up" in done.stderr
         assert 1 == done.stderr.count("\n")
 
 
-def test_a_service_that_restate_does_not_reach_is_an_error(restate: Restate) -> None:
-    """What Restate says about it is passed on."""
-    port, nobody = free_ports(2)
-    elsewhere = f"http://127.0.0.1:{nobody}"
+def test_a_service_that_restate_does_not_reach_is_an_error(
+    restate: RestateServer,
+) -> None:
+    """The error has Restate's own reason in it."""
+    port, closed = free_ports(2)
+    elsewhere = f"http://127.0.0.1:{closed}"
     done = dp(
         *("serve", "--port", port, "--register", restate.admin_url),
         *("--advertise", elsewhere),
@@ -176,16 +178,16 @@ def test_a_service_that_restate_does_not_reach_is_an_error(restate: Restate) -> 
     assert elsewhere in done.stderr
 
 
-def test_an_address_that_is_taken_is_an_error(restate: Restate) -> None:
-    """It does not share the port with whoever has it."""
+def test_an_address_that_is_taken_is_an_error(restate: RestateServer) -> None:
+    """A port that is in use is not shared with its owner."""
     done = dp("serve", "--port", restate.node.ingress)
 
     assert 2 == done.returncode
     assert "Address already in use" in done.stderr
 
 
-def test_calls_that_restate_has_not_signed_are_refused(server: Restate) -> None:
-    """With a key of another Restate, this one may not call, and is told so."""
+def test_calls_that_restate_has_not_signed_are_refused(server: RestateServer) -> None:
+    """With the key of another Restate, calls of this one get a 401."""
     key = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
     (port,) = free_ports(1)
     serve = ("serve", "--port", port, "--register", server.admin_url)
@@ -196,15 +198,15 @@ def test_calls_that_restate_has_not_signed_are_refused(server: Restate) -> None:
 
 
 def test_calls_that_restate_has_signed_are_taken(program: None, tmp_path: Path) -> None:
-    """With the key of the Restate that calls, it serves; unsigned calls it does not."""
+    """With the key of the Restate that calls, it serves, but not unsigned calls."""
     key = Ed25519PrivateKey.generate()
     pem = tmp_path / "key.pem"
     pem.write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
     option = "RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE"
-    signing = Restate(tmp_path / "signing", **{option: str(pem)})
-    unsigned = Restate(tmp_path / "unsigned")
+    signing = RestateServer(tmp_path / "signing", **{option: str(pem)})
+    unsigned = RestateServer(tmp_path / "unsigned")
     (port,) = free_ports(1)
     serve = ("serve", "--port", port, "--register", signing.admin_url)
     try:
@@ -226,7 +228,7 @@ def test_calls_that_restate_has_signed_are_taken(program: None, tmp_path: Path) 
     assert b"401" in refused.body
 
 
-def shown_key(restate: Restate) -> str:
+def shown_key(restate: RestateServer) -> str:
     """Return the public key that Restate wrote to its log."""
     return re.findall(r"publickeyv1_\w+", restate.node.log.read_text())[0]
 
@@ -236,7 +238,7 @@ def shown_key(restate: Restate) -> str:
 def test_up_may_be_stopped_while_it_starts(
     program: None, tmp_path: Path, servers: int, signum: signal.Signals
 ) -> None:
-    """Before anything can be asked, one signal ends it, and nothing is left."""
+    """While it starts, one signal ends it, and no process is left."""
     port, admin, node, service = free_ports(4)
     with started(
         *("up", "--base-dir", tmp_path, "--port", port, "--admin-port", admin),
@@ -255,7 +257,7 @@ def test_up_may_be_stopped_while_it_starts(
 
 
 def test_up_starts_all_that_is_needed(program: None, tmp_path: Path) -> None:
-    """One command, then promises settle; one signal, and nothing is left."""
+    """After one command promises settle; after one signal no process is left."""
     port, admin, node, service = free_ports(4)
     up = (
         *("up", "--base-dir", tmp_path / "data", "--port", port),
@@ -282,9 +284,10 @@ def test_up_starts_all_that_is_needed(program: None, tmp_path: Path) -> None:
 
 def test_up_says_how_to_get_the_server(tmp_path: Path) -> None:
     """Where it is not installed, the error is the command that installs it."""
+    # The places where the program is looked for: all of them are empty.
     source = (
-        "from dp_backends.restate import _server\n"
-        "_server.find_program = lambda: None\n"
+        "import sys\n"
+        f"sys.prefix = {str(tmp_path)!r}\n"
         "from dp_core.cli import main\n"
         "main()"
     )
@@ -292,6 +295,8 @@ def test_up_says_how_to_get_the_server(tmp_path: Path) -> None:
         [sys.executable, "-c", source, "restate", "up", "--base-dir", tmp_path],
         capture_output=True,
         check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": str(tmp_path)},
         text=True,
         timeout=60,
     )
@@ -301,7 +306,7 @@ def test_up_says_how_to_get_the_server(tmp_path: Path) -> None:
 
 
 def test_up_says_why_the_server_stopped(program: None, tmp_path: Path) -> None:
-    """When it cannot listen, its log is named."""
+    """When the server cannot listen, the error names its log."""
     port, admin, node, service = free_ports(4)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))

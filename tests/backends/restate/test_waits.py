@@ -11,9 +11,9 @@ from typing import Any
 
 from support.restate import (
     JSON,
-    Answer,
-    Restate,
-    Service,
+    HttpAnswer,
+    RestateServer,
+    ServiceProcess,
     ask,
     eventually,
     free_ports,
@@ -29,7 +29,7 @@ def prefer(seconds: int) -> dict[str, str]:
     return {**JSON, "Prefer": f"wait={seconds}"}
 
 
-def test_a_wait_ends_when_the_client_says(quiet: Restate) -> None:
+def test_a_wait_ends_when_the_client_says(quiet: RestateServer) -> None:
     """With ``Prefer: wait``, null says that it is still pending; nothing is left."""
     id = token_hex(8)
 
@@ -39,7 +39,7 @@ def test_a_wait_ends_when_the_client_says(quiet: Restate) -> None:
     eventually(lambda: not quiet.state(id), "its waiter is forgotten")
 
 
-def test_a_waiter_that_has_gone_leaves_nothing(quiet: Restate) -> None:
+def test_a_waiter_that_has_gone_leaves_nothing(quiet: RestateServer) -> None:
     """Its connection is cut; when its time is over, no trace of it is there."""
     id = token_hex(8)
     body = {"promiseId": id}
@@ -50,7 +50,7 @@ def test_a_waiter_that_has_gone_leaves_nothing(quiet: Restate) -> None:
     eventually(lambda: not quiet.invocations("promise/await"), "its wait is over")
 
 
-def test_what_is_done_leaves_only_the_promise(quiet: Restate) -> None:
+def test_what_is_done_leaves_only_the_promise(quiet: RestateServer) -> None:
     """Of operations that are over, Restate keeps nothing but what stands."""
     id = token_hex(8)
     for path, body in (
@@ -71,7 +71,7 @@ def test_what_is_done_leaves_only_the_promise(quiet: Restate) -> None:
     assert {"value": {"value": 1}} == quiet.state(id)
 
 
-def test_a_wait_that_is_cancelled_leaves_nothing(quiet: Restate) -> None:
+def test_a_wait_that_is_cancelled_leaves_nothing(quiet: RestateServer) -> None:
     """Cancelled through Restate, it takes its waiter along."""
     id = token_hex(8)
     with pending_ask(quiet.node.ingress, "/promise/await", {"promiseId": id}) as wait:
@@ -84,7 +84,7 @@ def test_a_wait_that_is_cancelled_leaves_nothing(quiet: Restate) -> None:
     eventually(lambda: not quiet.state(id), "its waiter is forgotten")
 
 
-def test_who_comes_back_finds_its_own_wait(quiet: Restate) -> None:
+def test_who_comes_back_finds_its_own_wait(quiet: RestateServer) -> None:
     """With the same Idempotency-Key, broken connections begin no further waits."""
     id = token_hex(8)
     body, headers = {"promiseId": id}, {**JSON, "Idempotency-Key": token_hex(8)}
@@ -105,7 +105,7 @@ def test_who_comes_back_finds_its_own_wait(quiet: Restate) -> None:
 
 
 @contextmanager
-def crowd(restate: Restate, id: str) -> Iterator[list[Callable[[], Answer]]]:
+def crowd(restate: RestateServer, id: str) -> Iterator[list[Callable[[], HttpAnswer]]]:
     """Let many wait for a promise; return how to get what each is answered."""
     with ExitStack() as stack:
         waits = [
@@ -118,7 +118,7 @@ def crowd(restate: Restate, id: str) -> Iterator[list[Callable[[], Answer]]]:
         yield waits
 
 
-def test_one_completion_wakes_many(quiet: Restate) -> None:
+def test_one_completion_wakes_many(quiet: RestateServer) -> None:
     """Each waiter is one small key, whatever their number; none is left waiting."""
     id = token_hex(8)
     with crowd(quiet, id) as waits:
@@ -130,7 +130,7 @@ def test_one_completion_wakes_many(quiet: Restate) -> None:
     assert {"value": {"value": "morning"}} == quiet.state(id)
 
 
-def test_one_disposal_tells_many(quiet: Restate) -> None:
+def test_one_disposal_tells_many(quiet: RestateServer) -> None:
     """None is left waiting, or hears of what the promise became afterwards."""
     id = token_hex(8)
     with crowd(quiet, id) as waits:
@@ -144,7 +144,7 @@ def test_one_disposal_tells_many(quiet: Restate) -> None:
 
 def test_nobody_waits_for_ever(program: None, tmp_path: Path) -> None:
     """Who sets no time, like the reference's clients, is told to ask again."""
-    restate = Restate(tmp_path / "restate")
+    restate = RestateServer(tmp_path / "restate")
     # An hour is long for a test.
     source = (
         "from dp_backends.restate import _service\n"
@@ -153,7 +153,7 @@ def test_nobody_waits_for_ever(program: None, tmp_path: Path) -> None:
         "main()"
     )
     serve = ("restate", "serve", "--port", *free_ports(1))
-    service = Service("-c", source, *serve, "--register", restate.admin_url)
+    service = ServiceProcess("-c", source, *serve, "--register", restate.admin_url)
     id = token_hex(8)
     try:
         restate.start()
@@ -173,7 +173,7 @@ def test_nobody_waits_for_ever(program: None, tmp_path: Path) -> None:
 
 
 def test_waiters_of_a_promise_that_is_disposed_of_get_its_outcome(
-    quiet: Restate,
+    quiet: RestateServer,
 ) -> None:
     """Whoever was not told yet is told what stood, not that it was disposed of."""
     id = token_hex(8)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from support.recording import RECORDED
-from support.restate import JSON, Restate, ask, eventually, pending_ask
+from support.restate import JSON, RestateServer, ask, eventually, pending_ask
 
 HELD: Final = "await pending holds the connection"
 
@@ -42,7 +42,7 @@ def recorded_answer(case: dict[str, Any]) -> tuple[int, str | None, Any]:
     return response["status"], response["content_type"], body and json.loads(body)
 
 
-def test_every_answer_is_as_recorded(restate: Restate) -> None:
+def test_every_answer_is_as_recorded(restate: RestateServer) -> None:
     """Status, content type and body are the reference's, or say more of a mistake."""
     prefix = token_hex(8)
     answers = {}
@@ -79,7 +79,7 @@ def test_every_answer_is_as_recorded(restate: Restate) -> None:
 @pytest.mark.parametrize(
     "number", [b"12345678901234567890123", b"1.50", b"1E-7", b"-0", b"[1, 2]"]
 )
-def test_a_value_keeps_its_digits(restate: Restate, number: bytes) -> None:
+def test_a_value_keeps_its_digits(restate: RestateServer, number: bytes) -> None:
     """A number goes through as it was written, which JavaScript could not do."""
     id = token_hex(8)
     body = b'{"promiseId": "%b", "value": %b}' % (id.encode(), number)
@@ -101,7 +101,7 @@ def test_a_value_keeps_its_digits(restate: Restate, number: bytes) -> None:
     ],
 )
 def test_what_is_no_value_is_refused(
-    restate: Restate, value: bytes, status: int
+    restate: RestateServer, value: bytes, status: int
 ) -> None:
     """It is refused where it comes in, and the promise stays pending."""
     id = token_hex(8)
@@ -115,7 +115,7 @@ def test_what_is_no_value_is_refused(
     assert b"null" == ask(restate.node.ingress, f"/promises/{id}/peek").body
 
 
-def test_json_may_be_nothing_at_all(restate: Restate) -> None:
+def test_json_may_be_nothing_at_all(restate: RestateServer) -> None:
     """Whoever says JSON and sends no body is answered, as by the reference."""
     id = token_hex(8)
     path = f"/promises/{id}"
@@ -125,7 +125,7 @@ def test_json_may_be_nothing_at_all(restate: Restate) -> None:
     assert b"{}" == ask(restate.node.ingress, f"{path}/peek", headers=JSON).body
 
 
-def test_peek_does_not_queue(restate: Restate) -> None:
+def test_peek_does_not_queue(restate: RestateServer) -> None:
     """Restate runs any number of peeks at once, and beside a completion."""
     service = ask(restate.node.admin, "/v3/services/promises", method="GET").json()
 
@@ -137,7 +137,7 @@ def test_peek_does_not_queue(restate: Restate) -> None:
 
 
 @pytest.mark.parametrize("operation", ["await", "forget"])
-def test_only_handlers_bring_awakeables(restate: Restate, operation: str) -> None:
+def test_only_handlers_bring_awakeables(restate: RestateServer, operation: str) -> None:
     """What is no awakeable would make completions fail, so no request may name one."""
     answer = ask(restate.node.ingress, f"/promises/{token_hex(8)}/{operation}", "any")
 
@@ -145,7 +145,7 @@ def test_only_handlers_bring_awakeables(restate: Restate, operation: str) -> Non
     assert b"not public" in answer.body
 
 
-def test_the_state_of_the_reference_is_taken_over(restate: Restate) -> None:
+def test_the_state_of_the_reference_is_taken_over(restate: RestateServer) -> None:
     """What its service kept is read, and who waited there is woken."""
     kept, id = token_hex(8), token_hex(8)
     set_state(restate, kept, {"value": {"value": [1]}})
@@ -162,7 +162,7 @@ def test_the_state_of_the_reference_is_taken_over(restate: Restate) -> None:
     assert {"value": [1]} == ask(restate.node.ingress, f"/promises/{kept}/peek").json()
 
 
-def set_state(restate: Restate, id: str, state: dict[str, Any]) -> None:
+def set_state(restate: RestateServer, id: str, state: dict[str, Any]) -> None:
     """Make this the state of a promise, all of it."""
     body = {
         "object_key": id,

@@ -1,4 +1,4 @@
-"""A restate-server of one's own: where its program is, and one that runs."""
+"""`Node`: a restate-server on this machine; how to find, start and stop it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,31 @@ import anyio
 from dp_backends.restate._admin import is_healthy
 from dp_core import BackendUnavailableError
 
-__all__ = ["Node", "cluster", "ended", "find_program", "running"]
+__all__ = [
+    "Node",
+    "cluster_nodes",
+    "find_program",
+    "running_servers",
+    "wait_until_exit",
+]
 
 _PACKAGE: Final = "@restatedev/restate-server"
-_GRACE: Final = 15
-"""How long a server may take to stop, in seconds."""
+_STOP_SECONDS: Final = 15
+"""The time that a server has to stop, before it is killed."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Node:
     """
-    Where a restate-server keeps its data, and where it listens on this machine.
+    A restate-server on this machine: its directory and its ports.
 
     Attributes:
-        directory: Made if it is not there.
-        ingress: The port at which promises are asked for.
-        admin: The port of its administration.
+        directory: Its data and its log; made when the server starts.
+        ingress: The port for calls, of promises and of handlers.
+        admin: The port of its admin API.
         fabric: The port for other nodes.
-        cluster: That port of all nodes, in their order, where there are several.
+        cluster: The fabric ports of all nodes, in their order; empty for one node.
     """
 
     directory: Path
@@ -58,14 +64,14 @@ class Node:
         return self.directory / "restate-server.log"
 
     def environment(self) -> dict[str, str]:
-        """Return the environment in which the program is this node."""
+        """Return the environment variables that configure restate-server so."""
         environment = {
             **os.environ,
             "RESTATE_BASE_DIR": str(self.directory),
-            # By default a node is named after its machine, and does not take
-            # the data of another one.
+            # By default a node has its machine's name, and refuses the data of a
+            # node with another name.
             "RESTATE_NODE_NAME": "dp",
-            # The default is to listen to every machine there is.
+            # By default it listens at every address of the machine.
             "RESTATE_BIND_IP": "127.0.0.1",
             "RESTATE_BIND_PORT": str(self.fabric),
             "RESTATE_INGRESS__BIND_PORT": str(self.ingress),
@@ -79,18 +85,24 @@ class Node:
             environment |= {
                 "RESTATE_CLUSTER_NAME": "dp",
                 "RESTATE_NODE_NAME": f"dp-{self.cluster.index(self.fabric) + 1}",
-                # One makes the cluster, the others join it.
+                # The first node makes the cluster, the others join it.
                 "RESTATE_AUTO_PROVISION": "true" if first else "false",
                 "RESTATE_METADATA_CLIENT__ADDRESSES": json.dumps(addresses),
                 "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{self.fabric}",
-                # What is acknowledged is on two disks: any one node may fail.
+                # Acknowledged records are on two disks: any one node may fail.
                 "RESTATE_DEFAULT_REPLICATION": "2",
             }
         return environment
 
 
-def cluster(number: int, first: Node) -> list[Node]:
-    """Return so many nodes: below the directory of *first*, at ports from its on."""
+def cluster_nodes(number: int, first: Node) -> list[Node]:
+    """
+    Return the nodes of a cluster on this machine.
+
+    Args:
+        number: The number of nodes; for 1, the node is *first* itself.
+        first: Its directory is to hold theirs, and its ports are the lowest.
+    """
     if number == 1:
         return [first]
     fabric = tuple(first.fabric + n for n in range(number))
@@ -108,10 +120,10 @@ def cluster(number: int, first: Node) -> list[Node]:
 
 def find_program() -> Path | None:
     """
-    Return the restate-server of this machine, or None: the binary itself.
+    Return the path of the restate-server binary, or None if it is not installed.
 
-    It is looked for in ``PATH``, and where npm puts it: in the working
-    directory, and in the environment of this Python (npm install --prefix).
+    The places are those in ``PATH``, and those where npm installs to: the working
+    directory, and the environment of this Python (npm install --prefix).
     """
     npm = (Path(base, "node_modules", ".bin") for base in ("", sys.prefix))
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *map(str, npm)])
@@ -121,8 +133,8 @@ def find_program() -> Path | None:
     program = Path(found).resolve()
     if program.suffix != ".js":
         return program
-    # npm's is a script that starts the binary, which outlives it when it is
-    # killed; the binary is in a package beside it, or in it.
+    # npm installs a script that starts the binary. A kill of the script would leave
+    # the binary running, so we start that; its package is inside npm's, or beside it.
     package = program.parents[1]
     for scope in (package / "node_modules" / "@restatedev", package.parent):
         for binary in scope.glob("restate-server-*/bin/restate-server"):
@@ -131,12 +143,13 @@ def find_program() -> Path | None:
 
 
 @asynccontextmanager
-async def running(nodes: Sequence[Node]) -> AsyncIterator[list[Popen[bytes]]]:
+async def running_servers(nodes: Sequence[Node]) -> AsyncIterator[list[Popen[bytes]]]:
     """
     Run restate-servers until the block ends; they are ready when it begins.
 
     Raises:
-        BackendUnavailableError: It is not installed, or one does not start.
+        BackendUnavailableError: restate-server is not installed, or a server does
+            not start.
     """
     program = find_program()
     if program is None:
@@ -152,9 +165,9 @@ async def running(nodes: Sequence[Node]) -> AsyncIterator[list[Popen[bytes]]]:
         yield processes
 
 
-async def ended(process: Popen[bytes]) -> None:
-    """Return once a process is over."""
-    while process.poll() is None:  # noqa: ASYNC110 - nothing tells us
+async def wait_until_exit(process: Popen[bytes]) -> None:
+    """Wait until a process has exited."""
+    while process.poll() is None:  # noqa: ASYNC110 - Popen has no event for it
         await anyio.sleep(0.1)
 
 
@@ -170,19 +183,20 @@ async def _started(program: Path, node: Node) -> AsyncIterator[Popen[bytes]]:
 
 def _start(program: Path, node: Node) -> Popen[bytes]:
     """
-    Start a server.
+    Start a server, without the event loop.
 
-    Not by the event loop: where that is cancelled on the way (uvloop), the
-    process is there, and nobody knows it.
+    A cancelled ``create_subprocess_exec`` of uvloop leaves a process running that
+    we have no handle on.
     """
     node.directory.mkdir(parents=True, exist_ok=True)
     with node.log.open("ab") as log:
-        return Popen(  # noqa: S603 - the program was looked for
+        return Popen(  # noqa: S603 - a program that `find_program` found
             [program],
             stdout=log,
             stderr=log,
             env=node.environment(),
-            # Ctrl-C is for us alone; we stop it when nobody needs it.
+            # Ctrl-C signals the whole session; the server has to outlive us, until
+            # the service has stopped.
             start_new_session=True,
         )
 
@@ -199,8 +213,8 @@ async def _wait_until_ready(node: Node, process: Popen[bytes]) -> None:
 
 async def _stop(process: Popen[bytes]) -> None:
     process.terminate()
-    with anyio.move_on_after(_GRACE):
-        await ended(process)
+    with anyio.move_on_after(_STOP_SECONDS):
+        await wait_until_exit(process)
         return
     process.kill()
     process.wait()

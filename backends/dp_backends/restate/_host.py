@@ -1,9 +1,9 @@
 """
-The process that hosts handlers, for Restate to call.
+`serve`: host handlers in this process, for Restate to call.
 
-By granian, because Restate talks with handlers in both directions at once,
-which takes HTTP/2, and of the servers that were measured it does so with the
-least time for each call (docs/how-to/move-to-restate.md).
+The server is granian. Restate sends and receives on one stream at once, which
+needs HTTP/2, and of the servers that were measured, granian takes the least CPU
+time for each call (docs/how-to/move-to-restate.md).
 """
 
 from __future__ import annotations
@@ -24,21 +24,28 @@ from granian.server.embed import Server
 from restate import Service, VirtualObject, Workflow
 from restate.server import install_shutdown_hook
 
-from dp_backends.restate._admin import Registration
-from dp_backends.restate._admin import register as register_at
+from dp_backends.restate._admin import Registration, register_deployment
 from dp_core import BackendError, BackendUnavailableError
 
-__all__ = ["Hosted", "first", "make_known", "run", "serve", "url_of"]
+__all__ = [
+    "Hosted",
+    "host_services",
+    "register_services",
+    "run_until_first",
+    "serve",
+    "url_at",
+]
 
 Hosted: TypeAlias = Service | VirtualObject | Workflow
+"""Everything with handlers that Restate's SDK can host."""
 
 _STREAMS: Final = 100_000
-"""Calls under way at once; Restate has limits of its own."""
+"""The most concurrent calls: high, because Restate has limits of its own."""
 
 
-def _say(line: str) -> None:
-    # Flushed, because whoever started us may be waiting for the line.
-    print(line, flush=True)  # noqa: T201 - what it is for
+def _print_line(line: str) -> None:
+    # Flushed, because the process that started us may be waiting for the line.
+    print(line, flush=True)  # noqa: T201 - the caller can choose another way
 
 
 async def serve(  # noqa: PLR0913 - each has a default
@@ -49,52 +56,54 @@ async def serve(  # noqa: PLR0913 - each has a default
     register: str | None = None,
     advertise: str | None = None,
     identity_keys: Iterable[str] = (),
-    announce: Callable[[str], object] = _say,
+    announce: Callable[[str], object] = _print_line,
 ) -> None:
     """
     Host services until SIGTERM or SIGINT.
 
-    Runs on asyncio. It stops there and then: what had not returned is called
-    again by Restate, here or elsewhere.
+    Runs on asyncio. On a signal it stops at once: Restate calls unfinished handlers
+    again, here or in another process.
 
     Args:
-        services: What to host; made with Restate's SDK.
+        services: The services to host; made with Restate's SDK.
         host: The IP address to listen at.
         port: The port to listen at.
-        register: The URL of the administration of the Restate that is to call
-            them, such as ``http://localhost:9070``.
+        register: The URL of the admin API of the Restate that is to call them,
+            such as ``http://localhost:9070``. None: they are registered by other
+            means.
         advertise: The URL by which Restate reaches this process, where that is
-            not its own address and port.
+            not ``http://host:port``.
         identity_keys: Public keys of Restate (``publickeyv1_…``). With any,
             calls that it has not signed are refused.
-        announce: Called with lines for a person: where it listens, once it
-            does, and that it is registered, once it is.
+        announce: Called with lines for a person: one when the server listens,
+            and one when the services are registered.
 
     Raises:
-        BackendUnavailableError: It cannot listen there, or no Restate is there.
-        BackendError: Restate does not take the services.
+        BackendUnavailableError: The address cannot be listened at, or Restate
+            cannot be reached.
+        BackendError: Restate refuses the services.
     """
     services = list(services)
-    here = url_of(host, port)
+    here = url_at(host, port)
 
     async def started() -> None:
         announce(f"Listening at {here}")
         if register is not None:
-            done = await make_known(register, advertise or here, services)
+            done = await register_services(register, advertise or here, services)
             announce(f"{advertise or here} {done.value} at {register}")
 
-    await run(services, host, port, identity_keys, started)
+    await host_services(services, host, port, identity_keys, started)
 
 
-async def run(
+async def host_services(
     services: Iterable[Hosted],
     host: str,
     port: int,
     identity_keys: Iterable[str],
     started: Callable[[], Awaitable[object]],
 ) -> None:
-    """Host services until somebody says stop; call *started* when they are there."""
-    _check_free(host, port)
+    """Host services until a signal; call *started* once the server listens."""
+    _check_address(host, port)
     server = Server(
         restate.app(services, identity_keys=list(identity_keys)),
         address=host,
@@ -110,37 +119,39 @@ async def run(
     server.on_startup(listening.set)
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
-        # The SDK handles signals too, and this is how both can.
+        # Not loop.add_signal_handler: it would replace the SDK's own handler.
         install_shutdown_hook(loop, stop.set, signum)
 
-    async def host_them() -> None:
+    async def serve_forever() -> None:
         await server.serve()
-        raise BackendError("the server of the handlers has stopped by itself")
+        raise BackendError("the server of the handlers has stopped; start it again")
 
-    async def wait_for_the_end() -> None:
+    async def wait_for_signal() -> None:
         await listening.wait()
         await started()
         await stop.wait()
 
-    await first(host_them, wait_for_the_end)
+    await run_until_first(serve_forever, wait_for_signal)
 
 
-async def make_known(admin: str, url: str, services: Iterable[Hosted]) -> Registration:
-    """Register services with Restate; see `_admin.register`."""
+async def register_services(
+    admin: str, url: str, services: Iterable[Hosted]
+) -> Registration:
+    """Register hosted services with Restate, as `register_deployment` does."""
     versions = {
         service.name: (service.service_tag.metadata or {}).get("version")
         for service in services
     }
-    return await register_at(admin, url, versions)
+    return await register_deployment(admin, url, versions)
 
 
-def url_of(host: str, port: int) -> str:
-    """Return the URL of what listens at an IP address."""
+def url_at(host: str, port: int) -> str:
+    """Return the URL of a server that listens at an IP address and port."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def first(*functions: Callable[[], Awaitable[object]]) -> None:
-    """Run *functions* at once, until one of them returns or raises."""
+async def run_until_first(*functions: Callable[[], Awaitable[object]]) -> None:
+    """Run *functions* concurrently, until one of them returns or raises."""
     failures: list[Exception] = []
 
     async def run(function: Callable[[], Awaitable[object]]) -> None:
@@ -157,8 +168,8 @@ async def first(*functions: Callable[[], Awaitable[object]]) -> None:
         raise failures[0]
 
 
-def _check_free(host: str, port: int) -> None:
-    """Refuse an address that is taken: the server would share it instead."""
+def _check_address(host: str, port: int) -> None:
+    """Refuse an address that is in use: granian would share it."""
     try:
         version = ipaddress.ip_address(host).version
         family = socket.AF_INET if version == 4 else socket.AF_INET6
