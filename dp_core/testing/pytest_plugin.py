@@ -1,8 +1,8 @@
 """
-What pytest learns from this package being installed: a marker, two options.
+The pytest plugin of this package: the marker ``conformance`` and two options.
 
 Every test run of every project that has the package installed loads this
-module, so it imports nothing that pytest has not imported already.
+module, so it imports nothing that pytest has not already imported.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ pytest.register_assert_rewrite("dp_core.testing")
 @dataclass(slots=True)
 class Coverage:
     """
-    What the laws of one test run went through.
+    Counts of what the laws of one test run did.
 
     Attributes:
         seed: Decides every random choice.
-        histories: How many histories to check in a law; None as the suite says.
+        histories: How many histories to check in a law; None: as the suite sets.
         laws: How many laws were tried and hold.
         checked: How many histories were recorded and checked.
     """
@@ -40,6 +40,7 @@ class Coverage:
     checked: int = 0
 
     def add(self, report: Report) -> None:
+        """Add the counts of *report*."""
         self.laws += len(report.passed)
         self.checked += report.histories
 
@@ -47,7 +48,7 @@ class Coverage:
 _COVERAGE: Final = pytest.StashKey[Coverage]()
 _SEED: Final = pytest.StashKey[int]()
 _WORKER: Final = "dp_core"
-"""Under this key, pytest-xdist carries what its workers and we tell each other."""
+"""The key of our data in what pytest-xdist sends to and from its workers."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def coverage(config: pytest.Config) -> Coverage:
-    """Return what the laws of this test run went through so far."""
+    """Return the counts of this test run so far."""
     if _COVERAGE not in config.stash:
         histories = config.getoption("--dp-histories")
         config.stash[_COVERAGE] = Coverage(_seed(config), histories)
@@ -82,8 +83,8 @@ def _seed(config: pytest.Config) -> int:
     if _SEED not in config.stash:
         seed: int | None = config.getoption("--dp-seed")
         if seed is None:
-            told = getattr(config, "workerinput", {})
-            seed = told.get(_WORKER, SystemRandom().getrandbits(32))
+            sent = getattr(config, "workerinput", {})
+            seed = sent.get(_WORKER, SystemRandom().getrandbits(32))
         config.stash[_SEED] = seed
     return config.stash[_SEED]
 
@@ -104,7 +105,7 @@ def _summary(config: pytest.Config) -> Iterator[str]:
         )
 
 
-# With pytest-xdist the laws are tried in workers, and summed up where it began.
+# With pytest-xdist the laws are tried in workers; the main process adds up.
 
 
 @pytest.hookimpl(optionalhook=True)

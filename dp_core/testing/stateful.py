@@ -1,10 +1,10 @@
 """
-A hypothesis state machine: a backend against a dict.
+`PromiseMachine`: a hypothesis state machine that compares a backend with a dict.
 
-The machine does what users do, through two handles where they are shared, and
-after every step each promise must be what the model says. What fails is
-shrunk to the fewest steps. The model is a dict and a counter; it shares
-nothing with `dp_core.transition`.
+The machine makes the calls that users make, through two handles where they are
+shared, and after every step each promise must be in the state that the model
+gives it. A failure is shrunk to the fewest steps. The model is a dict; it
+shares nothing with `dp_core.transition`.
 
 .. code-block:: python
 
@@ -52,7 +52,7 @@ _names = count()
 
 
 def json_values() -> st.SearchStrategy[Any]:
-    """Any JSON value: nested, with any text, any integer and any float."""
+    """Return a strategy for JSON values, with any text, integer and float."""
     scalars = (
         st.none()
         | st.booleans()
@@ -70,12 +70,12 @@ def json_values() -> st.SearchStrategy[Any]:
 
 
 def messages() -> st.SearchStrategy[str]:
-    """Any text that can be the message of a rejection."""
+    """Return a strategy for messages of rejections: any text."""
     return st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
 def outcomes() -> st.SearchStrategy[Outcome[bytes]]:
-    """What a promise can be settled with."""
+    """Return a strategy for outcomes: values and rejections."""
     values = json_values().map(encode).map(Resolved)
     rejections: st.SearchStrategy[Outcome[bytes]] = messages().map(Rejected)
     return values | rejections
@@ -83,7 +83,7 @@ def outcomes() -> st.SearchStrategy[Outcome[bytes]]:
 
 class PromiseMachine(RuleBasedStateMachine):
     """
-    Users of some promises, against a dict.
+    Random operations on some promises, compared with a dict.
 
     Attributes:
         loop: The event loop to run on, "asyncio" or "trio".
@@ -102,7 +102,9 @@ class PromiseMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         if self.durable is None or self.shared is None:
-            raise NotImplementedError("say what the store promises: durable, shared")
+            raise NotImplementedError(
+                "set durable and shared of the machine to True or False"
+            )
         super().__init__()
         self._stack = start_blocking_portal(self.loop)
         self._portal = self._stack.__enter__()
@@ -120,22 +122,22 @@ class PromiseMachine(RuleBasedStateMachine):
             self._portal.call(handle.aclose)
         self._stack.__exit__(None, None, None)
 
-    # What users do ----------------------------------------------------------
+    # Operations -------------------------------------------------------------
 
     @rule(n=st.integers(0, 2), which=st.booleans(), outcome=outcomes())
     def settle(self, n: int, which: bool, outcome: Outcome[bytes]) -> None:  # noqa: FBT001 - a rule's arguments are drawn
-        """Settle a promise: the first outcome is the model's, for good."""
+        """Settle a promise: the model keeps the first outcome."""
         id = self._id(n)
-        stands = self._model.setdefault(id, outcome)
-        self._agree("settle", id, self._do("settle", which, id, outcome), stands)
+        first = self._model.setdefault(id, outcome)
+        self._agree("settle", id, self._do("settle", which, id, outcome), first)
         for waited, future in [*self._waiting]:
             if waited == id:
-                self._agree("wait", id, self._told(future), stands)
+                self._agree("wait", id, self._result(future), first)
                 self._waiting.remove((waited, future))
 
     @rule(n=st.integers(0, 2), which=st.booleans())
     def dispose(self, n: int, which: bool) -> None:  # noqa: FBT001 - a rule's arguments are drawn
-        """Dispose of a promise; nobody waits for it, so nobody is told."""
+        """Dispose of a promise that has no waiters."""
         id = self._id(n)
         if not any(waited == id for waited, _ in self._waiting):
             self._do("dispose", which, id)
@@ -143,18 +145,18 @@ class PromiseMachine(RuleBasedStateMachine):
 
     @rule(n=st.integers(0, 2), which=st.booleans())
     def wait(self, n: int, which: bool) -> None:  # noqa: FBT001 - a rule's arguments are drawn
-        """Wait for a promise: at once where it is settled, else beside the rest."""
+        """Wait for a promise; a wait for a pending one goes on beside other steps."""
         id = self._id(n)
         future = self._portal.start_task_soon(self._handle(which).wait, id)
         if id in self._model:
-            self._agree("wait", id, self._told(future), self._model[id])
+            self._agree("wait", id, self._result(future), self._model[id])
         else:
             self._waiting.append((id, future))
 
     @precondition(lambda self: self._waiting)
     @rule(data=st.data())
     def abandon(self, data: st.DataObject) -> None:
-        """Give up a wait; nothing comes of it."""
+        """Cancel a wait; it changes nothing."""
         waiter = data.draw(st.sampled_from(self._waiting))
         self._waiting.remove(waiter)
         waiter[1].cancel()
@@ -168,7 +170,7 @@ class PromiseMachine(RuleBasedStateMachine):
         self._open()
 
     @invariant()
-    def all_is_as_the_model_says(self) -> None:
+    def every_promise_agrees_with_the_model(self) -> None:
         """Peek at every promise through every handle."""
         for n in range(3):
             id = self._id(n)
@@ -177,10 +179,12 @@ class PromiseMachine(RuleBasedStateMachine):
                 self._agree("peek", id, self._do("peek", which, id), known)
         for id, future in self._waiting:
             if future.done():
-                told = self._told(future)
-                raise AssertionError(f"wait({id!r}) told {told!r}: it is pending")
+                result = self._result(future)
+                raise AssertionError(
+                    f"wait({id!r}) gave {result!r}, but the promise is pending"
+                )
 
-    # How it is done ---------------------------------------------------------
+    # Helpers ----------------------------------------------------------------
 
     def _id(self, n: int) -> str:
         return f"{self._prefix}{n}"
@@ -198,19 +202,19 @@ class PromiseMachine(RuleBasedStateMachine):
 
     def _do(self, operation: str, which: bool, *arguments: Any) -> Any:  # noqa: FBT001 - drawn
         method: Callable[..., Any] = getattr(self._handle(which), operation)
-        return self._told(self._portal.start_task_soon(method, *arguments))
+        return self._result(self._portal.start_task_soon(method, *arguments))
 
-    def _told(self, future: Future[Any]) -> Any:
+    def _result(self, future: Future[Any]) -> Any:
         try:
             return future.result(self._bound)
         except PromiseDisposedError as error:
             return error
         except TimeoutError:
             future.cancel()
-            # To shrink a failure is to repeat it, some hundred times.
+            # Shrinking a failure repeats it some hundred times.
             type(self)._bound = _BOUND_ONCE_MISSED  # noqa: SLF001 - our own
-            raise AssertionError("no answer in time") from None
+            raise AssertionError("the call did not end in time") from None
 
-    def _agree(self, what: str, id: str, told: object, known: object) -> None:
-        if told != known:
-            raise AssertionError(f"{what}({id!r}) told {told!r}, not {known!r}")
+    def _agree(self, operation: str, id: str, result: object, known: object) -> None:
+        if result != known:
+            raise AssertionError(f"{operation}({id!r}) gave {result!r}, not {known!r}")

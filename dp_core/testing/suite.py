@@ -1,5 +1,5 @@
 """
-The laws as tests: for the pytest of whoever writes a backend or a server.
+`BackendSuite` and `WireSuite`: the laws as tests, for pytest.
 
 .. code-block:: python
 
@@ -15,8 +15,8 @@ The laws as tests: for the pytest of whoever writes a backend or a server.
             return lambda: MyBackend(tmp_path)
 
 Every law is a test of its name, on every event loop that is installed, and
-the state machine is one more. Nothing is left out silently: a law that does
-not apply, or is in ``skip``, is a skipped test that says why.
+the state machine is one more test. A law that does not apply, or is named in
+``skip``, is a skipped test that says why.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class BackendSuite:
     All laws for one kind of store; a subclass is a test class.
 
     Attributes:
-        durable: Whether what was acknowledged outlives all handles; say so.
-        shared: Whether two handles see each other; say so.
+        durable: Whether what was acknowledged outlives all handles; required.
+        shared: Whether two handles see each other; required.
         skip: Names of laws to skip, visibly.
-        effort: How much is done to break a law.
+        effort: The amount of work that goes into breaking a law.
         examples: How many runs of the state machine are tried.
     """
 
@@ -67,7 +67,7 @@ class BackendSuite:
 
     @pytest.fixture
     def open_backend(self) -> OpenBackend:
-        """Return what opens another handle on one store, new for each test."""
+        """Return a function that opens another handle on the store of this test."""
         raise NotImplementedError(
             f"{type(self).__name__} must override the fixture open_backend: return "
             "a function that opens another handle on one store, new for each test"
@@ -75,7 +75,7 @@ class BackendSuite:
 
     @pytest.fixture(params=_LOOPS)
     def anyio_backend(self, request: pytest.FixtureRequest) -> str:
-        """Run every test on every event loop there is."""
+        """Run every test on every event loop that is installed."""
         return str(request.param)
 
     @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
@@ -86,7 +86,7 @@ class BackendSuite:
         await self.judge(law, open_backend, request)
 
     def test_machine(self, open_backend: OpenBackend, anyio_backend: str) -> None:
-        """Whatever a user does, the store agrees with a dict."""
+        """Random sequences of operations have the same results as on a dict."""
         durable, shared = self.promises()
         members = {
             "open_backend": lambda machine: open_backend(),
@@ -109,10 +109,10 @@ class BackendSuite:
 
     def promises(self) -> tuple[bool, bool]:
         """
-        Return what the store promises: ``(durable, shared)``.
+        Return ``(durable, shared)``, the promises of the store.
 
         Raises:
-            NotImplementedError: The subclass does not say.
+            NotImplementedError: The subclass does not set them.
         """
         if self.durable is None or self.shared is None:
             raise NotImplementedError(

@@ -1,13 +1,12 @@
 """
-The wire as laws: for whatever speaks HTTP, in whatever language.
+`check_wire`: tries the laws on any HTTP server that speaks the wire.
 
-The package has 41 exchanges with the reference, restate-server 1.7 running
-Restate's own example, as they were recorded. Each is a law: a server gives the
-same answer to the same request, as far as a client can tell. Where our server
-is more precise than the reference, either answer will do.
+The package contains 41 recorded exchanges with the reference, restate-server
+1.7 running Restate's own example. Each is a law: a server gives the same
+response to the same request, as far as a client can tell. Where our server is
+more precise than the reference, either response is right.
 
-`check_wire` tries them, and all laws of backends through a client of the
-server that it is handed.
+`check_wire` tries these laws, and the laws of backends through a client.
 """
 
 from __future__ import annotations
@@ -55,19 +54,19 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
     headers: Mapping[str, str] | None = None,
 ) -> Report:
     """
-    Try every law on a server: of its wire, and of promises through it.
+    Try every law on a server: those of its wire, and those of backends.
 
     Args:
         url: The server's URL. It need not be empty: all ids are new ones.
         open_backend: Opens a client of it that is a `dp_core.Backend`.
-        durable: Whether the server keeps promises when all clients are gone.
+        durable: Whether the server keeps promises when all clients have left.
         skip: Names of laws to leave out; the report says so.
-        effort: How much is done.
+        effort: The amount of work that goes into breaking a law.
         seed: The seed of an earlier run, to repeat its random choices.
-        headers: What the server wants with every request, such as a token.
+        headers: Sent with every request, such as a token.
 
     Returns:
-        What was found out, where every law holds.
+        The report, where every law holds.
 
     Raises:
         ConformanceError: The server breaks laws.
@@ -92,16 +91,16 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """
-    A request, and what the reference answered.
+    A request, and the response of the reference.
 
     Attributes:
-        case: What it shows.
-        path: Where it was sent; ``$`` stands for any prefix of ids.
-        request: Its body; None for none.
-        content_type: What it said its body is; None where it did not say.
-        status: The status of the answer; None where none came in time.
-        answer_type: The content type of the answer; None for none.
-        body: The body of the answer.
+        case: The behaviour it shows, in words.
+        path: The path of the request; ``$`` stands for any prefix of ids.
+        request: The body of the request, or None.
+        content_type: The content type of the request, or None.
+        status: The status of the response; None if none came in time.
+        answer_type: The content type of the response, or None.
+        body: The body of the response.
     """
 
     case: str
@@ -114,7 +113,7 @@ class Exchange:
 
     @property
     def id(self) -> str:
-        """The promise that it is about, by its recorded name."""
+        """The id of the promise, as it was recorded."""
         match self.path.split("/"):
             case ["", "promises", id, _]:
                 return unquote(id)
@@ -162,7 +161,7 @@ _MEANWHILE: Final[Mapping[str, str]] = {
     )
     for how, what in (("dispose", "dispose"), ("resolve", "resolve"))
 }
-"""``{law of a request that waited: law of the one that ended its wait}``."""
+"""``{law of a request that waits: law of the request that ends its wait}``."""
 
 
 # Its laws -------------------------------------------------------------------
@@ -170,39 +169,39 @@ _MEANWHILE: Final[Mapping[str, str]] = {
 
 def wire_law(name: str, url: str, headers: Mapping[str, str] | None = None) -> Law:
     """
-    Return the law that a recorded exchange is, for the server at *url*.
+    Return a recorded exchange as a law, for the server at *url*.
 
     Args:
         name: A name in `CASES`.
         url: The server's URL.
-        headers: What the server wants with every request.
+        headers: Sent with every request, such as a token.
     """
     sentence = f"As recorded: {CASES[name].case}."
-    check = partial(_replay, _Client(url, headers or {}), name)
+    check = partial(_replay, _WireClient(url, headers or {}), name)
     return Law(name, sentence, _CONTRACT, check)
 
 
-async def _replay(client: _Client, name: str, context: LawContext) -> None:
+async def _replay(client: _WireClient, name: str, context: LawContext) -> None:
     exchange = CASES[name]
     for head_start in _HEAD_STARTS:
-        talk = _Talk(client, context.id("-"))
+        conversation = _Conversation(client, context.id("-"))
         for earlier in _before(exchange):
-            await talk.exchange(earlier)
+            await conversation.exchange(earlier)
         if name in _MEANWHILE or name in _MEANWHILE.values():
-            wrong = await _overlap(talk, name, head_start)
+            wrong = await _overlap(conversation, name, head_start)
         elif exchange.status is None:
-            wrong = await _holds(talk, exchange)
+            wrong = await _holds(conversation, exchange)
         else:
-            wrong = _difference(exchange, await talk.exchange(exchange))
+            wrong = _difference(exchange, await conversation.exchange(exchange))
         if not wrong:
             return
         if "disposed" not in name:
             break
-    raise LawBrokenError(wrong, tuple(talk.lines))
+    raise LawBrokenError(wrong, tuple(conversation.lines))
 
 
 def _before(exchange: Exchange) -> list[Exchange]:
-    """Return what was said about the same promise before."""
+    """Return the earlier exchanges about the same promise."""
     earlier: list[Exchange] = []
     for other in CASES.values():
         if other is exchange:
@@ -212,20 +211,20 @@ def _before(exchange: Exchange) -> list[Exchange]:
     return earlier
 
 
-async def _holds(talk: _Talk, exchange: Exchange) -> str:
-    answer = await talk.exchange(exchange, timeout=_HELD)
-    return "" if answer is None else f"it was answered, and not held: {answer}"
+async def _holds(conversation: _Conversation, exchange: Exchange) -> str:
+    answer = await conversation.exchange(exchange, timeout=_HELD)
+    return "" if answer is None else f"it was not held, but answered: {answer}"
 
 
-async def _overlap(talk: _Talk, name: str, head_start: float) -> str:
-    """Let one request wait while another ends its wait; judge either."""
+async def _overlap(conversation: _Conversation, name: str, head_start: float) -> str:
+    """Let one request wait while another ends its wait; judge the one of *name*."""
     ends = {ended: waits for waits, ended in _MEANWHILE.items()}
     waiting = CASES[ends.get(name, name)]
     ending = CASES[_MEANWHILE.get(name, name)]
-    answers: dict[str, _Answer | None] = {}
+    answers: dict[str, _WireResponse | None] = {}
 
     async def ask(exchange: Exchange) -> None:
-        answers[exchange.case] = await talk.exchange(exchange)
+        answers[exchange.case] = await conversation.exchange(exchange)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask, waiting)
@@ -234,8 +233,8 @@ async def _overlap(talk: _Talk, name: str, head_start: float) -> str:
     return _difference(CASES[name], answers[CASES[name].case])
 
 
-def _difference(exchange: Exchange, answer: _Answer | None) -> str:
-    """Return how *answer* differs from the recorded one; nothing if it does not."""
+def _difference(exchange: Exchange, answer: _WireResponse | None) -> str:
+    """Return how *answer* differs from the recorded one; empty if it does not."""
     if answer is None:
         return "there was no answer"
     allowed = [exchange.status, _ALSO.get(exchange.case, exchange.status)]
@@ -251,22 +250,22 @@ def _difference(exchange: Exchange, answer: _Answer | None) -> str:
     return ""
 
 
-def _is_failure(answer: _Answer) -> bool:
-    said = _meaning(answer.body)
+def _is_failure(answer: _WireResponse) -> bool:
+    content = _meaning(answer.body)
     return (
-        isinstance(said, dict)
-        and said.get("code") == answer.status
-        and isinstance(said.get("message"), str)
+        isinstance(content, dict)
+        and content.get("code") == answer.status
+        and isinstance(content.get("message"), str)
     )
 
 
 def _meaning(body: str) -> Any:
-    """Return what an answer says; ``{}`` means a value that is null."""
+    """Return the content of a body; ``{}`` means a value that is null."""
     try:
-        said = json.loads(body) if body else ""
+        content = json.loads(body) if body else ""
     except ValueError:
         return body
-    return {"value": None} if said == {} else said
+    return {"value": None} if content == {} else content
 
 
 # HTTP -----------------------------------------------------------------------
@@ -274,7 +273,7 @@ def _meaning(body: str) -> Any:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _WireResponse:
     status: int
     content_type: str | None
     body: str
@@ -285,23 +284,23 @@ class _Answer:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Client:
-    """As little HTTP as will do; requests run in threads of their own."""
+class _WireClient:
+    """A minimal HTTP client; requests run in threads of their own."""
 
     url: str
     headers: Mapping[str, str]
 
     async def ask(
         self, path: str, body: bytes | None, content_type: str | None, timeout: float
-    ) -> _Answer | None:
-        """Return the answer to a POST, or None if there is none within *timeout*."""
+    ) -> _WireResponse | None:
+        """Return the response to a POST, or None if there is none within *timeout*."""
         return await to_thread.run_sync(
             self._ask, path, body, content_type, timeout, abandon_on_cancel=True
         )
 
     def _ask(
         self, path: str, body: bytes | None, content_type: str | None, timeout: float
-    ) -> _Answer | None:
+    ) -> _WireResponse | None:
         parts = urlsplit(self.url)
         connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         connection = connect(parts.netloc, timeout=timeout)
@@ -312,26 +311,26 @@ class _Client:
             connection.request("POST", parts.path.rstrip("/") + path, body, headers)
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
-            return _Answer(answer.status, answer.headers["Content-Type"], text)
+            return _WireResponse(answer.status, answer.headers["Content-Type"], text)
         except TimeoutError:
             return None
         except (OSError, HTTPException) as error:
-            return _Answer(0, None, f"no answer: {error}")
+            return _WireResponse(0, None, f"no answer: {error}")
         finally:
             connection.close()
 
 
-class _Talk:
-    """Exchanges about promises whose ids start with one prefix."""
+class _Conversation:
+    """Exchanges about promises whose ids start with one prefix, and their log."""
 
-    def __init__(self, client: _Client, prefix: str) -> None:
+    def __init__(self, client: _WireClient, prefix: str) -> None:
         self.lines: list[str] = []
         self._client = client
         self._prefix = prefix
 
     async def exchange(
         self, exchange: Exchange, timeout: float = 15.0
-    ) -> _Answer | None:
+    ) -> _WireResponse | None:
         path = exchange.path.replace("$", self._prefix)
         request = exchange.request
         if request is not None:

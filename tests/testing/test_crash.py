@@ -75,7 +75,7 @@ async def test_a_store_that_forgets_is_caught() -> None:
         "a-crash-loses-nothing-acknowledged",
         "contract: What `settle` has returned survives",
         "scenario: resolve",
-        "answered Resolved(value='the first')",
+        "returned Resolved(value='the first')",
         "can only be Resolved(value='the first'), and is pending",
         "afterwards",
     ):

@@ -1,4 +1,4 @@
-"""One kill: what was known before, and what others find afterwards."""
+"""`CrashCase`: one kill, with the states that are possible before and after."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ from dp_core.testing.crash._report import (
 from dp_core.testing.crash._victims import Ended
 from dp_core.testing.kit import Violation
 
-__all__ = ["Case"]
+__all__ = ["CrashCase"]
 
 _AFTERWARDS: Final = "settled after the crash"
 
 
 @dataclass(eq=False)
-class _Wait:
-    """Somebody who waits for a promise, and what he was told."""
+class _CrashWaiter:
+    """A waiter for a promise, and the state that it got."""
 
-    told: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
     state: State[Any] | None = None
-    is_over: bool = False
+    is_judged: bool = False
 
 
-class Case:
+class CrashCase:
     """
-    One scenario on ids of its own, up to a kill and beyond.
+    One scenario on ids of its own, before, during and after a kill.
 
     Attributes:
-        steps: What the process is to do.
-        violations: What was broken.
-        standing: The state each id was left in, by whoever came last.
+        steps: The operations of the process.
+        violations: The laws that were broken.
+        settled: The last state of each id.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Case:
         self.url = url
         self.steps = self._with_ids(*scenario.steps)
         self.violations: list[Violation] = []
-        self.standing: dict[str, State[Any]] = {}
+        self.settled: dict[str, State[Any]] = {}
         self._patience = patience
         self._history: list[str] = []
         self._beliefs: dict[str, Belief] = {
@@ -81,11 +81,11 @@ class Case:
         }
         self._seen: dict[str, bool] = dict.fromkeys(self._beliefs, False)
         self._ever: dict[str, set[State[Any]]] = {id: set() for id in self._beliefs}
-        self._waits: dict[str, _Wait] = {}
+        self._waiters: dict[str, _CrashWaiter] = {}
 
     @property
     def looks(self) -> tuple[Step, ...]:
-        """The steps of a process that looks at all promises."""
+        """The steps of a process that peeks at all promises."""
         return tuple(Step("peek", id) for id in self._beliefs)
 
     def _with_ids(self, *steps: Step) -> tuple[Step, ...]:
@@ -94,7 +94,7 @@ class Case:
     # Before and during ------------------------------------------------------
 
     async def set_up(self) -> None:
-        """Do what the scenario says was done before."""
+        """Do the steps that the scenario has before the kill."""
         before = self._with_ids(*self.scenario.before)
         prepare = self.scenario.prepare
         async with self._bounded("setting up"), connect(self.url) as promises:
@@ -106,13 +106,15 @@ class Case:
             self._widen(step)
 
     def learn(self, steps: tuple[Step, ...], ended: Ended) -> None:
-        """Conclude from what a process acknowledged what there may be."""
+        """Narrow the possible states by the acknowledgements of a process."""
         for step, answer in zip(steps, ended.answers, strict=False):
-            self.note(f"{_shown(step)} answered {_shown_state(answer)}")
+            self.note(f"{_shown(step)} returned {_shown_state(answer)}")
             belief = acknowledged(self._beliefs[step.promise], step, answer)
             if not belief:
                 known = self._seen[step.promise]
-                self.broken(KEEPS if known else TORN, f"{_shown(step)} cannot say so")
+                self.broken(
+                    KEEPS if known else TORN, f"{_shown(step)} cannot return that"
+                )
                 belief = frozenset({answer})
             self._believe(step.promise, belief)
             self._seen[step.promise] = True
@@ -122,7 +124,7 @@ class Case:
             self._widen(steps[len(ended.answers)])
 
     def _widen(self, step: Step) -> None:
-        self.note(f"{_shown(step)} did not answer")
+        self.note(f"{_shown(step)} did not return")
         self._believe(step.promise, unacknowledged(self._beliefs[step.promise], [step]))
 
     def _believe(self, id: str, belief: Belief) -> None:
@@ -141,45 +143,45 @@ class Case:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Let others wait for all promises meanwhile; they must be told."""
+        """Have waiters for all promises meanwhile; they must get the outcomes."""
         async with (
             connect(self.url) as promises,
             anyio.create_task_group() as tasks,
         ):
             for id in self._beliefs:
-                self._waits[id] = wait = _Wait()
-                tasks.start_soon(self._wait, promises, id, wait)
+                self._waiters[id] = waiter = _CrashWaiter()
+                tasks.start_soon(self._wait, promises, id, waiter)
             yield
-            for id, wait in self._waits.items():
-                await self._must_be_told(id, wait)
+            for id, waiter in self._waiters.items():
+                await self._check_waiter(id, waiter)
             tasks.cancel_scope.cancel()
 
-    async def tell(self) -> None:
-        """See those told who waited for what was acknowledged."""
-        for id, wait in self._waits.items():
+    async def check_waiters(self) -> None:
+        """Check the waiters of promises that must be settled by now."""
+        for id, waiter in self._waiters.items():
             if Pending() not in self._beliefs[id]:
-                await self._must_be_told(id, wait)
+                await self._check_waiter(id, waiter)
 
-    async def _must_be_told(self, id: str, wait: _Wait) -> None:
-        if wait.is_over:
+    async def _check_waiter(self, id: str, waiter: _CrashWaiter) -> None:
+        if waiter.is_judged:
             return
         with anyio.move_on_after(self._patience):
-            await wait.told.wait()
-        wait.is_over = True
-        if wait.state is None:
-            self.broken(WAKES, f"who waited for {id!r} was not told")
-        elif wait.state not in self._ever[id]:
-            what = _shown_state(wait.state)
-            self.broken(WAKES, f"who waited for {id!r} was told {what}")
+            await waiter.ended.wait()
+        waiter.is_judged = True
+        if waiter.state is None:
+            self.broken(WAKES, f"the waiter for {id!r} did not get the outcome")
+        elif waiter.state not in self._ever[id]:
+            what = _shown_state(waiter.state)
+            self.broken(WAKES, f"the waiter for {id!r} got {what}")
 
-    async def _wait(self, promises: Promises, id: str, wait: _Wait) -> None:
+    async def _wait(self, promises: Promises, id: str, waiter: _CrashWaiter) -> None:
         try:
-            wait.state = await self._get(promises, id)
+            waiter.state = await self._get(promises, id)
         except DurablePromiseError as error:
-            reason = f"who waited for {id!r} got {_shown_error(error)}"
+            reason = f"the waiter for {id!r} got {_shown_error(error)}"
             self.broken(_law(error, WAKES), reason)
-            wait.is_over = True
-        wait.told.set()
+            waiter.is_judged = True
+        waiter.ended.set()
 
     async def _get(self, promises: Promises, id: str) -> State[Any]:
         try:
@@ -187,11 +189,11 @@ class Case:
         except PromiseRejectedError as error:
             return Rejected(error.error)
         except PromiseDisposedError:
-            # Pending again: right if it was that at any time.
+            # Pending again: right if the promise was pending at any time.
             return Pending()
 
     async def check(self) -> None:
-        """Look at the promises, settle them, and compare what all are told."""
+        """Peek at the promises, settle them, and compare all results."""
         for id in self._beliefs:
             async with (
                 self._bounded(f"opening the store for {id!r}"),
@@ -208,24 +210,24 @@ class Case:
             reason = f"{id!r} can only be {only}, and is {_shown_state(found)}"
             self.broken(KEEPS if self._seen[id] else TORN, reason)
         expected = found if not isinstance(found, Pending) else Resolved(_AFTERWARDS)
-        wait = _Wait()
+        waiter = _CrashWaiter()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._wait, two, id, wait)
-            stands = await perform(one, Step("resolve", id, _AFTERWARDS))
-        self._believe(id, frozenset({stands}))
-        self.standing[id] = stands
-        seen = (stands, wait.state, await two.promise(id).peek())
+            tasks.start_soon(self._wait, two, id, waiter)
+            outcome = await perform(one, Step("resolve", id, _AFTERWARDS))
+        self._believe(id, frozenset({outcome}))
+        self.settled[id] = outcome
+        seen = (outcome, waiter.state, await two.promise(id).peek())
         if set(seen) != {expected}:
             what = ", ".join(map(_shown_state, seen))
             self.broken(
                 VANISHED,
                 f"{id!r} was seen as {_shown_state(found)}; then settle, get and peek "
-                f"said {what}",
+                f"returned {what}",
             )
 
     @asynccontextmanager
     async def _bounded(self, doing: str) -> AsyncIterator[None]:
-        """Turn errors, and what takes too long, into violations."""
+        """Turn errors and timeouts into violations."""
         try:
             with anyio.fail_after(self._patience):
                 yield

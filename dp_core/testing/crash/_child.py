@@ -1,7 +1,7 @@
 """
-The processes that are killed: ``python -m dp_core.testing.crash``.
+`serve`: the loop of the program whose processes are killed.
 
-Starting Python takes a hundred times as long as a settle, so this program
+Starting Python takes a hundred times as long as a settle, so the program
 starts once and forks a process for each request. Requests and replies are
 lines:
 
@@ -11,10 +11,10 @@ lines:
                                          it ends at its last acknowledgement
 ``go``                                   it performs the steps, and appends a
                                          line to the file *acks* after each;
-                                         its wait status when it has ended
+                                         its wait status once it has ended
 ======================================== =====================================
 
-The acknowledgements go to a file because that outlives the process.
+The acknowledgements go to a file, because a file outlives the process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, Final, NoReturn
 
 import anyio
 
-from dp_core import Outcome, Pending, Promises, Rejected, Resolved, State, connect
+from dp_core import Pending, Promises, Rejected, Resolved, State, connect
 from dp_core.testing.crash._model import Step
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 Acknowledge = Callable[[State[Any]], None]
-"""To be called after each step, with its answer (`Pending` if it has none)."""
+"""Called after each step with its result (`Pending` if it has none)."""
 
 Perform = Callable[[str, list[Step], Acknowledge], None]
 """Performs the steps on the store of a URL."""
@@ -52,19 +52,19 @@ _CHUNK: Final = 65536
 
 async def perform(promises: Promises, step: Step) -> State[Any]:
     """
-    Perform a step through the public interface; return its answer.
+    Perform a step through the public interface; return its result.
 
     Raises:
-        ValueError: It is an operation of somebody else's child program.
+        ValueError: It is an operation of another child program.
     """
     promise = promises.promise(step.promise)
     match step.do:
         case "peek":
             return await promise.peek()
         case "resolve":
-            return _state(await promise.resolve(step.value))
+            return await promise.resolve(step.value)
         case "reject":
-            return _state(await promise.reject(step.value))
+            return await promise.reject(step.value)
         case "dispose":
             await promise.dispose()
             return Pending()
@@ -72,19 +72,14 @@ async def perform(promises: Promises, step: Step) -> State[Any]:
             raise ValueError(f"the public interface cannot do {step.do!r}")
 
 
-def _state(outcome: Outcome[Any]) -> State[Any]:
-    assert isinstance(outcome, Resolved | Rejected)  # noqa: S101 - for the type checker
-    return outcome
-
-
 def serve(perform: Perform, warm_up: Callable[[str], object] | None = None) -> None:
     """
     Fork a process for each request on stdin, until that ends.
 
     Args:
-        perform: What the process does.
-        warm_up: Called with the store's URL before it is forked. What is
-            imported here is not imported, and traced, in every process.
+        perform: Performs the steps, in the forked process.
+        warm_up: Called with the store's URL before the fork, so that imports
+            are not made, and traced, in every process.
     """
     lines = _lines(0)
     for line in lines:
@@ -97,7 +92,7 @@ def serve(perform: Perform, warm_up: Callable[[str], object] | None = None) -> N
         if pid == 0:
             _allow_tracing()
             theirs.send(b"!")
-            # Here it waits, lest the tracer sees more or less of what is before.
+            # Wait here, so that every trace begins at the same system call.
             theirs.recv(1)
             _be_a_child(acks, request, perform)
         ours.recv(1)
@@ -112,10 +107,10 @@ def serve(perform: Perform, warm_up: Callable[[str], object] | None = None) -> N
 
 
 def _allow_tracing() -> None:
-    """Let anybody of the same user trace this process, whose parent it is not."""
+    """Let other processes of the same user trace this one, not only its parent."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
-        # Where the Yama module restricts it (prctl(2)); an error where not.
+        # Needed where the Yama module restricts tracing (prctl(2)); fails elsewhere.
         prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
 
 
@@ -136,7 +131,7 @@ def _be_a_child(acks: int, request: dict[str, Any], perform: Perform) -> NoRetur
 
     def acknowledge(answer: object) -> None:
         nonlocal left
-        # No other call of this name: so it is a point of its own in a trace.
+        # No other code calls writev, so this is a point of its own in a trace.
         os.writev(acks, [json.dumps(answer).encode() + b"\n"])
         left -= 1
         if request["abrupt"] and not left:
@@ -161,7 +156,7 @@ def _to_json(state: State[Any]) -> object:
 
 
 def state_from_json(answer: dict[str, Any] | None) -> State[Any]:
-    """Return the state that a line of the acknowledgements tells."""
+    """Return the state in a line of the acknowledgements."""
     match answer:
         case None:
             return Pending()
@@ -170,11 +165,11 @@ def state_from_json(answer: dict[str, Any] | None) -> State[Any]:
         case {"error": error}:
             return Rejected(error)
         case _:
-            raise ValueError(f"not an answer: {answer!r}")
+            raise ValueError(f"not a valid acknowledgement: {answer!r}")
 
 
 def perform_on(loop: str) -> Perform:
-    """Return what performs steps through the public interface, on an event loop."""
+    """Return a function that performs steps by the public interface, on *loop*."""
 
     async def run(url: str, steps: Iterable[Step], acknowledge: Acknowledge) -> None:
         async with connect(url) as promises:

@@ -1,13 +1,13 @@
 """
-A disk whose power can be cut: a real file system, in a file.
+`Disk`: a real file system in a file, whose power can be cut.
 
 The ioctl that stops ext4 and xfs for their own crash tests (``xfs_io -x -c
 shutdown``, as xfstests use it) lets nothing more reach the disk, not even the
-journal in memory. Mounting it again recovers it as after a power cut: what was
-fsynced is there, and of the rest whatever the file system had written.
+journal in memory. Mounting it again recovers it as after a power cut: data that
+was fsynced is there, and of the rest only what the file system had written.
 
-What this cannot show: a disk that lies about having written, and writes that
-overtake each other on their way between two fsyncs.
+It cannot simulate a disk that lies about having written, nor writes that are
+reordered between two fsyncs.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Disk:
     A file system whose power can be cut; a context manager. Needs root.
 
     Args:
-        directory: Where its image and its mount point go.
+        directory: The folder of its image and its mount point.
         kind: ``ext4`` or ``xfs``.
-        size: In bytes; the image takes only what is written.
+        size: In bytes; the image takes only as much as is written.
 
     Attributes:
-        root: Where it is mounted.
+        root: Its mount point.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Disk:
 
     @staticmethod
     def missing(kind: str = "ext4") -> str | None:
-        """Return what is missing on this machine; None if nothing."""
+        """Return a sentence on what is missing on this machine, or None."""
         if not hasattr(os, "geteuid") or os.geteuid() != 0:
             return "only root may mount a disk"
         for tool in (_MKFS[kind][0], "mount", "umount", "losetup"):
@@ -91,7 +91,7 @@ class Disk:
         self.root.rmdir()
 
     def cut_power(self) -> None:
-        """Stop the file system at once, and mount what is on the disk."""
+        """Stop the file system at once, and mount it again."""
         fd = os.open(self.root, os.O_RDONLY)
         try:
             fcntl.ioctl(fd, _SHUTDOWN, _NO_LOG_FLUSH)
@@ -101,7 +101,7 @@ class Disk:
         self._mount()
 
     def _mount(self) -> None:
-        # A new device each time: somebody who has copied the mount namespace
+        # A new device each time: a process that copied the mount namespace
         # meanwhile, as sandboxes do, keeps the old one alive, and stopped.
         self._device = _run("losetup", "--find", "--show", str(self._image))
         _run("mount", self._device, str(self.root))

@@ -1,13 +1,13 @@
 """
-What a process does before it is killed, and what may be there afterwards.
+`Scenario` and `Belief`: the steps of a process, and the states they may leave.
 
-The one who watches a process be killed does not know whether its last step
-took effect. So what is known of a promise is a *belief*: the set of all states
-it may be in. An acknowledged step narrows it, an unacknowledged one widens it,
-and a state that is found outside of it is a broken promise.
+Nobody knows whether the last step of a killed process took effect. So a promise
+has a *belief*: the set of all states in which it may be. An acknowledged step
+narrows it, an unacknowledged one widens it, and a state outside of it breaks a
+law.
 
-The rules are written down here once more, apart from `dp_core.transition`,
-because a proof must not lean on what it proves.
+The rules here are independent of `dp_core.transition`: a proof must not use the
+code that it proves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Belief = frozenset[State[Any]]
-"""All states a promise may be in."""
+"""All states in which a promise may be."""
 
 
 @final
@@ -40,10 +40,10 @@ class Step:
 
     Attributes:
         do: ``peek``, ``resolve``, ``reject`` or ``dispose``. Anything else is
-            an operation of your own child program, which must not change what
-            any promise is.
-        promise: Which promise of the scenario.
-        value: What it is resolved or rejected with.
+            an operation of your own child program, which must not change the
+            state of any promise.
+        promise: The name of the promise in the scenario.
+        value: The value or error to settle with.
     """
 
     do: str
@@ -55,17 +55,17 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """
-    What a process does while it is killed at every system call.
+    Steps of a process that is killed at every system call.
 
     Attributes:
-        name: What the report calls it.
-        steps: What the process does.
-        before: What was done, and acknowledged, before.
-        prepare: Called after `before`, with the store's URL and what all ids
-            begin with; for what only a backend's own code can set up.
-        begun: The steps that *prepare* left in the middle: what they did may
-            be there or not.
-        fresh: Whether each kill gets a store of its own, which is not there yet.
+        name: Its name in reports.
+        steps: The steps of the process.
+        before: Steps that were acknowledged before.
+        prepare: Called after `before`, with the store's URL and the prefix of
+            all ids; sets up what only the backend's own code can.
+        begun: The steps that *prepare* left half done: they may have taken
+            effect or not.
+        fresh: Whether each kill has a store of its own, which does not exist yet.
     """
 
     name: str
@@ -77,18 +77,18 @@ class Scenario:
 
     @property
     def promises(self) -> tuple[str, ...]:
-        """Which promises it is about, sorted."""
+        """The names of its promises, sorted."""
         steps = (*self.before, *self.begun, *self.steps)
         return tuple(sorted({step.promise for step in steps}))
 
 
 def answers(step: Step) -> bool:
-    """Tell whether the step's answer says what state the promise is in."""
+    """Return whether the result of the step is the state of the promise."""
     return step.do in {"peek", "resolve", "reject"}
 
 
 def _after(step: Step, state: State[Any]) -> State[Any]:
-    """Return what a step makes of a state."""
+    """Return the state after a step."""
     match step.do:
         case "resolve" if isinstance(state, Pending):
             return Resolved(step.value)
@@ -101,13 +101,13 @@ def _after(step: Step, state: State[Any]) -> State[Any]:
 
 
 def acknowledged(belief: Belief, step: Step, answer: State[Any]) -> Belief:
-    """Return the belief after a step that answered; empty if it cannot be."""
+    """Return the belief after a step that returned; empty if it cannot be."""
     after = frozenset(_after(step, state) for state in belief)
     return after & {answer} if answers(step) else after
 
 
 def unacknowledged(belief: Belief, steps: Iterable[Step]) -> Belief:
-    """Return the belief after steps of which nobody knows whether they were."""
+    """Return the belief after steps that may have taken effect or not."""
     for step in steps:
         belief |= {_after(step, state) for state in belief}
     return belief
@@ -139,4 +139,4 @@ SCENARIOS: Final = (
         (_WIN, Step("reject", "two", "no"), Step("peek", "two")),
     ),
 )
-"""What any durable backend must survive."""
+"""The scenarios that any durable backend must survive."""

@@ -1,4 +1,4 @@
-"""What a crash sweep found: kills, and the laws that were broken."""
+"""`CrashReport`: the kills of a sweep, and the laws that were broken."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ WAKES: Final = "a-crash-loses-no-wake-up"
 
 _LAWS: Final = {
     KEEPS: (
-        "What a killed process had acknowledged, and what anybody had seen, is there.",
+        "An outcome that a killed process acknowledged, or anybody saw, is there.",
         SURVIVES,
     ),
     TORN: (
-        "After a kill a promise is as the operation found it, or as it was to be.",
+        "After a kill a promise is as it was before the operation, or as after it.",
         CANCEL,
     ),
-    VANISHED: ("What is seen after a kill never changes again.", STANDS),
+    VANISHED: ("An outcome that is seen after a kill never changes again.", STANDS),
     STUCK: (
-        "After a kill others settle the promise promptly and are told the same.",
+        "After a kill other processes settle the promise soon, with one outcome.",
         CANCEL,
     ),
     WAKES: (
-        "Who waits in another process is told, although the settling one is killed.",
+        "A waiter in another process gets the outcome although its settler is killed.",
         NO_LOST_WAKE_UP,
     ),
 }
@@ -58,13 +58,13 @@ def violation(law: str, reason: str, history: tuple[str, ...]) -> Violation:
 @dataclass(frozen=True, slots=True)
 class CrashReport:
     """
-    What a sweep did and found.
+    The result of a sweep.
 
     Attributes:
         kills: Scenario and point of each kill.
-        missed: Where a process ended before it came to the point, as may
-            happen where threads take turns.
-        violations: What was broken, with its history.
+        missed: Points before which the process ended, as may happen where
+            threads take turns.
+        violations: The laws that were broken, with their histories.
         seconds: How long the sweep took.
     """
 
@@ -75,7 +75,7 @@ class CrashReport:
 
     @property
     def points(self) -> dict[str, int]:
-        """How many kills there were in each scenario."""
+        """The number of kills in each scenario."""
         return dict(Counter(scenario for scenario, _ in self.kills))
 
     @property
@@ -97,10 +97,10 @@ class CrashReport:
 
 class CrashError(AssertionError):
     """
-    A crash broke a law; the text says which, and how it came to it.
+    A crash broke a law; the text names it, with its history.
 
     Attributes:
-        report: What the sweep did and found.
+        report: The result of the sweep.
     """
 
     def __init__(self, report: CrashReport) -> None:

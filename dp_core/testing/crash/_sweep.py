@@ -1,10 +1,10 @@
 """
-The crash sweep: kill a process at every system call, and see what is left.
+`crash_sweep`: kills a process at every system call, and checks what is left.
 
-Each kill is tried on promises of its own, for which somebody in another
-process waits all the while. Afterwards others open the store, and must find
-what a whole operation left, or none; everything that was acknowledged; nothing
-that changes again; and nothing in their way.
+Each kill has promises of its own, with waiters in another process. Afterwards
+other handles open the store. They must find the state before or after each
+operation, every outcome that was acknowledged, nothing that changes later, and
+nothing that blocks them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import anyio
 from anyio import to_thread
 
 from dp_core import DurablePromiseError, State, connect
-from dp_core.testing.crash._case import Case
+from dp_core.testing.crash._case import CrashCase
 from dp_core.testing.crash._model import SCENARIOS, Scenario
 from dp_core.testing.crash._report import VANISHED, CrashError, CrashReport, violation
 from dp_core.testing.crash._victims import (
@@ -36,7 +36,7 @@ from dp_core.testing.kit import Violation
 __all__ = ["CHILD", "crash_sweep"]
 
 CHILD: Final = (sys.executable, "-m", "dp_core.testing.crash")
-"""The program whose processes are killed: any backend, by its store URL."""
+"""The program whose processes are killed, for any backend with a store URL."""
 
 
 async def crash_sweep(  # noqa: PLR0913 - one call, and all but one have a default
@@ -54,34 +54,36 @@ async def crash_sweep(  # noqa: PLR0913 - one call, and all but one have a defau
     stop_at_first: bool = False,
 ) -> CrashReport:
     """
-    Kill processes at every system call they make, and check what others find.
+    Kill processes at every system call they make, and check the store each time.
 
     Args:
-        url_for: Returns the URL of a store that is not there yet.
-        scenarios: What the processes do.
+        url_for: Returns the URL of a store that does not exist yet.
+        scenarios: Operations of the processes.
         child: The program that starts them; see `dp_core.testing.crash.serve`.
         environment: Variables to set for it.
         calls: The system calls before which they are killed.
         every: Whether to kill also in the middle of long runs of one call.
         after_kill: Called after each kill, as to cut the power.
-        reader: Whether a process looks at the promises before that; it closes
-            nothing, so that only what it was shown durable can be there.
-        lanes: How many are killed at the same time; one, with *after_kill*.
-        patience: How long anything may take, in seconds.
-        stop_at_first: Whether to stop when something is broken.
+        reader: Whether another process peeks at the promises before *after_kill*;
+            it ends without closing, so that nothing becomes durable that way.
+        lanes: How many processes run at the same time; one with *after_kill*.
+        patience: How long an operation may take, in seconds.
+        stop_at_first: Whether to stop at the first violation.
 
     Raises:
-        CrashError: Something acknowledged was lost, something that was seen
-            has changed, or something is torn or stuck.
-        RuntimeError: A tool is missing; `missing_tools` tells before.
+        CrashError: An acknowledged outcome was lost, an outcome that was seen
+            changed, or a promise is torn or stuck.
+        RuntimeError: A tool is missing; call `missing_tools` to check.
     """
     if missing := missing_tools():
         raise RuntimeError(missing)
     started = time.monotonic()
-    sweep = _Sweep(url_for, calls, every, after_kill, reader, patience, stop_at_first)
+    sweep = _CrashSweep(
+        url_for, calls, every, after_kill, reader, patience, stop_at_first
+    )
     async with AsyncExitStack() as stack:
         workers = [
-            _Worker(
+            _SweepWorker(
                 stack.enter_context(VictimRunner(child, environment or {}, patience))
             )
             for _ in range(1 if after_kill else lanes)
@@ -105,16 +107,16 @@ async def crash_sweep(  # noqa: PLR0913 - one call, and all but one have a defau
 
 
 @dataclass(slots=True)
-class _Worker:
-    """A lane, the store its processes work in, and what must stand there."""
+class _SweepWorker:
+    """A runner, the store of its processes, and the states that must be there."""
 
-    lane: VictimRunner
+    runner: VictimRunner
     url: str | None = None
-    standing: dict[str, State[Any]] = field(default_factory=dict)
+    settled: dict[str, State[Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class _Sweep:
+class _CrashSweep:
     url_for: Callable[[], str]
     calls: Sequence[str]
     every: bool
@@ -127,11 +129,11 @@ class _Sweep:
     violations: list[Violation] = field(default_factory=list)
     cases: int = 0
 
-    async def points(self, worker: _Worker, scenario: Scenario) -> Sequence[Point]:
-        """Return where to kill; the run that tells must go well itself."""
+    async def points(self, worker: _SweepWorker, scenario: Scenario) -> Sequence[Point]:
+        """Return where to kill; the run that finds out must itself go well."""
         case = await self._new_case(worker, scenario)
         points, ended = await to_thread.run_sync(
-            worker.lane.points, case.url, case.steps, self.calls
+            worker.runner.points, case.url, case.steps, self.calls
         )
         case.learn(case.steps, ended)
         await case.check()
@@ -139,7 +141,7 @@ class _Sweep:
         return points if self.every else thinned(points)
 
     async def work(
-        self, worker: _Worker, targets: Iterator[tuple[Scenario, Point]]
+        self, worker: _SweepWorker, targets: Iterator[tuple[Scenario, Point]]
     ) -> None:
         """Try points until there are none left."""
         for scenario, point in targets:
@@ -147,17 +149,17 @@ class _Sweep:
                 return
             case = await self._new_case(worker, scenario)
             if scenario.fresh or scenario.begun or self.after_kill is not None:
-                # Waiting would open the store, do what is left to be done, or
-                # hold on to the disk.
+                # A waiter would open the store, finish a step that was begun, or
+                # keep the disk busy.
                 await self._kill(worker, case, point)
             else:
                 async with case.watched():
                     await self._kill(worker, case, point)
             self._close(worker, case)
 
-    async def _kill(self, worker: _Worker, case: Case, point: Point) -> None:
-        lane = worker.lane
-        ended = await to_thread.run_sync(lane.run_until, case.url, case.steps, point)
+    async def _kill(self, worker: _SweepWorker, case: CrashCase, point: Point) -> None:
+        runner = worker.runner
+        ended = await to_thread.run_sync(runner.run_until, case.url, case.steps, point)
         case.learn(case.steps, ended)
         (self.kills if ended.killed else self.missed).append(
             (case.scenario.name, point)
@@ -165,22 +167,22 @@ class _Sweep:
         if ended.killed:
             case.note(f"killed before {point}")
         if self.reader:
-            # To close its handle might write what it had shown too early.
-            look = partial(lane.run, case.url, case.looks, abrupt=True)
+            # Closing its handle might write what it had shown too early.
+            look = partial(runner.run, case.url, case.looks, abrupt=True)
             looked = await to_thread.run_sync(look)
             case.learn(case.looks, looked)
         if self.after_kill is not None:
             await to_thread.run_sync(self.after_kill)
             case.note("the power was cut")
-        await case.tell()
+        await case.check_waiters()
         await case.check()
 
-    async def audit(self, worker: _Worker) -> None:
-        """Look once more at all promises: nothing has changed since."""
+    async def audit(self, worker: _SweepWorker) -> None:
+        """Peek at all promises once more: nothing may have changed since."""
         if worker.url is None:
             return
         async with connect(worker.url) as promises:
-            for id, state in worker.standing.items():
+            for id, state in worker.settled.items():
                 try:
                     found: object = await promises.promise(id).peek()
                 except DurablePromiseError as error:
@@ -190,7 +192,7 @@ class _Sweep:
                     self.violations.append(violation(VANISHED, reason, ()))
 
     def report(self, seconds: float) -> CrashReport:
-        """Return what was done and found."""
+        """Return the report on all kills so far."""
         return CrashReport(
             tuple(self.kills),
             tuple(self.missed),
@@ -198,23 +200,23 @@ class _Sweep:
             seconds,
         )
 
-    async def _new_case(self, worker: _Worker, scenario: Scenario) -> Case:
+    async def _new_case(self, worker: _SweepWorker, scenario: Scenario) -> CrashCase:
         self.cases += 1
         if worker.url is None:
             worker.url = self.url_for()
             await self._make(worker.url)
         url = self.url_for() if scenario.fresh else worker.url
-        case = Case(scenario, url, f"{self.cases}-", self.patience)
+        case = CrashCase(scenario, url, f"{self.cases}-", self.patience)
         case.note(f"scenario: {scenario.name}")
         await case.set_up()
         return case
 
     async def _make(self, url: str) -> None:
-        """Let the store be there, so that no process has to make it."""
+        """Make the store, so that no process has to."""
         async with connect(url) as promises:
             await promises.promise("any").peek()
 
-    def _close(self, worker: _Worker, case: Case) -> None:
+    def _close(self, worker: _SweepWorker, case: CrashCase) -> None:
         self.violations += case.violations
         if case.url == worker.url:
-            worker.standing |= case.standing
+            worker.settled |= case.settled

@@ -1,9 +1,9 @@
 """
-Processes that can be killed at a chosen system call, one after another.
+`VictimRunner`: runs processes, and kills them at a chosen system call.
 
 strace(1) kills: ``--inject=CALL:signal=KILL:when=N`` delivers the signal on
 *entry*, so that the call does not happen. N counts the calls of that name for
-each thread; which calls there are is learned from a run that is not killed.
+each thread; a run that is not killed shows which calls there are.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 EVERY_CALL: Final = ("all",)
-"""Every system call: strace's own word for it."""
+"""Every system call, as strace names it."""
 
 WRITING_CALLS: Final = (
     *("openat", "creat", "close", "write", "writev", "pwrite64", "pwritev"),
@@ -49,7 +49,7 @@ WRITING_CALLS: Final = (
     *("rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir"),
     *("fcntl", "flock", "sendto", "sendmsg"),
 )
-"""The system calls that change what others see, or when."""
+"""The system calls that change what other processes see, or when."""
 
 _TRACED: Final = re.compile(r"^\d+ +(?:[\d.]+ )?(?P<call>\w+)\((?P<rest>.*)$")
 _STARTS: Final = 30.0
@@ -60,11 +60,11 @@ _LONGEST_RUN: Final = 6
 @dataclass(frozen=True, slots=True)
 class Point:
     """
-    Where a process is killed: before its *number*-th *call*.
+    A place to kill a process: before its *number*-th *call*.
 
     Attributes:
         call: The system call's name.
-        number: Which of these calls of a thread, from 1.
+        number: The number of the call in its thread, from 1.
         shown: The call as strace showed it in a run that was not killed.
     """
 
@@ -80,13 +80,12 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class Ended:
     """
-    What became of a process.
+    The end of a process.
 
     Attributes:
-        answers: What it acknowledged, step by step.
-        killed: Whether it was killed, and not just done.
-        failure: What went wrong, if it did not come to an end in time, or
-            raised an error.
+        answers: The results that it acknowledged, step by step.
+        killed: Whether it was killed.
+        failure: Its error, or that it did not end in time; None if it was right.
     """
 
     answers: tuple[State[Any], ...]
@@ -95,12 +94,12 @@ class Ended:
 
 
 def missing_tools() -> str | None:
-    """Return what a sweep lacks on this machine; None if nothing."""
+    """Return a sentence on what a sweep lacks on this machine, or None."""
     if not hasattr(os, "fork"):
         return "processes cannot be forked here"
     if shutil.which("strace") is None:
         return "strace is not installed; run: apt-get install strace"
-    # As in a container without the right to trace.
+    # It fails in a container without the right to trace.
     probe = subprocess.run(
         ["strace", "-e", "trace=none", "true"],  # noqa: S607 - where it is differs
         capture_output=True,
@@ -111,9 +110,9 @@ def missing_tools() -> str | None:
 
 class VictimRunner:
     """
-    A program that starts processes, as `dp_core.testing.crash.serve` describes.
+    Runs processes of a program that calls `dp_core.testing.crash.serve`.
 
-    Blocks; to be used by one thread at a time, and as a context manager.
+    A context manager. Its methods block; use it in one thread at a time.
 
     Args:
         command: The program.
@@ -151,7 +150,7 @@ class VictimRunner:
         self.close()
 
     def close(self) -> None:
-        """End the program, and forget what it wrote."""
+        """End the program, and remove its files."""
         with self._program as program:
             program.terminate()
         self._scratch.cleanup()
@@ -164,8 +163,9 @@ class VictimRunner:
 
         Args:
             url: The store.
-            steps: What it does.
-            abrupt: Whether it ends at its last acknowledgement, closing nothing.
+            steps: Its operations.
+            abrupt: Whether it ends at its last acknowledgement, without closing
+                the store.
         """
         return self._finish(self.begin(url, steps, abrupt=abrupt))
 
@@ -178,8 +178,8 @@ class VictimRunner:
     def points(
         self, url: str, steps: Sequence[Step], calls: Sequence[str]
     ) -> tuple[tuple[Point, ...], Ended]:
-        """Return where such a process can be killed, and how it ended unkilled."""
-        # A question mark: not every architecture has every call.
+        """Return where such a process can be killed, and its end without a kill."""
+        # The question mark: not every architecture has every call.
         wanted = calls if calls == EVERY_CALL else [f"?{call}" for call in calls]
         ended = self._traced(self.begin(url, steps), "-e", f"trace={','.join(wanted)}")
         return _points(self._trace.read_text(errors="replace").splitlines()), ended
@@ -205,7 +205,7 @@ class VictimRunner:
         self._send("go")
 
     def ended(self, pid: int) -> Ended:
-        """Wait for the process's end, but not for ever."""
+        """Wait for the end of the process, for as long as it may take."""
         status = self._receive(self._patience)
         stuck = status is None
         if status is None:
@@ -218,8 +218,8 @@ class VictimRunner:
         failure = str(failed[0]["failed"]) if failed else None
         if stuck:
             failure = f"it did not end within {self._patience:g} s"
-        told = tuple(state_from_json(a) for a in answers if a not in failed)
-        return Ended(told, os.WIFSIGNALED(status), failure)
+        results = tuple(state_from_json(a) for a in answers if a not in failed)
+        return Ended(results, os.WIFSIGNALED(status), failure)
 
     def _finish(self, pid: int) -> Ended:
         self.go()
@@ -229,13 +229,13 @@ class VictimRunner:
         command = ["strace", "-f", "-o", str(self._trace), *options, "-p", str(pid)]
         with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:  # noqa: S603
             assert tracer.stderr is not None  # noqa: S101 - for the type checker
-            said = tracer.stderr.readline()
+            message = tracer.stderr.readline()
             try:
                 ended = self._finish(pid)
             finally:
                 rest = tracer.stderr.read()
-        if b"attached" not in said:
-            raise RuntimeError(f"strace: {(said + rest).decode(errors='replace')}")
+        if b"attached" not in message:
+            raise RuntimeError(f"strace: {(message + rest).decode(errors='replace')}")
         return ended
 
     def _send(self, message: object) -> None:
@@ -243,7 +243,7 @@ class VictimRunner:
         self._program.stdin.write(json.dumps(message).encode() + b"\n")
 
     def _receive(self, seconds: float) -> int | None:
-        """Return the program's next word, or None if it does not come in time."""
+        """Return the next number of the program, or None if none comes in time."""
         out = self._program.stdout
         assert out is not None  # noqa: S101 - for the type checker
         if not select.select([out], [], [], seconds)[0]:

@@ -1,4 +1,4 @@
-"""What a run of the kit says: which laws were broken, and the proof."""
+"""`Report`, `Violation` and `ConformanceError`: the results of a run."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Violation:
 
     Attributes:
         law: The law's name.
-        sentence: What the law demands.
+        sentence: The demand of the law.
         contract: The sentence of the backend contract that it spells out.
-        reason: What was seen instead.
+        reason: The observation that contradicts it.
         history: The calls that show it, in order, one line each.
     """
 
@@ -44,12 +44,12 @@ class Violation:
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    What a run of the kit found out.
+    The result of a run of the kit.
 
     Attributes:
         passed: The names of the laws that hold.
         violations: The laws that do not.
-        skipped: ``(law, why)`` of those that were not judged.
+        skipped: ``(law, reason)`` of those that were not tried.
         seed: Repeats the run's random choices.
         histories: How many concurrent histories were recorded and checked.
         seconds: How long the run took.
@@ -86,7 +86,7 @@ class ConformanceError(AssertionError):
     A backend broke laws of the kit; the text names each, with its history.
 
     Attributes:
-        report: What the run found out.
+        report: The result of the run.
     """
 
     def __init__(self, report: Report) -> None:
@@ -108,7 +108,7 @@ class LawBrokenError(Exception):
     Ends the check of a law: it does not hold.
 
     Attributes:
-        reason: What was seen.
+        reason: The observation that contradicts it.
         history: The calls that show it, one line each.
     """
 

@@ -1,4 +1,4 @@
-"""The laws, one module for each subject."""
+"""`LAWS`: all laws of the backend contract, one module a subject."""
 
 from __future__ import annotations
 
@@ -45,4 +45,4 @@ LAWS: Final[Mapping[str, Law]] = MappingProxyType(
         )
     }
 )
-"""``{name: law}``, in the order of their names."""
+"""``{name: law}``, sorted by name."""

@@ -1,4 +1,4 @@
-"""Cancelling an operation leaves a whole state and harms nobody else."""
+"""Laws about cancellation: it leaves a whole state and harms nobody else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _READERS = 32
 
 @law(CANCELLABLE)
 async def cancellation_is_passed_on(context: LawContext) -> None:
-    """Who is cancelled ends as cancelled, and makes up no answer and no error."""
+    """A cancelled call ends as cancelled, with no result or error of its own."""
     a = await context.open()
     for start in (a.peek, a.dispose, lambda id, **plan: a.settle(id, ONE, **plan)):
         for step in context.steps():
@@ -58,7 +58,7 @@ async def cancellation_is_passed_on(context: LawContext) -> None:
 
 @law(NO_LOST_WAKE_UP)
 async def cancelled_waiters_leave_the_others(context: LawContext) -> None:
-    """Whichever waiters are cancelled, in whatever order, the others are told."""
+    """Waiters that are cancelled, in any order, leave the others to get the outcome."""
     a, b = await context.pair()
     left: list[BackendCall] = []
     for turns in (None, 1, 2, 3):
@@ -84,7 +84,7 @@ async def cancelled_waiters_leave_the_others(context: LawContext) -> None:
         await context.rest(newcomer)
         await b.settle(id, ONE).gives(ONE)
         left.append(newcomer)
-    # At the end: where waiters look now and then, they look together.
+    # At the end, so that on a store that polls all wait for one poll.
     for call in left:
         await call.gives(ONE)
 
@@ -92,11 +92,11 @@ async def cancelled_waiters_leave_the_others(context: LawContext) -> None:
 async def _line_up(
     context: LawContext, id: str, *handles: StoreHandle
 ) -> list[BackendCall]:
-    """Wait through each of *handles*; who is named first is first in line."""
+    """Wait through each of *handles*, in their order."""
     line: list[BackendCall] = []
     for handle in handles:
         line.append(handle.wait(id))
-        # Who starts them at once leaves their order to the loop: trio draws lots.
+        # Started at the same time, their order would be the loop's: trio draws lots.
         await context.rest(line[-1])
     return line
 
@@ -115,7 +115,7 @@ async def cancelled_readers_leave_no_trace(context: LawContext) -> None:
             for call in gone:
                 call.cancel()
             await context.all_over(gone, context.log.patience)
-            # The other one first: what was left over would be told for it.
+            # The other promise first: a result that was left over would be returned.
             if of_pending:
                 await a.peek(settled).gives(ONE, besides=[pending])
             waiting = a.wait(pending)
@@ -129,7 +129,7 @@ async def cancelled_readers_leave_no_trace(context: LawContext) -> None:
 
 @law(CANCELLABLE)
 async def cancelled_waits_leave_nothing_running(context: LawContext) -> None:
-    """No task goes on for each wait that was cancelled."""
+    """A cancelled wait leaves no task running."""
     a = await context.open()
     id, number = context.id(), context.run.effort.crowd // 4
     before = _foreign_tasks()
@@ -138,11 +138,11 @@ async def cancelled_waits_leave_nothing_running(context: LawContext) -> None:
     for call in waiting:
         call.cancel()
     await context.all_over(waiting, context.log.patience)
-    # Half of them is far from what one handle, or a server beside it, may need.
+    # Half of them is far more than a handle, or a server beside it, may need.
     if not await context.until(lambda: _foreign_tasks() < before + number // 2):
         left = _foreign_tasks() - before
         raise context.broken(
-            f"{number} waits were cancelled; {left} tasks they started run on"
+            f"{number} waits were cancelled; {left} tasks that they started still run"
         )
 
 
@@ -154,7 +154,7 @@ def _foreign_tasks() -> int:
 
 @law(CANCEL)
 async def cancelled_settlers_leave_a_whole_state(context: LawContext) -> None:
-    """A cancelled settle has settled or has not, and all agree on which."""
+    """A cancelled settle has taken effect or has not, and all agree on which."""
     a, b = await context.pair()
     for first in (ONE, NO):
         for step in context.steps():
@@ -178,15 +178,15 @@ async def cancelled_settlers_leave_a_whole_state(context: LawContext) -> None:
 
 @law(CANCEL)
 async def cancelled_disposals_leave_a_whole_state(context: LawContext) -> None:
-    """A cancelled disposal has forgotten or has not, and all agree on which."""
+    """A cancelled disposal has taken effect or has not, and all agree on which."""
     a, b = await context.pair()
     for step in context.steps():
         id = context.id()
         await a.settle(id, ONE).gives(ONE)
         disposing = a.dispose(id, cancel_at=step)
         await context.all_over([disposing], context.log.patience)
-        # Unknown outcome: it may also take effect later, as one that was sent
-        # over a network does.
+        # The effect is unknown: it may also come later, as that of a request that
+        # was sent over a network.
         for call in (a.peek(id), b.peek(id), a.peek(id)):
             await call.ends()
         waiting = b.wait(id)
@@ -205,7 +205,7 @@ async def cancelled_disposals_leave_a_whole_state(context: LawContext) -> None:
         await context.rest(waiting)
         disposing = a.dispose(id, cancel_at=step)
         await context.all_over([disposing], context.log.patience)
-        # Who was not told of the disposal is told what comes after it.
+        # A waiter that missed the disposal gets the outcome after it.
         await a.settle(id, TWO).gives(TWO)
         await waiting.gives(DISPOSED, TWO)
         if not disposing.reached:
@@ -214,7 +214,7 @@ async def cancelled_disposals_leave_a_whole_state(context: LawContext) -> None:
 
 @law(STANDS)
 async def what_was_seen_stands(context: LawContext) -> None:
-    """What anybody was shown stands, whatever becomes of its completer."""
+    """An outcome that was returned stays, even if its settle is cancelled."""
     a, b = await context.pair()
     for step in context.steps():
         id = context.id()

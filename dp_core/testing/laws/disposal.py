@@ -1,4 +1,4 @@
-"""Dispose forgets, tells the waiters, and lets the id start afresh."""
+"""Laws about disposal: the promise is forgotten, and its id starts afresh."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ _WAITERS: Final = 12
 
 _ATTEMPTS: Final = ((0.1, 1.5), (1.0, 3.0), (3.0, 6.0))
 """
-How long waiters get to become waiters, and then to be told, in seconds.
+Seconds until a waiter counts as registered, and until it must hear of a disposal.
 
-Only a waiter that is registered is told of a disposal, and nobody can see from
-outside when it is. A slow machine may need more than the first of these; a
-backend that tells nobody fails with all of them.
+Only a registered waiter hears of a disposal, and nobody can see from outside
+when it is registered. A slow machine may need more than the first pair; a
+backend that never tells its waiters fails with all of them.
 """
 
 
 @law(DISPOSE)
 async def dispose_forgets(context: LawContext) -> None:
-    """A disposed promise is pending again, in whatever state it was, and like new."""
+    """A disposed promise is pending again and like new, whatever its state was."""
     a = await context.open()
     id = context.id()
     await a.dispose(id).ends()
@@ -58,7 +58,7 @@ async def dispose_forgets(context: LawContext) -> None:
     await a.dispose(id).ends()
     former: Outcome[bytes] = TWO
     for generation in range(14):
-        # The first two are the same: nothing of the one is left for the other.
+        # The first two outcomes are equal: nothing of one is left for the other.
         outcome = NO if generation % 3 == 2 else Resolved(b"%d" % (generation or 1))
         await a.peek(id).gives(PENDING)
         waiting = a.wait(id)
@@ -87,7 +87,7 @@ _EMPTY: Final[tuple[Outcome[bytes], ...]] = (
 
 @law(DISPOSED_WAIT)
 async def disposed_waiters_are_told(context: LawContext) -> None:
-    """Who waits for a promise that is disposed of gets an error, and soon."""
+    """A waiter of a promise that is disposed of gets an error, and soon."""
     a, b = await context.pair()
     for head_start, bound in _attempts(context):
         id = context.id()
@@ -100,7 +100,7 @@ async def disposed_waiters_are_told(context: LawContext) -> None:
         if not wrong:
             return
     raise context.broken(
-        f"{len(wrong)} of {len(waiting)} waiters were not told of the disposal, "
+        f"{len(wrong)} of {len(waiting)} waiters did not hear of the disposal, "
         f"among them {wrong[0]}: {shown(wrong[0].result)}",
         id,
     )
@@ -108,17 +108,19 @@ async def disposed_waiters_are_told(context: LawContext) -> None:
 
 @law(DISPOSED_WAIT)
 async def disposed_waiters_hear_nothing_newer(context: LawContext) -> None:
-    """Who waited for a disposed promise is not told the outcome of the next."""
+    """A waiter of a disposed promise never gets the outcome of the next generation."""
     a, b = await context.pair()
     for settled in (False, True):
         deaf: BackendCall | None = None
         for head_start, _ in _attempts(context):
-            deaf = await _hears_the_next(context, a, b, head_start, settled=settled)
+            deaf = await _gets_the_next(context, a, b, head_start, settled=settled)
             if deaf is None:
                 break
         if deaf is not None:
-            told = shown(deaf.result)
-            raise context.broken(f"{deaf} told {told}, of the next promise", deaf.id)
+            result = shown(deaf.result)
+            raise context.broken(
+                f"{deaf} gave {result}, of the next generation", deaf.id
+            )
 
 
 def _attempts(context: LawContext) -> list[tuple[float, float]]:
@@ -126,7 +128,7 @@ def _attempts(context: LawContext) -> list[tuple[float, float]]:
     return [first, *(one for one in more if one[0] <= context.log.patience)]
 
 
-async def _hears_the_next(
+async def _gets_the_next(
     context: LawContext,
     waiter: StoreHandle,
     other: StoreHandle,
@@ -135,17 +137,17 @@ async def _hears_the_next(
     settled: bool,
 ) -> BackendCall | None:
     """
-    Settle an id anew before a waiter of the disposed promise comes to itself.
+    Settle the next generation before a waiter of the former one runs again.
 
     Args:
-        context: Where to do it.
+        context: The law's context.
         waiter: The handle that waits.
-        other: The handle that does all else.
-        head_start: How long the waiter gets to become one, in seconds.
+        other: The handle that makes all other calls.
+        head_start: Seconds until the waiter counts as registered.
         settled: Whether the promise was settled before it was disposed of.
 
     Returns:
-        The waiter that was told of the next promise, if there is one.
+        The waiter that got the outcome of the next generation, if there is one.
     """
     for step in (0, *context.steps()):
         id = context.id()
@@ -153,8 +155,8 @@ async def _hears_the_next(
         await context.rest(waiting)
         await anyio.sleep(0 if waiting.is_held else head_start)
         if waiting.is_held:
-            # On its way to become a waiter. Wanted is one who is woken, and
-            # who is held there until there is a new outcome.
+            # It is not registered yet. Wanted is a waiter that is held after it
+            # was woken, until there is a new outcome.
             waiting.cancel()
             await context.all_over([waiting], context.log.patience)
             continue
@@ -177,7 +179,7 @@ async def _hears_the_next(
 async def _while_held(
     context: LawContext, held: BackendCall, call: BackendCall
 ) -> None:
-    """End *call* while *held* is held, which may have a lock that it needs."""
+    """End *call* while *held* is held, unless *held* has a lock that *call* needs."""
     await context.rest(call)
     if not call.is_over:
         held.release()
@@ -186,7 +188,7 @@ async def _while_held(
 
 @law(IDS)
 async def dispose_leaves_other_ids_alone(context: LawContext) -> None:
-    """Disposing of one promise touches no other, however alike their ids."""
+    """Disposing of one promise affects no other, however alike their ids."""
     a = await context.open()
     base = context.id("xyz")
     alike = [base[:-1], base[:-2], f"{base}/y", f"{base}y", f"{base}.1", f"x{base}"]
@@ -208,7 +210,7 @@ async def dispose_leaves_other_ids_alone(context: LawContext) -> None:
             base = context.id("/")
             await a.settle(base + one, ONE).ends()
             if await a.peek(base + other).ends() != PENDING:
-                # Mixed up altogether: the laws of ids say so.
+                # The store takes both ids for one; the laws about ids report that.
                 continue
             await a.settle(base + other, TWO).ends()
             await a.dispose(base + other).ends()
@@ -217,7 +219,7 @@ async def dispose_leaves_other_ids_alone(context: LawContext) -> None:
 
 @law(CONCURRENT)
 async def dispose_is_atomic(context: LawContext) -> None:
-    """A disposal comes before or after what it meets, and takes nothing newer."""
+    """A disposal comes before or after each call it meets; newer outcomes stay."""
     a, b = await context.pair()
     for other in dict.fromkeys((a, b)):
         for held, meanwhile in _MEETINGS:

@@ -1,4 +1,4 @@
-"""Several handles on one store, one after another or at the same time."""
+"""Laws about handles on one store, at the same time or one after another."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 
 @law(STANDS, "shared")
 async def handles_see_each_other(context: LawContext) -> None:
-    """What one handle settles, all others tell, whenever they were opened."""
+    """All handles return an outcome that one settled, whenever they were opened."""
     a, b, *_ = await context.open_at_once(4)
     for outcome in (ONE, NO):
         early, late = context.id(), context.id()
@@ -59,7 +59,7 @@ async def handles_see_each_other(context: LawContext) -> None:
 
 @law(NO_LOST_WAKE_UP, "shared")
 async def handles_wake_each_other(context: LawContext) -> None:
-    """Waiters are told also of what comes through another handle."""
+    """A settle through one handle wakes the waiters of all handles."""
     handles = [await context.open() for _ in range(4)]
     for n, settler in enumerate(handles):
         outcome = (ONE, NO)[n % 2]
@@ -73,7 +73,7 @@ async def handles_wake_each_other(context: LawContext) -> None:
 
 @law(DISPOSE_DURABLE, "shared")
 async def handles_forget_together(context: LawContext) -> None:
-    """What one handle disposed of, no other one tells any more."""
+    """After a disposal through one handle, no handle returns the outcome."""
     handles = [await context.open() for _ in range(4)]
     id = context.id()
     for n, disposer in enumerate(handles):
@@ -92,7 +92,7 @@ async def handles_forget_together(context: LawContext) -> None:
 
 @law(SURVIVES, "durable")
 async def outcomes_survive_reopening(context: LawContext) -> None:
-    """An outcome that was told is there, and the first, after reopening."""
+    """An acknowledged outcome is there after reopening, and still the first."""
     a = await context.open()
     for outcome in (ONE, NO):
         id, other = context.id(), context.id()
@@ -109,7 +109,7 @@ async def outcomes_survive_reopening(context: LawContext) -> None:
 
 @law(DISPOSE_DURABLE, "durable")
 async def disposals_survive_reopening(context: LawContext) -> None:
-    """A disposal, and what was settled after it, are there after reopening."""
+    """A disposal, and an outcome settled after it, are there after reopening."""
     a = await context.open()
     for outcome in (ONE, NO):
         at_once, later = context.id(), context.id()
@@ -126,19 +126,19 @@ async def disposals_survive_reopening(context: LawContext) -> None:
         await a.settle(later, TWO).gives(TWO)
         a = await context.reopen()
         await a.peek(later).gives(TWO)
-        # Whatever counts generations goes on where it was.
-        for stands in (outcome, TWO):
+        # A count of generations goes on from where it was.
+        for newest in (outcome, TWO):
             await a.dispose(later).ends()
             a = await context.reopen()
             await a.peek(later).gives(PENDING)
-            await a.settle(later, stands).gives(stands)
+            await a.settle(later, newest).gives(newest)
             a = await context.reopen()
-            await a.peek(later).gives(stands)
+            await a.peek(later).gives(newest)
 
 
 @law(SURVIVES, "durable")
 async def reopening_changes_nothing(context: LawContext) -> None:
-    """Whatever values, messages and ids there are, reopening changes none."""
+    """Reopening changes no value, no message and no id."""
     a = await context.open()
     outcomes: list[Outcome[bytes]] = [*map(Resolved, TEXTS), *map(Rejected, MESSAGES)]
     outcomes += [Resolved(encode(value)) for value in (*VALUES, *NUMBERS)]
@@ -152,8 +152,8 @@ async def reopening_changes_nothing(context: LawContext) -> None:
         await a.settle(id, outcome).ends()
     before = {id: await a.peek(id).ends() for id in ids}
     a = await context.reopen()
-    for id, told in before.items():
-        await a.peek(id).gives(told)
+    for id, state in before.items():
+        await a.peek(id).gives(state)
 
 
 _TAILS: Final = ("\n", " ", "é", "e\u0301", "/..", "\U0001f600", "\r\n", '"', "'", "\\")
@@ -164,7 +164,7 @@ _TAILS: Final = ("\n", " ", "é", "e\u0301", "/..", "\U0001f600", "\r\n", '"', "
 
 @law(CLOSE, "shared")
 async def closing_touches_no_promise(context: LawContext) -> None:
-    """Closing one handle leaves promises and users of other handles alone."""
+    """Closing one handle affects no promise and no other handle."""
     a, b = await context.pair()
     settled, waited = context.id(), context.id()
     await a.settle(settled, ONE).gives(ONE)
@@ -187,7 +187,7 @@ async def closing_touches_no_promise(context: LawContext) -> None:
         await closing.ends()
         if not await early.over_within(context.log.patience):
             await early.ends()
-        # Whatever became of it, the others go on.
+        # Whether it took effect or not, the others go on.
         await b.settle(id, TWO).ends()
         await b.peek(id).ends()
         if broken := refute(context.log.calls_on(id)):
@@ -208,7 +208,7 @@ async def closing_touches_no_promise(context: LawContext) -> None:
 
 @law(TWICE)
 async def closing_twice_is_no_error(context: LawContext) -> None:
-    """A handle may be closed again, and while it is being closed."""
+    """A handle may be closed twice, and while it is being closed."""
     unused, used = await context.open(), await context.open()
     await used.settle(context.id(), ONE).gives(ONE)
     for handle in (unused, used):
@@ -219,7 +219,7 @@ async def closing_twice_is_no_error(context: LawContext) -> None:
 
 @law(CLOSED)
 async def closed_handles_keep_nobody_waiting(context: LawContext) -> None:
-    """On a closed handle every call ends, with a proper error or answer."""
+    """On a closed handle every call ends, with a deliberate error or a right result."""
     a, b = await context.pair()
     settled, waited = context.id(), context.id()
     await a.settle(settled, ONE).gives(ONE)
@@ -247,7 +247,7 @@ _ACCIDENTS: Final = (AttributeError, TypeError, NameError, LookupError, Assertio
 
 
 async def _refused(context: LawContext, call: BackendCall) -> bool:
-    """Say whether *call* ended with an error, which must be a deliberate one."""
+    """Return whether *call* ended with an error, which must be a deliberate one."""
     if await call.over_within(context.log.patience) and call.failed:
         error = call.result
         if isinstance(error, DurablePromiseError):

@@ -1,4 +1,4 @@
-"""Concurrent histories: many clients at once, checked afterwards."""
+"""Laws about concurrency: random histories of many clients, checked afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dp_core.testing.kit import (
 )
 from dp_core.testing.linearizability import refute
 
-__all__ = ["History", "histories_are_linearizable", "no_waiter_is_left_behind"]
+__all__ = ["RandomHistory", "histories_are_linearizable", "no_waiter_is_left_behind"]
 
 _OPERATIONS: Final = 50
 _CLIENTS: Final = (6, 7, 8)
@@ -32,15 +32,19 @@ _CANCELLED: Final = 0.15
 _DELAYED: Final = 0.5
 
 _TOGETHER: Final = 20
-"""How many histories end together: where waiters look now and then, that is once."""
+"""
+Histories whose waiters are awaited together.
+
+Where a store polls, all of them then wait for one poll.
+"""
 
 
 @law(CONCURRENT)
 async def histories_are_linearizable(context: LawContext) -> None:
-    """Whatever many clients do at once, some order explains what they are told."""
+    """Of any concurrent calls, some sequential order explains all results."""
     handles = await context.pair()
     for number in range(context.run.effort.histories):
-        history = History(context, handles, number, abandoned=_CANCELLED)
+        history = RandomHistory(context, handles, number, abandoned=_CANCELLED)
         await history.record()
         await history.check()
         context.run.checked += 1
@@ -48,31 +52,32 @@ async def histories_are_linearizable(context: LawContext) -> None:
 
 @law(NO_LOST_WAKE_UP)
 async def no_waiter_is_left_behind(context: LawContext) -> None:
-    """Whatever many clients do at once, all waiters are told in the end."""
+    """After any concurrent calls, no waiter is left once all promises are settled."""
     handles = await context.pair()
-    over: list[History] = []
+    over: list[RandomHistory] = []
     for number in range(context.run.effort.histories):
-        history = History(context, handles, number, abandoned=0)
+        history = RandomHistory(context, handles, number, abandoned=0)
         await history.record()
         await history.settle_all()
         over.append(history)
         if len(over) == _TOGETHER or number == context.run.effort.histories - 1:
             while over:
-                await over.pop().all_told()
+                await over.pop().check_that_all_end()
 
 
-class History:
+class RandomHistory:
     """
-    What some clients do to a few promises, all of it decided by a seed.
+    Calls of some clients on a few promises, all of them decided by a seed.
 
-    There are no clocks in it: where neither the backend has one nor the event
-    loop draws lots, as trio does, the same seed does the same.
+    No clock is involved: the same seed makes the same calls, unless the backend
+    uses a clock or the event loop draws lots, as trio does.
 
     Args:
-        context: Where to do it.
-        handles: Through which handles.
-        number: Which history of the run's seed.
-        abandoned: How likely a client cancels a wait at each of its next calls.
+        context: The law's context.
+        handles: The handles that the clients use.
+        number: The number of the history in the run.
+        abandoned: The probability that a client cancels a wait at each of its
+            next calls.
     """
 
     def __init__(
@@ -90,7 +95,7 @@ class History:
         self._ids = [context.id() for _ in range(random.choice(_PROMISES))]
         clients = random.choice(_CLIENTS)
         self._clients = [
-            _Client(
+            _HistoryClient(
                 context,
                 handles,
                 self._ids,
@@ -103,17 +108,17 @@ class History:
         ]
 
     async def record(self) -> None:
-        """Let the clients do their work."""
+        """Let the clients make all their calls."""
         async with anyio.create_task_group() as group:
             for client in self._clients:
                 group.start_soon(client.work)
 
     async def check(self) -> None:
         """
-        Judge what the clients were told.
+        Judge the results of all calls.
 
         Raises:
-            LawBrokenError: There is no order that explains it.
+            LawBrokenError: No sequential order explains them.
         """
         calls = self._context.log.calls_on(*self._ids)
         for call in calls:
@@ -130,16 +135,16 @@ class History:
                 raise LawBrokenError(reason, broken.history)
 
     async def settle_all(self) -> None:
-        """Settle what is pending."""
+        """Settle every promise that is still pending."""
         for id in self._ids:
             await self._handles[0].settle(id, Resolved(b"-1")).ends()
 
-    async def all_told(self) -> None:
+    async def check_that_all_end(self) -> None:
         """
-        See that all waits end.
+        Wait for the end of all calls.
 
         Raises:
-            LawBrokenError: Somebody still waits.
+            LawBrokenError: A call does not end.
         """
         for call in self._context.log.calls_on(*self._ids):
             if not await call.over_within(self._context.log.patience):
@@ -147,11 +152,11 @@ class History:
 
 
 @dataclass
-class _Client:
+class _HistoryClient:
     """
-    Somebody who makes one call after another.
+    A client that makes one call after another.
 
-    A wait goes on beside the next calls, until it is told or cancelled.
+    A wait goes on beside the next calls, until it ends or is cancelled.
     """
 
     context: LawContext
@@ -197,7 +202,7 @@ class _Client:
         )
 
     def _schedule(self, kind: str) -> dict[str, Any]:
-        """Choose where the call loses time, and whether it is cancelled."""
+        """Choose where the call is delayed, and whether it is cancelled."""
         schedule: dict[str, Any] = {}
         if self.random.random() < _DELAYED:
             schedule["delay_at"] = {

@@ -1,4 +1,4 @@
-"""Ids are compared byte for byte, and any text of 1 to 1,024 bytes is one."""
+"""Laws about ids: any text of 1 to 1,024 bytes is one, compared byte for byte."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def ids_keep_their_white_space(context: LawContext) -> None:
 
 @law(IDS)
 async def ids_keep_their_segments(context: LawContext) -> None:
-    """Slashes, dots and dot segments in an id are characters like any other."""
+    """Slashes, dots and dot segments in an id are characters like any others."""
     pairs = [("/", ""), ("/x", "//x"), ("/x", "/./x"), ("/x", "/y/../x"), (".", "")]
     pairs += [("/x", "/x/"), ("/x", "/x/."), ("/..", ""), ("/x", "\\x"), ("/x", "")]
     pairs += [("/x", "/x/y"), ("/x/y", "/x.y"), ("..", "."), ("/~", "/")]
@@ -85,7 +85,7 @@ async def ids_keep_their_segments(context: LawContext) -> None:
 
 @law(IDS)
 async def ids_are_not_decoded(context: LawContext) -> None:
-    """Escapes in an id are not undone: those of URLs, JSON, HTML and shells."""
+    """Escapes of URLs, JSON, HTML and shells in an id are not decoded."""
     pairs = [("%41", "A"), ("%2F", "/"), ("%2e", "."), ("%25", "%"), ("a+b", "a b")]
     pairs += [("%20", " "), ("\\n", "\n"), ("\\u0041", "A"), ("\\\\", "\\")]
     pairs += [("&amp;", "&"), ("&#65;", "A"), ("''", "'"), ("$HOME", "")]
@@ -105,17 +105,17 @@ async def ids_are_no_patterns(context: LawContext) -> None:
         ("abc", "^abc"),
         ("%", "%%"),
     ]
-    # Nor are they left out.
+    # They are not left out either.
     pairs += [(f"a{wild}c", "ac") for wild in "*%?_^$[]{}|."]
     await _tell_apart(context, _tails(context, *pairs))
 
 
 @law(IDS)
 async def ids_are_no_numbers(context: LawContext) -> None:
-    """Ids that are written like numbers are compared as the texts they are."""
+    """Ids that look like numbers are compared as text."""
     pairs = []
     for spell in _SPELLINGS:
-        # Nobody else uses numbers as long as these.
+        # Numbers this long are not used by anybody else.
         digits = str(int(context.id().replace("-", ""), 16) + 10**14)
         pairs += [(digits, spell(digits)), (digits * 3, spell(digits * 3))]
     digits = str(int(context.id().replace("-", ""), 16) + 10**18)
@@ -147,7 +147,7 @@ async def ids_are_not_sanitised(context: LawContext) -> None:
 
 @law(IDS)
 async def suffixes_make_other_ids(context: LawContext) -> None:
-    """No id is mixed up with a name that a store might make of another id."""
+    """No id is mixed up with a name that a store may derive from another id."""
     tails = [".tmp", ".json", ".d", ".lock", "~", ".bak", ".new", ".1", ".0", "-1"]
     tails += [":1", "/1", "#1", "@1", ".disposed", ":waiters", ":state", ".value", "_1"]
     tails += [".resolved", ".rejected", ".error", ":lock", "/value", ".part", ".old"]
@@ -157,7 +157,7 @@ async def suffixes_make_other_ids(context: LawContext) -> None:
     pairs += [(id, head + id) for head in heads for id in (context.id(),)]
     a = await _tell_apart(context, pairs)
     for one, other in pairs:
-        # What is kept of a rejection, and of the next generation.
+        # The same for rejections and for the next generation.
         await a.dispose(one).ends()
         await a.dispose(other).ends()
         await a.settle(one, NO).gives(NO, besides=[other])
@@ -207,10 +207,10 @@ async def ids_are_told_apart_by_all_their_bytes(context: LawContext) -> None:
 
 @law(IDS)
 async def short_hashes_of_ids_do_not_collide(context: LawContext) -> None:
-    """Ids of the same checksum, or shortened hash, are different."""
+    """Ids with the same checksum or shortened hash are different."""
     pairs = [pair async for pair in _unused(context, COLLISIONS.values())]
     a = await _tell_apart(context, pairs)
-    # They are the same in every run: the next one on this store needs them, too.
+    # These ids are the same in every run, and the next run needs them as well.
     for id in chain(*pairs):
         await a.dispose(id).ends()
 
@@ -257,7 +257,7 @@ _BARE: Final = (
     *("0", "x", "é", "\U0001f600", "'", '"', "null", "None", "CON", "./.", "../../x"),
     *("__class__", "__dict__", "__proto__", "constructor", "id", "keys", "lock"),
 )
-"""Ids without anything of ours in front: used only where nobody else uses them."""
+"""Ids without a random prefix: used only where the store has no such promise."""
 
 COLLISIONS: Final[Mapping[str, tuple[str, str]]] = {
     hash: (f"dp-conformance-{one}", f"dp-conformance-{two}")
@@ -281,7 +281,7 @@ COLLISIONS: Final[Mapping[str, tuple[str, str]]] = {
         ("sha3_256[:8]", "55897", "70801"),
     )
 }
-"""``{hash: two ids}`` of the same hash, or of the same 8 hex digits of it."""
+"""``{hash function: two ids}`` with equal hashes, or 8 equal hex digits of them."""
 
 
 ALIKE: Final = (
@@ -291,7 +291,7 @@ ALIKE: Final = (
     *(("a-b", "a_b"), ("a.b", "a/b"), ("#x", ""), ("?x", ""), ("1", "1.0")),
     *((f"{'x' * size}a", f"{'x' * size}b") for size in (64, 128, 255, 512)),
 )
-"""Ends of ids by which careless stores mix them up, a few of each kind."""
+"""Pairs of endings that careless stores take for the same, a few of each kind."""
 
 
 def _tails(context: LawContext, *pairs: tuple[str, str]) -> list[tuple[str, str]]:
@@ -299,7 +299,7 @@ def _tails(context: LawContext, *pairs: tuple[str, str]) -> list[tuple[str, str]
 
 
 async def _unused(context: LawContext, pairs: _Pairs) -> AsyncIterator[tuple[str, str]]:
-    """Yield the pairs of ids that are not in use; forget them afterwards."""
+    """Yield the pairs of ids that are not in use; dispose of them afterwards."""
     a = await context.open()
     for pair in pairs:
         if [await a.peek(id).ends() for id in pair] == [PENDING, PENDING]:
@@ -309,7 +309,7 @@ async def _unused(context: LawContext, pairs: _Pairs) -> AsyncIterator[tuple[str
 
 
 async def _tell_apart(context: LawContext, pairs: _Pairs) -> StoreHandle:
-    """Use each pair of ids at once; neither must notice the other."""
+    """Settle both ids of each pair; neither may affect the other."""
     a = await context.open()
     for one, two in pairs:
         await a.settle(one, ONE).gives(ONE)

@@ -1,4 +1,4 @@
-"""The first completion wins."""
+"""Laws about settling: the first outcome wins, and it stays."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from dp_core.testing.kit import (
 )
 
 __all__ = [
-    "crowd_in",
     "first_completion_wins",
     "racing_settlers_agree",
     "settle_is_atomic",
+    "settle_others",
     "time_changes_nothing",
     "volume_changes_nothing",
 ]
@@ -39,7 +39,7 @@ _BATCH: Final = 32
 
 @law(FIRST_WINS)
 async def first_completion_wins(context: LawContext) -> None:
-    """Completions after the first change nothing and are told what stands."""
+    """A settle after the first changes nothing and returns the first outcome."""
     a = await context.open()
     firsts: tuple[Outcome[bytes], ...] = (ONE, NO)
     alike = (Resolved(b"1.0"), Resolved(b"true"), Rejected("1"), Resolved(b'"no"'))
@@ -55,7 +55,7 @@ async def first_completion_wins(context: LawContext) -> None:
 
 @law(FIRST_WINS)
 async def racing_settlers_agree(context: LawContext) -> None:
-    """Of many who settle at once one wins, and all are told the same outcome."""
+    """Of many concurrent settles one wins, and all return its outcome."""
     a, b = await context.pair()
     for racers in ((a,), (b, a)):
         id = context.id()
@@ -74,7 +74,7 @@ async def racing_settlers_agree(context: LawContext) -> None:
 
 @law(SETTLE)
 async def settle_is_atomic(context: LawContext) -> None:
-    """Two who settle are told the same, wherever one is when the other comes."""
+    """Two concurrent settles return the same outcome, wherever they meet."""
     a, b = await context.pair()
     for other in dict.fromkeys((a, b)):
         for first, second in ((ONE, TWO), (ONE, NO), (NO, ONE), (_BULK, TWO)):
@@ -98,7 +98,7 @@ async def settle_is_atomic(context: LawContext) -> None:
 
 @law(STANDS)
 async def time_changes_nothing(context: LawContext) -> None:
-    """Time alone settles, forgets and gives up nothing."""
+    """Time alone settles no promise, forgets none, and ends no wait."""
     a = await context.open()
     resolved, rejected, pending, waited = (context.id() for _ in range(4))
     await a.settle(resolved, ONE).gives(ONE)
@@ -121,7 +121,7 @@ async def volume_changes_nothing(context: LawContext) -> None:
     await a.settle(resolved, ONE).gives(ONE)
     await a.settle(rejected, NO).gives(NO)
     await a.peek(pending).gives(PENDING)
-    others = await crowd_in(context, a, context.run.effort.volume)
+    others = await settle_others(context, a, context.run.effort.volume)
     some = [*context.random.sample([*others], len(others) // 4), *[*others][-1:]]
     for reopened in (False, True)[: 1 + context.run.durable]:
         if reopened:
@@ -133,10 +133,10 @@ async def volume_changes_nothing(context: LawContext) -> None:
             await a.peek(id).gives(others[id])
 
 
-async def crowd_in(
+async def settle_others(
     context: LawContext, handle: StoreHandle, number: int
 ) -> dict[str, Resolved[bytes]]:
-    """Settle *number* other promises, some at a time; return them."""
+    """Settle *number* other promises, some at a time; return their outcomes."""
     crowd: dict[str, Resolved[bytes]] = {}
     for start in range(0, number, _BATCH):
         batch = {

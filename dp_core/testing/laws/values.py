@@ -1,4 +1,4 @@
-"""What was settled comes back as it was: every value, every message."""
+"""Laws about values: every value and every message comes back as it was."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NUMBERS: Final[tuple[Any, ...]] = (
     *(5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, -1.5e-10),
 )
 
-# Different texts, equal values: all are what the codec lets through.
+# Different spellings of equal values; the codec lets all of them through.
 TEXTS: Final[tuple[bytes, ...]] = (
     *(b"1.0", b"1.50", b"1e2", b"1E+2", b"-0", b"-0.0", b"0.10", b"1e-5"),
     b"100000000000000000000000.0",
@@ -95,11 +95,13 @@ async def every_json_value_comes_back(context: LawContext) -> None:
     """Every JSON value comes back as itself: null, false, 0, "" and [] too."""
     a, b = await context.pair()
     values = [Resolved(encode(value)) for value in (*VALUES, _nested(MAX_DEPTH))]
-    for outcome, calls in [(v, await _all_told(context, a, b, v)) for v in values]:
+    for outcome, calls in [(v, await _all_results(context, a, b, v)) for v in values]:
         for call in calls:
-            told = await call.ends()
-            if not isinstance(told, Resolved) or not _same(told.value, outcome.value):
-                raise context.broken(f"{call} told {shown(told)}", call.id)
+            result = await call.ends()
+            if not isinstance(result, Resolved) or not _same(
+                result.value, outcome.value
+            ):
+                raise context.broken(f"{call} gave {shown(result)}", call.id)
 
 
 @law(BYTES)
@@ -146,7 +148,7 @@ async def large_outcomes_come_back(context: LawContext) -> None:
 
 @law(BYTES)
 async def outcomes_are_not_interpreted(context: LawContext) -> None:
-    """A value that looks like an error is a value, and the other way round."""
+    """A value that looks like an error stays a value, and the other way round."""
     await _all_come_back(context, _LOOK_ALIKES)
 
 
@@ -154,16 +156,16 @@ async def _all_come_back(
     context: LawContext, outcomes: Iterable[Outcome[bytes]]
 ) -> None:
     a, b = await context.pair()
-    # First all are settled: where waiters look now and then, they look together.
-    for outcome, calls in [(o, await _all_told(context, a, b, o)) for o in outcomes]:
+    # All are settled first, so that on a store that polls all wait for one poll.
+    for outcome, calls in [(o, await _all_results(context, a, b, o)) for o in outcomes]:
         for call in calls:
             await call.gives(outcome)
 
 
-async def _all_told(
+async def _all_results(
     context: LawContext, a: StoreHandle, b: StoreHandle, outcome: Outcome[bytes]
 ) -> list[BackendCall]:
-    """Settle with *outcome*; return the calls that tell everybody."""
+    """Settle with *outcome*; return all calls that must return it."""
     id = context.id()
     waiting = b.wait(id)
     await context.turns(3)
@@ -174,7 +176,7 @@ async def _all_told(
 
 
 def _same(text: bytes, other: bytes) -> bool:
-    """Say whether two JSON texts have the same value, in whatever spelling."""
+    """Return whether two JSON texts have the same value, in whatever spelling."""
     try:
         spelled, known = json.loads(text), json.loads(other)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A waiter is told, whoever comes first."""
+"""Laws about waiting: a waiter gets the outcome, whoever comes first."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from dp_core.testing.kit import (
     LawContext,
     StoreHandle,
     law,
+    shown,
 )
 from dp_core.testing.laws.ids import ALIKE
-from dp_core.testing.laws.settling import LATE, NO, ONE, TWO, crowd_in
+from dp_core.testing.laws.settling import LATE, NO, ONE, TWO, settle_others
 from dp_core.testing.linearizability import refute
 
 __all__ = [
@@ -35,7 +36,7 @@ _OUTCOMES: Final[tuple[Outcome[bytes], ...]] = (ONE, NO)
 
 @law(NO_LOST_WAKE_UP)
 async def late_waiters_are_told(context: LawContext) -> None:
-    """Who waits after the completion is told, however late and however often."""
+    """A wait after the settle returns the outcome, however late and however often."""
     a = await context.open()
     early = {context.id(): outcome for outcome in _OUTCOMES}
     for id, outcome in early.items():
@@ -43,14 +44,14 @@ async def late_waiters_are_told(context: LawContext) -> None:
         await a.wait(id).gives(outcome)
         for waiting in [a.wait(id) for _ in range(3)]:
             await waiting.gives(outcome)
-    await crowd_in(context, a, context.run.effort.volume // 10)
+    await settle_others(context, a, context.run.effort.volume // 10)
     for id, outcome in early.items():
         await a.wait(id).gives(outcome)
 
 
 @law(NO_LOST_WAKE_UP)
 async def waiters_are_woken(context: LawContext) -> None:
-    """One waiter or many, all are told the outcome when it comes."""
+    """All waiters, one or many, get the outcome when the promise is settled."""
     a = await context.open()
     for crowd in (1, 3, context.run.effort.crowd):
         for outcome in _OUTCOMES:
@@ -64,7 +65,7 @@ async def waiters_are_woken(context: LawContext) -> None:
 
 @law(NO_LOST_WAKE_UP)
 async def no_wake_up_is_lost(context: LawContext) -> None:
-    """A waiter is told, wherever it or its completer is when the other comes."""
+    """A waiter gets the outcome, wherever its wait and the settle meet."""
     a, b = await context.pair()
     for other in dict.fromkeys((a, b)):
         for meeting in _MEETINGS:
@@ -95,14 +96,15 @@ async def _meet(
         calls.append(_start(b, operation, id, TWO))
         await context.rest(calls[-1])
     if meanwhile == ("settle",) and calls[0].is_held and calls[-1].is_over:
-        # Whatever remembers the completion for a while forgets it. What is held
-        # has no lock that settling takes: one did settle.
-        await crowd_in(context, b, 40)
+        # Settle 40 other promises, so that a bounded cache of recent outcomes
+        # cannot hide a lost wake-up. Settling cannot block here on a lock of the
+        # held call: one settle has just succeeded.
+        await settle_others(context, b, 40)
     calls[0].release()
     await context.rest(calls[0])
     for call in calls:
         if call.operation != "wait":
-            # Where calls overlap, the one that was begun first may come last.
+            # Of overlapping calls, the one that began first may take effect last.
             await call.ends()
     if await b.peek(id).ends() == PENDING:
         await b.settle(id, NO).ends()
@@ -124,7 +126,7 @@ _MEETINGS: Final[tuple[_Meeting, ...]] = (
     ((), "settle", ("dispose", "wait")),
     (("settle",), "dispose", ("wait",)),
 )
-"""What was done before, what is held halfway, and what is done meanwhile."""
+"""Calls made before, the call that is held, and the calls made meanwhile."""
 
 
 def _start(
@@ -138,7 +140,7 @@ def _start(
 
 @law(CONCURRENT)
 async def waiters_hear_only_of_their_own(context: LawContext) -> None:
-    """Each of many waiters is told the outcome of its own promise only."""
+    """Each of many waiters gets the outcome of its own promise only."""
     a, b = await context.pair()
     ids = [context.id() for _ in range(context.run.effort.crowd // 2)]
     outcomes = {id: Resolved(b"%d" % n) for n, id in enumerate(ids)}
@@ -147,8 +149,8 @@ async def waiters_hear_only_of_their_own(context: LawContext) -> None:
     context.random.shuffle(ids)
     for id in ids:
         if waiting[id].is_over:
-            told = await waiting[id].ends()
-            raise context.broken(f"{waiting[id]} told {told} too early", id)
+            result = shown(await waiting[id].ends())
+            raise context.broken(f"{waiting[id]} gave {result} too early", id)
         await b.settle(id, outcomes[id]).gives(outcomes[id])
     for id in ids:
         await waiting[id].gives(outcomes[id])
@@ -161,7 +163,7 @@ async def waiters_hear_only_of_their_own(context: LawContext) -> None:
     for id, other in alike:
         await b.settle(id, ONE).ends()
         if await b.peek(other).ends() != PENDING:
-            # Mixed up altogether: the laws of ids say so.
+            # The store takes both ids for one; the laws about ids report that.
             continue
         await b.settle(other, TWO).gives(TWO, besides=[id])
         left[id] = waiting[other]
@@ -171,9 +173,9 @@ async def waiters_hear_only_of_their_own(context: LawContext) -> None:
 
 @law(PEEK)
 async def peek_never_blocks(context: LawContext) -> None:
-    """While others wait for a promise, a peek at it tells that it is pending."""
+    """A peek at a pending promise returns at once, however many wait for it."""
     a, b = await context.pair()
-    await _peeks_without_a_pause(context, a)
+    await _check_that_peeks_do_not_pause(context, a)
     id, other = context.id(), context.id()
     waiting = [handle.wait(id) for handle in (a, b) * (context.run.effort.crowd // 4)]
     await context.rest(*waiting)
@@ -185,14 +187,14 @@ async def peek_never_blocks(context: LawContext) -> None:
         await call.gives(ONE)
 
 
-async def _peeks_without_a_pause(context: LawContext, a: StoreHandle) -> None:
+async def _check_that_peeks_do_not_pause(context: LawContext, a: StoreHandle) -> None:
     """Compare a peek at a pending promise with one at a settled one."""
     settled, pending = context.id(), context.id()
     await a.settle(settled, ONE).gives(ONE)
-    for _ in range(_LOOKS):
+    for _ in range(_ATTEMPTS):
         known, unknown = await _duration(a, settled), await _duration(a, pending)
         if unknown < _PAUSE + 10 * known:
-            # A machine hesitates now and then; who waits does so every time.
+            # A busy machine hesitates now and then; a peek that waits, always.
             return
     raise context.broken(
         f"a.peek took {unknown:.1f} s, {known:.1f} s for a settled promise", pending
@@ -205,5 +207,5 @@ async def _duration(handle: StoreHandle, id: str) -> float:
     return anyio.current_time() - started
 
 
-_LOOKS: Final = 4
+_ATTEMPTS: Final = 4
 _PAUSE: Final = 0.2
