@@ -23,13 +23,14 @@ class Backend(ABC):
     What every backend guarantees, in any number of processes, threads and
     event loops it claims to serve:
 
-    1. The first completion wins, until the promise is disposed of. Later ones
-       change nothing and are told what won.
-    2. What `settle` has returned survives the crash of any process, and a
-       power cut where the backend is durable.
-    3. What `peek`, `wait` or `settle` ever returned never changes and never
-       disappears, except by `dispose`: nothing is shown before it is durable.
-    4. `wait` returns whether the completion comes before it, after it, or
+    1. The first outcome wins, until the promise is disposed of. Later settles
+       change nothing and return it.
+    2. An outcome that `settle` has returned survives the crash of any process,
+       and a power cut where the backend is durable.
+    3. An outcome that `peek`, `wait` or `settle` ever returned never changes
+       and never disappears, except by `dispose`: none is returned before it is
+       durable.
+    4. `wait` returns whether the promise is settled before it, after it, or
        from elsewhere; no wake-up is lost.
     5. Cancelling any operation leaves a whole state, and repeating it is safe.
 
@@ -49,9 +50,10 @@ class Backend(ABC):
     @abstractmethod
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         """
-        Complete the promise unless it is complete; return what stands.
+        Settle the promise unless it is settled; return its outcome.
 
-        Returns once what it returns is durable. Having lost is no error.
+        Returns once that outcome is durable. Losing to an earlier outcome is
+        not an error.
         """
 
     @abstractmethod
@@ -68,8 +70,8 @@ class Backend(ABC):
         """
         Forget the promise; its id is pending again, and afresh.
 
-        Whoever is in `wait` for it gets `PromiseDisposedError`. Disposing of a
-        promise nobody knows is no error. Returns once the disposal is durable.
+        Its waiters get `PromiseDisposedError`. Disposing of an unknown promise
+        is allowed. Returns once the disposal is durable.
         """
 
     @abstractmethod
@@ -77,7 +79,7 @@ class Backend(ABC):
         """
         Release what this handle holds; promises are not touched.
 
-        Closing twice is no error. Operations after it raise
+        Closing twice is allowed. Operations after it raise
         `BackendClosedError`.
         """
 

@@ -73,7 +73,7 @@ async def test_a_store_that_forgets_is_caught() -> None:
     assert KEEPS in caught.value.report.broken
     for words in (
         "a-crash-loses-nothing-acknowledged",
-        "contract: What `settle` has returned survives",
+        "contract: An outcome that `settle` has returned survives",
         "scenario: resolve",
         "returned Resolved(value='the first')",
         "can only be Resolved(value='the first'), and is pending",

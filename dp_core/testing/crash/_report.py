@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from dp_core.testing.crash._victims import Point
-from dp_core.testing.kit import CANCEL, NO_LOST_WAKE_UP, STANDS, SURVIVES, Violation
+from dp_core.testing.kit import CANCEL, NO_LOST_WAKE_UP, STAYS, SURVIVES, Violation
 
 __all__ = [
     "KEEPS",
@@ -35,7 +35,7 @@ _LAWS: Final = {
         "After a kill a promise is as it was before the operation, or as after it.",
         CANCEL,
     ),
-    VANISHED: ("An outcome that is seen after a kill never changes again.", STANDS),
+    VANISHED: ("An outcome that is seen after a kill never changes again.", STAYS),
     STUCK: (
         "After a kill other processes settle the promise soon, with one outcome.",
         CANCEL,

@@ -54,7 +54,7 @@ from dp_core.testing.kit._contract import (
     NO_LOST_WAKE_UP,
     PEEK,
     SETTLE,
-    STANDS,
+    STAYS,
     SURVIVES,
     TWICE,
 )
@@ -106,7 +106,7 @@ __all__ = [
     "PENDING",
     "RUNNING",
     "SETTLE",
-    "STANDS",
+    "STAYS",
     "SURVIVES",
     "TWICE",
     "AbandonedError",

@@ -24,25 +24,25 @@ __all__ = [
     "NO_LOST_WAKE_UP",
     "PEEK",
     "SETTLE",
-    "STANDS",
+    "STAYS",
     "SURVIVES",
     "TWICE",
 ]
 
 FIRST_WINS: Final = (
-    "The first completion wins, until the promise is disposed of. Later ones "
-    "change nothing and are told what won."
+    "The first outcome wins, until the promise is disposed of. Later settles "
+    "change nothing and return it."
 )
 SURVIVES: Final = (
-    "What `settle` has returned survives the crash of any process, and a power "
-    "cut where the backend is durable."
+    "An outcome that `settle` has returned survives the crash of any process, and "
+    "a power cut where the backend is durable."
 )
-STANDS: Final = (
-    "What `peek`, `wait` or `settle` ever returned never changes and never "
-    "disappears, except by `dispose`: nothing is shown before it is durable."
+STAYS: Final = (
+    "An outcome that `peek`, `wait` or `settle` ever returned never changes and "
+    "never disappears, except by `dispose`: none is returned before it is durable."
 )
 NO_LOST_WAKE_UP: Final = (
-    "`wait` returns whether the completion comes before it, after it, or from "
+    "`wait` returns whether the promise is settled before it, after it, or from "
     "elsewhere; no wake-up is lost."
 )
 CANCEL: Final = (
@@ -53,18 +53,18 @@ IDS: Final = "ids are compared as they are."
 CONCURRENT: Final = "All methods may be called concurrently."
 CANCELLABLE: Final = "All are cancellable"
 PEEK: Final = "Return the promise's state without waiting for anybody."
-SETTLE: Final = "Complete the promise unless it is complete; return what stands."
+SETTLE: Final = "Settle the promise unless it is settled; return its outcome."
 DISPOSE: Final = "Forget the promise; its id is pending again, and afresh."
-DISPOSED_WAIT: Final = "Whoever is in `wait` for it gets `PromiseDisposedError`."
+DISPOSED_WAIT: Final = "Its waiters get `PromiseDisposedError`."
 DISPOSE_DURABLE: Final = "Returns once the disposal is durable."
 CLOSE: Final = "Release what this handle holds; promises are not touched."
-TWICE: Final = "Closing twice is no error."
+TWICE: Final = "Closing twice is allowed."
 CLOSED: Final = "Operations after it raise `BackendClosedError`."
 
 CONTRACT: Final = (
     FIRST_WINS,
     SURVIVES,
-    STANDS,
+    STAYS,
     NO_LOST_WAKE_UP,
     CANCEL,
     BYTES,

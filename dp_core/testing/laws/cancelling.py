@@ -14,7 +14,7 @@ from dp_core.testing.kit import (
     NO_LOST_WAKE_UP,
     PENDING,
     RUNNING,
-    STANDS,
+    STAYS,
     BackendCall,
     LawContext,
     StoreHandle,
@@ -212,7 +212,7 @@ async def cancelled_disposals_leave_a_whole_state(context: LawContext) -> None:
             break
 
 
-@law(STANDS)
+@law(STAYS)
 async def what_was_seen_stands(context: LawContext) -> None:
     """An outcome that was returned stays, even if its settle is cancelled."""
     a, b = await context.pair()

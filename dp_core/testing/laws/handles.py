@@ -12,7 +12,7 @@ from dp_core.testing.kit import (
     DISPOSE_DURABLE,
     NO_LOST_WAKE_UP,
     PENDING,
-    STANDS,
+    STAYS,
     SURVIVES,
     TWICE,
     BackendCall,
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-@law(STANDS, "shared")
+@law(STAYS, "shared")
 async def handles_see_each_other(context: LawContext) -> None:
     """All handles return an outcome that one settled, whenever they were opened."""
     a, b, *_ = await context.open_at_once(4)

@@ -12,7 +12,7 @@ from dp_core.testing.kit import (
     FIRST_WINS,
     PENDING,
     SETTLE,
-    STANDS,
+    STAYS,
     LawContext,
     StoreHandle,
     law,
@@ -96,7 +96,7 @@ async def settle_is_atomic(context: LawContext) -> None:
                     break
 
 
-@law(STANDS)
+@law(STAYS)
 async def time_changes_nothing(context: LawContext) -> None:
     """Time alone settles no promise, forgets none, and ends no wait."""
     a = await context.open()
@@ -113,7 +113,7 @@ async def time_changes_nothing(context: LawContext) -> None:
     await waiting.gives(TWO)
 
 
-@law(STANDS)
+@law(STAYS)
 async def volume_changes_nothing(context: LawContext) -> None:
     """Any number of other promises leaves a promise as it is."""
     a = await context.open()
