@@ -5,15 +5,32 @@ Write a subclass of `Backend`, register it through
 `dp_core.hookspecs.dp_register_backends`, and prove it with
 `dp_core.testing`. The library's own backends come in by the same door.
 
-`LeaderFollowers` and `LoopLocal` are for inside a backend: by them, calls that
-come together share one look, one question, or one commit.
+The rest is what backends have in common. By `LeaderFollowers` and `LoopLocal`,
+calls that come together share one look, one question, or one commit. `check_id`,
+`quoted`, `without_password` and `token_from_environment` are the one place where
+ids are checked, foreign text and URLs are made safe to show, and tokens are read.
 """
 
+from dp_core._ids import check_id
 from dp_core._public import publish
+from dp_core._text import quoted, without_password
+from dp_core._tokens import token_from_environment
 from dp_core.backend._contract import Backend, Listable
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal
+from dp_core.backend._waiting import wait_or_peek
 
-__all__ = ["Backend", "Follower", "LeaderFollowers", "Listable", "LoopLocal"]
+__all__ = [
+    "Backend",
+    "Follower",
+    "LeaderFollowers",
+    "Listable",
+    "LoopLocal",
+    "check_id",
+    "quoted",
+    "token_from_environment",
+    "wait_or_peek",
+    "without_password",
+]
 
 publish(__name__, __all__)

@@ -10,8 +10,8 @@ import click
 
 from dp_core._client import connect
 from dp_core._ids import check_id
-from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core.backend import Backend
+from dp_core._states import Outcome, Pending, Rejected, Resolved
+from dp_core.backend import Backend, wait_or_peek
 from dp_core.cli._input import read_text, read_value
 from dp_core.cli._options import json_option, seconds, url_option
 from dp_core.cli._output import complain_once, report
@@ -45,14 +45,8 @@ def peek(id: str, url: str | None, *, as_json: bool) -> Status:
 @json_option
 def get(id: str, timeout: float | None, url: str | None, *, as_json: bool) -> Status:
     """Wait for ID, and print its outcome."""
-
-    async def wait(store: Backend) -> State[bytes] | Outcome[bytes]:
-        with anyio.move_on_after(timeout):
-            return await store.wait(id)
-        # The time may have been too short to look even once.
-        return await store.peek(id)
-
-    return report(_ask(url, id, wait), as_json=as_json)
+    state = _ask(url, id, lambda store: wait_or_peek(store, id, timeout))
+    return report(state, as_json=as_json)
 
 
 @click.command()

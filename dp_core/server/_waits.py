@@ -7,14 +7,14 @@ its client goes away, because a promise may stay pending for months.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from anyio import CancelScope, create_task_group, move_on_after
+from anyio import CancelScope, create_task_group
 from starlette.types import Receive
 
 from dp_core._errors import DurablePromiseError, ProtocolError
-from dp_core._states import SETTLED, Outcome, Pending
-from dp_core.backend import Backend
+from dp_core._states import Outcome, Pending, State
+from dp_core.backend import Backend, wait_or_peek
 from dp_core.server._guard import ClientGoneError
 
 __all__ = ["Waits"]
@@ -27,13 +27,14 @@ class _HeldRequest:
 
     Attributes:
         scope: Cancelling it ends the wait.
-        ended: The reason why the wait ended early, if it did.
+        ended: The reason to raise where the wait ended early.
     """
 
     scope: CancelScope
-    ended: Exception | None = None
+    ended: Exception = field(default_factory=ClientGoneError)
 
     def end(self, why: Exception) -> None:
+        """End the wait early."""
         self.ended = why
         self.scope.cancel()
 
@@ -74,23 +75,21 @@ class Waits:
             raise _stopping()
         if len(self._running) >= self._limit:
             raise ProtocolError(503, f"{self._limit:,} requests wait already")
-        result: Outcome[bytes] | DurablePromiseError | None = None
+        result: State[bytes] | DurablePromiseError | None = None
         async with create_task_group() as group:
             wait = _HeldRequest(group.cancel_scope)
             self._running.add(wait)
             try:
                 group.start_soon(_end_with_client, receive, wait)
-                with move_on_after(seconds):
-                    result = await self._result(id)
+                result = await self._result(id, seconds)
             finally:
                 self._running.discard(wait)
             group.cancel_scope.cancel()
-        if isinstance(result, SETTLED):
-            return result
-        error = result or wait.ended
-        if error is not None:
-            raise error
-        return Pending()
+        if result is None:
+            raise wait.ended
+        if isinstance(result, DurablePromiseError):
+            raise result
+        return result
 
     def stop(self) -> None:
         """End all waits, and refuse new ones. Called in the event loop."""
@@ -98,9 +97,11 @@ class Waits:
         for wait in self._running:
             wait.end(_stopping())
 
-    async def _result(self, id: str) -> Outcome[bytes] | DurablePromiseError:
+    async def _result(
+        self, id: str, seconds: float | None
+    ) -> State[bytes] | DurablePromiseError:
         try:
-            return await self._backend.wait(id)
+            return await wait_or_peek(self._backend, id, seconds)
         except DurablePromiseError as error:
             # Returned, because the task group would wrap what is raised here.
             return error

@@ -1,0 +1,37 @@
+"""`wait_or_peek`: the one rule of waiting with a time limit."""
+
+from __future__ import annotations
+
+import anyio
+
+from dp_core._states import Pending, State
+from dp_core.backend._contract import Backend
+
+__all__ = ["wait_or_peek"]
+
+
+async def wait_or_peek(
+    backend: Backend, id: str, seconds: float | None
+) -> State[bytes]:
+    """
+    Wait for the outcome of a promise, for a limited time.
+
+    Args:
+        backend: The backend to ask.
+        id: The promise's id.
+        seconds: The longest wait; None for as long as it takes. With 0 the
+            promise is looked at once.
+
+    Returns:
+        The outcome; `Pending` when the time is over.
+
+    Raises:
+        PromiseDisposedError: The promise was disposed of meanwhile.
+        BackendError: The store could not be asked.
+    """
+    if seconds is not None and seconds <= 0:
+        # A cancel scope that is over from the start would not let `wait` look.
+        return await backend.peek(id)
+    with anyio.move_on_after(seconds):
+        return await backend.wait(id)
+    return Pending()
