@@ -7,12 +7,12 @@ from typing import Any, Generic, TypeVar
 
 import anyio
 
-from dp_core._display import promise_bundle
 from dp_core._errors import (
     PromiseRejectedError,
     PromiseTimeoutError,
     ValueMismatchError,
 )
+from dp_core._observation import OBSERVERS, Operation
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._text import quoted, without_password
 from dp_core.backend import Backend
@@ -36,7 +36,7 @@ class DurablePromise(Generic[T]):
         url: The store's URL.
     """
 
-    __slots__ = ("_backend", "_limit", "_seen", "_type", "id", "url")
+    __slots__ = ("_backend", "_limit", "_type", "id", "url")
 
     def __init__(
         self, id: str, type_: type[T], backend: Backend, url: str, limit: int
@@ -46,15 +46,10 @@ class DurablePromise(Generic[T]):
         self._backend = backend
         self._type: Any = type_
         self._limit = limit
-        self._seen: State[bytes] | None = None
 
     def __repr__(self) -> str:
         url = without_password(self.url)
         return f"<DurablePromise {quoted(self.id)} at {quoted(url)}>"
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Show in a notebook what was last known; nothing is asked for it."""
-        return promise_bundle(self.id, self.url, self._seen)
 
     def __await__(self) -> Generator[Any, Any, T]:
         """``await promise`` is ``await promise.get()``."""
@@ -68,8 +63,11 @@ class DurablePromise(Generic[T]):
             ValueMismatchError: The value is not of this handle's type.
             BackendError: The store could not be asked.
         """
-        self._seen = state = await self._backend.peek(self.id)
-        return state if isinstance(state, Pending) else self._decoded(state)
+        if not OBSERVERS:
+            return self._decoded(await self._backend.peek(self.id))
+        with Operation("peek", self.id, self.url) as observed:
+            observed.state = state = await self._backend.peek(self.id)
+            return self._decoded(state)
 
     async def get(self, timeout: float | None = None) -> T:
         """
@@ -85,20 +83,11 @@ class DurablePromise(Generic[T]):
             ValueMismatchError: The value is not of this handle's type.
             BackendError: The store could not be asked.
         """
-        state: State[T] = Pending()
-        if timeout is None or timeout > 0:
-            with anyio.move_on_after(timeout):
-                state = self._decoded(await self._backend.wait(self.id))
-        else:
-            # A scope that is over from the start would not even look.
-            state = await self.peek()
-        match state:
-            case Resolved(value):
-                return value
-            case Rejected(error):
-                raise PromiseRejectedError(error, self.id)
-            case Pending():
-                raise PromiseTimeoutError(self.id, timeout or 0.0)
+        if not OBSERVERS:
+            return self._value(await self._wait(timeout), timeout)
+        with Operation("get", self.id, self.url) as observed:
+            observed.state = state = await self._wait(timeout)
+            return self._value(state, timeout)
 
     async def resolve(self, value: T | None = None) -> Resolved[T] | Rejected:
         """
@@ -117,12 +106,13 @@ class DurablePromise(Generic[T]):
             OutcomeUnknownError: Interrupted; repeat it to learn the outcome.
             BackendError: The store could not be asked.
         """
-        text = encode(value, self._limit)
-        if self._type is not Any:
-            # A check: what this handle could not read back is refused now, while
-            # nothing has happened. Plain JSON can always be read back.
-            decode_as(text, self._type)
-        return self._decoded(await self._backend.settle(self.id, Resolved(text)))
+        if not OBSERVERS:
+            resolution = self._encoded(value)
+            return self._outcome(await self._backend.settle(self.id, resolution))
+        with Operation("resolve", self.id, self.url) as observed:
+            observed.asked = resolution = self._encoded(value)
+            observed.state = won = await self._backend.settle(self.id, resolution)
+            return self._outcome(won)
 
     async def reject(self, error: str) -> Resolved[T] | Rejected:
         """
@@ -138,8 +128,13 @@ class DurablePromise(Generic[T]):
             OutcomeUnknownError: Interrupted; repeat it to learn the outcome.
             BackendError: The store could not be asked.
         """
-        rejection = Rejected(check_message(error, self._limit))
-        return self._decoded(await self._backend.settle(self.id, rejection))
+        if not OBSERVERS:
+            rejection = Rejected(check_message(error, self._limit))
+            return self._outcome(await self._backend.settle(self.id, rejection))
+        with Operation("reject", self.id, self.url) as observed:
+            observed.asked = rejection = Rejected(check_message(error, self._limit))
+            observed.state = won = await self._backend.settle(self.id, rejection)
+            return self._outcome(won)
 
     async def dispose(self) -> None:
         """
@@ -150,13 +145,47 @@ class DurablePromise(Generic[T]):
                 outcome that came in between.
             BackendError: The store could not be asked.
         """
-        await self._backend.dispose(self.id)
-        self._seen = Pending()
+        if not OBSERVERS:
+            await self._backend.dispose(self.id)
+            return
+        with Operation("dispose", self.id, self.url) as observed:
+            await self._backend.dispose(self.id)
+            observed.state = Pending()
 
-    def _decoded(self, outcome: Outcome[bytes]) -> Resolved[T] | Rejected:
+    async def _wait(self, timeout: float | None) -> State[bytes]:
+        """Return the outcome, or `Pending` if there is none after *timeout*."""
+        if timeout is None:
+            return await self._backend.wait(self.id)
+        if timeout <= 0:
+            # A scope that is over from the start would not even look.
+            return await self._backend.peek(self.id)
+        with anyio.move_on_after(timeout):
+            return await self._backend.wait(self.id)
+        return Pending()
+
+    def _value(self, state: State[bytes], timeout: float | None) -> T:
+        match self._decoded(state):
+            case Resolved(value):
+                return value
+            case Rejected(error):
+                raise PromiseRejectedError(error, self.id)
+            case Pending():
+                raise PromiseTimeoutError(self.id, timeout or 0.0)
+
+    def _encoded(self, value: T | None) -> Resolved[bytes]:
+        text = encode(value, self._limit)
+        if self._type is not Any:
+            # A check: what this handle could not read back is refused now, while
+            # nothing has happened. Plain JSON can always be read back.
+            decode_as(text, self._type)
+        return Resolved(text)
+
+    def _decoded(self, state: State[bytes]) -> State[T]:
+        return state if isinstance(state, Pending) else self._outcome(state)
+
+    def _outcome(self, outcome: Outcome[bytes]) -> Resolved[T] | Rejected:
         match outcome:
             case Resolved(text):
-                self._seen = outcome
                 try:
                     return Resolved(decode_as(text, self._type))
                 except ValueMismatchError as error:
@@ -164,7 +193,6 @@ class DurablePromise(Generic[T]):
                         error.type_name, error.reason, self.id
                     ) from None
             case Rejected():
-                self._seen = outcome
                 return outcome
             case _:
                 raise TypeError(f"a backend returned {outcome!r}")

@@ -1,5 +1,5 @@
 """
-Notebooks in which kernels are the processes.
+Notebooks whose processes are real: kernels with pids of their own.
 
 .. code-block:: python
 
@@ -7,10 +7,10 @@ Notebooks in which kernels are the processes.
     from dp_core.notebook import Fleet
 
     fleet = Fleet("alice", "bob")
-    await fleet.start()         # two processes with pids of their own
+    await fleet.start()         # two processes
 
-Then ``%%on alice`` runs a cell in one of them, ``%promises`` shows what stands,
-and the Stop button works on a cell that awaits. Install it with
+Then ``%%on alice`` runs a cell in one of them, ``%promises`` shows the states of
+promises, and the Stop button works on a cell that awaits. Install it with
 ``pip install 'durable-promises[notebook]'``.
 """
 
@@ -26,9 +26,20 @@ except ModuleNotFoundError as error:
         f"{error}; notebooks need: pip install 'durable-promises[notebook]'",
         name=error.name,
     ) from None
-from dp_core.notebook._board import Board, board
-from dp_core.notebook._diagram import StateDiagram, state_diagram
-from dp_core.notebook._errors import (
+from dp_core.notebook._journal import JOURNAL, Journal, JournalEvent
+from dp_core.notebook._lesson import Question, check
+from dp_core.notebook.pictures import (
+    Board,
+    Lanes,
+    StateDiagram,
+    board,
+    lanes,
+    state_diagram,
+    watch,
+)
+from dp_core.notebook.processes import (
+    CellResult,
+    Fleet,
     FleetError,
     ProcessBusyError,
     ProcessDiedError,
@@ -36,20 +47,16 @@ from dp_core.notebook._errors import (
     ProcessStartError,
     UnknownProcessError,
 )
-from dp_core.notebook._fleet import Fleet
-from dp_core.notebook._job import Result
-from dp_core.notebook._journal import JOURNAL, Event, Journal
-from dp_core.notebook._lanes import Lanes, lanes
-from dp_core.notebook._lesson import Question, check
-from dp_core.notebook._watch import watch
 
 __all__ = [
     "JOURNAL",
     "Board",
+    "CellResult",
     "Event",
     "Fleet",
     "FleetError",
     "Journal",
+    "JournalEvent",
     "Lanes",
     "ProcessBusyError",
     "ProcessDiedError",
@@ -68,7 +75,12 @@ __all__ = [
     "watch",
 ]
 
-# Reprs and tracebacks say the names by which readers import them.
+# Their names until 0.2.
+Event = JournalEvent
+Result = CellResult
+
+# Reprs and tracebacks say the names by which readers import them, although the rooms
+# `pictures` and `processes` have public names, too.
 for _name in __all__:
-    if getattr(globals()[_name], "__module__", "").startswith(f"{__name__}._"):
+    if getattr(globals()[_name], "__module__", "").startswith(f"{__name__}."):
         globals()[_name].__module__ = __name__

@@ -1,22 +1,22 @@
-"""``%load_ext dp_core.notebook``: in the notebook, and in each of its processes."""
+"""The IPython extension: for the notebook, and for each of its processes."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from dp_core.notebook._job import WAITS
-from dp_core.notebook._journal import JOURNAL, NOTEBOOK, Event
+from dp_core._promise import DurablePromise
+from dp_core.instrumentation import add_observer, remove_observer
+from dp_core.notebook._interrupt import shorten_errors, wake_on_signals
+from dp_core.notebook._journal import JOURNAL, NOTEBOOK, JournalEvent
 from dp_core.notebook._magics import add_magics, remove_magics
-from dp_core.notebook._patience import Patience
-from dp_core.notebook._peer import PROCESS
-from dp_core.notebook._pipes import reporter
 from dp_core.notebook._recorder import Recorder
-from dp_core.notebook._stop import shorten_errors, wake_on_signals
+from dp_core.notebook.pictures import WaitingNotices, promise_bundle
+from dp_core.notebook.processes import PROCESS, WAITS, reporter
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
@@ -26,39 +26,55 @@ _UNDO: Final[list[Callable[[], object]]] = []
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Set up a notebook, or a process of one."""
     report = reporter()
-    tell = _peer_tells(shell, report) if report else _note
+    tell = _process_reports(shell, report) if report else _add_to_journal
     recorder = Recorder(os.environ.get(PROCESS, NOTEBOOK), tell)
-    recorder.install()
+    add_observer(recorder)
+    _UNDO.append(lambda: remove_observer(recorder))
+    _UNDO.append(_show_promises(shell, recorder))
     shorten_errors(shell)
-    _UNDO.extend([recorder.uninstall, wake_on_signals()])
+    _UNDO.append(wake_on_signals())
     if report is None:
         add_magics(shell)
         _UNDO.append(lambda: remove_magics(shell))
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Undo it."""
+    """Undo `load_ipython_extension`."""
     shell.set_custom_exc((), None)  # type: ignore[no-untyped-call]
     while _UNDO:
         _UNDO.pop()()
 
 
-def _peer_tells(
-    shell: InteractiveShell, report: Callable[[Event], None]
-) -> Callable[[Event], None]:
-    def tell(event: Event) -> None:
+def _show_promises(shell: InteractiveShell, recorder: Recorder) -> Callable[[], object]:
+    """Let a promise show its last known state; return what undoes that."""
+
+    def bundle(promise: DurablePromise[Any], **_: object) -> dict[str, str]:
+        known = recorder.last_known((promise.url, promise.id))
+        state, value = (known.state, known.text) if known else (None, "")
+        return promise_bundle(promise.id, promise.url, state, value)
+
+    display: Any = shell.display_formatter
+    formatter = display.mimebundle_formatter
+    formatter.for_type(DurablePromise, bundle)
+    return lambda: formatter.pop(DurablePromise)
+
+
+def _process_reports(
+    shell: InteractiveShell, report: Callable[[JournalEvent], None]
+) -> Callable[[JournalEvent], None]:
+    def tell(event: JournalEvent) -> None:
         report(event)
         if event.kind == "awaiting":
-            # The notebook's cell may come back now, and with all that was said.
+            # The notebook's cell may return now, after all output up to here.
             sys.stdout.flush()
             shell.display_pub.publish({WAITS: {}})
 
     return tell
 
 
-_PATIENCE: Final = Patience()
+_NOTICES: Final = WaitingNotices()
 
 
-def _note(event: Event) -> None:
+def _add_to_journal(event: JournalEvent) -> None:
     JOURNAL.add(event)
-    _PATIENCE.hear(event)
+    _NOTICES.hear(event)

@@ -1,9 +1,9 @@
 """
-What happened: events that processes report, collected in one place.
+`Journal`: the events that processes report, in the order of their times.
 
-Everything that is shown, boards and lanes alike, is drawn from these; nothing is
-made up. Times are of the monotonic clock, which all processes of a machine share
-(clock_gettime(2)), so events of different processes can be put in order.
+Boards and lanes are drawn from these events and from nothing else. Times are of the
+monotonic clock, which all processes of a machine share (clock_gettime(2)), so that
+events of different processes can be put in order.
 """
 
 from __future__ import annotations
@@ -13,47 +13,47 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, final
 
-__all__ = ["JOURNAL", "NOTEBOOK", "Event", "Journal", "Key", "Kind"]
+__all__ = ["JOURNAL", "NOTEBOOK", "Journal", "JournalEvent", "Kind", "PromiseKey"]
 
 Kind = Literal[
-    "started",  # the process is there
+    "started",  # the process is ready
     "peeked",
-    "awaiting",
-    "got",  # an await ended with what the promise settled to
-    "left",  # an await ended without: cancelled, timed out, disposed of
-    "settling",
-    "won",  # what stands is what this process asked for
-    "refused",  # it is not: somebody else was first
-    "failed",  # the store could not say
+    "awaiting",  # a wait begins
+    "got",  # a wait ended with the outcome
+    "left",  # a wait ended without it: cancelled, timed out, disposed of
+    "settling",  # a resolve or reject begins
+    "won",  # it ended, and the outcome is the one that this process asked for
+    "refused",  # it ended, and the outcome is another one
+    "failed",  # it ended without an outcome
     "disposed",
-    "killed",  # the process is gone: kill -9, or by itself
-    "stopped",  # the process was told to end
+    "killed",  # the process died
+    "stopped",  # the process was stopped by the fleet
 ]
 
 NOTEBOOK: Final = "notebook"
-"""What the notebook's own process is called."""
+"""The name of the notebook's own process."""
 
-Key = tuple[str, str]
-"""A promise: its store's URL and its id."""
+PromiseKey = tuple[str, str]
+"""The store's URL and the id of a promise."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Event:
+class JournalEvent:
     """
-    One thing that happened in one process.
+    One event in one process.
 
     Attributes:
-        process: The process's name; empty for what was found by asking the
-            store.
-        pid: Its number.
-        kind: What happened.
-        id: The promise's id; empty if it is about the process alone.
+        process: The process's name; empty for the answer of a store to the
+            notebook's own question.
+        pid: The process's number.
+        kind: The kind of event.
+        id: The promise's id; empty if the event is about the process alone.
         store: The store's URL.
-        state: What the promise's state was found to be: "pending", "resolved",
-            "rejected"; empty if that was not asked.
+        state: The state that the store reported: "pending", "resolved",
+            "rejected"; empty if it reported none.
         text: The value's JSON text, or the message, shortened.
-        at: When, in seconds of the monotonic clock.
+        at: The time, in seconds of the monotonic clock.
     """
 
     process: str
@@ -66,33 +66,41 @@ class Event:
     at: float = field(default_factory=time.monotonic)
 
     @property
-    def key(self) -> Key:
+    def key(self) -> PromiseKey:
+        """The promise that the event is about."""
         return self.store, self.id
 
 
 @final
 class Journal:
-    """Events in the order of their times, and who wants to hear of new ones."""
+    """
+    Events in the order of their times.
+
+    Attributes:
+        listeners: Called with each event that is added.
+    """
 
     def __init__(self) -> None:
-        self._events: list[Event] = []
-        self.listeners: list[Callable[[Event], object]] = []
+        self._events: list[JournalEvent] = []
+        self.listeners: list[Callable[[JournalEvent], object]] = []
 
-    def add(self, event: Event) -> None:
+    def add(self, event: JournalEvent) -> None:
+        """Add an event, and call the listeners with it."""
         self._events.append(event)
         for listener in tuple(self.listeners):
             listener(event)
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[JournalEvent]:
         # Reports of different processes arrive out of order.
         return iter(sorted(self._events, key=lambda event: event.at))
 
-    def about(self, *ids: str) -> list[Event]:
+    def about(self, *ids: str) -> list[JournalEvent]:
         """
         Return the events of these promises, and of their processes; all by default.
 
-        What happens to a process belongs to the promise that it last had to do
-        with, so that the story of one promise ends when the next one begins.
+        An event about a process alone belongs to the promise that the process last
+        had an event about, so that a chart of one promise ends where the next one
+        begins.
         """
         events = list(self)
         if not ids:
@@ -104,7 +112,7 @@ class Journal:
             if event.id:
                 last[event.process] = event.id
             about = last.get(event.process)
-            # Being told to end, when all is done, is no part of any story.
+            # The end of the fleet, when all is done, belongs to no promise.
             if event.process not in concerned or event.kind == "stopped":
                 continue
             if about is None or about in ids:

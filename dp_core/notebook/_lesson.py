@@ -1,20 +1,27 @@
-"""Predictions and exercises: what a lesson asks, and what it says to the answer."""
+"""`Question` and `check`: predictions and exercises, with instant answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import EllipsisType
-from typing import Any, final
+from typing import Any, Final, final
 
-from dp_core._display import LOOKS, Look, escape, pill
 from dp_core._states import Pending, Rejected, Resolved
-from dp_core.notebook._screen import show
+from dp_core.notebook.pictures import (
+    STYLES,
+    Element,
+    StateStyle,
+    bundle,
+    pill,
+    show,
+)
 
 __all__ = ["Question", "check"]
 
-_OPEN = Look(LOOKS[Pending].shape, "open", LOOKS[Pending].ink, LOOKS[Pending].paper)
-_RIGHT = Look("✔", "right", LOOKS[Resolved].ink, LOOKS[Resolved].paper)
-_WRONG = Look("✘", "not so", LOOKS[Rejected].ink, LOOKS[Rejected].paper)
+_OPEN: Final = replace(STYLES[Pending], word="open")
+_RIGHT: Final = replace(STYLES[Resolved], word="right")
+_WRONG: Final = replace(STYLES[Rejected], word="not so")
 
 
 @final
@@ -24,7 +31,7 @@ class Question:
 
     Args:
         text: The question.
-        answers: What one may answer, by its letter.
+        answers: The possible answers, each by a letter.
     """
 
     def __init__(self, text: str, **answers: str) -> None:
@@ -39,25 +46,19 @@ class Question:
         self._guess = letter
         plain = [self._text, *(f"  {a}  {text}" for a, text in self._answers.items())]
         said = f"Your prediction: {letter}" if letter else "No prediction yet."
-        rows = "".join(
-            f"<div style='margin-left:1em'><b>{a}</b>&nbsp; {escape(text)}</div>"
+        rows = [
+            Element("div", Element("b", a), f"\xa0 {text}", style="margin-left:1em")
             for a, text in self._answers.items()
-        )
-        show(
-            {
-                "text/plain": "\n".join([*plain, said]),
-                "text/html": (
-                    f"<div><b>{escape(self._text)}</b>{rows}<i>{escape(said)}</i></div>"
-                ),
-            }
-        )
+        ]
+        html = Element("div", Element("b", self._text), *rows, Element("i", said))
+        show(bundle("\n".join([*plain, said]), html))
 
     def reveal(self, letter: str) -> None:
         """
-        Compare the prediction with what happened.
+        Compare the prediction with the answer that the run gave.
 
         Args:
-            letter: The answer that the run gave.
+            letter: That answer.
         """
         happened = f"It is {letter}: {self._answers[letter]}"
         if not self._guess:
@@ -75,9 +76,9 @@ def check(
     Say at once whether the solution of an exercise is right.
 
     Args:
-        attempt: The reader's; ``...`` or None if there is none yet.
-        wanted: What it should be, or a function that tells.
-        advice: What to say if it is not.
+        attempt: The reader's solution; ``...`` or None if there is none yet.
+        wanted: The solution, or a function that recognises one.
+        advice: A hint, shown if it is wrong.
     """
     if attempt is None or isinstance(attempt, EllipsisType):
         _say(_OPEN, "Not tried yet.")
@@ -86,10 +87,6 @@ def check(
     _say(_RIGHT if right else _WRONG, f"{attempt!r}. {'' if right else advice}".strip())
 
 
-def _say(look: Look, text: str) -> None:
-    show(
-        {
-            "text/plain": f"{look.shape} {look.word}: {text}",
-            "text/html": f"<div>{pill(look)} {escape(text)}</div>",
-        }
-    )
+def _say(style: StateStyle, text: str) -> None:
+    html = Element("div", pill(style), f" {text}")
+    show(bundle(f"{style.shape} {style.word}: {text}", html))

@@ -1,8 +1,8 @@
 """
-``%%on alice``, ``%promises``, ``%lanes``: what ``%load_ext dp_core.notebook`` adds.
+Magics: ``%%on alice``, ``%promises``, ``%lanes``; added by ``%load_ext``.
 
-A magic cannot await. So a cell that begins with ``%%on`` is rewritten, before
-IPython parses it, into one that awaits a function; the others are plain magics.
+A magic cannot await. So a cell that begins with ``%%on`` is rewritten, before IPython
+parses it, into one that awaits the function `on`; the others are plain magics.
 """
 
 from __future__ import annotations
@@ -19,27 +19,25 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from dp_core._client import connect, default_url
-from dp_core._display import look_of, preview
 from dp_core._errors import DurablePromiseError
-from dp_core.notebook._board import Board
-from dp_core.notebook._errors import FleetError
-from dp_core.notebook._fleet import fleet_of, running
-from dp_core.notebook._journal import JOURNAL, Event, Key
-from dp_core.notebook._lanes import Lanes, lanes
+from dp_core.notebook._journal import JOURNAL, JournalEvent, PromiseKey
+from dp_core.notebook.pictures import Board, Lanes, lanes, preview, style_of
+from dp_core.notebook.processes import FleetError, fleet_of, running
 
 __all__ = ["ON", "add_magics", "on", "remove_magics"]
 
 ON: Final = "_dp_on"
-"""What `on` is called in the notebook's namespace."""
+"""The name of `on` in the notebook's namespace."""
 
 _CELL: Final = re.compile(r"%%on(?:[ \t]+(?P<where>.*))?$")
 _BLANK: Final = re.compile(r"\s*(#.*)?$")
-_PATIENCE: Final = 5.0
+_TIMEOUT: Final = 5.0
+"""How long ``%promises`` waits for a store, in seconds."""
 
 
 async def on(where: str, code: str) -> None:
     """
-    Run a cell in some processes, and show what they say.
+    Run a cell in some processes, and show their output.
 
     Args:
         where: Names of processes, or ``all``; ``&`` behind them to go on
@@ -72,9 +70,7 @@ async def _together(names: list[str], code: str) -> None:
 
 def _need_asyncio() -> None:
     if not isinstance(current_token().native_token, asyncio.AbstractEventLoop):
-        raise FleetError(
-            "processes are driven from asyncio; run %autoawait asyncio before"
-        )
+        raise FleetError("processes need asyncio; run %autoawait asyncio before")
 
 
 def _rewrite(lines: list[str]) -> list[str]:
@@ -89,43 +85,43 @@ def _rewrite(lines: list[str]) -> list[str]:
 
 def _promises(line: str) -> Board:
     """
-    Look at promises now, and show the board.
+    Ask the stores for the states of promises, and show the board.
 
-    %promises            all that this notebook has met
+    %promises            all promises that this notebook has used
     %promises ID ...     these, in the store of DP_URL (file:./promises)
     """
     ids = line.split()
     known = {event.key for event in JOURNAL if event.id}
     keys = sorted(key for key in known if not ids or key[1] in ids)
-    met = {id for _, id in known}
-    keys += [(default_url(), id) for id in ids if id not in met]
+    used = {id for _, id in known}
+    keys += [(default_url(), id) for id in ids if id not in used]
     return Board([*JOURNAL.about(*ids), *_look(keys)])
 
 
 def _lanes(line: str) -> Lanes:
     """
-    Show the lanes of what happened up to now.
+    Show the lane chart of the events up to now.
 
-    %lanes           all
-    %lanes ID ...    to these promises
+    %lanes           of all promises
+    %lanes ID ...    of these
     """
     return lanes(*line.split())
 
 
-def _look(keys: list[Key]) -> list[Event]:
-    """Ask the stores, from a thread: a magic cannot await."""
-    found: list[Event | DurablePromiseError] = []
+def _look(keys: list[PromiseKey]) -> list[JournalEvent]:
+    """Peek at promises, in a thread, because a magic cannot await."""
+    found: list[JournalEvent | DurablePromiseError] = []
 
     async def look() -> None:
         for store, id in keys:
             promises = connect(store)
             try:
-                with anyio.fail_after(_PATIENCE):
+                with anyio.fail_after(_TIMEOUT):
                     state = await promises.backend.peek(id)
             finally:
                 await promises.aclose()
-            seen = look_of(state).word, preview(state)
-            found.append(Event("", 0, "peeked", id, store, *seen))
+            seen = style_of(state).word, preview(state)
+            found.append(JournalEvent("", 0, "peeked", id, store, *seen))
 
     def run() -> None:
         try:
@@ -133,14 +129,14 @@ def _look(keys: list[Key]) -> list[Event]:
         except DurablePromiseError as error:
             found.append(error)
         except TimeoutError:
-            found.append(FleetError(f"no answer for {_PATIENCE:g} s"))
+            found.append(FleetError(f"no answer for {_TIMEOUT:g} s"))
 
     thread = Thread(target=run, daemon=True)
     thread.start()
     thread.join()
     if errors := [item for item in found if isinstance(item, DurablePromiseError)]:
         raise errors[0]
-    return [item for item in found if isinstance(item, Event)]
+    return [item for item in found if isinstance(item, JournalEvent)]
 
 
 def _misplaced(line: str, cell: str = "") -> None:
@@ -152,7 +148,7 @@ def _misplaced(line: str, cell: str = "") -> None:
     %%on all         in all
     %%on alice &     in the background; await fleet.join("alice") waits for it
     """
-    raise UsageError("%%on stands in the first line of a cell")
+    raise UsageError("%%on must be in the first line of a cell")
 
 
 _LINE_MAGICS: Final[dict[str, Callable[[str], Any]]] = {
@@ -174,7 +170,7 @@ def add_magics(shell: InteractiveShell) -> None:
 
 
 def remove_magics(shell: InteractiveShell) -> None:
-    """Take them away."""
+    """Remove the magics from a shell."""
     for name in _LINE_MAGICS:
         shell.magics_manager.magics["line"].pop(name, None)
     shell.magics_manager.magics["cell"].pop("on", None)

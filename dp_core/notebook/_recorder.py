@@ -1,125 +1,101 @@
 """
-Let the promises of this process report what happens to them.
+`Recorder`: the observer that turns operations into events for the journal.
 
-In a process of the notebook's, and only there, the five operations of
-`DurablePromise` are wrapped, so that the code in the cells stays what one would
-write in a script.
+It runs in the notebook and in each of its processes, so that the code in the cells
+stays what one would write in a script.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, Final, final
+from collections.abc import Callable, Mapping
+from typing import Final, final
 
-from dp_core._display import look_of, preview
-from dp_core._errors import PromiseRejectedError
-from dp_core._promise import DurablePromise
-from dp_core._states import Outcome, Rejected, Resolved, State
-from dp_core.notebook._journal import Event, Kind
-from dp_core.values import decode, encode
+from dp_core._observation import Finished, OperationName, Started
+from dp_core._states import SETTLED, Outcome, Resolved
+from dp_core.notebook._journal import JournalEvent, Kind, PromiseKey
+from dp_core.notebook.pictures import preview, style_of
+from dp_core.values import decode
 
 __all__ = ["Recorder"]
 
-_Promise = DurablePromise[Any]
-_Settled = Resolved[Any] | Rejected
-
-_OPERATIONS: Final = ("peek", "get", "resolve", "reject", "dispose")
 _TEXT_LIMIT: Final = 400
+
+_BEGINS: Final[Mapping[OperationName, Kind]] = {
+    "get": "awaiting",
+    "resolve": "settling",
+    "reject": "settling",
+}
 
 
 @final
 class Recorder:
     """
-    Reports for one process.
+    Observer that reports the operations of one process.
 
     Args:
         process: The process's name.
-        report: Called with each event, in whatever thread it happens.
+        report: Called with each event, in the thread of the operation.
     """
 
-    def __init__(self, process: str, report: Callable[[Event], object]) -> None:
+    def __init__(self, process: str, report: Callable[[JournalEvent], object]) -> None:
         self._process = process
         self._report = report
-        self._originals = {name: getattr(DurablePromise, name) for name in _OPERATIONS}
+        self._known: dict[PromiseKey, JournalEvent] = {}
 
-    def install(self) -> None:
-        for name in _OPERATIONS:
-            setattr(DurablePromise, name, self._wrapped(name))
+    def last_known(self, key: PromiseKey) -> JournalEvent | None:
+        """Return the last event of this process that has a promise's state."""
+        return self._known.get(key)
 
-    def uninstall(self) -> None:
-        for name, original in self._originals.items():
-            setattr(DurablePromise, name, original)
+    def started(self, event: Started) -> None:
+        """Report that a wait or a settle begins."""
+        if event.operation in _BEGINS:
+            self._report(self._event(event, _BEGINS[event.operation]))
 
-    def _wrapped(self, name: str) -> Callable[..., Any]:
-        # Bound methods do not become methods; functions do.
-        recorded = getattr(self, f"_{name}")
+    def finished(self, event: Finished) -> None:
+        """Report how an operation ended."""
+        kind = _END[event.operation](event)
+        if kind is None:
+            return
+        state = event.state
+        word = style_of(state).word if state is not None else ""
+        found = self._event(event, kind, word, preview(state, _TEXT_LIMIT))
+        if word:
+            self._known[found.key] = found
+        self._report(found)
 
-        async def operation(promise: _Promise, *args: Any, **kwargs: Any) -> Any:
-            return await recorded(promise, *args, **kwargs)
-
-        operation.__name__ = name
-        operation.__doc__ = self._originals[name].__doc__
-        return operation
-
-    def _tell(self, promise: _Promise, kind: Kind, *, seen: bool = False) -> None:
-        state: State[bytes] | None = promise._seen if seen else None  # noqa: SLF001 - of one family
-        self._report(
-            Event(
-                self._process,
-                os.getpid(),
-                kind,
-                promise.id,
-                promise.url,
-                look_of(state).word if state is not None else "",
-                preview(state, _TEXT_LIMIT),
-            )
+    def _event(
+        self, about: Started | Finished, kind: Kind, state: str = "", text: str = ""
+    ) -> JournalEvent:
+        return JournalEvent(
+            self._process, os.getpid(), kind, about.id, about.url, state, text
         )
 
-    async def _peek(self, promise: _Promise) -> State[Any]:
-        state: State[Any] = await self._originals["peek"](promise)
-        self._tell(promise, "peeked", seen=True)
-        return state
 
-    async def _get(self, promise: _Promise, timeout: float | None = None) -> Any:
-        self._tell(promise, "awaiting")
-        try:
-            value = await self._originals["get"](promise, timeout)
-        except PromiseRejectedError:
-            self._tell(promise, "got", seen=True)
-            raise
-        except BaseException:
-            self._tell(promise, "left")
-            raise
-        self._tell(promise, "got", seen=True)
-        return value
-
-    async def _resolve(self, promise: _Promise, value: Any = None) -> _Settled:
-        return await self._settle(promise, "resolve", value)
-
-    async def _reject(self, promise: _Promise, error: str) -> _Settled:
-        return await self._settle(promise, "reject", error)
-
-    async def _settle(self, promise: _Promise, name: str, argument: Any) -> _Settled:
-        self._tell(promise, "settling")
-        try:
-            won: _Settled = await self._originals[name](promise, argument)
-        except BaseException:
-            self._tell(promise, "failed")
-            raise
-        asked = _ASKED[name](argument)
-        stands: Outcome[bytes] = promise._seen  # type: ignore[assignment] # noqa: SLF001 - of one family
-        self._tell(promise, "won" if _same(asked, stands) else "refused", seen=True)
-        return won
-
-    async def _dispose(self, promise: _Promise) -> None:
-        await self._originals["dispose"](promise)
-        self._tell(promise, "disposed")
+def _after_peek(event: Finished) -> Kind | None:
+    return "peeked" if event.state is not None else None
 
 
-_ASKED: Final[dict[str, Callable[[Any], Outcome[bytes]]]] = {
-    "resolve": lambda value: Resolved(encode(value)),
-    "reject": Rejected,
+def _after_get(event: Finished) -> Kind:
+    return "got" if isinstance(event.state, SETTLED) else "left"
+
+
+def _after_settle(event: Finished) -> Kind:
+    if event.asked is None or not isinstance(event.state, SETTLED):
+        return "failed"
+    return "won" if _same(event.asked, event.state) else "refused"
+
+
+def _after_dispose(event: Finished) -> Kind | None:
+    return "disposed" if event.error is None else None
+
+
+_END: Final[Mapping[OperationName, Callable[[Finished], Kind | None]]] = {
+    "peek": _after_peek,
+    "get": _after_get,
+    "resolve": _after_settle,
+    "reject": _after_settle,
+    "dispose": _after_dispose,
 }
 
 

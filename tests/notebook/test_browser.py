@@ -166,16 +166,15 @@ def test_a_fresh_clone_shows_what_happened(lab: Lab) -> None:
 
     assert drawn(lanes)
     pill = lab.page.locator("td span", has_text="resolved").first
-    assert pill.evaluate("e => getComputedStyle(e).backgroundColor") == (
-        "rgb(217, 242, 234)"
-    )
+    colour = pill.evaluate("e => getComputedStyle(e).backgroundColor")
+    assert "rgb(217, 242, 234)" == colour
     picture(lab, lab.page.locator(".jp-Notebook"), "untrusted")
 
 
 def test_example3_runs_and_its_lanes_appear(lab: Lab) -> None:
     """Run All: ten processes, live lanes, all checks true, nothing on stderr."""
     lab.open("run.ipynb")
-    assert lab.page.locator(LANES).count() == 0
+    assert 0 == lab.page.locator(LANES).count()
 
     lab.menu("Run", "Run All Cells")
     lab.page.get_by_text("All true.", exact=True).wait_for()
@@ -185,7 +184,7 @@ def test_example3_runs_and_its_lanes_appear(lab: Lab) -> None:
     lanes.scroll_into_view_if_needed()
     assert drawn(lanes)
     assert board.get_by_text("resolved").first.is_visible()
-    assert lab.page.locator('[data-mime-type$="stderr"]').count() == 0
+    assert 0 == lab.page.locator('[data-mime-type$="stderr"]').count()
     picture(lab, board.locator(".jp-Cell-outputArea"), "lanes")
     output = lab.page.locator(".jp-Cell", has_text="%%on all")
     picture(lab, output.locator(".jp-Cell-outputArea"), "ten-processes")

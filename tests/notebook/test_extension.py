@@ -45,11 +45,11 @@ async def test_stop_interrupts_an_awaiting_cell(
 
     assert took < 5, "a machine under load may be slow, but not that slow"
     assert cell.error.startswith("CancelledError")
-    assert cell.traceback == (
+    assert (
         "Stopped. No promise was changed by that; run the cell again."
-    )
+    ) == cell.traceback
     assert dp.Pending() == await dp.durable_promise(id, store).peek()
-    assert (await notebook.run("'healthy'")).text == "'healthy'\n"
+    assert "'healthy'\n" == (await notebook.run("'healthy'")).text
 
 
 async def test_stop_wakes_a_loop_that_sleeps(notebook: Notebook) -> None:
@@ -100,15 +100,15 @@ async def test_on_runs_a_cell_in_a_process(notebook: Notebook) -> None:
     both = await notebook.run("%%on all\nimport os\nprint(os.getpid())")
     named = await notebook.run("%%on bob alice\nprint('%%on bob')")
 
-    assert one.text == f"alice {alice} │ {alice}\nalice {alice} │ 'a\"b'\n"
-    assert sorted(both.text.splitlines()) == [
+    assert f"alice {alice} │ {alice}\nalice {alice} │ 'a\"b'\n" == one.text
+    assert [
         f"alice {alice} │ {alice}",
         f"bob   {bob} │ {bob}",
-    ]
-    assert sorted(named.text.splitlines()) == [
+    ] == sorted(both.text.splitlines())
+    assert [
         f"alice {alice} │ %%on bob",
         f"bob   {bob} │ %%on bob",
-    ]
+    ] == sorted(named.text.splitlines())
 
 
 async def test_on_goes_on_in_the_background(notebook: Notebook, id: str) -> None:
@@ -122,10 +122,10 @@ async def test_on_goes_on_in_the_background(notebook: Notebook, id: str) -> None
     await notebook.run("%%on bob\nwon = await p.resolve('by bob')")
     joined = await notebook.run("await fleet.join('alice')")
 
-    assert waits.text == (
+    assert (
         f"alice {alice} │ before\n"
         f"… alice ({alice}) waits for '{id}', in the background\n"
-    )
+    ) == waits.text
     assert f"alice {alice} │ by bob\n" in joined.text
     assert "✔ alice" in joined.text
 
@@ -133,7 +133,7 @@ async def test_on_goes_on_in_the_background(notebook: Notebook, id: str) -> None
 MISTAKES: Final = {
     "%%on carol\n1": "UnknownProcessError: there is no process 'carol'; running are",
     "%%on\n1": "%%on needs the name of a process: %%on alice",
-    "1\n%%on alice": "UsageError: %%on stands in the first line of a cell",
+    "1\n%%on alice": "UsageError: %%on must be in the first line of a cell",
     "%%on alice\n1 / 0": "ProcessFailedError: in process alice: ZeroDivisionError",
     "%%on alice\nawait q": "ProcessFailedError: in process alice: NameError",
 }
@@ -160,7 +160,7 @@ async def test_errors_show_the_readers_lines_alone(notebook: Notebook, id: str) 
         "await dp.durable_promise('x', 'file:/dev/null/promises').peek()"
     )
 
-    assert cell.error == "PromiseRejectedError: Oh dear"
+    assert "PromiseRejectedError: Oh dear" == cell.error
     assert "await" in cell.traceback
     for one in (cell, unreachable):
         assert one.error
@@ -182,11 +182,29 @@ async def test_promises_asks_the_store(notebook: Notebook, store: str, id: str) 
 
 async def test_a_promise_shows_itself(notebook: Notebook, id: str) -> None:
     """As the value of a cell it shows its last known state, in text and HTML."""
-    cell = await notebook.run(
-        f"promise = dp.durable_promise({id!r})\nawait promise.resolve(1)\npromise"
-    )
+    unknown = await notebook.run(f"promise = dp.durable_promise({id!r})\npromise")
+    cell = await notebook.run("await promise.resolve(1)\npromise")
+    other = await notebook.run(f"dp.durable_promise({id!r})")
 
+    assert unknown.text.startswith(f"? not asked yet  '{id}' at file:")
     assert re.fullmatch(rf"✔ resolved  '{id}' at file:.* = 1\n", cell.text)
+    assert "resolved" in cell.html
+    assert cell == other
+
+
+async def test_a_promise_shows_itself_in_a_process(
+    notebook: Notebook, store: str, id: str
+) -> None:
+    """A process shows what it knows itself, and asks nobody for it."""
+    await fleet_pids(notebook)
+    await dp.durable_promise(id, store).resolve(1)
+
+    cell = await notebook.run(
+        f"%%on alice\nimport dp_core as dp\np = dp.durable_promise({id!r})\np"
+    )
+    assert "? not asked yet" in cell.text
+    cell = await notebook.run("%%on alice\nawait p.peek()\np")
+    assert "✔ resolved" in cell.text
     assert "resolved" in cell.html
 
 
@@ -214,7 +232,7 @@ async def test_under_trio(notebook: Notebook, store: str, id: str) -> None:
     found = await notebook.run(f"await dp.durable_promise({id!r})")
     refused = await notebook.run("%%on alice\n1")
 
-    assert found.text == "'found'\n"
+    assert "'found'\n" == found.text
     assert "run %autoawait asyncio before" in refused.error
 
 
@@ -229,7 +247,7 @@ async def test_trio_in_a_cell_does_not_warn(tmp_path: Path) -> None:
             "    trio.run(trio.sleep, 0)\nwarned"
         )
 
-    assert cell.text == "[]\n"
+    assert "[]\n" == cell.text
 
 
 async def test_stop_under_trio(notebook: Notebook, store: str, id: str) -> None:
@@ -251,12 +269,15 @@ async def test_unloading_undoes_it(notebook: Notebook) -> None:
 
     gone_ = await notebook.run("%promises")
     assert "not found" in gone_.text
-    assert (await notebook.run("dp.DurablePromise.get.__module__")).text == (
-        "'dp_core._promise'\n"
-    )
+    shown = await notebook.run("promise = dp.durable_promise('x')\npromise")
+    assert "<DurablePromise 'x' at " in shown.text
+    assert "" == shown.html
+    await notebook.run("await promise.peek()")
 
     await notebook.run("%load_ext dp_core.notebook")
     assert "Nothing has happened" in (await notebook.run("%promises")).text
+    await notebook.run("await promise.peek()")
+    assert "○ pending  'x'" in (await notebook.run("promise")).text
 
 
 async def test_loading_is_silent(tmp_path: Path) -> None:
@@ -264,7 +285,7 @@ async def test_loading_is_silent(tmp_path: Path) -> None:
     async with Notebook.open(tmp_path, {"PYTHONWARNINGS": "always"}) as fresh:
         cell = await fresh.run("%load_ext dp_core.notebook")
 
-    assert cell.text + cell.html + cell.error == ""
+    assert "" == cell.text + cell.html + cell.error
 
 
 async def test_a_restart_of_the_notebook_leaves_no_processes(

@@ -73,7 +73,7 @@ def test_shipped_outputs_are_of_a_clean_run(name: str) -> None:
         kinds = [output["output_type"] for output in cell["outputs"]]
         assert "error" not in kinds or expects_errors(cell), cell["source"]
         assert "stderr" not in [output.get("name") for output in cell["outputs"]]
-    assert FOREIGN.search(all_text(notebook)) is None
+    assert None is FOREIGN.search(all_text(notebook))
     if name in CHECKS:
         CHECKS[name](notebook, set(PID.findall(all_text(notebook))))
 
@@ -133,7 +133,7 @@ def check(name: str, notebook: Any) -> None:
     for process, pid in LABEL.findall(text):
         processes.setdefault(pid, set()).add(process)
     for pid, names in processes.items():
-        assert len(names) == 1, f"process {pid} is {names}"
+        assert 1 == len(names), f"process {pid} is {names}"
         assert not psutil.pid_exists(int(pid)), f"process {pid} is left over"
     CHECKS.get(name, lambda notebook, pids: None)(notebook, set(processes))
 
@@ -148,7 +148,7 @@ def check_several(notebook: Any, pids: set[str]) -> None:
 
     assert len(ran) == len(set(re.findall(r"(\d+) will ", text))) >= 5
     assert ran <= pids
-    assert len(told) == 1
+    assert 1 == len(told)
     [board] = [c for c in code_cells(notebook) if c["source"].startswith("watch(")]
     assert "✔ resolved" in output_text(board)
     assert "○ pending" not in output_text(board)

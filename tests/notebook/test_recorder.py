@@ -1,16 +1,16 @@
-"""What promises report, and how reports travel."""
+"""`Recorder` turns operations into events of the journal."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 import pytest
 
 import dp_core as dp
-from dp_core.notebook import Event
-from dp_core.notebook._pipes import Pipes
+from dp_core.instrumentation import observing
+from dp_core.notebook import JournalEvent
 from dp_core.notebook._recorder import Recorder
 
 
@@ -21,41 +21,55 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def events() -> Iterator[list[Event]]:
-    """Return what the promises of this process report."""
-    found: list[Event] = []
-    recorder = Recorder("me", found.append)
-    recorder.install()
-    yield found
-    recorder.uninstall()
+def events() -> list[JournalEvent]:
+    """Return the list to which the promises of this process report."""
+    return []
 
 
-def told(events: list[Event]) -> list[tuple[str, str, str]]:
-    """Return what matters of events, and forget them."""
+@pytest.fixture
+def recorder(events: list[JournalEvent]) -> Iterator[Recorder]:
+    """Record the promises of this process."""
+    recorder = Recorder("me", events.append)
+    with observing(recorder):
+        yield recorder
+
+
+pytestmark = pytest.mark.usefixtures("recorder")
+
+
+def told(events: list[JournalEvent]) -> list[tuple[str, str, str]]:
+    """Return kind, state and text of events, and forget them."""
     found = [(event.kind, event.state, event.text) for event in events]
     events.clear()
     return found
 
 
-async def test_who_was_first_and_who_was_not(events: list[Event], id: str) -> None:
-    """A completion that stands is told apart from one that came too late."""
+async def test_who_was_first_and_who_was_not(
+    events: list[JournalEvent], id: str
+) -> None:
+    """A settle that won is told apart from one that came too late."""
     promise = dp.durable_promise(id, "memory:")
 
     await promise.peek()
     await promise.resolve((1, 2))
-    assert told(events) == [
+    assert ("me", id, "memory:") == (
+        events[-1].process,
+        events[-1].id,
+        events[-1].store,
+    )
+    assert [
         ("peeked", "pending", ""),
         ("settling", "", ""),
         ("won", "resolved", "[1,2]"),
-    ]
+    ] == told(events)
 
     await promise.resolve([1, 2])
     await promise.resolve(3)
     await promise.reject("late")
-    assert [kind for kind, _, _ in told(events)[1::2]] == ["won", "refused", "refused"]
+    assert ["won", "refused", "refused"] == [kind for kind, _, _ in told(events)[1::2]]
 
 
-async def test_waits_and_how_they_end(events: list[Event], id: str) -> None:
+async def test_waits_and_how_they_end(events: list[JournalEvent], id: str) -> None:
     """Value, rejection, time-out, cancellation and disposal are told apart."""
     promises = dp.connect("memory:")
     promise = promises.promise(id)
@@ -66,62 +80,85 @@ async def test_waits_and_how_they_end(events: list[Event], id: str) -> None:
         scope.cancel()
         await promise
     await promise.dispose()
-    assert [kind for kind, _, _ in told(events)] == [
-        *("awaiting", "left", "awaiting", "left", "disposed")
+    assert ["awaiting", "left", "awaiting", "left", "disposed"] == [
+        kind for kind, _, _ in told(events)
     ]
 
     await promise.reject("no")
     with pytest.raises(dp.PromiseRejectedError):
         await promise
-    assert told(events)[1:] == [
+    assert [
         ("won", "rejected", "no"),
         ("awaiting", "", ""),
         ("got", "rejected", "no"),
-    ]
+    ] == told(events)[1:]
 
 
-async def test_a_store_that_fails(events: list[Event], id: str) -> None:
-    """A settle without an answer is told as that."""
+async def test_a_store_that_fails(events: list[JournalEvent], id: str) -> None:
+    """A settle without an answer is reported as failed, a peek not at all."""
     promises = dp.connect("memory:")
     promise = promises.promise(id)
     await promises.aclose()
 
     with pytest.raises(dp.BackendClosedError):
         await promise.resolve()
+    with pytest.raises(dp.BackendClosedError):
+        await promise.peek()
+    with pytest.raises(dp.BackendClosedError):
+        await promise.dispose()
 
-    assert [kind for kind, _, _ in told(events)] == ["settling", "failed"]
+    assert ["settling", "failed"] == [event.kind for event in events]
 
 
-async def test_recording_ends_without_a_trace(id: str) -> None:
-    """Uninstalled, the class is as it was before."""
+async def test_a_value_of_another_type(events: list[JournalEvent], id: str) -> None:
+    """A value that does not fit the reader's type was settled and seen all the same."""
+    await dp.durable_promise(id, "memory:").resolve([1])
+    typed: dp.DurablePromise[Any] = dp.durable_promise(id, "memory:", type=str)
+    events.clear()
+
+    for operation in (typed.get, typed.peek, lambda: typed.resolve("x")):
+        with pytest.raises(dp.ValueMismatchError):
+            await operation()
+
+    assert [
+        ("awaiting", "", ""),
+        ("got", "resolved", "[1]"),
+        ("peeked", "resolved", "[1]"),
+        ("settling", "", ""),
+        ("refused", "resolved", "[1]"),
+    ] == told(events)
+
+
+async def test_a_value_that_is_refused(events: list[JournalEvent], id: str) -> None:
+    """A settle that never got to the store has failed."""
+    with pytest.raises(dp.InvalidValueError):
+        await dp.durable_promise(id, "memory:").resolve(object())
+
+    assert ["settling", "failed"] == [event.kind for event in events]
+
+
+async def test_the_last_known_state(recorder: Recorder, id: str) -> None:
+    """What any handle of this process has seen of a promise is remembered."""
+    promise, key = dp.durable_promise(id, "memory:"), ("memory:", id)
+    assert None is recorder.last_known(key)
+
+    await promise.resolve(1)
+    with pytest.raises(dp.InvalidValueError):
+        await promise.resolve(object())
+    known = recorder.last_known(key)
+    assert known is not None
+    assert ("resolved", "1") == (known.state, known.text)
+
+    await promise.dispose()
+    known = recorder.last_known(key)
+    assert known is not None
+    assert "pending" == known.state
+
+
+def test_no_class_is_changed(events: list[JournalEvent]) -> None:
+    """Another recorder leaves the class of promises as it is."""
     before = dict(vars(dp.DurablePromise))
-    recorder = Recorder("me", lambda event: None)
-    recorder.install()
-    assert vars(dp.DurablePromise)["get"] is not before["get"]
-
-    recorder.uninstall()
+    with observing(Recorder("another", events.append)):
+        assert before == dict(vars(dp.DurablePromise))
 
     assert before == dict(vars(dp.DurablePromise))
-
-
-def test_reports_arrive_whole_or_not_at_all(tmp_path: object) -> None:
-    """Lines arrive as events, also in pieces; what is no event is left out."""
-    pipes = Pipes(str(tmp_path))
-    heard: list[Event] = []
-    _, reports = pipes.inherited
-    try:
-        os.write(
-            reports, b'{"process": "a", "pid": 1, "kind": "won", "at": 1.0}\n{"pro'
-        )
-        pipes.drain(heard.append)
-        os.write(
-            reports, b'cess": "b", "pid": 2, "kind": "got", "at": 2.0}\nhalf a l\n'
-        )
-        pipes.drain(heard.append)
-    finally:
-        pipes.close()
-
-    assert [(event.process, event.kind) for event in heard] == [
-        ("a", "won"),
-        ("b", "got"),
-    ]

@@ -16,11 +16,11 @@ LEVELS: Final = (
     ("_public", "_text", "_version"),
     ("_errors",),
     ("_ids", "_states", "_tokens"),
-    ("_display", "values"),
+    ("_observation", "values"),
     ("backend", "wire"),
     ("hookspecs",),
     ("_plugins",),
-    ("_promise",),
+    ("_promise", "instrumentation"),
     ("_client",),
     ("",),  # dp_core itself, which has the public names
     ("notebook", "server", "testing"),

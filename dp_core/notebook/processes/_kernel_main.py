@@ -1,27 +1,23 @@
 """
-A peer process: an IPython kernel that lives no longer than its notebook.
+`main`: the program of a process, an IPython kernel that ends with its notebook.
 
-Run as ``python -P -m dp_core.notebook._peer -f CONNECTION_FILE``.
+Run as ``python -P -m dp_core.notebook.processes._kernel_main -f CONNECTION_FILE``.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Final
 
 from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
 
-from dp_core.notebook._pipes import die_with_notebook
+from dp_core.notebook.processes._pipes import die_with_notebook
 
-__all__ = ["PROCESS"]
-
-PROCESS: Final = "DP_NOTEBOOK_PROCESS"
-"""Names the environment variable with the process's name."""
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Be a kernel."""
+    """Run a kernel until its notebook is gone."""
     die_with_notebook()
     # Imports from here on are the reader's, and may be of files beside the notebook.
     sys.path.insert(0, "")

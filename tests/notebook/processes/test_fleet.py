@@ -6,8 +6,10 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 import psutil
@@ -47,17 +49,17 @@ print(os.getpid(), await promise)
     finally:
         await fleet.stop()
 
-    assert len({os.getpid(), *pids.values()}) == 11
+    assert 11 == len({os.getpid(), *pids.values()})
     told = {name: result.text.split(maxsplit=1) for name, result in results.items()}
     assert {name: str(pid) for name, pid in pids.items()} == {
         name: pid for name, (pid, _) in told.items()
     }
-    assert len({outcome for _, outcome in told.values()}) == 1
+    assert 1 == len({outcome for _, outcome in told.values()})
     assert gone(list(pids.values()))
 
 
 async def test_a_killed_awaiter_gets_its_value_after_the_restart(
-    pair: Fleet, id: str
+    pair: Fleet, store: str, id: str
 ) -> None:
     """Kill -9 of a process that awaits loses nothing: it awaits again, and gets it."""
     code = AWAIT.format(id=id)
@@ -69,19 +71,15 @@ async def test_a_killed_awaiter_gets_its_value_after_the_restart(
     assert not psutil.pid_exists(pid)
     assert (await pair.join("alice"))["alice"].died
 
-    won = await dp.durable_promise(id, _url_of(pair)).resolve("survived")
+    won = await dp.durable_promise(id, store).resolve("survived")
     await pair.restart("alice")
     result = await pair.run("alice", code)
 
     assert dp.Resolved("survived") == won
     assert pair.pids["alice"] not in {pid, os.getpid()}
-    assert result.text == "survived\n"
+    assert "survived\n" == result.text
     told = [event.kind for event in JOURNAL if event.process == "alice"]
-    assert told[-6:] == ["started", "awaiting", "killed", "started", "awaiting", "got"]
-
-
-def _url_of(fleet: Fleet) -> str:
-    return fleet._env["DP_URL"]
+    assert ["started", "awaiting", "killed", "started", "awaiting", "got"] == told[-6:]
 
 
 async def test_a_dead_process_does_not_hang_its_cell(pair: Fleet) -> None:
@@ -94,7 +92,7 @@ async def test_a_dead_process_does_not_hang_its_cell(pair: Fleet) -> None:
         await pair.run("bob", "1")
 
     await pair.restart("bob")
-    assert (await pair.run("bob", "1 + 1")).value == "2"
+    assert "2" == (await pair.run("bob", "1 + 1")).value
 
 
 async def test_what_it_said_before_it_died_is_there(pair: Fleet) -> None:
@@ -109,7 +107,7 @@ async def test_what_it_said_before_it_died_is_there(pair: Fleet) -> None:
     )
 
     assert result.died
-    assert result.text == "last words\n"
+    assert "last words\n" == result.text
 
 
 async def test_a_busy_process_is_not_given_more(pair: Fleet, id: str) -> None:
@@ -127,12 +125,12 @@ async def test_errors_of_a_process_are_errors_here(pair: Fleet) -> None:
 
     result = await pair.run("alice", "1 / 0", check=False)
     assert not result.ok
-    assert result.error == "ZeroDivisionError: division by zero"
+    assert "ZeroDivisionError: division by zero" == result.error
 
 
-async def test_interrupting_a_process(pair: Fleet, id: str) -> None:
+async def test_interrupting_a_process(pair: Fleet, store: str, id: str) -> None:
     """Interrupted, an awaiting process stops at once; process and promise are whole."""
-    promise = dp.durable_promise(id, _url_of(pair))
+    promise = dp.durable_promise(id, store)
     await pair.begin("alice", AWAIT.format(id=id))
 
     pair.interrupt("alice")
@@ -140,7 +138,7 @@ async def test_interrupting_a_process(pair: Fleet, id: str) -> None:
 
     assert result.error.startswith("CancelledError")
     assert dp.Pending() == await promise.peek()
-    assert (await pair.run("alice", "'healthy'")).value == "'healthy'"
+    assert "'healthy'" == (await pair.run("alice", "'healthy'")).value
 
 
 async def test_stopping_a_cell_stops_what_it_runs(pair: Fleet, id: str) -> None:
@@ -157,7 +155,7 @@ async def test_stopping_a_cell_stops_what_it_runs(pair: Fleet, id: str) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert (await pair.run("alice", "'healthy'")).value == "'healthy'"
+    assert "'healthy'" == (await pair.run("alice", "'healthy'")).value
 
 
 def _when(kind: str, id: str, call: Callable[[], object]) -> Callable[[object], object]:
@@ -165,7 +163,7 @@ def _when(kind: str, id: str, call: Callable[[], object]) -> Callable[[object], 
 
 
 async def test_output_is_labelled_and_live(
-    pair: Fleet, id: str, capsys: pytest.CaptureFixture[str]
+    pair: Fleet, store: str, id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each line says which process it is from, when it comes; join shows it again."""
     await pair.begin(
@@ -176,13 +174,27 @@ async def test_output_is_labelled_and_live(
     pid = pair.pids["alice"]
     assert f"alice {pid} │ one\n" in capsys.readouterr().out
 
-    await dp.durable_promise(id, _url_of(pair)).resolve()
-    await pair._processes["alice"].job.task  # type: ignore[union-attr]
+    await dp.durable_promise(id, store).resolve()
     late = f"alice {pid} │ two and three\nalice {pid} │ 42\n"
-    assert late == capsys.readouterr().out
+    live = ""
+    while live != late:
+        await asyncio.sleep(0)
+        live += capsys.readouterr().out
+        assert late.startswith(live)
 
     await pair.join("alice")
     assert late == capsys.readouterr().out
+
+
+async def test_a_process_can_be_restarted_before_the_others_start() -> None:
+    """`restart` starts a process alone, also if the fleet has not started."""
+    fleet = Fleet("alice", "bob")
+    await fleet.restart("alice")
+    try:
+        assert {"alice"} == fleet.pids.keys()
+        assert "2" == (await fleet.run("alice", "1 + 1")).value
+    finally:
+        await fleet.stop()
 
 
 async def test_running_a_cell_again_leaves_no_processes(pair: Fleet) -> None:
@@ -193,29 +205,42 @@ async def test_running_a_cell_again_leaves_no_processes(pair: Fleet) -> None:
     try:
         assert gone([before["bob"]])
         assert psutil.pid_exists(before["alice"])
-        assert pair.pids.keys() == {"alice"}
+        assert {"alice"} == pair.pids.keys()
     finally:
         await again.stop()
 
 
-async def test_stop_leaves_nothing(store: str, id: str) -> None:
+async def test_stop_leaves_nothing(
+    store: str, id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After stop there are no processes, files, sockets, or descriptors."""
     descriptors = psutil.Process().num_fds()
+    # Sockets have short paths, and pytest's directories do not.
+    with TemporaryDirectory(prefix="dp-test-", dir="/tmp") as parent:
+        monkeypatch.setattr(tempfile, "tempdir", parent)
+        await _start_and_stop(store, id, Path(parent))
+    # The first fleet makes the loop's own; a second would add none.
+    assert psutil.Process().num_fds() <= descriptors + 8
+
+
+def names_in(directory: Path) -> list[str]:
+    """Return the names of files in a directory."""
+    return [path.name for path in directory.iterdir()]
+
+
+async def _start_and_stop(store: str, id: str, parent: Path) -> None:
     fleet = Fleet("alice", env={"DP_URL": store})
     await fleet.start()
-    place = Path(fleet._resources._directory)  # type: ignore[union-attr]
     await fleet.begin(
         "alice", f"import dp_core as dp\nawait dp.durable_promise('{id}')"
     )
     pid = fleet.pids["alice"]
-    assert place.exists()  # noqa: ASYNC240 - nothing runs beside it
+    assert 1 == len(names_in(parent))
 
     await fleet.stop()
 
     assert gone([pid])
-    assert not place.exists()  # noqa: ASYNC240 - nothing runs beside it
-    # The first fleet makes the loop's own; a second would add none.
-    assert psutil.Process().num_fds() <= descriptors + 8
+    assert [] == names_in(parent)
 
 
 async def test_a_kernel_that_cannot_start_says_why(tmp_path: Path) -> None:
@@ -228,12 +253,12 @@ async def test_a_kernel_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(ProcessStartError) as caught:
         await fleet.start()
 
-    assert str(caught.value) == (
+    assert (
         f"process {caught.value.process} did not start: ModuleNotFoundError: "
         "No module named 'package_that_is_missing'; "
         "notebooks need: pip install 'durable-promises[notebook]'"
-    )
-    assert fleet.pids == {}
+    ) == str(caught.value)
+    assert {} == fleet.pids
 
 
 DRIVER = """
@@ -271,11 +296,11 @@ def test_processes_do_not_outlive_their_notebook(when: str, tmp_path: Path) -> N
         env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as driver:
         assert driver.stdout is not None
-        assert any(line == "now\n" for line in driver.stdout)
+        assert "now\n" in driver.stdout
         children = psutil.Process(driver.pid).children()
         driver.kill()
 
-    assert len(children) == 3
+    assert 3 == len(children)
     assert gone([child.pid for child in children])
     assert [] == [*tmp_path.iterdir()]
 

@@ -1,11 +1,11 @@
 """
-The Stop button: it interrupts a cell that awaits, at once and in few words.
+`wake_on_signals` and `shorten_errors`: Stop ends a cell that awaits, in few words.
 
-Stop sends SIGINT, and ipykernel's handler asks the event loop to cancel the
-cell. It asks with ``call_soon``, which does not wake a loop that sleeps in
-``select``, so an awaiting cell goes on until something else happens
-(ipython/ipykernel#881). Python itself can wake it: ``signal.set_wakeup_fd`` writes a
-byte to a socket at every signal, and the loop watches that socket.
+Stop sends SIGINT, and ipykernel's handler asks the event loop to cancel the cell. It
+asks with ``call_soon``, which does not wake a loop that sleeps in ``select``, so that
+an awaiting cell goes on until something else happens (ipython/ipykernel#881). Python
+itself can wake the loop: ``signal.set_wakeup_fd`` writes a byte to a socket at every
+signal, and the loop watches that socket.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _LIBRARY: Final = ("dp_core", "dp_backends", "anyio", "asyncio")
 
 def wake_on_signals() -> Callable[[], None]:
     """
-    Let signals wake the running event loop; return what undoes it.
+    Let signals wake the running event loop; return a function that undoes it.
 
-    Does nothing where that is not possible: outside of the main thread or of an
-    event loop, or where something else is woken by signals already.
+    Does nothing where that is not possible: outside of the main thread, without an
+    event loop, or where another wake-up descriptor is set already.
     """
     try:
         loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ def wake_on_signals() -> Callable[[], None]:
         loop.remove_reader(watched)
         with suppress(ValueError):
             if signal.set_wakeup_fd(-1) != written.fileno():
-                # Somebody came after us; that one's is not ours to take.
+                # Another descriptor was set after ours, and is not ours to close.
                 return
         watched.close()
         written.close()
@@ -65,8 +65,8 @@ def wake_on_signals() -> Callable[[], None]:
         return lambda: None
     if before != -1:
         signal.set_wakeup_fd(before)
-    # A `trio.run` in a cell puts its own socket in this place, and ours back when
-    # it ends, as it should; it also warns that somebody is there.
+    # A `trio.run` in a cell sets its own socket meanwhile and ours again at its end,
+    # as it should; but it warns that there was one.
     warnings.filterwarnings(
         "ignore",
         message="It looks like Trio's signal handling",
@@ -76,7 +76,7 @@ def wake_on_signals() -> Callable[[], None]:
 
 
 def shorten_errors(shell: InteractiveShell) -> None:
-    """Let errors of this library, and Stop, show the reader's own lines only."""
+    """Show only the reader's own lines of errors of this library, and of Stop."""
     shell.set_custom_exc((asyncio.CancelledError, DurablePromiseError), _show)  # type: ignore[no-untyped-call]
 
 
@@ -102,7 +102,7 @@ def _show(
 
 @contextmanager
 def _alone(error: BaseException) -> Iterator[None]:
-    """Hide what the error came from: its own text says what to do."""
+    """Hide the error's cause: its own text says what to do."""
     cause, suppressed = error.__cause__, error.__suppress_context__
     error.__cause__ = None
     try:
@@ -112,7 +112,7 @@ def _alone(error: BaseException) -> Iterator[None]:
 
 
 def _readers_part(traceback: Any) -> TracebackType | None:
-    """Return the traceback down to where the reader's code calls a library."""
+    """Return the traceback up to the point where the reader's code calls us."""
     frames: list[TracebackType] = []
     while traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "")

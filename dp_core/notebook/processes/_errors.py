@@ -1,4 +1,4 @@
-"""What can go wrong with peer processes."""
+"""`FleetError` and its subclasses: errors about the processes of a notebook."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = [
 
 
 class FleetError(DurablePromiseError):
-    """Base of the errors about peer processes."""
+    """Base of the errors about the processes of a notebook."""
 
     def _render_traceback_(self) -> list[str]:
-        """Show in IPython the sentence alone: the cell has one line to look at."""
+        """Show the sentence alone in IPython; the traceback is not the reader's."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -29,7 +29,7 @@ class ProcessStartError(FleetError):
 
     Attributes:
         process: Its name.
-        reason: Why, and what to do.
+        reason: The reason, and what to do.
     """
 
     def __init__(self, process: str, reason: str) -> None:
@@ -68,7 +68,7 @@ class ProcessBusyError(FleetError):
 
     Attributes:
         process: Its name.
-        doing: What it is about.
+        doing: Its activity, in words: "is running", "waits for 'id'".
     """
 
     def __init__(self, process: str, doing: str) -> None:
@@ -103,7 +103,7 @@ class ProcessFailedError(FleetError):
         return f"in process {self.process}: {self.error}"
 
     def _render_traceback_(self) -> list[str]:
-        """Show in IPython what the process showed, not how it came here."""
+        """Show the traceback of the process in IPython, not our own."""
         return [f"In process {self.process}:", *(self.lines or (self.error,))]
 
 
@@ -113,7 +113,7 @@ class UnknownProcessError(FleetError, LookupError):
 
     Attributes:
         process: The name.
-        known: The names there are.
+        known: The names of the running processes.
     """
 
     def __init__(self, process: str, known: tuple[str, ...]) -> None:

@@ -1,49 +1,31 @@
 """
-Peer processes for a notebook: real kernels with their own pids.
+`Fleet`: named processes for a notebook, each a real kernel with its own pid.
 
 Nothing here holds a block open across cells: ``await fleet.start()`` in one cell
-and ``await fleet.stop()`` in another are plain calls. What runs on between cells
-are the processes, and what listens to them.
+and ``await fleet.stop()`` in another are plain calls. Between cells, only the
+processes run, and the reader of their reports.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 import time
-import weakref
-from collections.abc import Mapping
-from itertools import count
+from collections.abc import Mapping, Sequence
 from typing import Final, final
 
-from dp_core.notebook._errors import (
-    FleetError,
-    ProcessDiedError,
-    ProcessFailedError,
-    UnknownProcessError,
-)
-from dp_core.notebook._job import Result, Results
 from dp_core.notebook._journal import JOURNAL
-from dp_core.notebook._pipes import Pipes
-from dp_core.notebook._process import Process
-from dp_core.notebook._screen import Screen, bundle, show
-from dp_core.notebook._watch import refresh
+from dp_core.notebook.pictures import LiveOutput, bundle, refresh, show
+from dp_core.notebook.processes._cell import CellResult, CellResults
+from dp_core.notebook.processes._collect import collect, interrupt
+from dp_core.notebook.processes._errors import UnknownProcessError
+from dp_core.notebook.processes._kernel import Kernel
+from dp_core.notebook.processes._process import Process
+from dp_core.notebook.processes._resources import FleetResources
 
 __all__ = ["Fleet", "fleet_of", "running"]
 
-_PATIENCE: Final = 0.5
-"""After how many seconds a cell says for whom it waits."""
-
-_QUIET: Final = 2.0
-"""How long `Fleet.begin` gives a process to begin waiting, in seconds."""
-
-_MANY: Final = 6
-"""From how many processes on they are counted, not named."""
-
-_GRACE: Final = 2.0
-"""How long an interrupted process may take to say what came of it."""
-
+_BEGIN: Final = 2.0
+"""How long `Fleet.begin` waits for a process to begin waiting, in seconds."""
 
 _RUNNING: Final[dict[str, Fleet]] = {}
 
@@ -58,7 +40,7 @@ def fleet_of(name: str) -> Fleet:
     Return the fleet that has a process of that name.
 
     Raises:
-        UnknownProcessError: No fleet has.
+        UnknownProcessError: There is none.
     """
     try:
         return _RUNNING[name]
@@ -86,7 +68,7 @@ class Fleet:
         self._env = dict(env or {})
         self._width = max(map(len, names))
         self._processes = {name: Process(name) for name in names}
-        self._resources: _Resources | None = None
+        self._resources: FleetResources | None = None
 
     def __repr__(self) -> str:
         shown = ", ".join(map(str, self._processes.values()))
@@ -117,17 +99,15 @@ class Fleet:
         """
         for other in {_RUNNING[name] for name in self.names if name in _RUNNING}:
             await other.stop(*(set(other.names) & set(self.names)))
-        if self._resources is None:
-            self._resources = _Resources()
-        begun, screen = time.monotonic(), Screen()
-        screen.show(bundle(f"starting {', '.join(self.names)} …"))
+        began, output = time.monotonic(), LiveOutput()
+        output.show(bundle(f"starting {', '.join(self.names)} …"))
         try:
             await asyncio.gather(*map(self._launch, self._processes.values()))
         except BaseException:
             await asyncio.shield(self.stop())
             raise
         there = "  ".join(f"▷ {name} {pid}" for name, pid in self.pids.items())
-        screen.show(bundle(f"{there}  (after {time.monotonic() - begun:.1f} s)"))
+        output.show(bundle(f"{there}  (after {time.monotonic() - began:.1f} s)"))
 
     async def restart(self, name: str) -> None:
         """
@@ -144,17 +124,14 @@ class Fleet:
 
     async def kill(self, name: str) -> None:
         """Kill a process with ``kill -9``, whatever it does."""
-        process = self._there(name)
-        shown = str(process)
-        await process.end("killed")
+        pid = self._kernel(name).pid
+        await self._process(name).end("killed")
         self._catch_up()
-        show(bundle(f"☠ {shown} killed with signal 9"))
+        show(bundle(f"☠ {name} ({pid}) killed with signal 9"))
 
     def interrupt(self, name: str) -> None:
         """Do in a process what the Stop button does in the notebook."""
-        process = self._there(name)
-        assert process.kernel is not None  # noqa: S101 - it is there
-        process.kernel.interrupt()
+        self._kernel(name).interrupt()
 
     async def stop(self, *names: str) -> None:
         """End these processes, or all."""
@@ -169,9 +146,9 @@ class Fleet:
 
     # Work -------------------------------------------------------------------
 
-    async def run(self, name: str, code: str, *, check: bool = True) -> Result:
+    async def run(self, name: str, code: str, *, check: bool = True) -> CellResult:
         """
-        Run a cell in one process, to its end.
+        Run a cell in one process, to its end, and return its result.
 
         Args:
             name: The process's name.
@@ -186,21 +163,22 @@ class Fleet:
         """
         return (await self.run_each({name: code}, check=check))[name]
 
-    async def run_all(self, code: str, *, check: bool = True) -> Results:
+    async def run_all(self, code: str, *, check: bool = True) -> CellResults:
         """Run one cell in all processes at once; see `run`."""
         return await self.run_each(dict.fromkeys(self.names, code), check=check)
 
     async def run_each(
         self, codes: Mapping[str, str], *, check: bool = True
-    ) -> Results:
+    ) -> CellResults:
         """Run ``{name: cell}`` at once, each in its process; see `run`."""
-        processes = [self._idle(name) for name in codes]
-        for process in processes:
-            process.begin(codes[process.name], self._width)
+        idle = [self._idle(name) for name in codes]
+        for process, kernel in idle:
+            process.begin(kernel, codes[process.name], self._width)
+        processes = [process for process, _ in idle]
         try:
-            return await self._finish(processes, check=check)
+            return await self._collect(processes, check=check)
         except asyncio.CancelledError:
-            await self._interrupt(processes)
+            await interrupt(processes)
             raise
 
     async def begin(self, name: str, code: str, until: str | None = None) -> None:
@@ -219,98 +197,59 @@ class Fleet:
             ProcessBusyError: It still runs another.
             UnknownProcessError: There is no process of that name.
         """
-        process = self._idle(name)
-        job = process.begin(code, self._width, until)
-        quiet = asyncio.ensure_future(job.quiet.wait())
+        process, kernel = self._idle(name)
+        cell = process.begin(kernel, code, self._width, until)
+        quiet = asyncio.ensure_future(cell.quiet.wait())
         try:
             await asyncio.wait(
-                {job.task, quiet},
-                timeout=_QUIET if until is None else None,
+                {cell.task, quiet},
+                timeout=_BEGIN if until is None else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             quiet.cancel()
-        job.let_go()
-        if not job.task.done():
+        cell.let_go()
+        if not cell.task.done():
             show(bundle(f"… {process} {process.doing}, in the background"))
 
     def said(self, name: str) -> str:
-        """Return what a process has printed in its cell so far."""
-        job = self._process(name).job
-        return job.text if job is not None else ""
+        """Return the text that a process has printed in its cell so far."""
+        cell = self._process(name).cell
+        return cell.text if cell is not None else ""
 
-    async def join(self, *names: str, check: bool = True) -> Results:
+    async def join(self, *names: str, check: bool = True) -> CellResults:
         """
-        Wait for what `begin` began, and show what it said since then.
+        Wait for the cells that `begin` began, and show their output since then.
 
-        Stopped, it leaves the processes alone.
+        Cancelled, it leaves the processes alone.
         """
         named = [self._process(name) for name in names or self.names]
-        processes = [process for process in named if process.job is not None]
         try:
-            return await self._finish(processes, check=check)
+            return await self._collect(named, check=check)
         finally:
-            for process in processes:
-                if process.job is not None and not process.busy:
-                    process.job.replay()
+            for process in named:
+                if process.cell is not None and not process.busy:
+                    process.cell.replay()
 
     # Inside -----------------------------------------------------------------
 
     async def _launch(self, process: Process) -> None:
+        if self._resources is None:
+            self._resources = FleetResources()
         resources = self._resources
-        assert resources is not None  # noqa: S101 - made by start()
-        place = resources.new_place()
-        await process.start(place, resources.pipes, self._env)
+        await process.start(resources.new_place(), resources.pipes, self._env)
         _RUNNING[process.name] = self
 
+    async def _collect(
+        self, processes: Sequence[Process], *, check: bool
+    ) -> CellResults:
+        return await collect(processes, self._catch_up, check=check)
+
     def _catch_up(self) -> None:
-        """Take in what was reported, and bring what is shown up to date."""
+        """Take in all reports up to now, and bring what is shown up to date."""
         if self._resources is not None:
             self._resources.pipes.drain(JOURNAL.add)
         refresh()
-
-    async def _finish(self, processes: list[Process], *, check: bool) -> Results:
-        """Wait, and say for whom if it takes longer; return or raise what came."""
-        jobs = {process.name: process.job for process in processes if process.job}
-        tasks = {job.task for job in jobs.values()}
-        begun, screen = time.monotonic(), Screen()
-        late = tasks
-        while late:
-            _, late = await asyncio.wait(late, timeout=_PATIENCE)
-            if late:
-                screen.show(bundle(_whom(processes)))
-        if (took := time.monotonic() - begun) > _PATIENCE:
-            whom = ", ".join(jobs) if len(jobs) < _MANY else f"{len(jobs)} processes"
-            screen.show(bundle(f"waited {took:.1f} s for {whom}"))
-        self._catch_up()
-        results = Results((name, job.task.result()) for name, job in jobs.items())
-        errors = [
-            error
-            for result in results.values()
-            if (error := await self._error(result)) is not None
-        ]
-        if check and errors:
-            raise errors[0]
-        return results
-
-    async def _error(self, result: Result) -> FleetError | None:
-        """Return what is to be raised for a result; a process we killed is no error."""
-        process = self._processes[result.process]
-        if result.error:
-            return ProcessFailedError(result.process, result.error, result.traceback)
-        if result.died and process.kernel and process.kernel.pid == result.pid:
-            await process.end("killed")
-            return ProcessDiedError(result.process, result.pid)
-        return None
-
-    async def _interrupt(self, processes: list[Process]) -> None:
-        tasks = set()
-        for process in processes:
-            if process.kernel and process.job and process.busy:
-                process.kernel.interrupt()
-                tasks.add(process.job.task)
-        if tasks:
-            await asyncio.wait(tasks, timeout=_GRACE)
 
     def _process(self, name: str) -> Process:
         try:
@@ -318,39 +257,13 @@ class Fleet:
         except KeyError:
             raise UnknownProcessError(name, self.names) from None
 
-    def _there(self, name: str) -> Process:
-        process = self._process(name)
-        if process.kernel is None:
+    def _kernel(self, name: str) -> Kernel:
+        kernel = self._process(name).kernel
+        if kernel is None:
             raise UnknownProcessError(name, tuple(self.pids))
-        return process
+        return kernel
 
-    def _idle(self, name: str) -> Process:
-        process = self._there(name)
+    def _idle(self, name: str) -> tuple[Process, Kernel]:
+        process, kernel = self._process(name), self._kernel(name)
         process.check_idle()
-        return process
-
-
-def _whom(processes: list[Process]) -> str:
-    late = [f"{process}, who {process.doing}" for process in processes if process.busy]
-    return f"… waiting for {'; '.join(late)}"
-
-
-@final
-class _Resources:
-    """What a fleet holds besides its processes; given back in any case."""
-
-    def __init__(self) -> None:
-        self._directory = tempfile.mkdtemp(prefix="dp-")
-        self.pipes = Pipes(self._directory)
-        self.pipes.listen(JOURNAL.add)
-        self._count = count()
-        self.release = weakref.finalize(self, _release, self._directory, self.pipes)
-
-    def new_place(self) -> str:
-        """Return a path for the files of one process."""
-        return f"{self._directory}/{next(self._count)}"
-
-
-def _release(directory: str, pipes: Pipes) -> None:
-    pipes.close()
-    shutil.rmtree(directory, ignore_errors=True)
+        return process, kernel

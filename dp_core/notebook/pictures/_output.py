@@ -1,4 +1,4 @@
-"""Where things are shown: in the running cell, or in plain text outside of IPython."""
+"""Output of the running cell, and `LiveOutput`, which changes in place."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from IPython.core.getipython import get_ipython
 
-from dp_core._display import escape
+from dp_core.notebook.pictures._markup import Element
 
-__all__ = ["Screen", "bundle", "cell_number", "in_notebook", "show"]
+__all__ = ["LiveOutput", "bundle", "cell_number", "in_notebook", "show"]
 
 Bundle = Mapping[str, Any]
 
@@ -21,19 +21,17 @@ def in_notebook() -> bool:
 
 
 def cell_number() -> int:
-    """Return which cell runs; 0 outside of IPython."""
+    """Return the number of the running cell; 0 outside of IPython."""
     return getattr(get_ipython(), "execution_count", 0)
 
 
-def bundle(plain: str, html: str | None = None) -> dict[str, str]:
-    """Return text as ``{MIME type: text}``."""
-    if html is None:
-        html = f"<div>{escape(plain)}</div>"
-    return {"text/plain": plain, "text/html": html}
+def bundle(plain: str, html: Element | None = None) -> dict[str, str]:
+    """Return text, and its HTML if it has some, as ``{MIME type: text}``."""
+    return {"text/plain": plain, "text/html": str(html or Element("div", plain))}
 
 
 def show(content: Bundle, metadata: Bundle | None = None) -> None:
-    """Show a bundle in the running cell."""
+    """Show a bundle in the running cell; print its text outside of a notebook."""
     shell = get_ipython()
     if shell is not None and in_notebook():
         shell.display_pub.publish(dict(content), dict(metadata or {}))
@@ -42,7 +40,7 @@ def show(content: Bundle, metadata: Bundle | None = None) -> None:
 
 
 @final
-class Screen:
+class LiveOutput:
     """Something in a notebook that changes in place; its last content stays."""
 
     def __init__(self) -> None:
@@ -50,7 +48,13 @@ class Screen:
         self._shown: Bundle | None = None
 
     def show(self, content: Bundle, *, again: bool = False) -> None:
-        """Show *content* instead of what was there; if it is the same, *again*."""
+        """
+        Replace what is shown by *content*.
+
+        Args:
+            content: A bundle.
+            again: Whether to show it also if it is shown already.
+        """
         shell = get_ipython()
         if shell is None or not in_notebook() or (content == self._shown and not again):
             return

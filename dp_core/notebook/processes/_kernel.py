@@ -1,4 +1,4 @@
-"""One kernel process: start it, run code in it, signal it, see it die."""
+"""`Kernel`: one kernel process: to start, run code in, signal, and kill."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from dp_core.notebook._errors import ProcessStartError
-from dp_core.notebook._peer import PROCESS
-from dp_core.notebook._pipes import Pipes
+from dp_core.notebook.processes._errors import ProcessStartError
+from dp_core.notebook.processes._pipes import PROCESS, Pipes
 
-__all__ = ["Kernel", "Reply"]
+__all__ = ["CellReply", "Kernel", "Message"]
 
 _START: Final = 60.0
 _TICK: Final = 0.05
@@ -34,14 +33,14 @@ Hook = Callable[[Message], object]
 
 @final
 @dataclass(frozen=True, slots=True)
-class Reply:
+class CellReply:
     """
-    How a cell ended.
+    The end of a cell.
 
     Attributes:
         died: Whether the process was gone before the cell had ended.
         error: ``Name: text`` of the error that it raised; empty if none.
-        traceback: What the kernel showed of it.
+        traceback: Its traceback, as the kernel showed it.
     """
 
     died: bool = False
@@ -49,14 +48,14 @@ class Reply:
     traceback: tuple[str, ...] = field(default=(), repr=False)
 
 
-class _Manager(AsyncKernelManager):
+class _KernelManager(AsyncKernelManager):
     """Runs this interpreter, whatever kernels are registered on the machine."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        module = _Manager.__module__.rpartition(".")[0] + "._peer"
+        module = _KernelManager.__module__.rpartition(".")[0] + "._kernel_main"
         argv = [sys.executable, "-P", "-m", module, "-f", "{connection_file}"]
-        return KernelSpec(argv=argv, display_name="peer", language="python")
+        return KernelSpec(argv=argv, display_name="process", language="python")
 
 
 @final
@@ -83,7 +82,7 @@ class Kernel:
             name: The process's name, for its environment.
             place: Path, without an ending, for the files and sockets of this
                 process; nobody else may use it.
-            pipes: To the notebook; the process ends with them.
+            pipes: The pipes to the notebook; the process ends with them.
             env: Added to this process's environment.
 
         Raises:
@@ -92,7 +91,7 @@ class Kernel:
         # Without a connection file of its own, jupyter_client takes sockets in
         # the current directory, the same for all.
         short = len(os.fsencode(place)) <= _PATH
-        manager = _Manager(
+        manager = _KernelManager(
             transport="ipc" if short else "tcp", connection_file=f"{place}.json"
         )
         errors = Path(f"{place}.err")
@@ -126,7 +125,7 @@ class Kernel:
         await self._client.wait_for_ready(timeout=_START)
         await self.run("%load_ext dp_core.notebook", lambda message: None)
 
-    async def run(self, code: str, hook: Hook) -> Reply:
+    async def run(self, code: str, hook: Hook) -> CellReply:
         """
         Run a cell to its end, or until the process is gone.
 
@@ -149,16 +148,16 @@ class Kernel:
             # What it said before it died may still be under way.
             await asyncio.wait({cell}, timeout=2 * _TICK)
             if not cell.done():
-                return Reply(died=True)
+                return CellReply(died=True)
             content = cell.result()["content"]
         finally:
             for task in (cell, death):
                 task.cancel()
             await asyncio.wait({cell, death})
         if content["status"] == "ok":
-            return Reply()
+            return CellReply()
         error = f"{content.get('ename', 'Aborted')}: {content.get('evalue', '')}"
-        return Reply(error=error, traceback=tuple(content.get("traceback", ())))
+        return CellReply(error=error, traceback=tuple(content.get("traceback", ())))
 
     async def _wait_for_death(self) -> None:
         while await self.is_alive():  # noqa: ASYNC110 - no event tells it
@@ -168,24 +167,24 @@ class Kernel:
         return bool(await self._manager.is_alive())
 
     def interrupt(self) -> None:
-        """Do what the Stop button does."""
+        """Send what the Stop button sends."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGINT)
 
     async def kill(self) -> None:
-        """Do what ``kill -9`` does, and return when the process is gone."""
+        """Send what ``kill -9`` sends, and return when the process is gone."""
         if await self.is_alive():
             os.kill(self.pid, signal.SIGKILL)
         await self._wait_for_death()
 
     async def close(self) -> None:
-        """End the process, and give back what it held; nothing may be running."""
+        """End the process and close its sockets; no cell may be running."""
         self._client.stop_channels()
         await self._manager.shutdown_kernel(now=True)
 
 
 def _reason(errors: Path) -> str:
-    """Return why a kernel died, in one sentence."""
+    """Return the reason why a kernel died, in one sentence."""
     lines = errors.read_text(encoding="utf-8", errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     if "No module named" in last and "pip install" not in last:

@@ -1,4 +1,4 @@
-"""One cell that runs in one process, and what it says meanwhile."""
+"""`RemoteCell`: a cell that runs in a process, and its `CellResult`."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
-from dp_core.notebook._kernel import Kernel, Message, Reply
-from dp_core.notebook._screen import bundle, cell_number, in_notebook, show
+from dp_core.notebook.pictures import bundle, cell_number, in_notebook, show
+from dp_core.notebook.processes._kernel import CellReply, Kernel, Message
 
-__all__ = ["WAITS", "Job", "Result", "Results"]
+__all__ = ["WAITS", "CellResult", "CellResults", "RemoteCell"]
 
 WAITS: Final = "application/vnd.durable-promises.waits+json"
-"""The MIME type by which a process says, after its output, that it waits."""
+"""The MIME type of the message, after all output, that the cell waits now."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Result:
+class CellResult:
     """
-    What came of a cell in a process.
+    The outcome of a cell in a process.
 
     Attributes:
         process: The process's name.
         pid: Its number.
-        text: What it printed.
+        text: Its standard output.
         value: The value of its last expression, as text; empty if none.
         error: ``Name: text`` of the error that it raised; empty if none.
         died: Whether the process was gone before the cell had ended.
+        traceback: Lines, as the process showed them.
     """
 
     process: str
@@ -50,12 +51,12 @@ class Result:
         return f"! {self.process}: {self.error}" if self.error else f"✔ {self.process}"
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:
-        """Show in IPython how it ended; what it said was shown already."""
+        """Show in IPython how it ended; its output was shown already."""
         printer.text(str(self))
 
 
 @final
-class Results(dict[str, Result]):
+class CellResults(dict[str, CellResult]):
     """``{name: result}``, shown in one line."""
 
     def __repr__(self) -> str:
@@ -66,22 +67,22 @@ class Results(dict[str, Result]):
 
 
 @final
-class Job:
+class RemoteCell:
     """
-    A cell that runs.
+    A cell that runs in a process.
 
-    Its output appears in the notebook's cell that made the job, at any time:
-    IPython routes by the context, and a task keeps the one it was made in.
+    Its output appears in the notebook's cell that began it, at any time: IPython
+    routes output by context, and a task keeps the context it was made in.
 
     Args:
         name: The process's name.
         width: How wide names are printed, so that lines align.
-        kernel: Where to run it.
+        kernel: The kernel that runs it.
         code: The cell.
-        until: What to print for `quiet`; None for the first wait.
+        until: The text whose output sets `quiet`; None for the first wait.
 
     Attributes:
-        task: Done with the cell; its result is the `Result`.
+        task: Done with the cell; its result is the `CellResult`.
         quiet: Set when the process begins to wait for a promise; or, where
             *until* is given, when it has printed that.
     """
@@ -99,33 +100,33 @@ class Job:
         self._value = ""
         self._cell = cell_number()
         self._late: list[str] | None = None
-        self.task: asyncio.Task[Result] = asyncio.create_task(self._run(code))
+        self.task: asyncio.Task[CellResult] = asyncio.create_task(self._run(code))
 
     @property
     def text(self) -> str:
-        """What it has printed so far."""
+        """Its standard output so far."""
         return "".join(self._text)
 
     def let_go(self) -> None:
-        """Remember from here on what is said, for `replay`."""
+        """Keep the output from here on, for `replay`."""
         self._late = []
 
     def replay(self) -> None:
-        """Print again what was said since `let_go`, in a cell that asks later."""
+        """Print the output since `let_go` again, if a later cell asks for it."""
         if cell_number() != self._cell or not in_notebook():
             for line in self._late or ():
                 print(line)  # noqa: T201 - it is a print
         self._late = None
 
-    async def _run(self, code: str) -> Result:
+    async def _run(self, code: str) -> CellResult:
         reply = await self.kernel.run(code, self._hear)
         for stream, rest in self._rest.items():
             if rest:
                 self._say(stream, rest)
         return self._result(reply)
 
-    def _result(self, reply: Reply) -> Result:
-        return Result(
+    def _result(self, reply: CellReply) -> CellResult:
+        return CellResult(
             self._name,
             self.kernel.pid,
             self.text,

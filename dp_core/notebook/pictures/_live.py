@@ -1,4 +1,4 @@
-"""Boards and lanes that follow what happens."""
+"""`watch`: a board and lanes that follow the events of the journal."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import asyncio
 from collections import deque
 from typing import Final, final
 
-from dp_core.notebook._board import Board
-from dp_core.notebook._journal import JOURNAL, Event
-from dp_core.notebook._lanes import Lanes
-from dp_core.notebook._screen import Screen
+from dp_core.notebook._journal import JOURNAL, JournalEvent
+from dp_core.notebook.pictures._board import Board
+from dp_core.notebook.pictures._lanes import Lanes
+from dp_core.notebook.pictures._output import LiveOutput
 
 __all__ = ["refresh", "watch"]
 
 _PERIOD: Final = 0.1
-"""How often a picture changes at most, in seconds."""
+"""The least time between two changes of a picture, in seconds."""
 
 
 def watch(*ids: str) -> None:
     """
-    Show the board and the lanes here, and let them follow what happens.
+    Show the board and the lanes here, and keep them up to date.
 
     Args:
         ids: The promises to show; all if none is given.
     """
-    view = _View(ids)
+    view = _LiveView(ids)
     _VIEWS.append(view)
     view.draw()
 
@@ -36,27 +36,29 @@ def refresh() -> None:
 
 
 @final
-class _View:
+class _LiveView:
+    """One board with its lanes, in the cell that called `watch`."""
+
     def __init__(self, ids: tuple[str, ...]) -> None:
         self._ids = ids
-        self._screen = Screen()
+        self._output = LiveOutput()
         self._due: asyncio.TimerHandle | None = None
         self._confirmed: dict[str, str] = {}
 
     def draw(self) -> None:
-        """Show what is known."""
-        self._screen.show(self._drawn())
+        """Show the events up to now."""
+        self._output.show(self._drawn())
 
     def confirm(self) -> None:
         """
-        Show it from the running cell.
+        Show the events up to now, as output of the running cell.
 
-        What a timer draws belongs to an earlier cell, and programs that run a
-        notebook take notice of what the running cell says, and of nothing else.
+        Output of a timer belongs to an earlier cell, and a program that runs a
+        notebook, such as nbclient, stores only output of the running cell.
         """
         drawn = self._drawn()
         if drawn != self._confirmed:
-            self._screen.show(drawn, again=True)
+            self._output.show(drawn, again=True)
             self._confirmed = drawn
 
     def _drawn(self) -> dict[str, str]:
@@ -70,21 +72,22 @@ class _View:
             "text/html": board.html() + lanes.html(),
         }
 
-    def hear(self, event: Event) -> None:
+    def hear(self, event: JournalEvent) -> None:
+        """Draw soon, and once for all events that come until then."""
         if self._due is None:
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
-                # Reported by a thread, or under trio: drawn with the next one.
+                # Reported by a thread, or under trio: drawn with the next event.
                 return
             self._due = loop.call_later(_PERIOD, self.draw)
 
 
-# Old pictures stand still.
-_VIEWS: Final[deque[_View]] = deque(maxlen=8)
+# Older pictures are not updated any more.
+_VIEWS: Final[deque[_LiveView]] = deque(maxlen=8)
 
 
-def _hear(event: Event) -> None:
+def _hear(event: JournalEvent) -> None:
     for view in _VIEWS:
         view.hear(event)
 

@@ -1,12 +1,12 @@
 """
-The two pipes between a notebook and its processes.
+`Pipes`: the two pipes between a notebook and its processes.
 
-Through one the processes report events, each a line of JSON. A pipe is written at
-once and by the kernel, so that what a process said before ``kill -9`` arrives; and
-lines up to PIPE_BUF bytes do not mix (write(2)).
+Through the first, processes report events, each a line of JSON. A written line is
+in the kernel's hands, so that it arrives also if the process is killed right after;
+and lines up to PIPE_BUF bytes do not mix (write(2)).
 
-Through the other nothing goes, ever. The notebook alone can write to it, so that
-its end tells the processes that the notebook is gone, however it went.
+Nothing is ever written to the second. The notebook alone holds its writing end, so
+that processes read its end of file when the notebook is gone, for whatever reason.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from dataclasses import asdict
 from threading import Thread
 from typing import Final, final
 
-from dp_core.notebook._journal import Event
+from dp_core.notebook._journal import JournalEvent
 
-__all__ = ["Pipes", "die_with_notebook", "reporter"]
+__all__ = ["PROCESS", "Pipes", "die_with_notebook", "reporter"]
+
+PROCESS: Final = "DP_NOTEBOOK_PROCESS"
+"""The environment variable that holds a process's name."""
 
 _LIFELINE: Final = "DP_NOTEBOOK_LIFELINE"
 _REPORTS: Final = "DP_NOTEBOOK_REPORTS"
@@ -34,15 +37,15 @@ _SIZE: Final = 65536
 @final
 class Pipes:
     """
-    The notebook's ends.
+    The notebook's ends of both pipes.
 
     Args:
-        place: A directory that is removed with the last process, if the
-            notebook did not come to it.
+        place: A directory; processes remove it if the notebook died before it
+            could.
 
     Attributes:
         inherited: The descriptors that processes inherit.
-        env: Environment variables that tell them which is which.
+        env: Environment variables that name these descriptors.
     """
 
     def __init__(self, place: str) -> None:
@@ -59,40 +62,40 @@ class Pipes:
         self._rest = b""
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def listen(self, hear: Callable[[Event], object]) -> None:
+    def listen(self, hear: Callable[[JournalEvent], object]) -> None:
         """Call *hear* with every event, from the running loop."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._loop.add_reader(self._reports, self.drain, hear)
 
-    def drain(self, hear: Callable[[Event], object]) -> None:
+    def drain(self, hear: Callable[[JournalEvent], object]) -> None:
         """Call *hear* with the events that have been reported up to now."""
         with suppress(BlockingIOError):
             while data := os.read(self._reports, _SIZE):
                 *lines, self._rest = (self._rest + data).split(b"\n")
                 for line in lines:
-                    # A line that was too long to be written whole is none.
+                    # A line that was too long is not written whole, and not JSON.
                     with suppress(ValueError, TypeError):
-                        hear(Event(**json.loads(line)))
+                        hear(JournalEvent(**json.loads(line)))
 
     def close(self) -> None:
-        """End the processes that still hold on to the other ends."""
+        """Close both; processes that still hold the other ends then exit."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._reports)
         for fd in (*self.inherited, self._lifeline, self._reports):
             os.close(fd)
 
 
-def reporter() -> Callable[[Event], None] | None:
-    """Return what reports to the notebook; None in a process that has none."""
+def reporter() -> Callable[[JournalEvent], None] | None:
+    """Return a function that reports to the notebook; None if there is none."""
     fd = os.environ.get(_REPORTS)
     if fd is None:
         return None
 
-    def report(event: Event) -> None:
+    def report(event: JournalEvent) -> None:
         line = json.dumps(asdict(event), ensure_ascii=False).encode()
-        # Full only if the notebook is busy for long; then pictures have gaps,
-        # which is better than that processes stand still.
+        # The pipe is full only if the notebook is busy for long. Pictures with
+        # gaps are better than processes that stand still.
         with suppress(BlockingIOError):
             os.write(int(fd), line + b"\n")
 
@@ -103,8 +106,8 @@ def die_with_notebook() -> None:
     """
     End this process as soon as the notebook is gone.
 
-    ipykernel asks once a second whether its parent has changed, and not
-    reliably where orphans are adopted by another process than init.
+    ipykernel looks once a second whether its parent has changed; that fails where
+    orphans are adopted by another process than init.
     """
     fd = os.environ.get(_LIFELINE)
     if fd is not None:

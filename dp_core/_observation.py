@@ -1,0 +1,180 @@
+"""
+`Operation`: one operation of a promise, while observers are told of it.
+
+`dp_core.instrumentation` is the public door. The list of observers is here because
+`DurablePromise` looks at it before every operation; without observers that look is
+all they cost.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from itertools import count
+from types import TracebackType
+from typing import Final, Literal, Protocol, final
+
+from dp_core._errors import PromiseRejectedError
+from dp_core._states import Outcome, State
+
+__all__ = [
+    "OBSERVERS",
+    "Finished",
+    "Observer",
+    "Operation",
+    "OperationName",
+    "Started",
+]
+
+OperationName = Literal["peek", "get", "resolve", "reject", "dispose"]
+"""The methods of `dp_core.DurablePromise` that observers are told of."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Started:
+    """
+    An operation has begun.
+
+    Attributes:
+        number: Counts operations in this process; `Finished` has the same one.
+        operation: The method's name; ``await promise`` is a ``get``.
+        id: The promise's id.
+        url: The store's URL as the user gave it; it may contain a password.
+    """
+
+    number: int
+    operation: OperationName
+    id: str
+    url: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """
+    An operation has ended.
+
+    Its repr shows no values, so that they get into no log by accident.
+
+    Attributes:
+        number: That of `Started`.
+        operation: The method's name.
+        id: The promise's id.
+        url: The store's URL as the user gave it; it may contain a password.
+        seconds: How long it took, by the monotonic clock.
+        state: The state that the store reported, with the value as JSON text;
+            None if it did not report one in time. Beside an *error* where the
+            promise was rejected, or its value is not of the handle's type.
+        asked: The outcome that a resolve or reject asked for; None for other
+            operations, and for a value that is refused before the store is asked.
+        error: The exception that was raised, or None.
+        cancelled: Whether *error* is a cancellation.
+    """
+
+    number: int
+    operation: OperationName
+    id: str
+    url: str
+    seconds: float
+    state: State[bytes] | None = field(default=None, repr=False)
+    asked: Outcome[bytes] | None = field(default=None, repr=False)
+    error: BaseException | None = None
+    cancelled: bool = False
+
+    @property
+    def result(self) -> str:
+        """
+        One word, for logs and for the labels of metrics.
+
+        ``"pending"``, ``"resolved"``, ``"rejected"``, ``"disposed"``, ``"cancelled"``;
+        else the name of the error's class.
+        """
+        if self.cancelled:
+            return "cancelled"
+        if self.error is not None and not isinstance(self.error, PromiseRejectedError):
+            return type(self.error).__name__
+        if self.operation == "dispose":
+            return "disposed"
+        return type(self.state).__name__.lower()
+
+
+class Observer(Protocol):
+    """
+    An object that is told of every operation of every `dp_core.DurablePromise`.
+
+    Its methods are called where the operation runs, in that thread and task, so
+    they must not block. An exception that they raise is logged, the first time,
+    and does not reach the operation.
+    """
+
+    def started(self, event: Started, /) -> None:
+        """Receive the beginning of an operation."""
+
+    def finished(self, event: Finished, /) -> None:
+        """Receive its end, however it ended; `started` was called before."""
+
+
+OBSERVERS: Final[list[Observer]] = []
+"""The observers of this process; changed by `dp_core.instrumentation` only."""
+
+_NUMBERS: Final = count(1)
+
+
+@final
+class Operation:
+    """
+    A context manager around one operation, which tells the observers of it.
+
+    Those who are told of the beginning are told of the end, also if they are
+    removed meanwhile.
+
+    Attributes:
+        state: To be set to what the store reported.
+        asked: To be set to what the store is asked for.
+    """
+
+    __slots__ = ("_began", "_observers", "_started", "asked", "state")
+
+    def __init__(self, name: OperationName, id: str, url: str) -> None:
+        self.state: State[bytes] | None = None
+        self.asked: Outcome[bytes] | None = None
+        self._started = Started(next(_NUMBERS), name, id, url)
+        self._observers = tuple(OBSERVERS)
+
+    def __enter__(self) -> Operation:
+        for observer in self._observers:
+            observer.started(self._started)
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        seconds = time.monotonic() - self._began
+        started = self._started
+        event = Finished(
+            started.number,
+            started.operation,
+            started.id,
+            started.url,
+            seconds,
+            self.state,
+            self.asked,
+            error,
+            cancelled=_is_cancellation(error),
+        )
+        for observer in self._observers:
+            observer.finished(event)
+
+
+def _is_cancellation(error: BaseException | None) -> bool:
+    # What ends a coroutine from outside differs by event loop (CancelledError,
+    # trio.Cancelled, a group of them, GeneratorExit for one that is dropped), and
+    # to ask anyio for it needs a loop that runs. All of them are no Exception.
+    return error is not None and not isinstance(
+        error, Exception | KeyboardInterrupt | SystemExit
+    )

@@ -1,0 +1,147 @@
+"""
+`Observer`: see every operation of every promise, for logs, metrics and traces.
+
+.. code-block:: python
+
+    from dp_core.instrumentation import LoggingObserver, observing
+
+    with observing(LoggingObserver()):
+        await promise.resolve("done")   # resolve 'id' at 'memory:': resolved in 0.1 ms
+
+An observer is an object with two methods, ``started`` and ``finished``; the number
+in both events pairs them, for a span that begins with one and ends with the other.
+Observers belong to the process: operations in all threads, tasks and event loops
+are reported to all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, final
+
+from dp_core._errors import PromiseRejectedError
+from dp_core._observation import (
+    OBSERVERS,
+    Finished,
+    Observer,
+    OperationName,
+    Started,
+)
+from dp_core._text import quoted, shortened, visible, without_password
+
+__all__ = [
+    "Finished",
+    "LoggingObserver",
+    "Observer",
+    "OperationName",
+    "Started",
+    "add_observer",
+    "observing",
+    "remove_observer",
+]
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+def add_observer(observer: Observer) -> None:
+    """Report operations to *observer* from now on; added twice, twice."""
+    OBSERVERS.append(_Guarded(observer))
+
+
+def remove_observer(observer: Observer) -> None:
+    """Undo one `add_observer`; not an error if there was none."""
+    for guarded in reversed(OBSERVERS):
+        if isinstance(guarded, _Guarded) and guarded.observer is observer:
+            OBSERVERS.remove(guarded)
+            return
+
+
+@contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """Report operations to *observer* while the block runs."""
+    add_observer(observer)
+    try:
+        yield
+    finally:
+        remove_observer(observer)
+
+
+@final
+class _Guarded:
+    """An observer whose exceptions are logged, once, instead of raised."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+        self._failed = False
+
+    def started(self, event: Started) -> None:
+        try:
+            self.observer.started(event)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            self._log(error)
+
+    def finished(self, event: Finished) -> None:
+        try:
+            self.observer.finished(event)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            self._log(error)
+
+    def _log(self, error: Exception) -> None:
+        if not self._failed:
+            self._failed = True
+            _LOGGER.error(
+                "observer %r failed; its next failures are not logged",
+                self.observer,
+                exc_info=error,
+            )
+
+
+@final
+class LoggingObserver:
+    """
+    Writes one line to a logger for each operation, when it ends.
+
+    Values are not written. Ids, URLs and errors are shortened, a password is left
+    out, and characters that could forge other lines are escaped.
+
+    Args:
+        logger: Where to write; by default the logger ``dp_core.instrumentation``.
+        level: The level of the lines.
+    """
+
+    def __init__(
+        self, logger: logging.Logger = _LOGGER, level: int = logging.INFO
+    ) -> None:
+        self._logger = logger
+        self._level = level
+
+    def started(self, event: Started) -> None:
+        """Write nothing: a line an operation is enough."""
+
+    def finished(self, event: Finished) -> None:
+        """Write the line."""
+        if self._logger.isEnabledFor(self._level):
+            self._logger.log(
+                self._level,
+                "%s %s at %s: %s in %.1f ms",
+                event.operation,
+                quoted(event.id, 60),
+                quoted(without_password(event.url), 60),
+                _result(event),
+                event.seconds * 1000,
+            )
+
+
+def _result(event: Finished) -> str:
+    # The message of a rejection is a value, and that of a cancellation is empty.
+    if event.cancelled or isinstance(event.error, PromiseRejectedError | None):
+        return event.result
+    reason = visible(without_password(str(event.error)))
+    return f"{event.result} ({shortened(reason, 200)})"
+
+
+# Reprs and tracebacks say the names by which users import them.
+for _class in (Finished, Observer, Started):
+    _class.__module__ = __name__

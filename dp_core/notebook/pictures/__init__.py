@@ -1,0 +1,54 @@
+"""Pictures of events and of promises: tables, lane charts, diagrams, live output."""
+
+from dp_core._public import publish
+from dp_core.notebook.pictures._board import Board, board
+from dp_core.notebook.pictures._diagram import StateDiagram, state_diagram
+from dp_core.notebook.pictures._lanes import Lanes, lanes
+from dp_core.notebook.pictures._live import refresh, watch
+from dp_core.notebook.pictures._look import (
+    STYLES,
+    StateStyle,
+    pill,
+    preview,
+    promise_bundle,
+    style_of,
+)
+from dp_core.notebook.pictures._markup import Element
+from dp_core.notebook.pictures._output import (
+    LiveOutput,
+    bundle,
+    cell_number,
+    in_notebook,
+    show,
+)
+from dp_core.notebook.pictures._symbols import symbol_of
+from dp_core.notebook.pictures._timeline import Timeline
+from dp_core.notebook.pictures._waiting_notice import WaitingNotices
+
+__all__ = [
+    "STYLES",
+    "Board",
+    "Element",
+    "Lanes",
+    "LiveOutput",
+    "StateDiagram",
+    "StateStyle",
+    "Timeline",
+    "WaitingNotices",
+    "board",
+    "bundle",
+    "cell_number",
+    "in_notebook",
+    "lanes",
+    "pill",
+    "preview",
+    "promise_bundle",
+    "refresh",
+    "show",
+    "state_diagram",
+    "style_of",
+    "symbol_of",
+    "watch",
+]
+
+publish(__name__, __all__)

@@ -1,0 +1,136 @@
+"""`Board`: the promises and their states, and what each process is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, final
+
+from dp_core._text import shortened, visible
+from dp_core.notebook._journal import JOURNAL, JournalEvent
+from dp_core.notebook.pictures._look import code, pill
+from dp_core.notebook.pictures._markup import Element, Node
+from dp_core.notebook.pictures._timeline import (
+    ProcessTrack,
+    PromiseSummary,
+    Timeline,
+)
+
+__all__ = ["Board", "board"]
+
+_TABLE: Final = "border-collapse:collapse;margin:0.3em 0 0.8em 0"
+_HEAD: Final = (
+    "text-align:left;padding:0.2em 0.9em 0.2em 0;"
+    "border-bottom:1px solid #8a8a8a;font-weight:bold"
+)
+_CELL: Final = (
+    "text-align:left;padding:0.25em 0.9em 0.25em 0;"
+    "border-bottom:1px solid #d5d5d5;vertical-align:top"
+)
+_PROMISES: Final = ("state", "promise", "value", "settled by", "refused", "waiting")
+_PROCESSES: Final = ("process", "pid", "is")
+_NOTHING: Final = "Nothing has happened yet."
+
+
+def board(*ids: str) -> Board:
+    """
+    Return the board as of now, as far as the processes have reported.
+
+    Args:
+        ids: The promises to show; all that are known if none is given.
+    """
+    return Board(JOURNAL.about(*ids))
+
+
+@final
+class Board:
+    """
+    A table of promises and one of processes; shows itself in a notebook.
+
+    Args:
+        events: In the order of their times.
+    """
+
+    def __init__(self, events: Iterable[JournalEvent]) -> None:
+        self._timeline = Timeline(events)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/plain": self.plain(), "text/html": self.html()}
+
+    def __repr__(self) -> str:
+        return self.plain()
+
+    @property
+    def states(self) -> dict[str, str]:
+        """``{id: "pending" | "resolved" | "rejected"}``."""
+        return {key[1]: told.state for key, told in self._timeline.promises.items()}
+
+    def html(self) -> str:
+        """Return two tables as HTML."""
+        promises: list[Sequence[Node]] = [
+            [pill(promise.style), *map(code, _names(promise)), *self._parties(promise)]
+            for promise in self._timeline.promises.values()
+        ]
+        processes: list[Sequence[Node]] = [
+            [Element("b", track.process), str(track.pid), _condition(track)]
+            for track in self._timeline.tracks.values()
+        ]
+        tables = _table(_PROMISES, promises) + _table(_PROCESSES, processes)
+        return tables or str(Element("div", _NOTHING))
+
+    def plain(self) -> str:
+        """Return both tables as plain text."""
+        promises = [
+            [
+                f"{promise.style.shape} {promise.style.word}",
+                *_names(promise),
+                *self._parties(promise),
+            ]
+            for promise in self._timeline.promises.values()
+        ]
+        processes = [
+            [track.process, str(track.pid), _condition(track)]
+            for track in self._timeline.tracks.values()
+        ]
+        lines = _columns(_PROMISES, promises) + _columns(_PROCESSES, processes)
+        return "\n".join(lines) or _NOTHING
+
+    def _parties(self, promise: PromiseSummary) -> list[str]:
+        """Return who settled, who was refused, and who waits."""
+        return [
+            promise.settler or "-",
+            ", ".join(promise.refused) or "-",
+            ", ".join(self._timeline.waiting_for(promise.key)) or "-",
+        ]
+
+
+def _names(promise: PromiseSummary) -> list[str]:
+    return [shortened(visible(promise.key[1]), 40), shortened(promise.text, 48)]
+
+
+def _condition(track: ProcessTrack) -> str:
+    if not track.alive:
+        return {"killed": "☠ killed", "stopped": "■ ended"}[track.how_it_ended]
+    awaited = [f"'{shortened(wait.begin.id, 40)}'" for wait in track.open_waits]
+    return f"… waiting for {', '.join(awaited)}" if awaited else "▷ alive"
+
+
+def _table(head: Sequence[Node], rows: list[Sequence[Node]]) -> str:
+    if not rows:
+        return ""
+    lines = [_row("th", _HEAD, head), *(_row("td", _CELL, row) for row in rows)]
+    return str(Element("table", *lines, style=_TABLE))
+
+
+def _row(tag: str, style: str, cells: Sequence[Node]) -> Element:
+    return Element("tr", *(Element(tag, cell, style=style) for cell in cells))
+
+
+def _columns(head: Sequence[str], rows: list[list[str]]) -> list[str]:
+    if not rows:
+        return []
+    table = [head, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    return [
+        "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]

@@ -1,0 +1,33 @@
+"""Processes of a notebook: real kernels, which run cells and can be killed."""
+
+from dp_core._public import publish
+from dp_core.notebook.processes._cell import WAITS, CellResult
+from dp_core.notebook.processes._errors import (
+    FleetError,
+    ProcessBusyError,
+    ProcessDiedError,
+    ProcessFailedError,
+    ProcessStartError,
+    UnknownProcessError,
+)
+from dp_core.notebook.processes._fleet import Fleet, fleet_of, running
+from dp_core.notebook.processes._pipes import PROCESS, Pipes, reporter
+
+__all__ = [
+    "PROCESS",
+    "WAITS",
+    "CellResult",
+    "Fleet",
+    "FleetError",
+    "Pipes",
+    "ProcessBusyError",
+    "ProcessDiedError",
+    "ProcessFailedError",
+    "ProcessStartError",
+    "UnknownProcessError",
+    "fleet_of",
+    "reporter",
+    "running",
+]
+
+publish(__name__, __all__)

@@ -1,0 +1,94 @@
+"""`Process`: one name, and the kernel that has it while there is one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+from dp_core.notebook._journal import JOURNAL, JournalEvent, Kind
+from dp_core.notebook.pictures import Timeline
+from dp_core.notebook.processes._cell import RemoteCell
+from dp_core.notebook.processes._errors import ProcessBusyError
+from dp_core.notebook.processes._kernel import Kernel
+from dp_core.notebook.processes._pipes import Pipes
+
+__all__ = ["Process"]
+
+
+@final
+@dataclass(slots=True, eq=False)
+class Process:
+    """
+    A named process that may die and be started again.
+
+    Attributes:
+        name: The process's name.
+        kernel: The running kernel; None while there is none.
+        cell: The cell that it runs, or ran last.
+    """
+
+    name: str
+    kernel: Kernel | None = None
+    cell: RemoteCell | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kernel.pid})" if self.kernel else self.name
+
+    async def start(self, place: str, pipes: Pipes, env: Mapping[str, str]) -> None:
+        """
+        Start a kernel; see `Kernel.start`.
+
+        Raises:
+            ProcessStartError: It did not start.
+        """
+        self.kernel = await Kernel.start(self.name, place, pipes, env)
+        JOURNAL.add(JournalEvent(self.name, self.kernel.pid, "started"))
+
+    async def end(self, kind: Kind) -> None:
+        """
+        Kill the kernel, whatever it does; no error if there is none.
+
+        Args:
+            kind: "killed" or "stopped", for the journal.
+        """
+        kernel, self.kernel = self.kernel, None
+        if kernel is None:
+            return
+        await kernel.kill()
+        if self.cell is not None:
+            await asyncio.wait({self.cell.task})
+        JOURNAL.add(JournalEvent(self.name, kernel.pid, kind))
+        await kernel.close()
+
+    def check_idle(self) -> None:
+        """
+        Make sure that it can run a cell.
+
+        Raises:
+            ProcessBusyError: It still runs another.
+        """
+        if self.busy:
+            raise ProcessBusyError(self.name, self.doing)
+
+    def begin(
+        self, kernel: Kernel, code: str, width: int, until: str | None = None
+    ) -> RemoteCell:
+        """Run a cell in its kernel; see `RemoteCell`."""
+        self.cell = RemoteCell(self.name, width, kernel, code, until)
+        return self.cell
+
+    @property
+    def busy(self) -> bool:
+        """Whether it runs a cell."""
+        return self.cell is not None and not self.cell.task.done()
+
+    @property
+    def doing(self) -> str:
+        """What it does, in words that follow its name."""
+        track = Timeline(JOURNAL).tracks.get(self.name)
+        waits = track.open_waits if track else []
+        if not waits:
+            return "is running"
+        return f"waits for {', '.join(repr(wait.begin.id) for wait in waits)}"

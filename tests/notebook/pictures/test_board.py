@@ -1,0 +1,52 @@
+"""The board shows promises and processes as they are now."""
+
+from __future__ import annotations
+
+import re
+
+from dp_core.notebook import Board
+from support.journal_events import EVENTS, event
+from support.markup import HOSTILE, assert_safe
+
+
+def test_the_board() -> None:
+    """The board has states, values, winners, losers, waiters and the dead."""
+    waiting = Board(EVENTS[:7]).plain()
+    settled = Board(EVENTS)
+
+    assert re.search(r"○ pending +id +- +- +alice", waiting)
+    assert re.search(r"carol +99 +☠ killed", waiting)
+    assert re.search(r"alice +97 +… waiting for 'id'", waiting)
+    assert re.search(r'✔ resolved +id +"hi" +bob +alice +-', settled.plain())
+    assert {"id": "resolved"} == settled.states
+    assert_safe(settled.html())
+
+
+def test_html_says_the_same() -> None:
+    """The HTML tables have the words of the plain ones."""
+    board = Board(EVENTS)
+
+    plain = re.sub(r"\s+", "", board.plain())
+    assert plain == re.sub(r"\s+", "", assert_safe(board.html()))
+
+
+def test_a_disposal_begins_anew() -> None:
+    """After a disposal the board shows a pending promise without a winner."""
+    board = Board([*EVENTS, event("disposed", at=5)])
+
+    assert {"id": "pending"} == board.states
+    assert re.search(r"○ pending +id +- +- +-", board.plain())
+
+
+def test_hostile_text_stays_text() -> None:
+    """Ids, values, stores and names of processes cannot become markup."""
+    events = [
+        event("won", HOSTILE, id=HOSTILE, store=HOSTILE, state="rejected", text=HOSTILE)
+    ]
+    assert_safe(Board(events).html())
+
+
+def test_nothing_has_happened() -> None:
+    """Without events there is a sentence instead of empty tables."""
+    assert "Nothing has happened yet." == Board([]).plain()
+    assert "Nothing has happened yet." == assert_safe(Board([]).html())
