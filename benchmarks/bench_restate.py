@@ -1,19 +1,19 @@
 """
-What promises cost on Restate, beside another service that speaks the same wire.
+Costs of promises on Restate, of our service and of another one with the same wire.
 
-Starts a restate-server with our service, and measures, in turns within one run:
-settles per second one by one and 64 at once, the time from a settle to the
+This starts a restate-server with our service, and measures, in turns within one
+run: settles per second one by one and 64 at once, the time from a settle to the
 waiter's value, and the CPU time of a settle in the service and in the server.
-Restate is told before each turn which service to call. With --crowd, so many wait
-for one promise at the end: what the servers write for each of them is the size of
-its traces, and would grow with their number if each rewrote the others.
+Before each turn, the service to call is registered with Restate. With --crowd, so
+many waiters wait for one promise at the end. The KB that the servers write for each
+would grow with the number of waiters if each waiter rewrote the others.
 
     python benchmarks/bench_restate.py [--rounds 6] [--nodes 1] [--crowd 2000]
         [--other http://127.0.0.1:9085]
 
-The other one is the service of Restate's own example, running at that URL, or
-anything like it. Without one, only ours is measured. With three nodes, every
-record is written to two of them, and requests go to all in turn.
+The other service is that of Restate's example, running at that URL, or one with the
+same wire. Without it, only ours is measured. With three nodes, every record is
+written to two of them, and requests go to all in turn.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Figures = dict[str, float]
 
 @asynccontextmanager
 async def up(nodes: int) -> AsyncIterator[tuple[list[str], list[psutil.Process]]]:
-    """Run servers with our service; return where promises are, and the processes."""
+    """Run servers with our service; return the URLs of stores and the processes."""
     names = ("--port", "--admin-port", "--node-port", "--service-port")
     ports = [f"{name}={PORT + n * nodes}" for n, name in enumerate(names)]
     with tempfile.TemporaryDirectory() as directory:
@@ -74,7 +74,7 @@ async def up(nodes: int) -> AsyncIterator[tuple[list[str], list[psutil.Process]]
 
 
 def post(admin: int, path: str, body: dict[str, Any]) -> Any:
-    """Ask Restate's administration."""
+    """Make a request to Restate's admin API."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{admin}{path}",
         json.dumps(body).encode(),
@@ -106,20 +106,21 @@ def cpu(processes: list[psutil.Process]) -> float:
 
 
 def disk(processes: list[psutil.Process]) -> float:
-    """Return what processes have written to disk so far, in KB."""
+    """Return the KB that processes have written to disk so far."""
     written = [process.io_counters().write_bytes for process in processes]
     return float(sum(written)) / 1000
 
 
 async def settles(urls: list[str], number: int, at_once: int) -> float:
-    """Return how many promises are settled in a second."""
+    """Return the number of promises settled in a second."""
     numbers = iter(range(number))
     run = token_hex(8)
 
     async def settle() -> None:
         for n in numbers:
             store = stores[n % len(stores)]
-            assert await store.promise(f"{run}-{n}").resolve(n) == dp.Resolved(n)
+            won = await store.promise(f"{run}-{n}").resolve(n)
+            assert dp.Resolved(n) == won
 
     async with AsyncExitStack() as stack:
         stores = [await stack.enter_async_context(dp.connect(url)) for url in urls]
@@ -145,7 +146,7 @@ async def wake(urls: list[str]) -> float:
 
 
 async def waiter(port: int, id: str) -> float:
-    """Wait for a promise, on a connection of its own; return when it is told."""
+    """Wait for a promise, on a connection of its own; return the time of the answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = json.dumps({"promiseId": id})
     writer.write(
@@ -160,7 +161,7 @@ async def waiter(port: int, id: str) -> float:
 
 
 def waiting(admin: int, id: str) -> int:
-    """Return how many awakeables are in the state of a promise."""
+    """Return the number of awakeables in the state of a promise."""
     sql = f"SELECT key, value_utf8 FROM state WHERE service_key = '{id}'"  # noqa: S608
     rows = post(admin, "/query", {"query": sql})["rows"]
     listeners = [json.loads(r["value_utf8"]) for r in rows if r["key"] == "listeners"]
@@ -179,7 +180,7 @@ async def crowd(
     for n in range(number):
         waits.append(asyncio.create_task(waiter(port, id)))
         if n % 100 == 99:
-            # So that their connections are accepted.
+            # Leave time to accept the connections.
             await asyncio.sleep(0.05)
     while await asyncio.to_thread(waiting, admin, id) < number:  # noqa: ASYNC110 - Restate's
         await asyncio.sleep(0.5)
@@ -187,11 +188,11 @@ async def crowd(
     async with dp.connect(urls[-1]) as store:
         await store.promise(id).resolve(1)
     settled = time.perf_counter()
-    told = await asyncio.gather(*waits)
+    woken = await asyncio.gather(*waits)
     return {
         f"s until {number} wait": all_wait - start,
         f"ms to settle for {number}": 1000 * (settled - all_wait),
-        f"s until {number} are told": max(told) - all_wait,
+        f"s until {number} are woken": max(woken) - all_wait,
         f"KB on disk each of {number}": (disk(servers) - written) / number,
     }
 
@@ -218,7 +219,7 @@ async def main(rounds: int, nodes: int, crowded: int, other: str | None) -> None
     results: dict[str, list[Figures]] = defaultdict(list)
     async with up(nodes) as (urls, servers):
         for n in range(rounds):
-            # There and back, so that no one always comes second.
+            # In alternating order, so that none is always second.
             for name in sorted(services, reverse=bool(n % 2)):
                 call(PORT + nodes, services[name])
                 service = listener(urlsplit(services[name]).port or 80)
@@ -243,7 +244,7 @@ def show(label: str, row: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="What promises cost on Restate.")
+    parser = argparse.ArgumentParser(description="Costs of promises on Restate.")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--crowd", dest="crowded", type=int, default=0)

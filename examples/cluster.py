@@ -1,11 +1,11 @@
 """
 Promises on three servers, one of which dies.
 
-This starts three restate-servers, each with a directory and ports of its own,
-and the service that keeps promises on them. Whatever is acknowledged is on two
-of the three. While others wait, one server is killed and its directory erased.
-You see that everything acknowledged is still there, that waiters get their
-values, and that new promises settle.
+This starts three restate-servers, each with a directory and ports of its own, and
+the service that keeps promises on them. Each acknowledged promise is on two of the
+three. While waiters wait, one server is killed and its directory erased. You see that
+all acknowledged promises are still there, that waiters get their values, and that
+new promises settle.
 
     python examples/cluster.py [--port 8080] [--promises 30]
 
@@ -42,7 +42,7 @@ def say(text: str) -> None:
 
 @asynccontextmanager
 async def cluster(directory: Path, port: int) -> AsyncIterator[list[tuple[str, int]]]:
-    """Run the servers; return for each where promises are, and its process."""
+    """Run the servers; return the store URL and the process id of each."""
     names = ("--port", "--admin-port", "--node-port", "--service-port")
     ports = (f"{name}={port + n * NODES}" for n, name in enumerate(names))
     up = ("-m", "dp_core", "restate", "up", f"--nodes={NODES}", *ports)
@@ -74,15 +74,15 @@ async def read(stores: list[dp.Promises], name: str, number: int) -> None:
     """Read promises, each through another server than it was settled through."""
     for n in range(number):
         promise = stores[(n + 1) % len(stores)].promise(f"{name}-{n}")
-        assert await promise.get(timeout=60) == n
+        assert n == await promise.get(timeout=60)
 
 
 async def run(directory: Path, port: int, number: int) -> None:
-    """Settle, await, kill, and look what is there."""
+    """Settle, wait, kill one server, and read everything from the others."""
     async with cluster(directory, port) as nodes:
         urls = [url for url, _ in nodes]
         say(f"{NODES} servers run: {', '.join(urls)}")
-        # Who asks a server that has just lost another one waits a little.
+        # A server that has just lost another one needs some seconds to answer.
         stores = [dp.connect(f"{url}?retry=60") for url in urls]
         await settle(stores, "before", number)
         await read(stores, "before", number)
@@ -104,7 +104,7 @@ async def run(directory: Path, port: int, number: int) -> None:
         await read(survivors, "meanwhile", number)
         say(f"{2 * number} acknowledged promises are all there")
         await settle(survivors[::-1], "awaited", number)
-        assert await waits == [*range(number)]
+        assert [*range(number)] == await waits
         say(f"{number} waiters have got their values")
         await settle(survivors, "after", number)
         await read(survivors, "after", number)
@@ -123,7 +123,7 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    # A polite kill ends like Ctrl-C.
+    # SIGTERM ends the example as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with tempfile.TemporaryDirectory() as name:
         try:

@@ -1,15 +1,15 @@
 """
 Ask and answer: durable promises between handlers on Restate.
 
-A handler is a function that Restate calls, and calls again after a crash, from
-where it was. Here one asks a question and waits for the answer, as long as it
-takes: its process may be killed meanwhile, and the handler goes on in the next
-one. Another handler gives the answer.
+A handler is a function that Restate calls. After a crash Restate calls it again, and
+it continues where it was. Here one handler asks a question and waits for the answer,
+as long as it takes: if its process is killed meanwhile, it goes on in the next one.
+Another handler gives the answer.
 
 This needs `pip install 'durable-promises[restate]'` and, in another shell,
 `dp restate up`. Then
 
-    python examples/example4.py [port] [url-of-restate's-administration]
+    python examples/example4.py [port] [url-of-restate's-admin-api]
 
 hosts the two handlers, and you can ask and, from yet another shell, answer:
 
@@ -45,7 +45,7 @@ class Answer(TypedDict):
 
 @qna.handler()
 async def ask(ctx: restate.Context, question_id: str) -> dict[str, str]:
-    """Wait until somebody answers the question with this id."""
+    """Wait for the answer to the question with this id."""
     return {"answer": await durable_promise(question_id, ctx, str)}
 
 

@@ -1,4 +1,4 @@
-// What a program in JavaScript does with a promise: node client.mjs URL ID
+// Settles and awaits a promise by fetch: node client.mjs URL ID
 const [url, promiseId] = process.argv.slice(2);
 
 async function call(operation, more = {}) {

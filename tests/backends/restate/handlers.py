@@ -27,7 +27,7 @@ def shown(state: dp.State[Any]) -> Any:
 
 @steps.handler()
 async def all_of_them(ctx: restate.Context, id: str) -> list[Any]:
-    """Do each operation, and return what each returned."""
+    """Do each operation, and return all their results."""
     promise = durable_promise(id, ctx)
     return [
         shown(await promise.peek()),
@@ -51,7 +51,7 @@ async def get(ctx: restate.Context, asked: dict[str, Any]) -> Any:
 
 @steps.handler()
 async def caught(ctx: restate.Context, asked: dict[str, Any]) -> str:
-    """Wait for a promise, and return which error that was."""
+    """Wait for a promise, and return the name of the error."""
     try:
         await durable_promise(asked["id"], ctx).get(asked.get("timeout"))
     except dp.DurablePromiseError as error:
@@ -61,10 +61,10 @@ async def caught(ctx: restate.Context, asked: dict[str, Any]) -> str:
 
 @steps.handler()
 async def settle_and_wait(ctx: restate.Context, asked: dict[str, str]) -> Any:
-    """Settle one promise, wait for another, return what stood for the first."""
-    stood = await durable_promise(asked["settle"], ctx).resolve("mine")
+    """Settle one promise, wait for another, return the first one's outcome."""
+    outcome = await durable_promise(asked["settle"], ctx).resolve("mine")
     await durable_promise(asked["wait"], ctx)
-    return shown(stood)
+    return shown(outcome)
 
 
 if __name__ == "__main__":

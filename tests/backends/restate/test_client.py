@@ -1,4 +1,4 @@
-"""The HTTP backend on Restate's ingress, as on a server of ours."""
+"""`HttpBackend` on Restate's ingress, where it behaves as on a server of ours."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def url(restate: RestateServer) -> str:
     return restate.url
 
 
-async def somebody_waits(restate: RestateServer, id: str) -> None:
-    """Return once somebody waits for a promise."""
+async def until_waiting(restate: RestateServer, id: str) -> None:
+    """Wait until a promise has a waiter."""
     await to_thread.run_sync(eventually, lambda: restate.waiters(id) > 0, "it waits")
 
 
@@ -32,7 +32,7 @@ async def somebody_waits(restate: RestateServer, id: str) -> None:
     "value", [None, False, 0, "", [], {"a": [1, 2.5]}, "☃", 2**80, "x" * 100_000]
 )
 async def test_a_value_comes_back_as_it_went(url: str, value: object) -> None:
-    """Every JSON value is what it was, for the winner, a late one and a reader."""
+    """Every JSON value is unchanged for the winner, a later settle and a reader."""
     async with dp.connect(url) as promises:
         promise = promises.promise(f"ä/{token_hex(8)} ?")
         assert dp.Pending() == await promise.peek()
@@ -44,7 +44,7 @@ async def test_a_value_comes_back_as_it_went(url: str, value: object) -> None:
 
 
 async def test_a_rejection_is_an_error_with_its_message(url: str) -> None:
-    """Empty messages too, and also for those who come later."""
+    """A rejection raises for later readers too, also with an empty message."""
     async with dp.connect(url) as promises:
         promise = promises.promise(token_hex(8))
 
@@ -54,7 +54,7 @@ async def test_a_rejection_is_an_error_with_its_message(url: str) -> None:
 
 
 async def test_a_deadline_ends_a_wait(quiet: RestateServer) -> None:
-    """On Restate too, where nothing is left; the promise may be awaited again."""
+    """A wait that times out leaves nothing on Restate; one may wait again."""
     id = token_hex(8)
     async with dp.connect(quiet.url) as promises:
         promise = promises.promise(id)
@@ -72,53 +72,53 @@ async def test_a_deadline_ends_a_wait(quiet: RestateServer) -> None:
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(promise.get)
-            await somebody_waits(quiet, id)
+            await until_waiting(quiet, id)
             await promise.resolve(1)
 
 
-async def test_dispose_tells_those_who_wait(url: str, restate: RestateServer) -> None:
-    """They get an error of their own, and the id starts afresh."""
+async def test_dispose_wakes_waiters(url: str, restate: RestateServer) -> None:
+    """Waiters get `PromiseDisposedError`, and the id starts a new generation."""
     id = token_hex(8)
 
-    async def wait(told: list[BaseException]) -> None:
+    async def wait(errors: list[BaseException]) -> None:
         with pytest.raises(dp.PromiseDisposedError) as caught:
             await promise.get()
-        told.append(caught.value)
+        errors.append(caught.value)
 
     async with dp.connect(url) as promises:
         promise = promises.promise(id)
-        told: list[BaseException] = []
+        errors: list[BaseException] = []
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(wait, told)
-            await somebody_waits(restate, id)
+            tasks.start_soon(wait, errors)
+            await until_waiting(restate, id)
             await promise.dispose()
 
-        assert 1 == len(told)
+        assert 1 == len(errors)
         assert dp.Pending() == await promise.peek()
         assert dp.Resolved("new") == await promise.resolve("new")
 
 
 @asynccontextmanager
-async def line_to(port: int) -> AsyncIterator[Line]:
-    """Stand between a client and a port, until the block ends."""
+async def proxy_to(port: int) -> AsyncIterator[RecordingProxy]:
+    """Run a proxy before a port, until the block ends."""
     async with (
         await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
         anyio.create_task_group() as tasks,
     ):
         here = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no database
-        line = Line(port, here)
-        tasks.start_soon(listener.serve, line.connect)
-        yield line
+        proxy = RecordingProxy(port, here)
+        tasks.start_soon(listener.serve, proxy.connect)
+        yield proxy
         tasks.cancel_scope.cancel()
 
 
 @dataclass
-class Line:
-    """What goes through it is kept, and it may be cut."""
+class RecordingProxy:
+    """A TCP proxy that keeps all bytes, and can cut its connections."""
 
     target: int
     port: int
-    said: bytearray = field(default_factory=bytearray)
+    bytes_seen: bytearray = field(default_factory=bytearray)
     connections: list[anyio.CancelScope] = field(default_factory=list)
 
     async def connect(self, client: ByteStream) -> None:
@@ -136,7 +136,7 @@ class Line:
         with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
             while True:
                 data = await here.receive()
-                self.said += data
+                self.bytes_seen += data
                 await there.send(data)
 
     def cut(self) -> None:
@@ -149,37 +149,37 @@ class Line:
 async def test_a_wait_that_is_cut_again_and_again_is_one_invocation(
     quiet: RestateServer,
 ) -> None:
-    """It is asked for long, and each time anew by the same key: nothing piles up."""
+    """A wait is repeated under one Idempotency-Key, and asks for minutes each time."""
     id = token_hex(8)
     got: list[object] = []
 
     async def wait(promise: dp.DurablePromise[object]) -> None:
         got.append(await promise.get())
 
-    async with line_to(quiet.node.ingress) as line:
-        url = f"http://127.0.0.1:{line.port}"
+    async with proxy_to(quiet.node.ingress) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
         async with dp.connect(url) as promises, anyio.create_task_group() as tasks:
             tasks.start_soon(wait, promises.promise(id))
-            await somebody_waits(quiet, id)
+            await until_waiting(quiet, id)
             for times in range(2, 6):
-                line.cut()
+                proxy.cut()
                 asked = b"POST /promise/await"
-                while line.said.count(asked) < times:  # noqa: ASYNC110 - the peer's
+                while proxy.bytes_seen.count(asked) < times:  # noqa: ASYNC110 - the peer's
                     await anyio.sleep(0.01)
             begun = quiet.invocations("promise/await")
             await promises.promise(id).resolve("at last")
 
     assert 1 == len(begun)
     assert ["at last"] == got
-    keys = re.findall(rb"Idempotency-Key: (\w{32})\r\n", line.said)
-    assert len(keys) >= 5
+    keys = re.findall(rb"Idempotency-Key: (\w{32})\r\n", proxy.bytes_seen)
+    assert 5 <= len(keys)
     assert 1 == len(set(keys))
-    seconds = [int(n) for n in re.findall(rb"Prefer: wait=(\d+)\r\n", line.said)]
-    assert min(seconds) >= 300
+    seconds = [int(n) for n in re.findall(rb"Prefer: wait=(\d+)\r\n", proxy.bytes_seen)]
+    assert 300 <= min(seconds)
 
 
 async def test_clients_that_settle_at_once_agree(url: str) -> None:
-    """Of many, one wins, and all are told which."""
+    """Of many settles one wins, and all return its outcome."""
     id = token_hex(8)
     won: list[object] = []
 

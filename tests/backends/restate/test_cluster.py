@@ -1,4 +1,4 @@
-"""Three restate-servers, one of which is killed and loses its disk."""
+"""A cluster of three restate-servers, one of which is killed and loses its disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROMISES = 15
 
 
 def test_one_of_three_servers_may_die(program: None) -> None:
-    """The example runs through: it asserts values, and says what it saw."""
+    """The example, which asserts each value, ends and prints each step."""
     port = free_ports(12, in_a_row=True)[0]
     with subprocess.Popen(
         [sys.executable, CLUSTER, f"--port={port}", f"--promises={PROMISES}"],

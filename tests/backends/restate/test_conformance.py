@@ -18,7 +18,7 @@ class TestRestate(WireSuite):
     """Our service on Restate."""
 
     durable = shared = True
-    # What takes a file milliseconds takes a replicated log ten times as long.
+    # An operation takes ten times as long as on a file store.
     effort = Effort(patience=60) if TORTURE else Effort(8, 32, 64, 0.5, 60)
     examples = 50 if TORTURE else 3
 
@@ -29,10 +29,10 @@ class TestRestate(WireSuite):
 
     @pytest.fixture
     def open_backend(self, url: str) -> OpenBackend:
-        """Return what opens another handle."""
+        """Return a function that opens another handle."""
         return lambda: HttpBackend(url)
 
     @pytest.fixture(params=["asyncio", "trio"] if TORTURE else ["asyncio"])
     def anyio_backend(self, request: pytest.FixtureRequest) -> str:
-        """Run once by default: what is tested is the other end."""
+        """Run once by default: the tested code is in other processes."""
         return str(request.param)

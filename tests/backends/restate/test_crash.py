@@ -1,4 +1,4 @@
-"""Restate and our service killed, while a hundred clients wait."""
+"""Crashes of Restate and of our service, while a hundred clients wait."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ ACKNOWLEDGED = 40
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run once: what is tested here are processes, and they are slow."""
+    """Run once: the tested code is in other processes, and slow."""
     return "asyncio"
 
 
 @pytest.fixture
-def lab(
+def processes(
     program: None, tmp_path: Path
 ) -> Iterator[tuple[RestateServer, ServiceProcess]]:
-    """Return a Restate and a service that may be killed."""
+    """Return a server and a service that may be killed."""
     restate = RestateServer(tmp_path / "restate")
     service = ServiceProcess.of_promises(restate)
     restate.start()
@@ -42,18 +42,18 @@ def lab(
 
 
 def waiting(restate: RestateServer) -> int:
-    """Return how many waiters all promises have."""
+    """Return the number of waiters of all promises."""
     (row,) = restate.query(
         "SELECT count(1) AS waiters FROM state WHERE key LIKE 'waiter/%'"
     )
     return int(row["waiters"])
 
 
-async def test_whatever_is_killed_all_waiters_get_the_value(
-    lab: tuple[RestateServer, ServiceProcess],
+async def test_after_kills_all_waiters_get_the_value(
+    processes: tuple[RestateServer, ServiceProcess],
 ) -> None:
     """Service and server are killed with SIGKILL; nothing acknowledged is lost."""
-    restate, service = lab
+    restate, service = processes
     url = f"{restate.url}?retry=60"
     ids = [token_hex(8) for _ in range(5)]
     kept = {f"kept-{n}": n for n in range(ACKNOWLEDGED)}
@@ -84,7 +84,7 @@ async def test_whatever_is_killed_all_waiters_get_the_value(
             await to_thread.run_sync(
                 eventually,
                 lambda: bool(restate.invocations(f"promises/{ids[0]}/resolve")),
-                "Restate has taken it on",
+                "Restate has accepted the call",
             )
             await to_thread.run_sync(service.start)
             await clients[1].promise(ids[0]).get()

@@ -1,4 +1,4 @@
-"""docs/how-to/move-to-restate.md: its commands, with a Restate, print what it says."""
+"""Commands of docs/how-to/move-to-restate.md, run with a Restate."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PAGE = ROOT / "docs" / "how-to" / "move-to-restate.md"
 
 @pytest.fixture
 def shell(tmp_path: Path) -> dict[str, str]:
-    """Return the environment of a reader, who has dp at hand."""
+    """Return the environment of a reader, with ``dp`` in PATH."""
     mine = {k: v for k, v in os.environ.items() if not k.startswith("DP_")}
     return {**mine, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
 def test_the_commands_run(program: None, tmp_path: Path, shell: dict[str, str]) -> None:
-    """Promises go there and back, one command after the other."""
+    """The commands print what the page says, one after the other."""
     blocks = re.findall(
         r"^```console\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
@@ -48,5 +48,5 @@ def test_the_commands_run(program: None, tmp_path: Path, shell: dict[str, str]) 
         lines = re.findall(r"^\$ (.*)$", expected, re.MULTILINE)
         printed = "".join(f"$ {line}\n{output(line)}" for line in lines)
 
-    assert len(lines) > 3
+    assert 3 < len(lines)
     assert expected == printed

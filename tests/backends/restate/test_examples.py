@@ -26,7 +26,7 @@ def run(name: str, *arguments: object) -> list[str]:
 
 
 def test_example_1(restate: RestateServer) -> None:
-    """One promise from all sides; a second run finds what the first one left."""
+    """The example prints one outcome; a second run finds it from the start."""
     id, value = token_hex(8), "This promise will notify everyone"
     last = [
         f"Result value: {value}",
@@ -39,7 +39,7 @@ def test_example_1(restate: RestateServer) -> None:
 
 
 def test_example_2(restate: RestateServer) -> None:
-    """Two processes, and one promise between them."""
+    """Of two processes, one resolves the promise and the other gets its value."""
     id = token_hex(8)
     # By this seed it resolves the promise, by the other it awaits it.
     first = run("example2.py", id, restate.url, "--seed", 1)
@@ -52,7 +52,7 @@ def test_example_2(restate: RestateServer) -> None:
 
 
 def test_example_3(restate: RestateServer) -> None:
-    """Ten processes at once, and all of them see one outcome."""
+    """Ten concurrent processes all see one outcome."""
     lines = run("example3.py", token_hex(8), restate.url, 10, "--seed", 3)
 
     outcome = r"(?:actually resolved to|Got result for '.*' =) '(.*)'$"
@@ -63,7 +63,7 @@ def test_example_3(restate: RestateServer) -> None:
 
 
 def test_javascript(restate: RestateServer) -> None:
-    """What `fetch` gets is what the reference answers: status, type and body."""
+    """Answers to `fetch` are the reference's: status, content type and body."""
     if (node := shutil.which("node")) is None:
         missing = "node is not installed"
         pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)

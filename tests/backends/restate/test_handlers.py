@@ -42,14 +42,14 @@ def qna(restate: RestateServer) -> Iterator[ServiceProcess]:
 
 
 def resolve(restate: RestateServer, id: str, value: Any) -> HttpAnswer:
-    """Resolve a promise as somebody outside of Restate does."""
+    """Resolve a promise from outside of Restate."""
     return ask(restate.node.ingress, f"/promises/{id}/resolve", value)
 
 
 def test_each_operation_is_a_step(
     restate: RestateServer, steps: ServiceProcess
 ) -> None:
-    """They do to the promise what they do everywhere else."""
+    """Operations in a handler do and return the same as everywhere."""
     answer = ask(restate.node.ingress, "/steps/all_of_them", token_hex(8))
 
     won = {"value": [1, "two"]}
@@ -74,7 +74,7 @@ def test_what_is_not_caught_ends_the_invocation(
     status: int,
     message: str,
 ) -> None:
-    """It fails with the text of the error, instead of being tried again for ever."""
+    """An error that is not caught fails the invocation with its text, without retry."""
     id = token_hex(8)
     match state:
         case {"error": error}:
@@ -91,7 +91,7 @@ def test_what_is_not_caught_ends_the_invocation(
 def test_what_is_caught_is_one_of_our_errors(
     restate: RestateServer, steps: ServiceProcess
 ) -> None:
-    """A handler catches what anybody catches, also when others dispose meanwhile."""
+    """Handlers catch the errors of other clients, also of a dispose while they wait."""
     rejected, disposed, pending = (token_hex(8) for _ in range(3))
     ask(restate.node.ingress, f"/promises/{rejected}/reject", "no")
 
@@ -111,7 +111,7 @@ def test_what_is_caught_is_one_of_our_errors(
 def test_a_wait_in_time_gets_its_value(
     restate: RestateServer, steps: ServiceProcess
 ) -> None:
-    """A timeout that does not come changes nothing."""
+    """A wait with a timeout returns the value that comes before it."""
     id = token_hex(8)
     body = {"id": id, "timeout": 60}
     with pending_ask(restate.node.ingress, "/steps/get", body) as waiting:
@@ -124,7 +124,7 @@ def test_a_wait_in_time_gets_its_value(
 def test_after_a_crash_a_step_returns_what_it_returned(
     restate: RestateServer, steps: ServiceProcess
 ) -> None:
-    """It is not done again, even when the promise has since become another one."""
+    """A step is not repeated, even when the promise has a new generation since."""
     settled, gate = token_hex(8), token_hex(8)
     body = {"settle": settled, "wait": gate}
     with pending_ask(restate.node.ingress, "/steps/settle_and_wait", body) as waiting:
@@ -140,7 +140,7 @@ def test_after_a_crash_a_step_returns_what_it_returned(
 
 
 def test_asker_and_answerer(restate: RestateServer, qna: ServiceProcess) -> None:
-    """Example 4: who asks gets the answer, and so do all who ask later."""
+    """Example 4: the asker gets the first answer, and so do later ones."""
     question = f"why {token_hex(8)}?"
     with pending_ask(restate.node.ingress, "/qna/ask", question) as asking:
         eventually(lambda: restate.waiters(question) > 0, "it waits")
@@ -156,7 +156,7 @@ def test_asker_and_answerer(restate: RestateServer, qna: ServiceProcess) -> None
 def test_an_asker_that_is_killed_gets_its_answer(
     restate: RestateServer, qna: ServiceProcess
 ) -> None:
-    """Example 4: killed while it waits, the handler goes on in the next process."""
+    """Example 4: a waiting handler that is killed goes on in the next process."""
     question = f"why {token_hex(8)}?"
     with pending_ask(restate.node.ingress, "/qna/ask", question) as asking:
         eventually(lambda: restate.waiters(question) > 0, "it waits")

@@ -283,7 +283,7 @@ def test_up_starts_all_that_is_needed(program: None, tmp_path: Path) -> None:
 
 
 def test_up_says_how_to_get_the_server(tmp_path: Path) -> None:
-    """Where it is not installed, the error is the command that installs it."""
+    """Without restate-server, the error names the command that installs it."""
     # The places where the program is looked for: all of them are empty.
     source = (
         "import sys\n"
@@ -306,7 +306,7 @@ def test_up_says_how_to_get_the_server(tmp_path: Path) -> None:
 
 
 def test_up_says_why_the_server_stopped(program: None, tmp_path: Path) -> None:
-    """When the server cannot listen, the error names its log."""
+    """The error names the log of a server that cannot listen."""
     port, admin, node, service = free_ports(4)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Waiting through Restate: how a wait ends, and what is left of it."""
+"""Waits through Restate: their ends, and that Restate keeps nothing of them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from support.restate import (
     pending_ask,
 )
 
-# More than one invocation of the service tells at once.
+# More than one invocation of the object wakes by itself.
 WAITERS = 10_000 if os.environ.get("DP_TORTURE") else 250
 
 
 def prefer(seconds: int) -> dict[str, str]:
-    """Return the headers of a request that waits so long at most."""
+    """Return the headers of a request that waits *seconds* at most."""
     return {**JSON, "Prefer": f"wait={seconds}"}
 
 
 def test_a_wait_ends_when_the_client_says(quiet: RestateServer) -> None:
-    """With ``Prefer: wait``, null says that it is still pending; nothing is left."""
+    """After ``Prefer: wait`` the answer is null, and no waiter is left."""
     id = token_hex(8)
 
     answer = ask(quiet.node.ingress, "/promise/await", {"promiseId": id}, prefer(1))
@@ -40,7 +40,7 @@ def test_a_wait_ends_when_the_client_says(quiet: RestateServer) -> None:
 
 
 def test_a_waiter_that_has_gone_leaves_nothing(quiet: RestateServer) -> None:
-    """Its connection is cut; when its time is over, no trace of it is there."""
+    """A waiter whose connection is cut is forgotten when its time is over."""
     id = token_hex(8)
     body = {"promiseId": id}
     with pending_ask(quiet.node.ingress, "/promise/await", body, prefer(2)):
@@ -51,7 +51,7 @@ def test_a_waiter_that_has_gone_leaves_nothing(quiet: RestateServer) -> None:
 
 
 def test_what_is_done_leaves_only_the_promise(quiet: RestateServer) -> None:
-    """Of operations that are over, Restate keeps nothing but what stands."""
+    """Of completed operations, Restate keeps the outcome and nothing else."""
     id = token_hex(8)
     for path, body in (
         (f"/promises/{id}/resolve", 1),
@@ -72,7 +72,7 @@ def test_what_is_done_leaves_only_the_promise(quiet: RestateServer) -> None:
 
 
 def test_a_wait_that_is_cancelled_leaves_nothing(quiet: RestateServer) -> None:
-    """Cancelled through Restate, it takes its waiter along."""
+    """A wait that is cancelled through Restate is forgotten as a waiter."""
     id = token_hex(8)
     with pending_ask(quiet.node.ingress, "/promise/await", {"promiseId": id}) as wait:
         eventually(lambda: quiet.waiters(id) > 0, "it waits")
@@ -84,15 +84,15 @@ def test_a_wait_that_is_cancelled_leaves_nothing(quiet: RestateServer) -> None:
     eventually(lambda: not quiet.state(id), "its waiter is forgotten")
 
 
-def test_who_comes_back_finds_its_own_wait(quiet: RestateServer) -> None:
-    """With the same Idempotency-Key, broken connections begin no further waits."""
+def test_a_repeated_request_joins_its_own_wait(quiet: RestateServer) -> None:
+    """With the same Idempotency-Key, a repeated request starts no second wait."""
     id = token_hex(8)
     body, headers = {"promiseId": id}, {**JSON, "Idempotency-Key": token_hex(8)}
     with pending_ask(quiet.node.ingress, "/promise/await", body, headers):
         eventually(lambda: quiet.waiters(id) > 0, "it waits")
     (begun,) = quiet.invocations("promise/await")
 
-    # Sent, and not waited for: so it says whether a wait of this key goes on.
+    # One-way, so that Restate answers at once whether the key's wait goes on.
     again = ask(quiet.node.ingress, "/promise/await/send", body, headers).json()
     assert ("PreviouslyAccepted", begun["id"]) == (
         again["status"],
@@ -106,7 +106,7 @@ def test_who_comes_back_finds_its_own_wait(quiet: RestateServer) -> None:
 
 @contextmanager
 def crowd(restate: RestateServer, id: str) -> Iterator[list[Callable[[], HttpAnswer]]]:
-    """Let many wait for a promise; return how to get what each is answered."""
+    """Let many wait for a promise; return functions that return their answers."""
     with ExitStack() as stack:
         waits = [
             stack.enter_context(
@@ -118,8 +118,8 @@ def crowd(restate: RestateServer, id: str) -> Iterator[list[Callable[[], HttpAns
         yield waits
 
 
-def test_one_completion_wakes_many(quiet: RestateServer) -> None:
-    """Each waiter is one small key, whatever their number; none is left waiting."""
+def test_one_settle_wakes_many(quiet: RestateServer) -> None:
+    """Each waiter is one small key, and each gets the value."""
     id = token_hex(8)
     with crowd(quiet, id) as waits:
         assert {True} == set(quiet.state(id).values())
@@ -130,8 +130,8 @@ def test_one_completion_wakes_many(quiet: RestateServer) -> None:
     assert {"value": {"value": "morning"}} == quiet.state(id)
 
 
-def test_one_disposal_tells_many(quiet: RestateServer) -> None:
-    """None is left waiting, or hears of what the promise became afterwards."""
+def test_one_dispose_wakes_many(quiet: RestateServer) -> None:
+    """Each waiter gets a 410, and none an outcome of the next generation."""
     id = token_hex(8)
     with crowd(quiet, id) as waits:
         ask(quiet.node.ingress, f"/promises/{id}/dispose")
@@ -143,9 +143,9 @@ def test_one_disposal_tells_many(quiet: RestateServer) -> None:
 
 
 def test_nobody_waits_for_ever(program: None, tmp_path: Path) -> None:
-    """Who sets no time, like the reference's clients, is told to ask again."""
+    """A wait without a time, as of the reference's clients, ends with a 504."""
     restate = RestateServer(tmp_path / "restate")
-    # An hour is long for a test.
+    # Replaced inside the program, because a test cannot wait for an hour.
     source = (
         "from dp_backends.restate import _service\n"
         "_service.LONGEST_WAIT = 1\n"
@@ -172,16 +172,16 @@ def test_nobody_waits_for_ever(program: None, tmp_path: Path) -> None:
         restate.kill()
 
 
-def test_waiters_of_a_promise_that_is_disposed_of_get_its_outcome(
+def test_a_dispose_does_not_overtake_a_settle(
     quiet: RestateServer,
 ) -> None:
-    """Whoever was not told yet is told what stood, not that it was disposed of."""
+    """Waiters that are not woken yet get the outcome, and not the dispose after it."""
     id = token_hex(8)
     with crowd(quiet, id) as waits:
-        # Before the last ones are told, because Restate does one after another.
+        # Both are queued before the last waiters are woken: one runs at a time.
         for path in ("resolve", "dispose"):
             send = ask(quiet.node.ingress, f"/promises/{id}/{path}/send", b"")
             assert 202 == send.status
 
         assert {b"{}"} == {wait().body for wait in waits}
-    eventually(lambda: not quiet.state(id), "it is pending, and nobody waits")
+    eventually(lambda: not quiet.state(id), "it is pending, without waiters")

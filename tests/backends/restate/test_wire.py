@@ -14,7 +14,7 @@ from support.restate import JSON, RestateServer, ask, eventually, pending_ask
 
 HELD: Final = "await pending holds the connection"
 
-# Where the reference takes the blame for a bad request, we say what is wrong.
+# Bad requests, for which the reference answers 500 and we say what is wrong.
 BETTER: Final = {
     "reject without errorMessage": (400, "'errorMessage' is missing"),
     "missing promiseId": (400, "'promiseId' is missing"),
@@ -36,14 +36,14 @@ def requested(case: dict[str, Any], prefix: str) -> tuple[str, bytes, dict[str, 
 
 
 def recorded_answer(case: dict[str, Any]) -> tuple[int, str | None, Any]:
-    """Return status, content type and what the body means."""
+    """Return status, content type and decoded body."""
     response = case["response"]
     body = response["body"]
     return response["status"], response["content_type"], body and json.loads(body)
 
 
 def test_every_answer_is_as_recorded(restate: RestateServer) -> None:
-    """Status, content type and body are the reference's, or say more of a mistake."""
+    """Answers are the reference's, but for bad requests, which get a better status."""
     prefix = token_hex(8)
     answers = {}
 
@@ -80,7 +80,7 @@ def test_every_answer_is_as_recorded(restate: RestateServer) -> None:
     "number", [b"12345678901234567890123", b"1.50", b"1E-7", b"-0", b"[1, 2]"]
 )
 def test_a_value_keeps_its_digits(restate: RestateServer, number: bytes) -> None:
-    """A number goes through as it was written, which JavaScript could not do."""
+    """The text of a number is unchanged, even of one that is not a double."""
     id = token_hex(8)
     body = b'{"promiseId": "%b", "value": %b}' % (id.encode(), number)
 
@@ -100,10 +100,10 @@ def test_a_value_keeps_its_digits(restate: RestateServer, number: bytes) -> None
         (b'"%b"' % (b"x" * 1024 * 1024), 422),
     ],
 )
-def test_what_is_no_value_is_refused(
+def test_an_invalid_value_is_refused(
     restate: RestateServer, value: bytes, status: int
 ) -> None:
-    """It is refused where it comes in, and the promise stays pending."""
+    """A value that is not valid is refused by both, and the promise stays pending."""
     id = token_hex(8)
     body = b'{"promiseId": "%b", "value": %b}' % (id.encode(), value)
 
@@ -115,8 +115,8 @@ def test_what_is_no_value_is_refused(
     assert b"null" == ask(restate.node.ingress, f"/promises/{id}/peek").body
 
 
-def test_json_may_be_nothing_at_all(restate: RestateServer) -> None:
-    """Whoever says JSON and sends no body is answered, as by the reference."""
+def test_a_json_body_may_be_empty(restate: RestateServer) -> None:
+    """Requests with JSON's content type and no body get the reference's answers."""
     id = token_hex(8)
     path = f"/promises/{id}"
 
@@ -126,19 +126,19 @@ def test_json_may_be_nothing_at_all(restate: RestateServer) -> None:
 
 
 def test_peek_does_not_queue(restate: RestateServer) -> None:
-    """Restate runs any number of peeks at once, and beside a completion."""
+    """Restate runs any number of peeks at once, also during a settle."""
     service = ask(restate.node.admin, "/v3/services/promises", method="GET").json()
 
     kinds = {handler["name"]: handler["ty"] for handler in service["handlers"]}
     assert "Shared" == kinds.pop("peek")
-    # Nor do those who tell waiters: they do not look at the state.
+    # Nor do the invocations that wake waiters: they do not read the state.
     assert "Shared" == kinds.pop("wake")
     assert {"Exclusive"} == set(kinds.values())
 
 
 @pytest.mark.parametrize("operation", ["await", "forget"])
 def test_only_handlers_bring_awakeables(restate: RestateServer, operation: str) -> None:
-    """What is no awakeable would make completions fail, so no request may name one."""
+    """Requests from outside cannot name awakeables: wrong ones would break settles."""
     answer = ask(restate.node.ingress, f"/promises/{token_hex(8)}/{operation}", "any")
 
     assert 400 == answer.status
@@ -146,7 +146,7 @@ def test_only_handlers_bring_awakeables(restate: RestateServer, operation: str) 
 
 
 def test_the_state_of_the_reference_is_taken_over(restate: RestateServer) -> None:
-    """What its service kept is read, and who waited there is woken."""
+    """Outcomes that the reference stored are read, and its waiters are woken."""
     kept, id = token_hex(8), token_hex(8)
     set_state(restate, kept, {"value": {"value": [1]}})
     wait = {"promiseId": id}
