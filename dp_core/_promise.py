@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Generic, TypeVar
 
-import anyio
-
 from dp_core._errors import (
     PromiseRejectedError,
     PromiseTimeoutError,
@@ -15,7 +13,7 @@ from dp_core._errors import (
 from dp_core._observation import OBSERVERS, Operation
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._text import quoted, without_password
-from dp_core.backend import Backend
+from dp_core.backend import Backend, wait_or_peek
 from dp_core.values import check_message, decode_as, encode
 
 __all__ = ["DurablePromise"]
@@ -84,9 +82,11 @@ class DurablePromise(Generic[T]):
             BackendError: The store could not be asked.
         """
         if not OBSERVERS:
-            return self._value(await self._wait(timeout), timeout)
+            return self._value(
+                await wait_or_peek(self._backend, self.id, timeout), timeout
+            )
         with Operation("get", self.id, self.url) as observed:
-            observed.state = state = await self._wait(timeout)
+            observed.state = state = await wait_or_peek(self._backend, self.id, timeout)
             return self._value(state, timeout)
 
     async def resolve(self, value: T | None = None) -> Resolved[T] | Rejected:
@@ -151,17 +151,6 @@ class DurablePromise(Generic[T]):
         with Operation("dispose", self.id, self.url) as observed:
             await self._backend.dispose(self.id)
             observed.state = Pending()
-
-    async def _wait(self, timeout: float | None) -> State[bytes]:
-        """Return the outcome, or `Pending` if there is none after *timeout*."""
-        if timeout is None:
-            return await self._backend.wait(self.id)
-        if timeout <= 0:
-            # A scope that is over from the start would not even look.
-            return await self._backend.peek(self.id)
-        with anyio.move_on_after(timeout):
-            return await self._backend.wait(self.id)
-        return Pending()
 
     def _value(self, state: State[bytes], timeout: float | None) -> T:
         match self._decoded(state):

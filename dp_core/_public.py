@@ -23,5 +23,6 @@ def publish(package: str, names: Iterable[str]) -> None:
     members = vars(sys.modules[package])
     for name in names:
         home = getattr(members[name], "__module__", None) or ""
-        if home.startswith(f"{package}.") and "._" in home:
+        # Ours, private, and not yet published by a package nearer to it.
+        if home.startswith("dp_") and "._" in home:
             members[name].__module__ = package

@@ -29,6 +29,7 @@ from dp_core._observation import (
     OperationName,
     Started,
 )
+from dp_core._public import publish
 from dp_core._text import quoted, shortened, visible, without_password
 
 __all__ = [
@@ -142,6 +143,4 @@ def _result(event: Finished) -> str:
     return f"{event.result} ({shortened(reason, 200)})"
 
 
-# Reprs and tracebacks say the names by which users import them.
-for _class in (Finished, Observer, Started):
-    _class.__module__ = __name__
+publish(__name__, __all__)

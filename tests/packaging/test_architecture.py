@@ -9,25 +9,29 @@ from typing import Final
 
 import pytest
 
+from support.paths import ROOT
 from support.sources import SOURCES
 
-# A module may import what is above it here, and within its own part.
-LEVELS: Final = (
-    ("_public", "_text", "_version"),
-    ("_errors",),
-    ("_ids", "_states", "_tokens"),
-    ("_observation", "values"),
-    ("backend", "wire"),
-    ("hookspecs",),
-    ("_plugins",),
-    ("_promise", "instrumentation"),
-    ("_client",),
-    ("",),  # dp_core itself, which has the public names
-    ("notebook", "server", "testing"),
-    ("cli",),
-    ("__main__",),
-)
-LEVEL_OF: Final = {part: n for n, parts in enumerate(LEVELS) for part in parts}
+PAGE: Final = ROOT / "docs" / "explanation" / "architecture.md"
+
+
+def levels() -> tuple[tuple[str, ...], ...]:
+    """
+    Return the levels of dp_core as the page on the architecture draws them.
+
+    A module may import what is above it there, and within its own part. The line
+    ``dp_core`` is the package's own ``__init__``, part "".
+    """
+    _, section = PAGE.read_text(encoding="utf-8").split("## The direction of imports")
+    drawing = section.split("```text\n")[1].split("```")[0]
+    lines = [line.split("  the public names")[0] for line in drawing.splitlines()]
+    return tuple(
+        tuple("" if word == "dp_core" else word for word in line.split())
+        for line in lines
+    )
+
+
+LEVEL_OF: Final = {part: n for n, parts in enumerate(levels()) for part in parts}
 
 
 def imports(name: str, source: str) -> set[tuple[str, str | None]]:
@@ -94,6 +98,23 @@ def test_the_core_imports_only_what_is_below(name: str) -> None:
         assert imported.startswith("dp_core"), f"{name} imports {imported}"
         lower = LEVEL_OF[part_of(imported)] < LEVEL_OF[part]
         assert lower or part_of(imported) == part, f"{name} imports {imported}"
+
+
+def test_every_part_of_the_core_has_a_level() -> None:
+    """The page names every module and package of dp_core, and no other."""
+    parts = {part_of(name) for name in SOURCES if name.startswith("dp_core")}
+
+    assert parts == set(LEVEL_OF)
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_rooms_are_entered_by_their_door(name: str) -> None:
+    """A module whose name begins with "_" is imported within its package only."""
+    for module in imported_modules(name):
+        *package, private = module.split(".")
+        if private.startswith("_") and private != "__main__":
+            inside = f"{name}.".startswith(".".join(package) + ".")
+            assert inside, f"{name} imports {module}"
 
 
 @pytest.mark.parametrize(
