@@ -287,6 +287,16 @@ async def test_who_was_told_of_the_start_is_told_of_the_end(
     """Observers that come or go during an operation see all of it or nothing."""
     early, late = Recording(), Recording()
 
+    with anyio.fail_after(60):
+        await _come_and_go(promise, early, late)
+
+    assert ["get", "get"] == [event.operation for event in early.events]
+    assert ["resolve", "resolve"] == [event.operation for event in late.events]
+
+
+async def _come_and_go(
+    promise: dp.DurablePromise[Any], early: Recording, late: Recording
+) -> None:
     async with anyio.create_task_group() as tasks:
         add_observer(early)
         tasks.start_soon(promise.get)
@@ -297,9 +307,6 @@ async def test_who_was_told_of_the_start_is_told_of_the_end(
             await promise.resolve(1)
             while len(early.events) < 2:
                 await checkpoint()
-
-    assert ["get", "get"] == [event.operation for event in early.events]
-    assert ["resolve", "resolve"] == [event.operation for event in late.events]
 
 
 async def test_numbers_pair_the_events(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import nbformat
 import psutil
@@ -92,8 +93,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     home = tmp_path_factory.mktemp("lab")
     directory = home / "notebooks"
     directory.mkdir()
-    shutil.copy(NOTEBOOKS / "example3.ipynb", directory / "shipped.ipynb")
-    nbformat.write(read("example3"), directory / "run.ipynb")
+    shutil.copy(NOTEBOOKS / "04_example3.ipynb", directory / "shipped.ipynb")
+    shutil.copy(
+        NOTEBOOKS / "01_what_is_a_durable_promise.ipynb", directory / "states.ipynb"
+    )
+    nbformat.write(read("04_example3"), directory / "run.ipynb")
     write(directory / "stop.ipynb", *STOP)
     settings = home / "config" / "labconfig" / "page_config.json"
     settings.parent.mkdir(parents=True)
@@ -169,6 +173,18 @@ def test_a_fresh_clone_shows_what_happened(lab: Lab) -> None:
     colour = pill.evaluate("e => getComputedStyle(e).backgroundColor")
     assert "rgb(217, 242, 234)" == colour
     picture(lab, lab.page.locator(".jp-Notebook"), "untrusted")
+
+
+def test_the_state_diagram_is_drawn(lab: Lab) -> None:
+    """JupyterLab draws the Mermaid text, also in a notebook that is not trusted."""
+    lab.open("states.ipynb")
+    diagram = lab.page.locator("figure[data-jp-mermaid-version] img").first
+    diagram.scroll_into_view_if_needed()
+
+    assert drawn(diagram)
+    for word in ("Pending", "Resolved", "Rejected", "Resolve, Reject", "Dispose"):
+        assert quote(word) in (diagram.get_attribute("src") or "")
+    picture(lab, diagram, "states")
 
 
 def test_example3_runs_and_its_lanes_appear(lab: Lab) -> None:

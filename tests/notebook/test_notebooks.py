@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,16 +16,16 @@ import pytest
 from support.execute import FOREIGN, NAMES, NOTEBOOKS, execute, output_text, read
 
 EXPECTED: Final = [
-    "00_what_is_a_durable_promise",
-    "04_same_code_any_backend",
-    "05_build_your_own",
-    "06_signals_between_systems",
-    "07_trio",
-    "example1",
-    "example2",
-    "example3",
+    "01_what_is_a_durable_promise",
+    "02_example1",
+    "03_example2",
+    "04_example3",
+    "05_same_code_any_backend",
+    "06_build_your_own",
+    "07_signals_between_systems",
+    "08_trio",
 ]
-EXAMPLES: Final = ["example1", "example2", "example3"]
+EXAMPLES: Final = ["02_example1", "03_example2", "04_example3"]
 LABEL: Final = re.compile(r"^(\w+) +(\d+) │", re.MULTILINE)
 
 
@@ -50,6 +51,12 @@ def test_the_notebooks_are_found() -> None:
     """There are notebooks, each as a pair; the tests below look at all of them."""
     assert EXPECTED == NAMES
     assert NAMES == sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+
+
+def test_each_notebook_leads_to_the_next() -> None:
+    """In teaching order, every notebook but the last ends with a link to the next."""
+    for name, following in pairwise(NAMES):
+        assert f"({following}.ipynb)" in read(name).cells[-1]["source"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -154,4 +161,4 @@ def check_several(notebook: Any, pids: set[str]) -> None:
     assert "○ pending" not in output_text(board)
 
 
-CHECKS: Final = {"example2": check_several, "example3": check_several}
+CHECKS: Final = {"03_example2": check_several, "04_example3": check_several}

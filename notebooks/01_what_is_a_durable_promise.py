@@ -190,7 +190,7 @@ third.reveal({dp.Rejected: "a", dp.Resolved: "b"}[type(late)])
 # %% [markdown]
 # **What happened.** `Resolved` and `Rejected` are *absorbing*: in the picture, their
 # arrows for Resolve and Reject lead back to themselves. The one who comes too late is
-# told what stands, and nothing changes. That is what makes it safe to say everything
+# told the outcome, and nothing changes. That is what makes it safe to say everything
 # twice: whoever does not know whether a message arrived sends it again.
 #
 # The only way out is *Dispose*: it forgets the promise, and the id starts afresh.
@@ -309,4 +309,4 @@ check(
 )
 
 # %% [markdown]
-# Next: [example1](example1.ipynb), the first example of the original, cell by cell.
+# Next: [example 1](02_example1.ipynb), the first example of the original, cell by cell.

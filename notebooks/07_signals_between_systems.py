@@ -21,7 +21,7 @@
 # 2. an **approval**: a person decides, perhaps two of them at the same time
 # 3. a **barrier**: nobody goes on before all have arrived
 # 4. a **fan-in**: many workers, one who collects
-# 5. a **completer in another language**: curl, and Node
+# 5. a **settler in another language**: curl, and Node
 #
 # All of them are the same five operations. What differs is who has the id.
 
@@ -110,7 +110,7 @@ callback.reveal("a" if shipped.text.startswith("paid: 25 EUR") else "b")
 # %% [markdown]
 # **What happened.** The answer was kept for as long as it took. And if the provider
 # calls twice (they do, after a time-out), the second call changes nothing and is told
-# what stands:
+# the outcome:
 
 # %%
 # !curl -s {SERVER}/promises/{PAYMENT}/resolve -H 'content-type: application/json' -d '{{"amount": 99}}'
@@ -301,14 +301,14 @@ print("All true.")
 # **1.** A customer cancels an order while the payment provider calls back. Both settle
 # `payment-…`: the provider resolves, the cancellation rejects. Who has to check what,
 # so that nothing is shipped *and* refunded? Replace the dots by `"nobody"`,
-# `"both: what stands"` or `"a lock"`.
+# `"both: the outcome"` or `"a lock"`.
 #
 # <details><summary>Hint</summary>Each of them is told the outcome that stands. The one
 # who lost knows what to do.</details>
 
 # %%
 answer_1 = ...
-check(answer_1, "both: what stands", "What does resolve() return to the one who lost?")
+check(answer_1, "both: the outcome", "What does resolve() return to the one who lost?")
 
 # %% [markdown]
 # **2.** Write `first_of(*promises)`: it returns the value of whichever promise is
@@ -331,7 +331,7 @@ check(await first_of(one, two), "two", "'one' is pending for ever.")
 # **3.** An approval must not be open for ever: after three days it counts as refused.
 # What settles it? `"the store"`, `"whoever waits, after get(timeout=…)"` or `"nothing"`?
 #
-# <details><summary>Hint</summary>A deadline is one more completer, and comes through the
+# <details><summary>Hint</summary>A deadline is one more settler, and comes through the
 # same door: the first one wins, be it the person or the clock.</details>
 
 # %%
@@ -339,4 +339,4 @@ answer_3 = ...
 check(answer_3, "whoever waits, after get(timeout=…)", "Promises have no clock.")
 
 # %% [markdown]
-# Next: [the same in a trio world](07_trio.ipynb).
+# Next: [the same in a trio world](08_trio.ipynb).

@@ -104,12 +104,12 @@ waking.reveal("b")
 # %lanes
 
 # %% [markdown]
-# ## The completer comes first
+# ## The settler comes first
 #
 # The other way round, with a new promise.
 
 # %%
-SECOND = f"completer-first-{RUN}"
+SECOND = f"settler-first-{RUN}"
 await fleet.run_all(f"promise = dp.durable_promise({SECOND!r})")
 
 # %%
@@ -243,7 +243,7 @@ many.reveal("b" if len(outcomes) == 1 else "a")
 # %% [markdown]
 # **What happened.** Everybody who awaited, and everybody who resolved, was told one and
 # the same outcome. Where several resolved, one dot is filled; the others have the sign
-# "too late, refused": they learned what stands instead of overwriting it.
+# "too late, refused": they learned the outcome instead of overwriting it.
 
 # %% [markdown]
 # ## Check
@@ -288,7 +288,7 @@ check(answer_2, 4, "Five want to be first, and one is.")
 
 # %% [markdown]
 # **3.** Write the code of a process that awaits a promise but gives up after two
-# seconds, and then resolves it itself with `"timeout"`. It should return what stands.
+# seconds, and then resolves it itself with `"timeout"`. It should return the outcome.
 #
 # <details><summary>Hint</summary><code>get(timeout=2)</code> raises
 # <code>PromiseTimeoutError</code>. Whatever happens between the error and your own
@@ -303,4 +303,4 @@ attempt = await value_or_timeout(dp.durable_promise(f"slow-{RUN}"))
 check(attempt, "timeout", "Return (await promise.resolve('timeout')).unwrap().")
 
 # %% [markdown]
-# Next: [example3](example3.ipynb), ten processes at once, and `kill -9`.
+# Next: [example 3](04_example3.ipynb), ten processes at once, and `kill -9`.

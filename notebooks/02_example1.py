@@ -95,7 +95,7 @@ print("done:", result.done())
 # %% [markdown]
 # ## Resolve
 #
-# `resolve` completes the promise with a value, *if it is the first*. It returns the
+# `resolve` settles the promise with a value, *if it is the first*. It returns the
 # outcome that stands, whoever set it.
 
 # %%
@@ -104,9 +104,9 @@ print("Result value:", await result)
 print("Actual result after completing:", won.unwrap())
 
 # %% [markdown]
-# **What happened.** Two things came from one completion. The task from the cell before
-# woke up with the value. And `resolve` told us that our value is the one that stands:
-# we were first.
+# **What happened.** Two things came from one settle. The task from the cell before
+# woke up with the value. And `resolve` returned our value as the outcome: we were
+# first.
 
 # %% [markdown]
 # ## Reject, too late
@@ -128,15 +128,15 @@ print("Actual result after rejection:", won.unwrap())
 rejecting.reveal("b" if isinstance(won, dp.Resolved) else "a")
 
 # %% [markdown]
-# **Why it prints what it prints.** The first completion wins, for ever. `reject` came
+# **Why it prints what it prints.** The first settle wins, for ever. `reject` came
 # second, so it changed nothing. It does not raise either: to be late is no failure, it
-# is an answer. The answer is *what actually stands*, and that is the resolution. So
-# `won` is `Resolved(…)`, although you called `reject`.
+# is an answer. The answer is the *outcome*, and that is the resolution. So `won` is
+# `Resolved(…)`, although you called `reject`.
 #
-# Why not an error? Think of a process that is killed after it has sent its completion,
+# Why not an error? Think of a process that is killed after it has asked to settle,
 # and before it learned what became of it. After its restart it sends it again. If the
 # second attempt failed, every such process would need to find out whether it lost
-# against another one or against itself. As it is, it asks "what stands?", and gets
+# against another one or against itself. As it is, it asks for the outcome, and gets
 # the same answer every time.
 
 # %%
@@ -195,7 +195,7 @@ print("All true.")
 #
 # Write `i_was_first(won, mine)` that tells it from what `resolve` returned.
 #
-# <details><summary>Hint</summary>Compare what stands with what you asked for:
+# <details><summary>Hint</summary>Compare the outcome with what you asked for:
 # <code>won == dp.Resolved(mine)</code>. (If two processes ask for the same value, both
 # may say yes. That is why one puts a name into the value.)</details>
 
@@ -233,11 +233,11 @@ check(answer_2, "pending", "Try it: promises.promise('some-fresh-id').")
 # value`), 2 (`Result value`), 3 or 4?
 #
 # <details><summary>Hint</summary>The promise is still there. Only one line asks for the
-# state <em>before</em> the completion.</details>
+# state <em>before</em> the settle.</details>
 
 # %%
 answer_3 = ...
 check(answer_3, 1, "Who has settled the promise when the second run begins?")
 
 # %% [markdown]
-# Next: [example2](example2.ipynb), the same with several processes.
+# Next: [example 2](03_example2.ipynb), the same with several processes.

@@ -189,7 +189,7 @@ joined = await fleet.join("alice")
 
 # %% [markdown]
 # **What happened.** The two event loops know nothing of each other. What they share is
-# a file. A promise is no object of an event loop, so it can be awaited in one and
+# a file. A promise does not belong to an event loop, so it can be awaited in one and
 # resolved in another, as it can in another process or another language.
 
 # %% [markdown]

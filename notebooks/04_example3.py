@@ -112,10 +112,10 @@ print(len(set(pids.values())), "processes were told", outcomes)
 parallel.reveal("a" if len(outcomes) == 1 else "b")
 
 # %% [markdown]
-# **What happened.** Ten pids, one outcome. The filled dot is the completion that took
-# effect; later ones are refused and told what stands. All bars end at or after that
+# **What happened.** Ten pids, one outcome. The filled dot is the settle that took
+# effect; later ones are refused and told the outcome. All bars end at or after that
 # dot, none before: nobody saw a value that was not final. Those whose bar is very
-# short, or who have none, came after the completion.
+# short, or who have none, came after the settle.
 #
 # Nobody coordinated this. There is no lock and no leader. On the file store the
 # decision is one system call, `link(2)`, which succeeds for exactly one caller; over
@@ -368,4 +368,4 @@ answer_3 = ...
 check(answer_3, True, "Try it: it is there, it only takes longer.")
 
 # %% [markdown]
-# Next: [the same code on any backend](04_same_code_any_backend.ipynb).
+# Next: [the same code on any backend](05_same_code_any_backend.ipynb).

@@ -135,7 +135,7 @@ sharing.reveal("b" if found == wanted else "a")
 
 # %% [markdown]
 # **What happened.** `memory:` is a different place in every process. It is right for
-# tests, and for programs of one process; it is no way to talk to others.
+# tests, and for programs of one process; it is not a way to talk to others.
 
 # %% [markdown]
 # ## Plain curl
@@ -196,7 +196,7 @@ outage.reveal("b" if reply.text == "got: after the outage\n" else "c")
 #
 # | | `memory:` | `file:` | `http:` |
 # |---|---|---|---|
-# | first completion wins | yes | yes | yes |
+# | first settle wins | yes | yes | yes |
 # | survives `kill -9` of everybody | no | yes | yes (over a file store) |
 # | survives a power cut | no | yes (`fsync`, then `link`) | yes (over a file store) |
 # | other processes | no | same machine | any machine |
@@ -256,4 +256,4 @@ answer_3 = ...
 check(answer_3, "UnknownBackendError", "The name stands before the colon.")
 
 # %% [markdown]
-# Next: [build your own](05_build_your_own.ipynb).
+# Next: [build your own](06_build_your_own.ipynb).

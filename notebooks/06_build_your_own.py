@@ -532,4 +532,4 @@ answer_3 = ...
 check(answer_3, "fsync_names", "What is seen, but not safe, at that moment?")
 
 # %% [markdown]
-# Next: [signals between systems](06_signals_between_systems.ipynb).
+# Next: [signals between systems](07_signals_between_systems.ipynb).
