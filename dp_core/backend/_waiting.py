@@ -29,7 +29,10 @@ async def wait_or_peek(
         PromiseDisposedError: The promise was disposed of meanwhile.
         BackendError: The store could not be asked.
     """
-    if seconds is not None and seconds <= 0:
+    if seconds is None:
+        # A cancel scope costs more than a wait for what is settled already.
+        return await backend.wait(id)
+    if seconds <= 0:
         # A cancel scope that is over from the start would not let `wait` look.
         return await backend.peek(id)
     with anyio.move_on_after(seconds):
