@@ -4,25 +4,26 @@
 ``file:./promises``, ``file:/var/lib/promises`` and ``file:///var/lib/promises``
 name a directory; characters that URLs reserve are percent-encoded (RFC 8089).
 
-What one file says is in `_record`, where it is in `_layout`, how it gets there
-in `_store` (the protocol, and its crashes), how its appearance is noticed in
-`_watch`, and how what is left over goes away in `_janitor`.
+The room, from the files up to the event loop:
+
+* `_record`: the content of one file; `_layout`: its place in the directory
+* `_files`: system calls and their errors; `_disk`: durability
+* `_store`: the protocol and its crashes; `_publishing`: its decisive step;
+  `_janitor`: leftovers; `_listing`: all ids
+* `_read_batcher`: reads; `_watch`, `_inotify`: waits
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import unquote_to_bytes
-from weakref import WeakKeyDictionary
 
 from anyio import CapacityLimiter, to_thread
-from anyio.lowlevel import RunVar
 
-from dp_backends.file._looks import Looks
+from dp_backends.file._read_batcher import ReadBatcher
 from dp_backends.file._store import FileStore
-from dp_backends.file._watch import current_watcher
+from dp_backends.file._watch import WATCHERS
 from dp_core import (
     Backend,
     BackendClosedError,
@@ -31,6 +32,7 @@ from dp_core import (
     UnknownBackendError,
     hookimpl,
 )
+from dp_core.backend import LoopLocal
 from dp_core.hookspecs import Register
 
 __all__ = ["FileBackend"]
@@ -50,29 +52,32 @@ class FileBackend(Backend):
 
     def __init__(self, url: str) -> None:
         self._store = FileStore(_path(url))
+        # Of this store only: if its disk hangs, no other store is held up.
+        self._readers = LoopLocal(lambda: ReadBatcher(self._store))
         self._closed = False
 
     async def peek(self, id: str) -> State[bytes]:
         self._check_open()
-        return (await _looks_at(self._store).look(self._store, id)).state
+        view = await self._readers.get().read(self._store.place(id))
+        return view.state
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         self._check_open()
         # One hop. A cancel scope of anyio waits for its end, a few milliseconds;
         # asyncio's own cancellation does not, but neither leaves it half done.
         return await to_thread.run_sync(
-            self._store.settle, id, outcome, limiter=_writing()
+            self._store.settle, id, outcome, limiter=_WRITING.get()
         )
 
     async def wait(self, id: str) -> Outcome[bytes]:
         self._check_open()
         if not self._store.is_open:
-            await to_thread.run_sync(self._store.open, limiter=_reading())
-        return await current_watcher().wait(self._store, id)
+            await to_thread.run_sync(self._store.open, limiter=_READING.get())
+        return await WATCHERS.get().wait(self._store, self._store.place(id))
 
     async def dispose(self, id: str) -> None:
         self._check_open()
-        await to_thread.run_sync(self._store.dispose, id, limiter=_writing())
+        await to_thread.run_sync(self._store.dispose, id, limiter=_WRITING.get())
 
     async def settled(
         self, after: str | None, limit: int
@@ -80,7 +85,7 @@ class FileBackend(Backend):
         """Return settled promises; see `dp_core.backend.Listable`."""
         self._check_open()
         return await to_thread.run_sync(
-            self._store.settled, after, limit, limiter=_reading()
+            self._store.settled, after, limit, limiter=_READING.get()
         )
 
     async def aclose(self) -> None:
@@ -91,43 +96,11 @@ class FileBackend(Backend):
             raise BackendClosedError("this handle was closed; connect() again")
 
 
-# Limiters of our own: neither do waits for the disk use up the application's
-# threads, nor writes those of reads.
-_READS: Final[RunVar[CapacityLimiter]] = RunVar("dp_backends.file.reads")
-_WRITES: Final[RunVar[CapacityLimiter]] = RunVar("dp_backends.file.writes")
-_LOOKS: Final[RunVar[WeakKeyDictionary[FileStore, Looks]]] = RunVar(
-    "dp_backends.file.looks"
-)
-
-T = TypeVar("T")
-
-
-def _of_loop(variable: RunVar[T], make: Callable[[], T]) -> T:
-    """Return what the running event loop has in *variable*, made if need be."""
-    try:
-        return variable.get()
-    except LookupError:
-        value = make()
-        variable.set(value)
-        return value
-
-
-def _reading() -> CapacityLimiter:
-    return _of_loop(_READS, lambda: CapacityLimiter(4))
-
-
-def _writing() -> CapacityLimiter:
-    # Many, because file systems join what several threads fsync at once.
-    return _of_loop(_WRITES, lambda: CapacityLimiter(32))
-
-
-def _looks_at(store: FileStore) -> Looks:
-    # Those of one store only: where its disk hangs, nobody else is held up.
-    all_looks = _of_loop(_LOOKS, WeakKeyDictionary[FileStore, Looks])
-    looks = all_looks.get(store)
-    if looks is None:
-        looks = all_looks[store] = Looks()
-    return looks
+# Limiters of our own: waits for the disk do not use up the application's threads,
+# and writes do not use up those of reads.
+_READING: Final = LoopLocal(lambda: CapacityLimiter(4))
+# Many, because file systems join what several threads fsync at once.
+_WRITING: Final = LoopLocal(lambda: CapacityLimiter(32))
 
 
 def _path(url: str) -> str:

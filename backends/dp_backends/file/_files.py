@@ -1,5 +1,5 @@
 """
-The system calls the protocol is made of, and what their errors mean.
+The system calls that the protocol is made of, and the meaning of their errors.
 
 Everything here blocks, and belongs into a worker thread.
 """
@@ -46,7 +46,7 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLO
 
 
 def read_file(path: str) -> Content | None:
-    """Return what is at *path*, or None if nothing is there."""
+    """Return the content of the file at *path*, or None if there is none."""
     try:
         fd = os.open(path, _READ)
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def read_file(path: str) -> Content | None:
     try:
         status = os.fstat(fd)
         chunks = []
-        # One byte more than there should be, to see the end at the first try.
+        # One byte more than the size, so that one read usually finds the end.
         while chunk := os.read(fd, status.st_size + 1):
             chunks.append(chunk)
         return b"".join(chunks), status.st_nlink
@@ -64,7 +64,7 @@ def read_file(path: str) -> Content | None:
 
 def write_new_file(path: str, data: bytes) -> None:
     """
-    Write a file that nobody has seen yet, and make its content durable.
+    Write a file under a name that is new, and make its content durable.
 
     On any error the file is gone again. In particular fsync is never called
     twice on one file: after a failure the kernel may report success without
@@ -91,7 +91,7 @@ def opened_directory(path: str) -> Iterator[int]:
     try:
         yield fd
     finally:
-        # Whatever this says, what was fsynced is durable.
+        # An error here takes nothing back: the names were fsynced before.
         with suppress(OSError):
             os.close(fd)
 
@@ -103,7 +103,7 @@ def fsync_directory(path: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file that is of no use, if that is possible."""
+    """Remove a file if that is possible; the janitor removes what stays."""
     with suppress(OSError):
         os.unlink(path)
 
@@ -120,7 +120,7 @@ _MEANINGS: Final[dict[int, tuple[type[BackendError], str]]] = {
     errno.ENFILE: (BackendUnavailableError, "the system has too many open files"),
     errno.EACCES: (AccessDeniedError, "permission denied; check owner and mode"),
     errno.EPERM: (AccessDeniedError, "not permitted; check owner and mode"),
-    errno.ENOTDIR: (BackendUnavailableError, "a part of the path is no directory"),
+    errno.ENOTDIR: (BackendUnavailableError, "a part of the path is not a directory"),
     errno.ELOOP: (AccessDeniedError, "a symbolic link where none may be"),
 }
 
@@ -128,10 +128,13 @@ _MEANINGS: Final[dict[int, tuple[type[BackendError], str]]] = {
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
     """
-    Turn an OSError into one of our errors: nothing has happened yet.
+    Turn an OSError into a BackendError which means that nothing was changed.
 
     Args:
-        doing: What was attempted, for the message: "open the store X".
+        doing: The attempted action, for the message: "open the store X".
+
+    Raises:
+        BackendError: In place of any OSError.
     """
     try:
         yield

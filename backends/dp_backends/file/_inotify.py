@@ -1,7 +1,8 @@
 """
-inotify(7): the kernel tells which names appear and disappear in a directory.
+`Inotify`: the kernel reports names that appear and disappear in a directory.
 
-The standard library has no binding, and three system calls need no library.
+The standard library has no binding of inotify(7), and three system calls need no
+library.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, final
 
-__all__ = ["Event", "Inotify", "open_inotify"]
+__all__ = ["DirectoryEvent", "Inotify", "open_inotify"]
 
 # <sys/inotify.h>
 _IN_MOVED_TO: Final = 0x00000080
@@ -33,12 +34,12 @@ _BUFFER: Final = 64 * 1024
 
 @final
 @dataclass(frozen=True, slots=True)
-class Event:
+class DirectoryEvent:
     """
-    What happened in a directory.
+    A name that appeared or disappeared in a directory.
 
     Attributes:
-        directory: Where; None if the kernel dropped events, of whatever
+        directory: The directory; None if the kernel dropped events, of any
             directory.
         file: The name that appeared or disappeared; None if the directory
             itself is gone.
@@ -54,8 +55,8 @@ class Inotify:
     """
     One inotify instance, which is closed when nobody refers to it any more.
 
-    Not before, because the kernel takes milliseconds to close one (15 ms were
-    measured), and nobody who waits for a promise should wait for that.
+    It is not closed before, because that takes the kernel milliseconds (15 ms
+    were measured), for which nobody who waits for a promise should wait.
 
     Attributes:
         fd: Becomes readable when there are events.
@@ -70,6 +71,10 @@ class Inotify:
         self._watches: dict[str, int] = {}
         weakref.finalize(self, os.close, fd)
 
+    def __len__(self) -> int:
+        """Return the number of watched directories."""
+        return len(self._watches)
+
     def add(self, directory: str) -> bool:
         """Watch a directory; False if the kernel has no more watches to give."""
         watch = self._libc.inotify_add_watch(self.fd, os.fsencode(directory), _WATCHED)
@@ -80,6 +85,7 @@ class Inotify:
         return True
 
     def remove(self, directory: str) -> None:
+        """Watch a directory no more."""
         watch = self._watches.pop(directory, None)
         if watch is None:
             return
@@ -90,8 +96,8 @@ class Inotify:
             if os.getpid() == self._pid:
                 self._libc.inotify_rm_watch(self.fd, watch)
 
-    def read(self) -> Iterator[Event]:
-        """Yield what has happened since the last call; never waits."""
+    def read(self) -> Iterator[DirectoryEvent]:
+        """Yield the events since the last call; never waits."""
         with suppress(BlockingIOError):
             while True:
                 data = os.read(self.fd, _BUFFER)
@@ -102,17 +108,17 @@ class Inotify:
                     raw = data[place : place + length].rstrip(b"\0")
                     place += length
                     if mask & _IN_Q_OVERFLOW:
-                        yield Event(None, None, deleted=False)
+                        yield DirectoryEvent(None, None, deleted=False)
                     elif watch in self._directories:
                         yield from self._events(watch, mask, os.fsdecode(raw))
 
-    def _events(self, watch: int, mask: int, file: str) -> Iterator[Event]:
+    def _events(self, watch: int, mask: int, file: str) -> Iterator[DirectoryEvent]:
         for directory in self._directories[watch]:
             if mask & (_IN_IGNORED | _IN_UNMOUNT):
                 self._watches.pop(directory, None)
-                yield Event(directory, None, deleted=True)
+                yield DirectoryEvent(directory, None, deleted=True)
             else:
-                yield Event(directory, file, deleted=bool(mask & _IN_DELETE))
+                yield DirectoryEvent(directory, file, deleted=bool(mask & _IN_DELETE))
         if mask & (_IN_IGNORED | _IN_UNMOUNT):
             del self._directories[watch]
 

@@ -1,5 +1,5 @@
 """
-Clearing away what nobody needs: orphans, and the outcomes of dead generations.
+`Janitor`: removes orphans, and the outcomes of dead generations.
 
 There is no background task. Every write has a small chance to be followed by
 the cleaning of one shard, in the same worker thread, after its effect.
@@ -9,48 +9,58 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from secrets import randbelow, token_hex
-from typing import Final
+from typing import Final, final
 
+from dp_backends.file._disk import Disk
 from dp_backends.file._files import read_file, remove, write_new_file
-from dp_backends.file._layout import FOREIGN, HEAD, TEMPORARY, Place, read_name
+from dp_backends.file._layout import (
+    FOREIGN,
+    GRACE,
+    HEAD,
+    SHARDS,
+    TEMPORARY,
+    PromiseFiles,
+    read_name,
+    shard_path,
+)
 from dp_backends.file._record import Record
 from dp_core import CorruptPromiseError
 
-__all__ = ["GRACE", "Janitor"]
-
-GRACE: Final = 3600.0
-"""
-For how long, in seconds, a process may stand still within one operation.
-
-Orphans, and the names of dead outcomes, are removed only after this.
-"""
+__all__ = ["Janitor"]
 
 _WRITES_PER_CLEANING: Final = 256
 
 
+@final
 class Janitor:
-    """Cleans the store in one directory."""
+    """
+    Cleans the store in one directory.
 
-    def __init__(self, root: str, make_durable: Callable[[str], None]) -> None:
+    Args:
+        root: The directory.
+        disk: Makes a shard durable before anything is removed from it.
+    """
+
+    def __init__(self, root: str, disk: Disk) -> None:
         self._root = root
-        self._make_durable = make_durable
+        self._disk = disk
 
-    def after_write(self, place: Place) -> None:
+    def after_write(self, files: PromiseFiles) -> None:
         """Clean the shard that was just written to, once in a while."""
         if randbelow(_WRITES_PER_CLEANING) == 0:
             with suppress(OSError):
-                self.clean(place.shard)
+                self.clean(files.shard)
                 self.clean(self._root)
 
     def clean_all(self) -> None:
         """Clean every shard, and the root, where makers of the store may have died."""
-        for directory in (*(f"p/{number:02x}" for number in range(256)), ""):
+        for directory in (*(shard_path(self._root, s) for s in SHARDS), self._root):
             with suppress(OSError):
-                self.clean(f"{self._root}/{directory}")
+                self.clean(directory)
 
     def clean(self, shard: str) -> None:
         """
@@ -60,55 +70,35 @@ class Janitor:
             OSError: It could not be read or made durable; nothing is lost.
         """
         old = time.time() - GRACE
-        orphans: list[str] = []
-        outcomes: defaultdict[str, list[str]] = defaultdict(list)
-        heads: list[Place] = []
-        for file in os.listdir(shard):
-            name, what = read_name(file)
-            if what == FOREIGN:
-                continue
-            if what == TEMPORARY:
-                orphans.append(f"{shard}/{file}")
-            elif what == HEAD:
-                heads.append(Place(shard, name))
-            else:
-                outcomes[name].append(what)
-        # Taken from a writer that stands still and may yet wake: it will find
-        # its file gone, or have published it before what follows.
-        orphans = [_taken(path, shard) for path in orphans if _is_older(path, old)]
-        # The heads are read after the listing: what was there before and is
-        # not named now will never be named again.
-        dead = [
-            (place, generation)
-            for place in heads
-            if (named := _named(place)) is not None
-            for generation in outcomes[place.name]
-            if generation != named
-        ]
-        if orphans or dead:
-            # An orphan may be what says that its twin is not durable yet, and
-            # a head must be durable before what it buries is touched.
-            self._make_durable(shard)
-        for path in orphans:
+        contents = _Contents.of(shard)
+        taken = _take([path for path in contents.temporary if _is_older(path, old)])
+        # The heads are read after the listing: a generation that was there before
+        # and that its head does not name now will never be named again.
+        dead = list(contents.dead())
+        if taken or dead:
+            # An orphan may be the mark of a record that is not durable yet, and a
+            # head must be durable before the outcomes that it buries are touched.
+            self._disk.fsync_names(shard)
+        for path in taken:
             remove(path)
-        for place, generation in dead:
-            path = place.outcome(generation)
+        for files, generation in dead:
+            path = files.outcome(generation)
             if os.stat(path).st_size > 0:
-                self.erase(place, generation)
+                self.erase(files, generation)
             elif _is_older(path, old):
                 remove(path)
 
-    def erase(self, place: Place, generation: str) -> None:
+    def erase(self, files: PromiseFiles, generation: str) -> None:
         """
         Erase a dead outcome, but keep its name, with the time of the erasure.
 
         Raises:
             OSError: It could not be erased.
         """
-        path = place.outcome(generation)
+        path = files.outcome(generation)
         if not os.path.exists(path):
             return
-        empty = place.temporary(token_hex(16))
+        empty = files.temporary(token_hex(16))
         write_new_file(empty, b"")
         try:
             os.rename(empty, path)
@@ -117,23 +107,71 @@ class Janitor:
             raise
 
 
-def _taken(path: str, shard: str) -> str:
-    """Rename an orphan, so that nobody else knows its name."""
-    taken = f"{shard}/{TEMPORARY}{token_hex(16)}"
-    with suppress(FileNotFoundError):
-        os.rename(path, taken)
+@final
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """
+    The files in one shard, as they were listed.
+
+    Attributes:
+        temporary: The paths of temporary files.
+        heads: The promises that have a head.
+        outcomes: The generations that have an outcome, by the promise's name.
+    """
+
+    temporary: list[str]
+    heads: list[PromiseFiles]
+    outcomes: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, shard: str) -> _Contents:
+        contents = cls([], [], {})
+        for file in os.listdir(shard):
+            name, what = read_name(file)
+            if what == FOREIGN:
+                continue
+            if what == TEMPORARY:
+                contents.temporary.append(f"{shard}/{file}")
+            elif what == HEAD:
+                contents.heads.append(PromiseFiles(shard, name))
+            else:
+                contents.outcomes.setdefault(name, []).append(what)
+        return contents
+
+    def dead(self) -> Iterator[tuple[PromiseFiles, str]]:
+        """Read the heads, and yield the outcomes of generations that have ended."""
+        for files in self.heads:
+            living = _living(files)
+            for generation in self.outcomes.get(files.name, ()):
+                if living is not None and generation != living:
+                    yield files, generation
+
+
+def _take(paths: Iterable[str]) -> list[str]:
+    """
+    Rename orphans to names that nobody else knows, and return these.
+
+    A stalled writer that wakes up either finds its file gone, or published it
+    before the shard is made durable.
+    """
+    taken: list[str] = []
+    for path in paths:
+        new = f"{os.path.dirname(path)}/{TEMPORARY}{token_hex(16)}"
+        with suppress(FileNotFoundError):
+            os.rename(path, new)
+            taken.append(new)
     return taken
 
 
-def _named(place: Place) -> str | None:
+def _living(files: PromiseFiles) -> str | None:
     """Return the generation that the head names; None where nobody can tell."""
-    content = read_file(place.head)
+    content = read_file(files.head)
     if content is None:
         return None
     try:
-        return Record.from_bytes(content[0], place.head).nonce
+        return Record.from_bytes(content[0], files.head).nonce
     except CorruptPromiseError:
-        # For those to hear who ask for this promise.
+        # An error for callers that ask for this promise, not for its neighbours.
         return None
 
 

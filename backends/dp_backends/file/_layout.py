@@ -1,5 +1,5 @@
 """
-The store's directory: how it is made, and whether it may be trusted.
+`Place` and `open_store`: the layout of a store's directory, and its creation.
 
 ::
 
@@ -42,50 +42,57 @@ from dp_core import AccessDeniedError, BackendUnavailableError
 
 __all__ = [
     "FOREIGN",
+    "GRACE",
     "HEAD",
+    "SHARDS",
     "TEMPORARY",
     "Place",
+    "PromiseFiles",
     "is_remote",
     "open_store",
     "read_name",
+    "shard_path",
 ]
 
 TEMPORARY: Final = ".t-"
-"""How the names of temporary files begin."""
+"""The beginning of all names of temporary files."""
 
 HEAD: Final = "head"
-"""What `read_name` calls the file that names the current generation."""
+"""The kind, for `read_name`, of the file that names the current generation."""
 
 FOREIGN: Final = ""
-"""What `read_name` calls a file that is none of ours."""
+"""The kind, for `read_name`, of a file that is not part of a store."""
+
+GRACE: Final = 3600.0
+"""
+Seconds for which a process may stand still within one operation.
+
+Temporary files, and the names of dead outcomes, are removed only after this.
+"""
+
+SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
+"""The names of the directories that promises are spread over."""
 
 _FILE: Final = re.compile(
     rf"(?P<name>[0-9a-f]{{64}})(?:\.(?P<what>{HEAD}|[0-9a-f]{{32}}))?\.json"
 )
 
-_SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 _FORMAT_FILE: Final = "FORMAT"
 _FORMAT: Final = b'{"format": %d}\n' % FORMAT
 
 
-@final
 @dataclass(frozen=True, slots=True)
-class Place:
+class PromiseFiles:
     """
-    Where the files of one promise are.
+    The names of the files of one promise.
 
     Attributes:
         shard: The directory they are all in.
-        name: What their names have in common.
+        name: The part that their names have in common.
     """
 
     shard: str
     name: str
-
-    @classmethod
-    def of(cls, root: str, id: str) -> Place:
-        name = sha256(id.encode()).hexdigest()
-        return cls(f"{root}/p/{name[:2]}", name)
 
     @property
     def head(self) -> str:
@@ -99,9 +106,32 @@ class Place:
         return f"{self.shard}/{TEMPORARY}{self.name}-{nonce}"
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Place(PromiseFiles):
+    """
+    The files of the promise with a certain id.
+
+    Attributes:
+        id: The id whose hash the name is.
+    """
+
+    id: str
+
+    @classmethod
+    def of(cls, root: str, id: str) -> Place:
+        name = sha256(id.encode()).hexdigest()
+        return cls(shard_path(root, name[:2]), name, id)
+
+
+def shard_path(root: str, shard: str) -> str:
+    """Return the path of one of the `SHARDS`."""
+    return f"{root}/p/{shard}"
+
+
 def read_name(file: str) -> tuple[str, str]:
     """
-    Return whose file it is, and which one.
+    Return the promise that a file belongs to, and its kind.
 
     Returns:
         The promise's *name*, and `HEAD`, `TEMPORARY`, `FOREIGN` or the
@@ -156,14 +186,16 @@ def _is_complete(root: str) -> bool:
 
 def _check_owner(root: str) -> None:
     for path in (root, f"{root}/p"):
-        # What is in a directory that only we can write was put there by us.
+        # The root and "p" are enough: nobody else can write anything below them.
         with suppress(FileNotFoundError):
             _check_ours(path, os.lstat(path) if path != root else os.stat(root))
 
 
 def _check_ours(root: str, status: os.stat_result) -> None:
     if not stat.S_ISDIR(status.st_mode):
-        raise AccessDeniedError(f"{root} is no directory, in a store of promises")
+        raise AccessDeniedError(
+            f"{root} is not a directory, but part of a store of promises"
+        )
     if status.st_uid != os.geteuid():
         raise AccessDeniedError(
             f"the store {root} belongs to user {status.st_uid}, you are "
@@ -182,17 +214,17 @@ def _make_root(root: str) -> None:
             _mkdir(str(directory))
             fsync_directory(str(parent))
         else:
-            # Who made it may not have lived to do this.
+            # The process that created it may have died before this fsync.
             _fsync_if_possible(str(parent))
 
 
 def _fsync_if_possible(directory: str) -> None:
-    """Make the names in a directory durable, unless it is none of ours."""
+    """Make the names in a directory durable, unless nobody here may change them."""
     try:
         fsync_directory(directory)
     except OSError as error:
-        # A failing disk is no excuse; a read-only file system is one, where
-        # nobody can have made anything.
+        # Ignore only "not allowed" and "read-only": there, nobody can have created
+        # the directory. A disk error must be raised.
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL):
             raise
 
@@ -201,8 +233,8 @@ def _fill(root: str) -> None:
     _check_foreign(root)
     _test_file_system(root)
     _mkdir(f"{root}/p")
-    for shard in _SHARDS:
-        _mkdir(f"{root}/p/{shard}")
+    for shard in SHARDS:
+        _mkdir(shard_path(root, shard))
     fsync_directory(f"{root}/p")
     fsync_directory(root)
     temporary = f"{root}/{TEMPORARY}{token_hex(16)}"
@@ -228,7 +260,7 @@ def _check_foreign(root: str) -> None:
     ]
     if foreign:
         raise BackendUnavailableError(
-            f"{root} is no store and not empty (it has {min(foreign)!r}); "
+            f"{root} is not a store and not empty (it has {min(foreign)!r}); "
             "name a directory of its own"
         )
 

@@ -1,5 +1,5 @@
 """
-What one file of the store says, and how it says it.
+`Record`: the content of one file of the store.
 
 A record is a JSON object a person can read, written one member a line so that
 its parts can be found without interpreting the value::
@@ -15,9 +15,9 @@ its parts can be found without interpreting the value::
     "sha256": "9b1d…"
     }
 
-The member before the last says what happened: ``resolved`` with the value as
-it came, ``rejected`` with the message, or ``disposed``, which begins the
-generation that is named after the record's own nonce. The checksum is over
+The member before the last is the event: ``resolved`` with the value as it came,
+``rejected`` with the message, or ``disposed``, which begins the generation that
+is named after the record's own nonce. The checksum is over
 every byte before its own line, so that no bit can change unnoticed. ``at`` and
 ``pid`` are for the reader; nothing depends on them.
 """
@@ -31,19 +31,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from secrets import token_hex
-from typing import Final, final
+from typing import Final, assert_never, final
 
 from dp_core import (
     BackendUnavailableError,
     CorruptPromiseError,
+    Outcome,
     Rejected,
     Resolved,
 )
 
-__all__ = ["FIRST", "FORMAT", "Event", "Record"]
-
-Event = Resolved[bytes] | Rejected | None
-"""What a record says happened; None is a disposal."""
+__all__ = ["FIRST", "FORMAT", "Record"]
 
 FORMAT: Final = 1
 """The version of the record format and of the store's layout."""
@@ -61,33 +59,35 @@ _TAIL_LENGTH: Final = len(_TAIL % (b"0" * 64))
 @dataclass(frozen=True, slots=True)
 class Record:
     """
-    One published file.
+    The content of one published file: an outcome, or a disposal.
 
     Attributes:
         id: The promise's id.
-        generation: The generation it speaks of.
-        nonce: Random; also names the temporary file it was written to.
-        event: What the promise settled to; None for a disposal, which ends
-            ``generation`` and begins the one called ``nonce``.
+        generation: The generation that was settled or disposed of.
+        nonce: Random; also the name of the mark, see `_publishing`.
+        outcome: The outcome; None for a disposal, which ends ``generation`` and
+            begins the one called ``nonce``.
     """
 
     id: str
     generation: str
     nonce: str
-    event: Event
+    outcome: Outcome[bytes] | None
 
     @classmethod
-    def new(cls, id: str, generation: str, event: Event) -> Record:
-        return cls(id, generation, token_hex(16), event)
+    def new(cls, id: str, generation: str, outcome: Outcome[bytes] | None) -> Record:
+        return cls(id, generation, token_hex(16), outcome)
 
     def to_bytes(self) -> bytes:
-        match self.event:
+        match self.outcome:
             case Resolved(text):
                 event = b'"resolved": %b' % text
             case Rejected(error):
                 event = b'"rejected": %b' % _json(error)
             case None:
                 event = b'"disposed": true'
+            case _:
+                assert_never(self.outcome)
         fields: tuple[str | int, ...] = (
             FORMAT,
             self.id,
@@ -102,7 +102,7 @@ class Record:
     @classmethod
     def from_bytes(cls, data: bytes, path: str) -> Record:
         """
-        Return the record that *data*, found at *path*, says.
+        Parse *data*, which was found at *path*.
 
         Raises:
             CorruptPromiseError: A byte of it is not as it was written.
@@ -120,7 +120,7 @@ class Record:
             form, id = header["format"], header["id"]
             generation, nonce = header["generation"], header["nonce"]
             key, _, text = lines[-1].partition(b": ")
-            event = _EVENTS[key](text) if form == FORMAT else None
+            outcome = _OUTCOMES[key](text) if form == FORMAT else None
         except (ValueError, KeyError):
             form = "unknown"
         if form != FORMAT:
@@ -128,7 +128,7 @@ class Record:
                 f"the record {path} has format {form}, and this version reads "
                 f"{FORMAT}; upgrade durable-promises"
             )
-        return cls(id, generation, nonce, event)
+        return cls(id, generation, nonce, outcome)
 
 
 # json.dumps() would make another one for every call.
@@ -139,19 +139,19 @@ def _json(value: str | int) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
-def _disposed(text: bytes) -> Event:
+def _disposed(text: bytes) -> None:
     return None
 
 
-def _resolved(text: bytes) -> Event:
+def _resolved(text: bytes) -> Resolved[bytes]:
     return Resolved(text)
 
 
-def _rejected(text: bytes) -> Event:
+def _rejected(text: bytes) -> Rejected:
     return Rejected(json.loads(text))
 
 
-_EVENTS: Final[dict[bytes, Callable[[bytes], Event]]] = {
+_OUTCOMES: Final[dict[bytes, Callable[[bytes], Outcome[bytes] | None]]] = {
     b'"resolved"': _resolved,
     b'"rejected"': _rejected,
     b'"disposed"': _disposed,

@@ -1,16 +1,15 @@
 """
-Waiting for promises in directories: no thread, no descriptor, no background task.
+`Watcher`: waits for promises, with no thread, descriptor or task of their own.
 
-All waits of one event loop share one `Watcher`. One of the waiters *leads*: in
-its own task it sleeps until the kernel reports a change or a look is due, looks
-at what may have changed, and tells the others. When it leaves, because it was
-told or cancelled, it wakes another one, which leads from then on (the
-leader/followers pattern: Schmidt et al., POSA 2, 2000). So nothing runs when
-nobody waits, and no waiter depends on the life of another.
+All waits of one event loop share one `Watcher`. One of the waiters leads
+(`LeaderFollowers`): in its own task it sleeps until the kernel reports a change or
+a look is due, looks at the promises that may have changed, and gives the others
+their outcomes. So nothing runs when nobody waits, and no waiter depends on the
+life of another.
 
 A wake-up cannot be lost: a waiter is registered, and its directory watched,
 before the first look that counts for it, and every look is repeated after a
-while, whatever the kernel said.
+while, whatever the kernel reported.
 """
 
 from __future__ import annotations
@@ -20,23 +19,22 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass, field
-from itertools import chain, count
+from itertools import count
 from random import uniform
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 import anyio
 from anyio import CapacityLimiter, to_thread
-from anyio.lowlevel import RunVar
 
 from dp_backends.file._inotify import Inotify, open_inotify
-from dp_backends.file._layout import TEMPORARY, read_name
-from dp_backends.file._looks import Answer, look_at
+from dp_backends.file._layout import TEMPORARY, Place, read_name
+from dp_backends.file._read_batcher import Finding, look_at_all
 from dp_backends.file._store import FileStore
 from dp_core import Outcome, Pending, PromiseDisposedError
+from dp_core.backend import Follower, LeaderFollowers, LoopLocal
 
-__all__ = ["Watcher", "current_watcher"]
+__all__ = ["WATCHERS", "WatchStats", "Watcher"]
 
 _NET: Final = (1.0, 5.0)
 """First and longest pause between looks, in seconds, where the kernel reports."""
@@ -45,42 +43,50 @@ _ALONE: Final = (0.01, 0.25)
 """The same where it does not: no inotify, no watch left, a remote disk."""
 
 _HELP_AFTER: Final = 0.02
-"""How long a writer may take from visible to durable before a reader helps."""
+"""Seconds that a writer may take from visible to durable before a reader helps."""
 
 _AT_ONCE: Final = -math.inf
-"""Before all looks that are only due because time has passed."""
+"""A pause before all looks that are only due because time has passed."""
 
 _BATCH: Final = 256
 
+_Waiter: TypeAlias = Follower[int, Outcome[bytes]]
+"""A waiter; its request is the number of the last look that began before it came."""
 
-@dataclass(eq=False)
-class _Waiter:
+
+@final
+@dataclass(frozen=True, slots=True)
+class WatchStats:
     """
-    Somebody in `Watcher.wait`.
+    The size of a `Watcher`, for tests and for the curious.
 
     Attributes:
-        since: The number of the last look that began before it joined.
-        told: How its wait ends.
-        event: Told, or yours to lead.
+        promises: The promises waited for, counted once for each handle.
+        joined: The waiters for whom no look has counted yet.
+        waiting: The waiters who know that their promise is pending.
+        directories: The directories in which these promises are.
+        watched: Those of them that the kernel watches.
     """
 
-    since: int
-    told: Outcome[bytes] | Exception | None = None
-    event: anyio.Event = field(default_factory=anyio.Event)
+    promises: int
+    joined: int
+    waiting: int
+    directories: int
+    watched: int
 
 
 @dataclass(eq=False)
 class _Entry:
     """
-    One promise that somebody waits for.
+    A promise with waiters, all of one handle: another's may fail alone.
 
     Attributes:
-        joined: Those for whom no look has counted yet.
-        waiting: Those who know that *generation* is pending.
+        joined: The waiters for whom no look has counted yet.
+        waiting: The waiters who know that *generation* is pending.
     """
 
     store: FileStore
-    id: str
+    place: Place
     pauses: tuple[float, float]
     pause: float
     due: float = math.inf
@@ -88,34 +94,35 @@ class _Entry:
     joined: set[_Waiter] = field(default_factory=set)
     waiting: set[_Waiter] = field(default_factory=set)
 
-    def tell(self, answer: Answer, look: int) -> None:
+    def apply(self, finding: Finding, look: int) -> None:
         """
-        Tell the waiters what a look has found.
+        Let the waiters know the result of a look.
 
-        It does not speak for those who joined while it was under way: it may
-        have seen a generation that was disposed of before they came.
+        It does not count for those who joined while it was under way: it may have
+        seen a generation that was disposed of before they came.
         """
-        ready = {waiter for waiter in self.joined if waiter.since < look}
+        ready = {waiter for waiter in self.joined if waiter.request < look}
         self.joined -= ready
-        if isinstance(answer, Exception):
+        if isinstance(finding, Exception):
             self.waiting |= ready
-            self._end(answer)
+            self._fail(finding)
             return
-        if answer.generation != self.generation:
-            self._end(PromiseDisposedError(self.id))
-            self.generation = answer.generation
+        if finding.generation != self.generation:
+            self._fail(PromiseDisposedError(self.place.id))
+            self.generation = finding.generation
         self.waiting |= ready
-        if not isinstance(answer.state, Pending):
-            self._end(answer.state)
+        if not isinstance(finding.state, Pending):
+            for waiter in self.waiting:
+                waiter.set_result(finding.state)
+            self.waiting = set()
 
-    def _end(self, told: Outcome[bytes] | Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         for waiter in self.waiting:
-            waiter.told = told
-            waiter.event.set()
+            waiter.set_exception(error)
         self.waiting = set()
 
 
-_Key = tuple[str, str]
+_Key: TypeAlias = tuple[str, str]
 
 
 @final
@@ -123,11 +130,14 @@ class Watcher:
     """All waits of one event loop, in whatever stores."""
 
     def __init__(self) -> None:
-        self._entries: dict[_Key, _Entry] = {}
+        self._waiters: LeaderFollowers[int, Outcome[bytes]] = LeaderFollowers(
+            self._work
+        )
+        # The entries of one promise, by shard and name, which events have.
+        self._entries: dict[_Key, dict[FileStore, _Entry]] = {}
         self._directories: Counter[str] = Counter()
         self._inotify: Inotify | None = None
-        self._leader: _Waiter | None = None
-        self._looks = CapacityLimiter(1)
+        self._limiter = CapacityLimiter(1)
         self._nap = anyio.CancelScope()
         self._look = 0
         # Due times with their entries; an entry whose time has changed since
@@ -135,7 +145,7 @@ class Watcher:
         self._due: list[tuple[float, int, _Entry]] = []
         self._order = count()
 
-    async def wait(self, store: FileStore, id: str) -> Outcome[bytes]:
+    async def wait(self, store: FileStore, place: Place) -> Outcome[bytes]:
         """
         Return the promise's outcome, as soon as there is one.
 
@@ -143,28 +153,36 @@ class Watcher:
             PromiseDisposedError: It was disposed of meanwhile.
             BackendError: The store could not be read.
         """
-        waiter = _Waiter(self._look)
-        with self._registered(store, id, waiter):
-            while waiter.told is None:
-                if self._leader is None:
-                    await self._lead(waiter)
-                else:
-                    await waiter.event.wait()
-                    waiter.event = anyio.Event()
-        if isinstance(waiter.told, Exception):
-            # A copy: thousands may raise it, and each raise adds a traceback.
-            raise copy(waiter.told) from waiter.told.__cause__
-        return waiter.told
+        waiter = Follower(self._waiters, self._look)
+        with self._registered(store, place, waiter):
+            return await waiter.join()
+
+    def stats(self) -> WatchStats:
+        """Return the present size of everything."""
+        entries = list(self._all_entries())
+        return WatchStats(
+            promises=len(entries),
+            joined=sum(len(entry.joined) for entry in entries),
+            waiting=sum(len(entry.waiting) for entry in entries),
+            directories=len(self._directories),
+            watched=0 if self._inotify is None else len(self._inotify),
+        )
+
+    def _all_entries(self) -> Iterator[_Entry]:
+        for entries in self._entries.values():
+            yield from entries.values()
 
     @contextmanager
-    def _registered(self, store: FileStore, id: str, waiter: _Waiter) -> Iterator[None]:
-        place = store.place(id)
+    def _registered(
+        self, store: FileStore, place: Place, waiter: _Waiter
+    ) -> Iterator[None]:
         key = (place.shard, place.name)
-        if key not in self._entries:
+        entries = self._entries.setdefault(key, {})
+        if store not in entries:
             watched = self._watch(place.shard) and not store.is_remote
             pauses = _NET if watched else _ALONE
-            self._entries[key] = _Entry(store, id, pauses, pauses[0])
-        entry = self._entries[key]
+            entries[store] = _Entry(store, place, pauses, pauses[0])
+        entry = entries[store]
         entry.joined.add(waiter)
         self._schedule(entry, _AT_ONCE)
         try:
@@ -172,33 +190,27 @@ class Watcher:
         finally:
             entry.joined.discard(waiter)
             entry.waiting.discard(waiter)
-            if not (entry.joined or entry.waiting) and self._entries.get(key) is entry:
+            if not (entry.joined or entry.waiting):
+                self._forget(key, entry)
+
+    def _forget(self, key: _Key, entry: _Entry) -> None:
+        entries = self._entries.get(key, {})
+        # The others who were woken together come here, too.
+        if entries.get(entry.store) is entry:
+            del entries[entry.store]
+            if not entries:
                 del self._entries[key]
-                entry.due = math.inf
-                self._unwatch(place.shard)
-            self._hand_over()
+            entry.due = math.inf
+            self._unwatch(entry.place.shard)
 
     # Leading ----------------------------------------------------------------
 
-    async def _lead(self, leader: _Waiter) -> None:
-        self._leader = leader
-        try:
-            while leader.told is None:
-                self._read_events()
-                if batch := self._take_due():
-                    await self._look_at(batch)
-                else:
-                    await self._sleep()
-        finally:
-            self._leader = None
-
-    def _hand_over(self) -> None:
-        """Wake somebody to lead, if nobody does and somebody waits."""
-        if self._leader is None:
-            for entry in self._entries.values():
-                for waiter in chain(entry.waiting, entry.joined):
-                    waiter.event.set()
-                    return
+    async def _work(self, leader: _Waiter) -> None:
+        self._read_events()
+        if batch := self._take_due():
+            await self._look_at(batch)
+        else:
+            await self._sleep()
 
     async def _sleep(self) -> None:
         deadline = self._due[0][0] if self._due else math.inf
@@ -209,26 +221,23 @@ class Watcher:
                 await anyio.wait_readable(self._inotify.fd)
 
     async def _look_at(self, batch: list[_Entry]) -> None:
-        answers: list[Answer] = []
         self._look += 1
-
-        def look() -> None:
-            answers.extend(look_at(entry.store, entry.id) for entry in batch)
-
+        look = self._look
+        places = [(entry.store, entry.place) for entry in batch]
         try:
-            await to_thread.run_sync(look, limiter=self._looks)
-        finally:
-            # Cancelled before the thread had begun, there are no answers, and
-            # whoever leads next must look.
-            # A copy: a thread that asyncio's own cancellation left goes on.
-            given = tuple(answers)
-            for entry, answer in zip(batch, given, strict=False):
-                entry.tell(answer, self._look)
-                jitter = uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
-                self._schedule(entry, entry.pause * jitter)
-                entry.pause = min(entry.pause * 2, entry.pauses[1])
-            for entry in batch[len(given) :]:
+            findings = await to_thread.run_sync(
+                look_at_all, places, limiter=self._limiter
+            )
+        except BaseException:
+            # Cancelled: whoever leads next has to look.
+            for entry in batch:
                 self._schedule(entry, _AT_ONCE)
+            raise
+        for entry, finding in zip(batch, findings, strict=True):
+            entry.apply(finding, look)
+            jitter = uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
+            self._schedule(entry, entry.pause * jitter)
+            entry.pause = min(entry.pause * 2, entry.pauses[1])
 
     # What is due ------------------------------------------------------------
 
@@ -271,26 +280,18 @@ class Watcher:
         for event in self._inotify.read():
             if event.directory is None or event.file is None:
                 # Events were dropped, or the directory is gone.
-                for (directory, _), entry in self._entries.items():
-                    if directory == event.directory:
+                for entry in self._all_entries():
+                    if entry.place.shard == event.directory:
                         entry.pauses, entry.pause = _ALONE, _ALONE[0]
                     self._schedule(entry, _AT_ONCE)
                 continue
             name, what = read_name(event.file)
-            concerned = self._entries.get((event.directory, name))
-            if concerned is not None and event.deleted == (what == TEMPORARY):
+            if event.deleted == (what == TEMPORARY):
                 # A temporary name disappears when the record is durable.
-                self._schedule(concerned, _AT_ONCE if event.deleted else _HELP_AFTER)
+                pause = _AT_ONCE if event.deleted else _HELP_AFTER
+                for entry in self._entries.get((event.directory, name), {}).values():
+                    self._schedule(entry, pause)
 
 
-_watcher: Final[RunVar[Watcher]] = RunVar("dp_backends.file")
-
-
-def current_watcher() -> Watcher:
-    """Return the watcher of the running event loop."""
-    try:
-        return _watcher.get()
-    except LookupError:
-        watcher = Watcher()
-        _watcher.set(watcher)
-        return watcher
+WATCHERS: Final = LoopLocal(Watcher)
+"""The watcher of each event loop."""

@@ -68,9 +68,9 @@ def test_a_damaged_format_is_no_store(store: FileStore) -> None:
 
     assert "upgrade" not in str(told.value)
     path.write_text(str(told.value).partition("write into it: ")[2])
-    assert FileStore(store.root).look("kept").state == value("kept")
+    assert value("kept") == FileStore(store.root).look("kept").state
     path.write_bytes(good)
-    assert FileStore(store.root).look("x").state == dp.Pending()
+    assert dp.Pending() == FileStore(store.root).look("x").state
 
 
 async def test_users_hear_of_damage(store: FileStore) -> None:
@@ -83,9 +83,9 @@ async def test_users_hear_of_damage(store: FileStore) -> None:
         for operation in (broken.peek, broken.get, lambda: broken.resolve(1)):
             with pytest.raises(dp.CorruptPromiseError, match="dispose of"):
                 await operation()
-        assert await promises.promise("kept").get() == "kept"
+        assert "kept" == await promises.promise("kept").get()
         await broken.dispose()
-        assert await broken.peek() == dp.Pending()
+        assert dp.Pending() == await broken.peek()
 
 
 def test_a_damaged_head_can_be_disposed_of(store: FileStore) -> None:
@@ -96,8 +96,8 @@ def test_a_damaged_head_can_be_disposed_of(store: FileStore) -> None:
         with pytest.raises(dp.CorruptPromiseError, match="dispose of the promise"):
             store.look("x")
         store.dispose("x")
-        assert store.look("x").state == dp.Pending()
-        assert store.settle("x", value("new")) == value("new")
+        assert dp.Pending() == store.look("x").state
+        assert value("new") == store.settle("x", value("new"))
 
 
 def test_what_a_newer_version_wrote_is_not_disposed_of(store: FileStore) -> None:
@@ -120,7 +120,7 @@ def test_who_died_making_the_store_leaves_nothing_for_ever(store: FileStore) -> 
     new.write_text("")
     os.utime(old, (0, 0))
 
-    store._janitor.clean_all()
+    store.janitor.clean_all()
 
     assert {"FORMAT", "p", new.name} == {
         path.name for path in Path(store.root).iterdir()
@@ -152,10 +152,10 @@ def test_the_janitor_minds_its_own_business(store: FileStore) -> None:
     }
 
     with patch.object(_janitor, "_WRITES_PER_CLEANING", 1):
-        assert store.settle(neighbour, value("ours")) == value("ours")
+        assert value("ours") == store.settle(neighbour, value("ours"))
 
     # Nobody can tell which of its outcomes is the living one.
-    assert {path: path.read_bytes() for path in outcomes} == outcomes
+    assert outcomes == {path: path.read_bytes() for path in outcomes}
 
 
 def test_a_head_that_vanishes_buries_nothing(store: FileStore) -> None:
@@ -167,7 +167,7 @@ def test_a_head_that_vanishes_buries_nothing(store: FileStore) -> None:
     head.unlink()
 
     with patch.object(os, "listdir", lambda path: listing):
-        store._janitor.clean(place.shard)
+        store.janitor.clean(place.shard)
 
     assert b"precious" in living.read_bytes()
 
@@ -241,13 +241,13 @@ def test_a_place_where_no_directory_may_be_made(public: Path) -> None:
 
 
 def test_a_plain_file_in_the_way(tmp_path: Path) -> None:
-    """A file is no directory, be it the store or above it."""
+    """A plain file is refused, as the store and above it."""
     path = tmp_path / "file"
     path.write_text("mine")
 
-    refused(path, dp.BackendUnavailableError, "no directory")
-    refused(path / "store", dp.BackendUnavailableError, "no directory")
-    assert path.read_text() == "mine"
+    refused(path, dp.BackendUnavailableError, "not a directory")
+    refused(path / "store", dp.BackendUnavailableError, "not a directory")
+    assert "mine" == path.read_text()
 
 
 def test_a_directory_with_something_else_in_it(tmp_path: Path) -> None:
@@ -285,8 +285,8 @@ def test_a_store_that_can_only_be_read(store: FileStore, public: Path) -> None:
 
     def use() -> None:
         reader = FileStore(str(root))
-        assert reader.look("kept") == View(FIRST, value("kept"))
-        assert reader.look("x").state == dp.Pending()
+        assert View(FIRST, value("kept")) == reader.look("kept")
+        assert dp.Pending() == reader.look("x").state
         with pytest.raises(dp.AccessDeniedError, match="permission denied"):
             reader.settle("x", value("ours"))
 

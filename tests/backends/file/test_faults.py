@@ -58,7 +58,7 @@ def test_any_call_may_fail(name: str, ram: Path) -> None:
     tried, wrong = matrix(ram, OPERATIONS[name])
 
     assert tried >= 60
-    assert wrong == []
+    assert [] == wrong
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_real_calls_that_fail(
     state = FileStore(store.root).look("x").state
     if told is None:
         assert ended.failure is None
-        assert state == value("ours")
+        assert value("ours") == state
     else:
         assert (ended.failure or "").startswith(told)
         assert store.root in (ended.failure or "")
         if told != "OutcomeUnknownError":
-            assert state == dp.Pending()
+            assert dp.Pending() == state
 
 
 def test_a_failed_fsync_is_never_repeated(store: FileStore) -> None:
@@ -123,10 +123,10 @@ def test_a_failed_fsync_is_never_repeated(store: FileStore) -> None:
     with patch.object(os, "fsync", fsync):
         with pytest.raises(dp.BackendUnavailableError):
             store.settle("x", value("ours"))
-        assert len(asked) == 1
+        assert 1 == len(asked)
         # A file of its own, and the directory.
         store.settle("x", value("ours"))
-        assert len(asked) == 3
+        assert 3 == len(asked)
 
 
 def test_a_handle_whose_directory_failed_stops(store: FileStore) -> None:
@@ -148,8 +148,8 @@ def test_a_handle_whose_directory_failed_stops(store: FileStore) -> None:
     ):
         with pytest.raises(dp.BackendUnavailableError, match="open the store anew"):
             call()
-    assert FileStore(store.root).look("x").state == value("ours")
-    assert FileStore(store.root).look("kept").state == value("kept")
+    assert value("ours") == FileStore(store.root).look("x").state
+    assert value("kept") == FileStore(store.root).look("kept").state
 
 
 def test_short_writes_are_completed(tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_a_file_size_limit_is_told(store: FileStore) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     shard = Path(store.place("x").shard)
-    assert [p.name for p in shard.iterdir() if p.name.startswith(".t-")] == []
-    assert store.settle("x", value("ours")) == value("ours")
+    assert [] == [p.name for p in shard.iterdir() if p.name.startswith(".t-")]
+    assert value("ours") == store.settle("x", value("ours"))
 
 
 # Full and failing disks -----------------------------------------------------
@@ -210,12 +210,12 @@ def test_a_full_disk_is_told_and_costs_nothing(small: Path) -> None:
     for _ in range(3):
         with pytest.raises(dp.BackendUnavailableError, match="the disk is full"):
             store.settle("x", value("ours"))
-    assert store.look("x").state == dp.Pending()
-    assert store.look("kept").state == value("kept")
+    assert dp.Pending() == store.look("x").state
+    assert value("kept") == store.look("kept").state
     assert not any(Path(store.place("x").shard).iterdir())
 
     filler.unlink()
-    assert store.settle("x", value("ours")) == value("ours")
+    assert value("ours") == store.settle("x", value("ours"))
 
 
 def test_a_disk_that_really_fails_acknowledges_nothing(small: Path) -> None:
@@ -241,8 +241,8 @@ def test_a_disk_that_really_fails_acknowledges_nothing(small: Path) -> None:
         disk.cut_power()
 
         store = FileStore(store.root)
-        assert store.look("kept").state == value("kept")
+        assert value("kept") == store.look("kept").state
         for id in acknowledged:
-            assert store.look(id).state == value("ours" * 50_000)
+            assert value("ours" * 50_000) == store.look(id).state
         assert errors
         assert all(isinstance(error, dp.BackendError) for error in errors)

@@ -73,7 +73,7 @@ def test_what_is_not_fsynced_is_lost(disk: Disk) -> None:
 
     disk.cut_power()
 
-    assert kept.read_text() == "kept"
+    assert "kept" == kept.read_text()
     assert not lost.exists() or lost.read_text() == ""
 
 

@@ -54,7 +54,7 @@ def test_disposers_settlers_and_readers_agree(root: str, seed: int) -> None:
 
     Nobody sees damage, a value nobody proposed, or his own disposal undone.
     """
-    assert list(turmoil(root, seed, processes=4, operations=600 * MANY)) == []
+    assert [] == list(turmoil(root, seed, processes=4, operations=600 * MANY))
 
 
 async def test_waiters_outlive_disposals(root: str, seed: int) -> None:
@@ -81,7 +81,7 @@ async def test_waiters_outlive_disposals(root: str, seed: int) -> None:
                 for id in IDS:
                     await promises.promise(id).resolve(0)
 
-    assert wrong == []
+    assert [] == wrong
     assert len(told) >= 4 * len(IDS)
     assert any(isinstance(entry, dp.PromiseDisposedError) for entry in told)
     assert all(isinstance(e, int | dp.PromiseDisposedError) for e in told)

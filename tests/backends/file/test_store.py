@@ -18,8 +18,7 @@ import pytest
 
 import dp_core as dp
 from dp_backends.file import FileBackend
-from dp_backends.file._janitor import GRACE, Janitor
-from dp_backends.file._layout import Place
+from dp_backends.file._layout import GRACE, Place
 from dp_backends.file._record import FIRST, Record
 from dp_backends.file._store import FileStore
 
@@ -87,7 +86,7 @@ async def test_the_store_is_private(tmp_path: Path) -> None:
         await promises.promise("x").resolve("secret")
 
     for path in [root, *root.rglob("*")]:
-        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+        assert 0o700 if path.is_dir() else 0o600 == stat.S_IMODE(path.stat().st_mode)
 
 
 async def test_a_record_is_json_that_a_person_can_read(tmp_path: Path) -> None:
@@ -154,11 +153,6 @@ def store(tmp_path: Path) -> FileStore:
     return store
 
 
-def janitor(store: FileStore) -> Janitor:
-    """Return the store's own janitor."""
-    return store._janitor
-
-
 def test_the_janitor_removes_old_orphans_only(store: FileStore) -> None:
     """A temporary file may still be in use; after the grace it is not."""
     place = store.place("x")
@@ -167,7 +161,7 @@ def test_the_janitor_removes_old_orphans_only(store: FileStore) -> None:
         Path(path).write_bytes(b"half a record")
     age(old)
 
-    janitor(store).clean(place.shard)
+    store.janitor.clean(place.shard)
 
     assert not Path(old).exists()
     assert Path(young).exists()
@@ -180,7 +174,7 @@ def test_the_janitor_removes_the_names_of_dead_outcomes_after_their_grace(
     root, place = Path(store.root), store.place("x")
     store.settle("x", dp.Resolved(b"1"))
     store.dispose("x")
-    cleaner = janitor(store)
+    cleaner = store.janitor
 
     cleaner.clean(place.shard)
     assert 2 == len(files(root))
@@ -199,7 +193,7 @@ def test_the_janitor_erases_what_a_late_settle_wrote(store: FileStore) -> None:
     Path(place.outcome(FIRST)).write_bytes(late.to_bytes())
     assert dp.Pending() == store.look("x").state
 
-    janitor(store).clean(place.shard)
+    store.janitor.clean(place.shard)
 
     assert b"" == Path(place.outcome(FIRST)).read_bytes()
 
@@ -213,7 +207,7 @@ def test_the_janitor_does_not_mind_what_is_not_ours(store: FileStore) -> None:
     stranger = Path(f"{place.outcome(FIRST)}.bak")
     stranger.write_text("mine")
 
-    janitor(store).clean(place.shard)
+    store.janitor.clean(place.shard)
 
     assert not Path(place.outcome(FIRST)).exists()
     assert "mine" == stranger.read_text()
@@ -242,7 +236,7 @@ def test_the_janitor_never_leaves_one_name_that_is_not_durable(
     age(place.temporary("old"))
     seen = steps(monkeypatch)
 
-    janitor(store).clean(place.shard)
+    store.janitor.clean(place.shard)
 
     assert ["rename", "fsync", "unlink"] == seen
 
@@ -296,8 +290,8 @@ def test_the_janitor_leaves_the_living_alone(store: FileStore) -> None:
     for path in (Path(store.root) / "p").rglob("*"):
         age(str(path))
 
-    janitor(store).clean_all()
-    janitor(store).clean_all()
+    store.janitor.clean_all()
+    store.janitor.clean_all()
 
     assert dp.Resolved(b"1") == store.look("a").state
     assert dp.Rejected("no") == store.look("b").state
@@ -362,7 +356,7 @@ def test_a_settle_that_stood_still_too_long_does_not_guess(
     monkeypatch.setattr("dp_backends.file._store._now", clocks[clock])
     settle_while(monkeypatch, "link", meanwhile)
 
-    with pytest.raises(dp.OutcomeUnknownError, match="ask again"):
+    with pytest.raises(dp.OutcomeUnknownError, match="repeat the call"):
         store.settle("x", dp.Resolved(b"1"))
     assert dp.Pending() == store.look("x").state
 

@@ -1,4 +1,4 @@
-"""Waiting for promises in directories: who wakes whom, and what it costs."""
+"""Waits for promises in directories: who wakes whom, and at what cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 import dp_core as dp
 from dp_backends.file import _inotify, _watch
 from dp_backends.file._store import FileStore
-from dp_backends.file._watch import Watcher, current_watcher
+from dp_backends.file._watch import WATCHERS, WatchStats
 
 RESOLVER = """
 import sys, anyio, dp_core as dp
@@ -36,10 +36,11 @@ def url(tmp_path: Path) -> str:
     return f"file:{tmp_path}/s"
 
 
-async def joined(watcher: Watcher, waiters: int) -> None:
+async def joined(waiters: int) -> None:
     """Return when so many waiters have seen the promise pending."""
+    watcher = WATCHERS.get()
     with anyio.fail_after(LIMIT):
-        while waiters != sum(len(e.waiting) for e in watcher._entries.values()):  # noqa: ASYNC110 - it tells nobody
+        while waiters != watcher.stats().waiting:  # noqa: ASYNC110 - there is no event for that
             # Not a bare checkpoint: a loop that spins starves the threads that look.
             await anyio.sleep(0.001)
 
@@ -66,7 +67,7 @@ async def test_a_waiter_is_woken_from_another_process(url: str) -> None:
         promise = promises.promise("x")
 
         async def complete() -> None:
-            await joined(current_watcher(), 1)
+            await joined(1)
             await anyio.to_thread.run_sync(resolve_elsewhere, url, "x", "from afar")
 
         with anyio.fail_after(LIMIT):
@@ -87,7 +88,7 @@ async def test_waiters_hold_no_thread_and_no_descriptor(url: str) -> None:
             for number in range(1000):
                 tasks.start_soon(promises.promise(f"n{number % 500}").get)
                 if number in (50, 999):
-                    await joined(current_watcher(), number + 1)
+                    await joined(number + 1)
                     before = before or cost()
             assert before is not None
             assert cost()[0] <= before[0]
@@ -95,11 +96,7 @@ async def test_waiters_hold_no_thread_and_no_descriptor(url: str) -> None:
             assert cost()[1] <= before[1] + 4
             tasks.cancel_scope.cancel()
 
-    watcher = current_watcher()
-    assert {} == watcher._entries
-    assert {} == watcher._directories
-    assert watcher._inotify is not None
-    assert {} == watcher._inotify._directories
+    assert WatchStats(0, 0, 0, 0, 0) == WATCHERS.get().stats()
 
 
 @pytest.mark.parametrize("cancelled", [[0], [1], [4], [0, 1, 2], [2, 3, 4]], ids=str)
@@ -121,10 +118,10 @@ async def test_whoever_is_cancelled_the_others_still_wake(
             async with anyio.create_task_group() as tasks:
                 for number in range(5):
                     tasks.start_soon(wait, number)
-                    await joined(current_watcher(), number + 1)
+                    await joined(number + 1)
                 for number in cancelled:
                     scopes[number].cancel()
-                await joined(current_watcher(), 5 - len(cancelled))
+                await joined(5 - len(cancelled))
                 await promise.resolve(1)
 
     assert sorted(set(range(5)) - set(cancelled)) == sorted(woken)
@@ -182,7 +179,7 @@ async def test_a_waiter_that_joins_after_a_disposal_is_not_told_of_it(url: str) 
                             await promise.get()
 
                     tasks.start_soon(disposed)
-                    await joined(current_watcher(), 1)
+                    await joined(1)
                     await promise.dispose()
                     tasks.start_soon(promise.resolve, number)
                     assert number == await promise.get()
@@ -193,15 +190,13 @@ async def test_it_works_without_inotify(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there is none, or no instance left, looking again is enough."""
-    watcher = Watcher()
-    monkeypatch.setattr("dp_backends.file.current_watcher", lambda: watcher)
     monkeypatch.setattr(_watch, "open_inotify", lambda: None)
     async with dp.connect(url) as promises:
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(promises.promise("x").get)
-                await joined(watcher, 1)
-                assert watcher._inotify is None
+                await joined(1)
+                assert 0 == WATCHERS.get().stats().watched
                 await promises.promise("x").resolve(1)
 
 
@@ -227,13 +222,13 @@ async def test_events_that_the_kernel_dropped_are_made_up_for(
     def overflow(self: _inotify.Inotify) -> Any:
         with suppress(BlockingIOError):
             os.read(self.fd, 65536)
-            yield _inotify.Event(None, None, deleted=False)
+            yield _inotify.DirectoryEvent(None, None, deleted=False)
 
     async with dp.connect(url) as promises:
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(promises.promise("x").get)
-                await joined(current_watcher(), 1)
+                await joined(1)
                 monkeypatch.setattr(_inotify.Inotify, "read", overflow)
                 await promises.promise("x").resolve(1)
 
@@ -248,7 +243,7 @@ async def test_the_kernels_reports_alone_wake_a_waiter(
             async with anyio.create_task_group() as tasks:
                 for number in range(100):
                     tasks.start_soon(promises.promise(f"n{number}").get)
-                await joined(current_watcher(), 100)
+                await joined(100)
                 for number in range(100):
                     await promises.promise(f"n{number}").resolve(1)
 
@@ -263,7 +258,7 @@ async def test_polling_alone_wakes_a_waiter(
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(promises.promise("x").get)
-                await joined(current_watcher(), 1)
+                await joined(1)
                 await promises.promise("x").resolve(1)
 
 
@@ -280,21 +275,21 @@ async def test_a_store_that_vanishes_is_an_error_for_those_who_wait(
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(wait)
-                await joined(current_watcher(), 1)
+                await joined(1)
                 shutil.rmtree(tmp_path / "s")
         with pytest.raises(dp.BackendUnavailableError, match="gone"):
             await promises.promise("x").peek()
 
 
 def damage(path: str) -> None:
-    """Let a record be there that says nothing."""
+    """Overwrite a record with what is not one."""
     Path(path).write_text("damage")
 
 
 async def test_damage_is_told_to_those_who_wait_for_it_only(url: str) -> None:
     """One broken record neither hangs its waiters nor disturbs the others."""
+    store = FileStore(url.removeprefix("file:"))
     async with dp.connect(url) as promises:
-        store: FileStore = promises.backend._store  # type: ignore[attr-defined]
 
         async def wait() -> None:
             with pytest.raises(dp.CorruptPromiseError):
@@ -304,7 +299,7 @@ async def test_damage_is_told_to_those_who_wait_for_it_only(url: str) -> None:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(wait)
                 tasks.start_soon(promises.promise("sound").get)
-                await joined(current_watcher(), 2)
+                await joined(2)
                 damage(store.place("broken").outcome("first"))
                 await promises.promise("sound").resolve(1)
 
@@ -326,3 +321,44 @@ async def test_a_transient_failure_of_a_leader_reaches_only_itself(
         monkeypatch.undo()
         await promise.resolve(1)
         assert 1 == await promise.get()
+
+
+async def test_a_handle_that_has_failed_is_an_error_for_its_own_waiters_only(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two handles on one store do not share the failure of one."""
+    async with dp.connect(url) as failed, dp.connect(url) as sound:
+        await sound.promise("x").peek()
+
+        def fail(fd: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr("dp_backends.file._disk.fsync", fail)
+        with pytest.raises(dp.OutcomeUnknownError):
+            await failed.promise("y").resolve(1)
+        monkeypatch.undo()
+
+        async def wait() -> None:
+            with pytest.raises(dp.BackendUnavailableError, match="anew"):
+                await failed.promise("x").get()
+
+        with anyio.fail_after(LIMIT):
+            async with anyio.create_task_group() as tasks:
+                # The failed one comes first, and the sound one joins it.
+                tasks.start_soon(wait)
+                await anyio.lowlevel.checkpoint()
+                tasks.start_soon(sound.promise("x").get)
+                await joined(1)
+                await sound.promise("x").resolve(1)
+
+
+async def test_handles_on_one_store_share_the_watch_of_a_directory(url: str) -> None:
+    """Each has an entry of its own, and all are woken by one report."""
+    handles = [dp.connect(url) for _ in range(3)]
+    with anyio.fail_after(LIMIT):
+        async with anyio.create_task_group() as tasks:
+            for handle in handles:
+                tasks.start_soon(handle.promise("x").get)
+            await joined(3)
+            assert WatchStats(3, 0, 3, 1, 1) == WATCHERS.get().stats()
+            await handles[0].promise("x").resolve(1)

@@ -38,7 +38,7 @@ def _do(store: FileStore, step: Step) -> State[bytes] | Outcome[bytes]:
             store.dispose(step.promise)
         case "clean":
             store.open()
-            store._janitor.clean(store.place(step.promise).shard)
+            store.janitor.clean(store.place(step.promise).shard)
         case _:
             raise ValueError(step)
     return Pending()

@@ -18,6 +18,7 @@ import anyio
 
 import dp_core as dp
 from dp_backends.file import _watch
+from dp_backends.file._layout import Place
 from dp_backends.file._record import FIRST
 from dp_backends.file._store import FileStore, View
 from dp_core.testing.crash import WRITING_CALLS, Disk, Lane, Point, Step
@@ -73,7 +74,7 @@ def durable_by_posix(directory: Path, mutant: str | None = None) -> int:
             url = next(urls)
             disk.follow(traced(lane, url, steps[:1], point))
             disk.follow(traced(lane, url, steps))
-            assert disk.broken == [], f"after a kill before {point}"
+            assert [] == disk.broken, f"after a kill before {point}"
     return len(places)
 
 
@@ -102,7 +103,7 @@ def janitor_durable_by_posix(directory: Path, mutant: str | None = None) -> None
         cleaning = [Step("clean", "x"), Step("peek", "x")]
         disk.follow(traced(lane, url, cleaning))
     assert not mark.exists()
-    assert disk.broken == []
+    assert [] == disk.broken
 
 
 def disposals_shown_are_durable(disk: Disk, mutant: str | None = None) -> None:
@@ -138,10 +139,10 @@ def disposals_shown_are_durable(disk: Disk, mutant: str | None = None) -> None:
         with patch.object(os, "fstat", late_fstat), mutated(mutant):
             shown = FileStore(store.root).look("x")
     assert go.is_set()
-    assert shown.state == dp.Pending()
+    assert dp.Pending() == shown.state
     disk.cut_power()
 
-    assert FileStore(store.root).look("x") == shown
+    assert shown == FileStore(store.root).look("x")
 
 
 def readers_outlive_disposals(directory: Path, mutant: str | None = None) -> None:
@@ -161,8 +162,8 @@ def readers_outlive_disposals(directory: Path, mutant: str | None = None) -> Non
             shown = store.look("x")
         except dp.CorruptPromiseError as error:
             raise AssertionError(str(error)) from error
-    assert shown == View(store.look("x").generation, dp.Pending())
-    assert shown.generation != FIRST
+    assert View(store.look("x").generation, dp.Pending()) == shown
+    assert FIRST != shown.generation
 
 
 def no_wake_up_is_lost(directory: Path, mutant: str | None = None) -> None:
@@ -173,26 +174,26 @@ def no_wake_up_is_lost(directory: Path, mutant: str | None = None) -> None:
     """
     store = FileStore(str(directory / "store"))
     store.open()
-    real = FileStore.look
+    real = FileStore.look_at
     settled: list[str] = []
 
-    def look(self: FileStore, id: str) -> View:
-        view = real(self, id)
+    def look_at(self: FileStore, place: Place) -> View:
+        view = real(self, place)
         if not settled:
-            settled.append(id)
-            store.settle(id, value("late"))
+            settled.append(place.id)
+            store.settle(place.id, value("late"))
         return view
 
     async def wait() -> None:
         async with dp.connect(f"file:{store.root}") as promises:
             with anyio.move_on_after(30 if mutant is None else 3) as scope:
-                assert await promises.promise("x").get() == "late"
+                assert "late" == await promises.promise("x").get()
         assert not scope.cancelled_caught, "nobody woke the waiter"
 
     with (
         mutated(mutant),
         patch.object(_watch, "_NET", (1e9, 1e9)),
-        patch.object(FileStore, "look", look),
+        patch.object(FileStore, "look_at", look_at),
     ):
         anyio.run(wait)
     assert settled
@@ -213,7 +214,7 @@ def short_writes_are_completed(directory: Path, mutant: str | None = None) -> No
             state = store.look("x").state
         except dp.CorruptPromiseError as error:
             raise AssertionError(str(error)) from error
-        assert state == value("long " * 100)
+        assert value("long " * 100) == state
 
 
 def damaged(data: bytes) -> Iterator[bytes]:
@@ -263,7 +264,7 @@ def _every_damage(store: FileStore, path: Path, mutant: str | None) -> int:
             path.write_bytes(data)
             tried += 1
             assert path.name in _complaint(store), f"{data!r} is no damage?"
-    assert store.look("kept").state == value("kept")
+    assert value("kept") == store.look("kept").state
     path.write_bytes(good)
-    assert store.look("x").state == value("precious")
+    assert value("precious") == store.look("x").state
     return tried

@@ -1,4 +1,4 @@
-"""What only the code of the file store can set up, and scenarios with it."""
+"""Set-ups that only the code of the file store can make, and scenarios with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from dp_backends.file._janitor import GRACE
+from dp_backends.file._disk import Disk
+from dp_backends.file._layout import GRACE
 from dp_backends.file._record import FIRST, Record
 from dp_backends.file._store import FileStore
 from dp_core import Outcome, Resolved
@@ -39,8 +40,9 @@ class Dying(FileStore):
     not known to be durable.
     """
 
-    def _fsync_directory(self, fd: int) -> None:
-        raise _KilledError
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.disk = _DyingDisk(root)
 
     def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         """Settle, but for the end of it."""
@@ -54,8 +56,13 @@ class Dying(FileStore):
             super().dispose(id)
 
 
+class _DyingDisk(Disk):
+    def fsync_opened(self, fd: int) -> None:
+        raise _KilledError
+
+
 class _KilledError(BaseException):
-    """Not one that anybody could catch."""
+    """The end of the process: no error that the store could handle."""
 
 
 def settle_half(url: str, prefix: str) -> None:

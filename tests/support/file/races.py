@@ -1,4 +1,4 @@
-"""Races of real processes over a file store, as the tests and the museum run them."""
+"""Races of real processes over a file store, as the tests and the mutants are run."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def race(root: str, processes: int, rounds: int, mutant: str | None = None) -> N
         ended = [lane.ended(pid) for lane, pid in zip(lanes, pids, strict=True)]
     for one in ended:
         assert one.failure is None
-        assert len(one.answers) == len(ids)
+        assert len(ids) == len(one.answers)
     store = FileStore(root)
     for number, id in enumerate(ids):
         told = {entry.answers[number] for entry in ended}
-        assert len(told) == 1, f"{id}: they were told {told}"
+        assert 1 == len(told), f"{id}: they were told {told}"
         assert told <= {Resolved(f"by {n}") for n in range(processes)}
-        assert {_decoded(store.look(id).state)} == told
+        assert told == {_decoded(store.look(id).state)}
 
 
 def killed(
@@ -113,7 +113,7 @@ def killed(
             assert rest.failure is None, rest.failure
             told = dict(zip(ids[::-1], rest.answers, strict=True))
             for id, answer in zip(ids, ended.answers, strict=False):
-                assert told[id] == answer, f"{id}: {answer} and {told[id]}"
+                assert answer == told[id], f"{id}: {answer} and {told[id]}"
             acknowledged |= told
             _settle_once_more(root, ids, told)
     _all_stand(root, acknowledged)
@@ -124,14 +124,14 @@ def _settle_once_more(root: str, ids: list[str], told: Mapping[str, Any]) -> Non
     store = FileStore(root)
     for id in ids:
         stands = store.settle(id, value("afterwards"))
-        assert _decoded(stands) == told[id], f"{id}: {stands}, not {told[id]}"
+        assert told[id] == _decoded(stands), f"{id}: {stands}, not {told[id]}"
 
 
 def _all_stand(root: str, acknowledged: Mapping[str, Any]) -> None:
     store = FileStore(root)
     for id, outcome in acknowledged.items():
         state = store.look(id).state
-        assert _decoded(state) == outcome, f"{id}: {outcome} became {state}"
+        assert outcome == _decoded(state), f"{id}: {outcome} became {state}"
 
 
 def _decoded(state: Any) -> Any:
@@ -163,7 +163,7 @@ def turmoil(
         ]
         for process in running:
             assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+            assert "ready\n" == process.stdout.readline()
         told = [process.communicate("go\n", timeout=120)[0] for process in running]
     histories = [[Seen(**entry) for entry in json.loads(text)] for text in told]
     yield from _judged(histories)

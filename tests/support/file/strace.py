@@ -33,7 +33,7 @@ def traced(
         options[-1] += f",{point.call}"
         options += ["-e", f"inject={point.call}:signal=KILL:when={point.number}"]
     ended = lane._traced(lane.begin(url, list(steps)), *options)
-    assert ended.killed == (point is not None), ended
+    assert (point is not None) == ended.killed, ended
     assert ended.failure is None
     return lane._trace.read_text().splitlines()
 

@@ -1,4 +1,4 @@
-"""Sweeps of the file store, as the tests and the museum run them."""
+"""Sweeps of the file store, as the tests and the mutants are run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes with errors and damage; see `mutants.file.registry`."""
+"""Mutants of errors and damage: failing calls, short writes, broken records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any, Final
 
-from dp_backends.file import _files
+from dp_backends.file import _files, _publishing, _store
+from dp_backends.file._disk import Disk
 from dp_backends.file._files import Content
 from dp_backends.file._layout import Place
 from dp_backends.file._record import Record
@@ -19,13 +20,17 @@ from dp_core import (
     OutcomeUnknownError,
     Pending,
 )
-from mutants.file.mistakes import ORIGINAL, Change, everywhere, nothing
+from mutants.file.protocol import everywhere, nothing
+from mutants.file.registry import Change, mutant
 
-__all__ = ["MISTAKES"]
+_publish: Final = _publishing.publish
+_state: Final = FileStore._state
+_from_bytes: Final = Record.from_bytes
 
 
+@mutant(seen="most of the systems in Rebello et al., USENIX ATC 2020")
 def fsync_errors_ignored() -> list[Change]:
-    """Rebello et al. 2020 found it in most of what they looked at."""
+    """An fsync that failed counts as done."""
 
     def fsync(fd: int) -> None:
         with suppress(OSError):
@@ -34,8 +39,9 @@ def fsync_errors_ignored() -> list[Change]:
     return everywhere("fsync", fsync)
 
 
+@mutant(seen='PostgreSQL until 2018 ("fsyncgate")')
 def fsync_retried() -> list[Change]:
-    """PostgreSQL until 2018 ("fsyncgate"): the second fsync says all is well."""
+    """A failed fsync is repeated, and the second one reports success."""
 
     def fsync(fd: int) -> None:
         try:
@@ -46,17 +52,19 @@ def fsync_retried() -> list[Change]:
     return everywhere("fsync", fsync)
 
 
+@mutant(seen="PostgreSQL until 2018: checkpoints went on after a failed fsync")
 def goes_on_after_failed_fsync() -> list[Change]:
     """A handle whose disk has failed is used as if nothing had happened."""
 
-    def fsync_directory(self: FileStore, fd: int) -> None:
+    def fsync_opened(self: Disk, fd: int) -> None:
         _files.fsync(fd)
 
-    return [(FileStore, "_fsync_directory", fsync_directory)]
+    return [(Disk, "fsync_opened", fsync_opened)]
 
 
+@mutant(seen="programs that take write(2) for all or nothing")
 def short_writes_ignored() -> list[Change]:
-    """write(2) may write less than it was given."""
+    """A write that took less than it was given counts as done."""
 
     def write_new_file(path: str, data: bytes) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -69,26 +77,28 @@ def short_writes_ignored() -> list[Change]:
     return everywhere("write_new_file", write_new_file)
 
 
+@mutant(seen="clients that report a lost answer as a failed call")
 def unknown_is_called_untouched() -> list[Change]:
-    """An error after the effect that says "nothing was done"."""
+    """An error after the effect says that nothing was changed."""
 
-    def publish(self: FileStore, *args: Any) -> bool:
+    def publish(disk: Disk, root: str, place: Place, record: Record) -> bool:
         try:
-            done: bool = ORIGINAL["_publish"](self, *args)
+            return _publish(disk, root, place, record)
         except OutcomeUnknownError as error:
             raise BackendUnavailableError(str(error)) from error
-        return done
 
-    return [(FileStore, "_publish", publish)]
+    return [(_store, "publish", publish)]
 
 
+@mutant(seen="programs that fill /tmp")
 def rubbish_left_behind() -> list[Change]:
-    """What could not be completed is not cleared away."""
+    """Temporary files of failed calls are not removed."""
     return everywhere("remove", nothing)
 
 
+@mutant(seen="error paths that forget to close (CWE-775)")
 def descriptors_leaked() -> list[Change]:
-    """The error path forgets to close."""
+    """A failed read leaves its descriptor open."""
 
     def read_file(path: str) -> Content | None:
         try:
@@ -103,8 +113,9 @@ def descriptors_leaked() -> list[Change]:
     return everywhere("read_file", read_file)
 
 
+@mutant(seen="libraries that let errors of the standard library through")
 def raw_os_errors() -> list[Change]:
-    """The caller gets a traceback of the standard library."""
+    """The caller gets an OSError."""
 
     @contextmanager
     def explained(doing: str) -> Iterator[None]:
@@ -116,43 +127,26 @@ def raw_os_errors() -> list[Change]:
 # Damage ---------------------------------------------------------------------
 
 
+@mutant(seen="stores that treat an unreadable file as a missing one")
 def damage_is_pending() -> list[Change]:
-    """What cannot be read is taken for what is not there."""
+    """A record that cannot be read is taken for one that is not there."""
 
-    def state(self: FileStore, place: Place, generation: str, id: str) -> Any:
+    def state(self: FileStore, place: Place, generation: str) -> Any:
         try:
-            return _original_state(self, place, generation, id)
+            return _state(self, place, generation)
         except CorruptPromiseError:
             return Pending()
 
     return [(FileStore, "_state", state)]
 
 
-_original_state: Final = FileStore._state
-
-
+@mutant(seen="stores that trust any file that parses")
 def checksum_ignored() -> list[Change]:
-    """It is JSON, so it must be right."""
+    """A record is believed because it is JSON."""
 
     def from_bytes(data: bytes, path: str) -> Record:
         body = data.rpartition(b',\n"sha256"')[0]
         tail = b',\n"sha256": "%b"\n}\n' % sha256(body).hexdigest().encode()
-        return _original_from_bytes(body + tail, path)
+        return _from_bytes(body + tail, path)
 
     return [(Record, "from_bytes", staticmethod(from_bytes))]
-
-
-_original_from_bytes: Final = Record.from_bytes
-
-MISTAKES: Final = (
-    fsync_errors_ignored,
-    fsync_retried,
-    goes_on_after_failed_fsync,
-    short_writes_ignored,
-    unknown_is_called_untouched,
-    rubbish_left_behind,
-    descriptors_leaked,
-    raw_os_errors,
-    damage_is_pending,
-    checksum_ignored,
-)
