@@ -2,8 +2,8 @@
 ``sqlite:PATH``: promises in one SQLite database, as a package of your own.
 
 A row for each promise; the database decides who is first, and waiters look again
-after growing pauses. Any number of processes of one machine share it, on asyncio
-and trio; a handle does not survive a fork.
+after growing pauses, one of them for all. Any number of processes of one machine
+share it, on asyncio and trio; a handle does not survive a fork.
 
 What it promises, and where that ends:
 
@@ -22,10 +22,11 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import anyio
 
@@ -33,6 +34,7 @@ from dp_core import (
     Backend,
     BackendClosedError,
     BackendUnavailableError,
+    DurablePromiseError,
     Outcome,
     OutcomeUnknownError,
     Pending,
@@ -42,6 +44,7 @@ from dp_core import (
     State,
     hookimpl,
 )
+from dp_core.backend import Follower, LeaderFollowers, LoopLocal
 from dp_core.hookspecs import Register
 
 __all__ = ["SqliteBackend"]
@@ -78,6 +81,18 @@ def dp_register_backends(register: Register) -> None:
     register("sqlite", SqliteBackend)
 
 
+@dataclass(eq=False)
+class _Wait:
+    """One call of `SqliteBackend.wait`, which began with a pending promise."""
+
+    id: str
+    generation: int
+    pause: float = _FIRST_PAUSE
+
+
+_Waiter: TypeAlias = Follower[_Wait, Outcome[bytes]]
+
+
 class SqliteBackend(Backend):
     """A handle: one connection, opened when it is first needed."""
 
@@ -87,6 +102,10 @@ class SqliteBackend(Backend):
         self._lock = Lock()
         self._db: sqlite3.Connection | None = None
         self._closed = False
+        # The waits of each event loop share their looks.
+        self._waits: LoopLocal[LeaderFollowers[_Wait, Outcome[bytes]]] = LoopLocal(
+            lambda: LeaderFollowers(self._look_again)
+        )
 
     async def peek(self, id: str) -> State[bytes]:
         _, state = await self._do(lambda db: _read(db, id))
@@ -96,15 +115,29 @@ class SqliteBackend(Backend):
         return await self._do(lambda db: _settle(db, id, outcome))
 
     async def wait(self, id: str) -> Outcome[bytes]:
-        mine, state = await self._do(lambda db: _read(db, id))
-        pause = _FIRST_PAUSE
-        while isinstance(state, Pending):
-            await anyio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            generation, state = await self._do(lambda db: _read(db, id))
-            if generation != mine:
-                raise PromiseDisposedError(id)
-        return state
+        generation, state = await self._do(lambda db: _read(db, id))
+        if not isinstance(state, Pending):
+            return state
+        return await Follower(self._waits.get(), _Wait(id, generation)).join()
+
+    async def _look_again(self, leader: _Waiter) -> None:
+        await anyio.sleep(min(waiter.request.pause for waiter in leader.group))
+        waiters = list(leader.group)
+        ids = {waiter.request.id for waiter in waiters}
+        try:
+            found = await self._do(lambda db: _read_all(db, ids))
+        except DurablePromiseError as error:
+            for waiter in waiters:
+                waiter.set_exception(error)
+            return
+        for waiter in waiters:
+            wait = waiter.request
+            generation, state = found[wait.id]
+            if generation != wait.generation:
+                waiter.set_exception(PromiseDisposedError(wait.id))
+            elif not isinstance(state, Pending):
+                waiter.set_result(state)
+            wait.pause = min(2 * wait.pause, _LONGEST_PAUSE)
 
     async def dispose(self, id: str) -> None:
         await self._do(lambda db: _dispose(db, id))
@@ -147,11 +180,11 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, _PATIENCE, isolation_level=None, check_same_thread=False)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
-        # One at a time: who makes a database while others do is turned away.
+        # One at a time: SQLite refuses to make a database while others do.
         fcntl.flock(directory, fcntl.LOCK_EX)
         for order in _PREPARE:
             db.execute(order)
-        # What a killed writer left is seen from now on, and may be on no disk.
+        # A commit of a killed writer is seen from now on, and may not be durable.
         log = os.open(f"{path}-wal", os.O_RDONLY)
         os.fsync(log)
         os.close(log)
@@ -173,6 +206,12 @@ def _read(db: sqlite3.Connection, id: str) -> tuple[int, State[bytes]]:
         case generation, None, None:
             return generation, Pending()
     return 0, Pending()
+
+
+def _read_all(
+    db: sqlite3.Connection, ids: Collection[str]
+) -> dict[str, tuple[int, State[bytes]]]:
+    return {id: _read(db, id) for id in ids}
 
 
 def _settle(db: sqlite3.Connection, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
