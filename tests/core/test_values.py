@@ -358,3 +358,46 @@ def test_what_is_no_object_is_not_split(text: bytes) -> None:
     """Splitting is as strict as reading."""
     with pytest.raises(InvalidValueError):
         split_object(text)
+
+
+HIDDEN = {
+    "a surrogate in a value": rb'["\ud800"]',
+    "a surrogate in a key, in capitals": rb'{"\uDFFF":1}',
+    "the wrong half first": rb'"\udc00\ud800"',
+    "a large exponent": b"[1e400]",
+    "a large exponent with zeros before it": b"-1E+0400",
+    "many digits with a small exponent": b"1" * 250 + b"e99",
+    "many digits with a fraction": b"1" * 310 + b".5",
+    "lists, one too deep": b"[" * 129 + b"]" * 129,
+    "lists in objects, one too deep": b'[{"a":' * 64 + b"[1]" + b"}]" * 64,
+    "deep beside shallow": b"[[],[[]]," + b"[" * 128 + b"]" * 128 + b",[]]",
+    "brackets in strings beside it": b'["]]]]",' + b"[" * 128 + b"]" * 128 + b"]",
+}
+
+
+@pytest.mark.parametrize("text", HIDDEN.values(), ids=HIDDEN)
+def test_what_the_decoder_lets_pass_is_found(text: bytes) -> None:
+    """Foreign text that no value could be written as is refused, with its place."""
+    with pytest.raises(InvalidValueError) as caught:
+        check_text(text)
+
+    assert caught.value.place.startswith("$")
+
+
+HARMLESS = {
+    "a pair of surrogates": rb'"\ud83d\ude00"',
+    "a backslash before u": rb'"\\ud800"',
+    "a long integer": b"9" * 5000,
+    "a large exponent of nothing": b"0e999",
+    "digits in a string": b'"' + b"1" * 400 + b"e999" + b'"',
+    "lists, as deep as may be": b"[" * 128 + b"]" * 128,
+    "many lists, none deep": b"[" + b"[]," * 5000 + b"[]]",
+    "brackets in a string": b'"' + b"[" * 500 + b'"',
+    "white space in a string": b'[" [ 1 ]\\" "]',
+}
+
+
+@pytest.mark.parametrize("text", HARMLESS.values(), ids=HARMLESS)
+def test_what_only_looks_like_it_passes_unchanged(text: bytes) -> None:
+    """Foreign text is not refused for its looks, and comes back byte for byte."""
+    assert text == check_text(text)
