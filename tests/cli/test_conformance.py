@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from dp_core.testing import LAWS
 from support.server_process import running
 
 LIMIT = 300
+TOKEN = "a-token-of-this-test"  # noqa: S105 - for this test
 
 
-def dp(*arguments: str) -> subprocess.CompletedProcess[str]:
+def dp(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the program as a user does."""
     return subprocess.run(
         [sys.executable, "-m", "dp_core", *arguments],
@@ -20,7 +25,27 @@ def dp(*arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=LIMIT,
         check=False,
+        env={**os.environ, **environment},
     )
+
+
+@pytest.mark.parametrize("variable", ["DP_TOKEN", "DP_TOKEN_FILE"])
+def test_the_laws_of_the_wire_are_tried_with_the_token(
+    variable: str, tmp_path: Path
+) -> None:
+    """A server that asks for a token is judged with the token that clients send."""
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    path.chmod(0o600)
+    value = {"DP_TOKEN": TOKEN, "DP_TOKEN_FILE": str(path)}[variable]
+    others = [word for law in LAWS for word in ("--skip", law)]
+
+    with running("memory:", token=TOKEN) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        done = dp("conformance", url, "--json", *others, **{variable: value})
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert 41 == len(json.loads(done.stdout)["passed"])
 
 
 def test_a_right_store_passes() -> None:

@@ -106,6 +106,21 @@ def tree(kind: type[DurablePromiseError]) -> set[type[DurablePromiseError]]:
     return {kind}.union(*(tree(below) for below in kind.__subclasses__()))
 
 
+def test_whatever_a_store_does_wrong_is_a_backend_error() -> None:
+    """``except BackendError`` misses none of the errors of a store or its server."""
+    expected = {
+        dp_core.AccessDeniedError,
+        dp_core.BackendClosedError,
+        dp_core.BackendError,
+        dp_core.BackendUnavailableError,
+        dp_core.CorruptPromiseError,
+        dp_core.OutcomeUnknownError,
+        dp_core.ProtocolError,
+    }
+
+    assert expected == tree(dp_core.BackendError)
+
+
 def test_every_error_is_in_the_table() -> None:
     """The next test leaves no error out."""
     assert tree(DurablePromiseError) == set(ERRORS)

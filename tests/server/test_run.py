@@ -344,3 +344,19 @@ def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
         server.process.send_signal(number)
 
         assert server.process.wait(10) == -number
+
+
+@pytest.mark.parametrize("store", ["memory:", "file:{}"])
+async def test_a_long_rejection_survives_the_way_there_and_back(
+    store: str, tmp_path: Path
+) -> None:
+    """With raised limits, a message of 2 MB is settled and can be read by all."""
+    limit = 8 * 1024 * 1024
+    with running(store.format(tmp_path), max_value_bytes=limit) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        async with dp.connect(url, max_value_bytes=limit) as promises:
+            promise = promises.promise("long")
+            won = await promise.reject("x" * 2_000_000)
+            seen = await promise.peek()
+
+    assert dp.Rejected("x" * 2_000_000) == won == seen

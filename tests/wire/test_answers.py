@@ -30,6 +30,7 @@ from dp_core.wire import (
     prefer_wait,
     read_answer,
     read_prefer,
+    write_answer,
 )
 from support.wire_samples import CALLS, JSON_VALUES, VALUES
 
@@ -189,3 +190,21 @@ def test_reading_a_preference_never_fails(header: str) -> None:
 def test_the_errors_for_ids_name_them_in_short() -> None:
     """An id that is no string may be huge; its error stays short."""
     assert len(str(InvalidPromiseIdError(10**5000, "it is not a string"))) < 200
+
+
+@pytest.mark.parametrize("error", ["x" * 2_000_000, "é" * 1_000_000, "\n" * 600_000])
+def test_a_long_rejection_can_be_read(error: str) -> None:
+    """A message that a server could keep is read, whatever its length."""
+    body = write_answer(Rejected(error))
+
+    assert Rejected(error) == read_answer(Peek("x"), 200, body)
+    assert Rejected(error) == read_answer(Settle("x", Rejected("")), 200, body)
+
+
+@pytest.mark.parametrize(
+    "body", [rb'{"value":"\ud800"}', b'{"value":1e999}', rb'{"error":"\udfff"}']
+)
+def test_a_foreign_answer_is_as_strict_as_a_call(body: bytes) -> None:
+    """A value that could not be settled here is not taken from a server either."""
+    with pytest.raises(ProtocolError, match="the server's answer is not"):
+        read_answer(Peek("x"), 200, body)
