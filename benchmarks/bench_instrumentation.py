@@ -1,5 +1,5 @@
 """
-What observers cost: an operation on a memory store, with and without them.
+The cost of observers: an operation on a memory store, with and without them.
 
 Usage: ``python benchmarks/bench_instrumentation.py [--before TREE] [--rounds 30]``
 

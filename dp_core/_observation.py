@@ -1,5 +1,5 @@
 """
-`Operation`: one operation of a promise, while observers are told of it.
+`Observation`: one operation of a promise, reported to the observers.
 
 `dp_core.instrumentation` is the public door. The list of observers is here because
 `DurablePromise` looks at it before every operation; without observers that look is
@@ -20,14 +20,14 @@ from dp_core._states import Outcome, State
 __all__ = [
     "OBSERVERS",
     "Finished",
+    "Observation",
     "Observer",
-    "Operation",
     "OperationName",
     "Started",
 ]
 
 OperationName = Literal["peek", "get", "resolve", "reject", "dispose"]
-"""The methods of `dp_core.DurablePromise` that observers are told of."""
+"""The methods of `dp_core.DurablePromise` that are reported."""
 
 
 @final
@@ -101,7 +101,7 @@ class Finished:
 
 class Observer(Protocol):
     """
-    An object that is told of every operation of every `dp_core.DurablePromise`.
+    An object that receives two events for every operation of every promise.
 
     Its methods are called where the operation runs, in that thread and task, so
     they must not block. An exception that they raise is logged, the first time,
@@ -122,12 +122,12 @@ _NUMBERS: Final = count(1)
 
 
 @final
-class Operation:
+class Observation:
     """
-    A context manager around one operation, which tells the observers of it.
+    A context manager around one operation, which reports it to the observers.
 
-    Those who are told of the beginning are told of the end, also if they are
-    removed meanwhile.
+    Observers that received the beginning receive the end, also if they are removed
+    meanwhile; observers that are added meanwhile receive neither.
 
     Attributes:
         state: To be set to what the store reported.
@@ -142,7 +142,7 @@ class Operation:
         self._started = Started(next(_NUMBERS), name, id, url)
         self._observers = tuple(OBSERVERS)
 
-    def __enter__(self) -> Operation:
+    def __enter__(self) -> Observation:
         for observer in self._observers:
             observer.started(self._started)
         self._began = time.monotonic()

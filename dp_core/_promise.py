@@ -10,7 +10,7 @@ from dp_core._errors import (
     PromiseTimeoutError,
     ValueMismatchError,
 )
-from dp_core._observation import OBSERVERS, Operation
+from dp_core._observation import OBSERVERS, Observation
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._text import quoted, without_password
 from dp_core.backend import Backend, wait_or_peek
@@ -63,7 +63,7 @@ class DurablePromise(Generic[T]):
         """
         if not OBSERVERS:
             return self._decoded(await self._backend.peek(self.id))
-        with Operation("peek", self.id, self.url) as observed:
+        with Observation("peek", self.id, self.url) as observed:
             observed.state = state = await self._backend.peek(self.id)
             return self._decoded(state)
 
@@ -85,7 +85,7 @@ class DurablePromise(Generic[T]):
             return self._value(
                 await wait_or_peek(self._backend, self.id, timeout), timeout
             )
-        with Operation("get", self.id, self.url) as observed:
+        with Observation("get", self.id, self.url) as observed:
             observed.state = state = await wait_or_peek(self._backend, self.id, timeout)
             return self._value(state, timeout)
 
@@ -109,7 +109,7 @@ class DurablePromise(Generic[T]):
         if not OBSERVERS:
             resolution = self._encoded(value)
             return self._outcome(await self._backend.settle(self.id, resolution))
-        with Operation("resolve", self.id, self.url) as observed:
+        with Observation("resolve", self.id, self.url) as observed:
             observed.asked = resolution = self._encoded(value)
             observed.state = won = await self._backend.settle(self.id, resolution)
             return self._outcome(won)
@@ -131,7 +131,7 @@ class DurablePromise(Generic[T]):
         if not OBSERVERS:
             rejection = Rejected(check_message(error, self._limit))
             return self._outcome(await self._backend.settle(self.id, rejection))
-        with Operation("reject", self.id, self.url) as observed:
+        with Observation("reject", self.id, self.url) as observed:
             observed.asked = rejection = Rejected(check_message(error, self._limit))
             observed.state = won = await self._backend.settle(self.id, rejection)
             return self._outcome(won)
@@ -148,7 +148,7 @@ class DurablePromise(Generic[T]):
         if not OBSERVERS:
             await self._backend.dispose(self.id)
             return
-        with Operation("dispose", self.id, self.url) as observed:
+        with Observation("dispose", self.id, self.url) as observed:
             await self._backend.dispose(self.id)
             observed.state = Pending()
 

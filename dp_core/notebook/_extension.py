@@ -26,8 +26,8 @@ _UNDO: Final[list[Callable[[], object]]] = []
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Set up a notebook, or a process of one."""
     report = reporter()
-    tell = _process_reports(shell, report) if report else _add_to_journal
-    recorder = Recorder(os.environ.get(PROCESS, NOTEBOOK), tell)
+    receive = _to_notebook(shell, report) if report else _to_journal
+    recorder = Recorder(os.environ.get(PROCESS, NOTEBOOK), receive)
     add_observer(recorder)
     _UNDO.append(lambda: remove_observer(recorder))
     _UNDO.append(_show_promises(shell, recorder))
@@ -59,22 +59,22 @@ def _show_promises(shell: InteractiveShell, recorder: Recorder) -> Callable[[], 
     return lambda: formatter.pop(DurablePromise)
 
 
-def _process_reports(
+def _to_notebook(
     shell: InteractiveShell, report: Callable[[JournalEvent], None]
 ) -> Callable[[JournalEvent], None]:
-    def tell(event: JournalEvent) -> None:
+    def receive(event: JournalEvent) -> None:
         report(event)
         if event.kind == "awaiting":
             # The notebook's cell may return now, after all output up to here.
             sys.stdout.flush()
             shell.display_pub.publish({WAITS: {}})
 
-    return tell
+    return receive
 
 
 _NOTICES: Final = WaitingNotices()
 
 
-def _add_to_journal(event: JournalEvent) -> None:
+def _to_journal(event: JournalEvent) -> None:
     JOURNAL.add(event)
     _NOTICES.hear(event)

@@ -33,7 +33,7 @@ PAUSES: Final = 3
 
 
 class Recording:
-    """Keeps what it is told."""
+    """Keeps the events."""
 
     def __init__(self) -> None:
         self.events: list[Started | Finished] = []
@@ -52,7 +52,7 @@ class Recording:
 
 
 class Failing(Recording):
-    """Keeps what it is told, and fails."""
+    """Keeps the events, and fails."""
 
     def started(self, event: Started) -> None:
         super().started(event)
@@ -139,7 +139,7 @@ async def test_each_operation_is_reported(
 async def test_values_are_json_text_and_not_in_the_repr(
     seen: Recording, promise: dp.DurablePromise[Any]
 ) -> None:
-    """What was asked for and what the store said are there as bytes, for who looks."""
+    """The outcome that was asked for and the state are there as bytes, if one looks."""
     await promise.resolve(("se", "cret"))
     assert dp.Resolved(b'["se","cret"]') == seen.last.asked == seen.last.state
     assert "cret" not in repr(seen.last)
@@ -254,7 +254,7 @@ async def test_what_observers_raise_harms_nobody(
 
 
 async def test_observers_come_and_go(promise: dp.DurablePromise[Any]) -> None:
-    """Added twice, told twice; removed, told no more, however often it is removed."""
+    """Added twice, it gets events twice; removed, it gets none."""
     recording = Recording()
     add_observer(recording)
     add_observer(recording)
@@ -281,7 +281,7 @@ async def test_observing_ends_with_its_block(promise: dp.DurablePromise[Any]) ->
     assert 2 == len(recording.events)
 
 
-async def test_who_was_told_of_the_start_is_told_of_the_end(
+async def test_the_start_is_received_with_the_end_or_not_at_all(
     promise: dp.DurablePromise[Any],
 ) -> None:
     """Observers that come or go during an operation see all of it or nothing."""

@@ -1,4 +1,4 @@
-"""What ``%load_ext dp_core.notebook`` adds, in a real kernel."""
+"""``%load_ext dp_core.notebook`` in a real kernel."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ async def test_errors_show_the_readers_lines_alone(notebook: Notebook, id: str) 
 
 
 async def test_promises_asks_the_store(notebook: Notebook, store: str, id: str) -> None:
-    """``%promises`` shows what stands, also what no process of ours did."""
+    """``%promises`` shows states, also those that no process of ours has settled."""
     await notebook.run(f"await dp.durable_promise({id!r}).peek()")
     await dp.durable_promise(id, store).resolve("from outside")
 

@@ -28,7 +28,7 @@ def test_the_events_of_one_promise() -> None:
 
 
 def test_listeners_hear_of_every_event() -> None:
-    """Who listens is called with each event, as it is added."""
+    """Listeners are called with each event, as it is added."""
     journal, heard = Journal(), list[JournalEvent]()
     journal.listeners.append(heard.append)
     for one in EVENTS:

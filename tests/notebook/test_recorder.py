@@ -37,7 +37,7 @@ def recorder(events: list[JournalEvent]) -> Iterator[Recorder]:
 pytestmark = pytest.mark.usefixtures("recorder")
 
 
-def told(events: list[JournalEvent]) -> list[tuple[str, str, str]]:
+def taken(events: list[JournalEvent]) -> list[tuple[str, str, str]]:
     """Return kind, state and text of events, and forget them."""
     found = [(event.kind, event.state, event.text) for event in events]
     events.clear()
@@ -47,7 +47,7 @@ def told(events: list[JournalEvent]) -> list[tuple[str, str, str]]:
 async def test_who_was_first_and_who_was_not(
     events: list[JournalEvent], id: str
 ) -> None:
-    """A settle that won is told apart from one that came too late."""
+    """A settle that won is distinguished from one that came too late."""
     promise = dp.durable_promise(id, "memory:")
 
     await promise.peek()
@@ -61,16 +61,16 @@ async def test_who_was_first_and_who_was_not(
         ("peeked", "pending", ""),
         ("settling", "", ""),
         ("won", "resolved", "[1,2]"),
-    ] == told(events)
+    ] == taken(events)
 
     await promise.resolve([1, 2])
     await promise.resolve(3)
     await promise.reject("late")
-    assert ["won", "refused", "refused"] == [kind for kind, _, _ in told(events)[1::2]]
+    assert ["won", "refused", "refused"] == [kind for kind, _, _ in taken(events)[1::2]]
 
 
 async def test_waits_and_how_they_end(events: list[JournalEvent], id: str) -> None:
-    """Value, rejection, time-out, cancellation and disposal are told apart."""
+    """Value, rejection, time-out, cancellation and disposal are distinguished."""
     promises = dp.connect("memory:")
     promise = promises.promise(id)
 
@@ -81,7 +81,7 @@ async def test_waits_and_how_they_end(events: list[JournalEvent], id: str) -> No
         await promise
     await promise.dispose()
     assert ["awaiting", "left", "awaiting", "left", "disposed"] == [
-        kind for kind, _, _ in told(events)
+        kind for kind, _, _ in taken(events)
     ]
 
     await promise.reject("no")
@@ -91,7 +91,7 @@ async def test_waits_and_how_they_end(events: list[JournalEvent], id: str) -> No
         ("won", "rejected", "no"),
         ("awaiting", "", ""),
         ("got", "rejected", "no"),
-    ] == told(events)[1:]
+    ] == taken(events)[1:]
 
 
 async def test_a_store_that_fails(events: list[JournalEvent], id: str) -> None:
@@ -126,7 +126,7 @@ async def test_a_value_of_another_type(events: list[JournalEvent], id: str) -> N
         ("peeked", "resolved", "[1]"),
         ("settling", "", ""),
         ("refused", "resolved", "[1]"),
-    ] == told(events)
+    ] == taken(events)
 
 
 async def test_a_value_that_is_refused(events: list[JournalEvent], id: str) -> None:
@@ -138,7 +138,7 @@ async def test_a_value_that_is_refused(events: list[JournalEvent], id: str) -> N
 
 
 async def test_the_last_known_state(recorder: Recorder, id: str) -> None:
-    """What any handle of this process has seen of a promise is remembered."""
+    """The state that any handle of this process has seen last is remembered."""
     promise, key = dp.durable_promise(id, "memory:"), ("memory:", id)
     assert None is recorder.last_known(key)
 

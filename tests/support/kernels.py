@@ -32,13 +32,13 @@ class Manager(AsyncKernelManager):
 @dataclass
 class Cell:
     """
-    What a cell put out.
+    The output of a cell.
 
     Attributes:
         text: What it printed, and the plain text of what it showed.
         html: The HTML of what it showed.
         error: ``Name: text`` of its error; empty if none.
-        traceback: What it shows of the error.
+        traceback: Lines that it shows of the error.
     """
 
     text: str = ""

@@ -2,6 +2,13 @@
 
 from dp_core._public import publish
 from dp_core.notebook.pictures._board import Board, board
+from dp_core.notebook.pictures._cell_output import (
+    LiveOutput,
+    bundle,
+    cell_number,
+    in_notebook,
+    show,
+)
 from dp_core.notebook.pictures._diagram import StateDiagram, state_diagram
 from dp_core.notebook.pictures._lanes import Lanes, lanes
 from dp_core.notebook.pictures._live import refresh, watch
@@ -14,13 +21,6 @@ from dp_core.notebook.pictures._look import (
     style_of,
 )
 from dp_core.notebook.pictures._markup import Element
-from dp_core.notebook.pictures._output import (
-    LiveOutput,
-    bundle,
-    cell_number,
-    in_notebook,
-    show,
-)
 from dp_core.notebook.pictures._symbols import symbol_of
 from dp_core.notebook.pictures._timeline import Timeline
 from dp_core.notebook.pictures._waiting_notice import WaitingNotices

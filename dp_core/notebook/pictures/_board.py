@@ -1,4 +1,4 @@
-"""`Board`: the promises and their states, and what each process is doing."""
+"""`Board`: the promises with their states, and the processes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Board:
     @property
     def states(self) -> dict[str, str]:
         """``{id: "pending" | "resolved" | "rejected"}``."""
-        return {key[1]: told.state for key, told in self._timeline.promises.items()}
+        return {key[1]: it.state for key, it in self._timeline.promises.items()}
 
     def html(self) -> str:
         """Return two tables as HTML."""

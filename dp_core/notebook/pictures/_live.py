@@ -8,8 +8,8 @@ from typing import Final, final
 
 from dp_core.notebook._journal import JOURNAL, JournalEvent
 from dp_core.notebook.pictures._board import Board
+from dp_core.notebook.pictures._cell_output import LiveOutput
 from dp_core.notebook.pictures._lanes import Lanes
-from dp_core.notebook.pictures._output import LiveOutput
 
 __all__ = ["refresh", "watch"]
 

@@ -1,5 +1,5 @@
 """
-`StateStyle`: how a state looks, by shape, word and colour; and `promise_bundle`.
+`StateStyle`: shape, word and colour of a state; and `promise_bundle`.
 
 Pure functions, no I/O. The HTML survives where JupyterLab shows a notebook that is
 not trusted, and removes style sheets, scripts, inline SVG, ids and CSS variables:
@@ -33,7 +33,7 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class StateStyle:
     """
-    How a state looks; any one of shape, word and colour is enough to tell.
+    Shape, word and colour of a state; any one of them is enough to recognise it.
 
     Attributes:
         shape: One character.

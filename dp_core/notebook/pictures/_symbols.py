@@ -1,4 +1,4 @@
-"""`Symbol`: how an event is drawn in a lane chart, by shape, character and word."""
+"""`Symbol`: shape, character and word of an event in the lane chart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WHITE: Final = "#ffffff"
 @dataclass(frozen=True, slots=True)
 class Symbol:
     """
-    How one kind of event is drawn.
+    The drawing of one kind of event.
 
     Attributes:
         char: The symbol in the plain-text chart.

@@ -99,7 +99,7 @@ class PromiseSummary:
 
     @property
     def style(self) -> StateStyle:
-        """How its state looks."""
+        """The style of its state."""
         return STYLE_OF_WORD[self.state]
 
     def update(self, event: JournalEvent) -> None:

@@ -9,7 +9,7 @@ from typing import Final, final
 
 from dp_core._text import shortened, visible, without_password
 from dp_core.notebook._journal import JournalEvent, PromiseKey
-from dp_core.notebook.pictures._output import LiveOutput, bundle
+from dp_core.notebook.pictures._cell_output import LiveOutput, bundle
 
 __all__ = ["WaitingNotices"]
 

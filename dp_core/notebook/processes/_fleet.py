@@ -51,7 +51,7 @@ def fleet_of(name: str) -> Fleet:
 @final
 class Fleet:
     """
-    Some processes, each with a name.
+    Named processes, started and stopped together.
 
     In a notebook a name means one process: a fleet that starts ends the
     processes of the same names that an earlier one has started, so that running
@@ -81,7 +81,7 @@ class Fleet:
 
     @property
     def pids(self) -> dict[str, int]:
-        """``{name: pid}`` of the processes that are there."""
+        """``{name: pid}`` of the running processes."""
         return {
             process.name: process.kernel.pid
             for process in self._processes.values()
@@ -111,7 +111,7 @@ class Fleet:
 
     async def restart(self, name: str) -> None:
         """
-        Start a process again; one that is still there is killed first.
+        Start a process again; one that still runs is killed first.
 
         Raises:
             ProcessStartError: It did not start.
@@ -153,7 +153,7 @@ class Fleet:
         Args:
             name: The process's name.
             code: The cell.
-            check: Whether an error in the process is one here.
+            check: Whether to raise an error for one of the cell.
 
         Raises:
             ProcessFailedError: The cell raised an error.

@@ -160,10 +160,11 @@ class Kernel:
         return CellReply(error=error, traceback=tuple(content.get("traceback", ())))
 
     async def _wait_for_death(self) -> None:
-        while await self.is_alive():  # noqa: ASYNC110 - no event tells it
+        while await self.is_alive():  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(_TICK)
 
     async def is_alive(self) -> bool:
+        """Return whether the process is there."""
         return bool(await self._manager.is_alive())
 
     def interrupt(self) -> None:

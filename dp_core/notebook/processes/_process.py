@@ -86,7 +86,7 @@ class Process:
 
     @property
     def doing(self) -> str:
-        """What it does, in words that follow its name."""
+        """Its activity, in words that follow its name."""
         track = Timeline(JOURNAL).tracks.get(self.name)
         waits = track.open_waits if track else []
         if not waits:

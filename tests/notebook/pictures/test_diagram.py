@@ -30,7 +30,7 @@ def test_every_entry_of_the_table_is_an_arrow() -> None:
 
 
 def test_the_text_twin() -> None:
-    """Where no Mermaid is drawn, the table is there in characters."""
+    """Front ends that do not draw Mermaid show the table in characters."""
     diagram = state_diagram()
 
     assert "✔ Resolved   Resolve, Reject          → ✔ Resolved (unchanged)" in (
