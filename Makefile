@@ -21,7 +21,9 @@ INSTALL := $(PY) -m pip install -qq --disable-pip-version-check \
 # Tests mostly wait, for disks and processes, so three at once fit on two cores.
 WORKERS := --numprocesses 3 --dist loadscope
 
+# From npm. Without it the tests that need one of these skip, and say so.
 RESTATE := 1.7.12
+PYRIGHT := 1.1.414
 
 LAB_CONFIG := $(VENV)/etc/jupyter/labconfig
 
@@ -30,12 +32,12 @@ LAB_CONFIG := $(VENV)/etc/jupyter/labconfig
 demo: $(VENV)/.demo
 	@$(PY) examples/demo.py
 
-test: lint programs $(VENV)/.restate
+test: lint programs $(VENV)/.npm
 	$(PY) -m pytest $(WORKERS) $(ARGS)
 
 # The same and more of it: every system call, ten thousand histories, power cuts.
 # It takes its time, and prints what it covered and the seeds.
-torture: $(VENV)/.test programs $(VENV)/.restate
+torture: $(VENV)/.test programs $(VENV)/.npm
 	DP_TORTURE=1 $(PY) -m pytest -s tests/testing tests/backends tests/mutants/file
 
 # Jupyter does not run as root unless it is told to. Announcements would ask for
@@ -96,10 +98,9 @@ $(VENV)/.test: $(VENV)/.demo
 	$(INSTALL) --editable '.[notebook,server,testing]' --group dev
 	@touch $@
 
-# Without npm the tests that need it skip, and say so; see .ci/programs.
-$(VENV)/.restate: constraints.txt $(VENV)/.base | programs
+$(VENV)/.npm: Makefile $(VENV)/.base | programs
 	@! command -v npm > /dev/null || npm install --silent --no-fund --no-audit \
-		--prefix $(VENV) @restatedev/restate-server@$(RESTATE)
+		--prefix $(VENV) @restatedev/restate-server@$(RESTATE) pyright@$(PYRIGHT)
 	@! command -v npm > /dev/null || touch $@
 
 # The newest versions that fit together become the pinned ones.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, assert_never, assert_type
+from typing import Any, assert_type
 
 import dp_core as dp
+from dp_core import wire
+from dp_core.backend import Follower, LeaderFollowers, wait_or_peek
+from dp_core.instrumentation import Finished, Started, observing
 
 
 @dataclass
@@ -39,7 +42,7 @@ async def untyped() -> None:
 
 
 async def exhaustive(promise: dp.DurablePromise[int]) -> int:
-    """A match over the three states is known to be complete."""
+    """A match over the three states is known to be complete: it needs no default."""
     match await promise.peek():
         case dp.Pending():
             return 0
@@ -47,8 +50,64 @@ async def exhaustive(promise: dp.DurablePromise[int]) -> int:
             return assert_type(value, int)
         case dp.Rejected(error):
             return len(assert_type(error, str))
-        case never:
-            assert_never(never)
+
+
+def sealed(outcome: dp.Outcome[int], state: dp.State[int]) -> int:
+    """An outcome is resolved or rejected, and what is not pending is an outcome."""
+    if not isinstance(state, dp.Pending):
+        assert_type(state, dp.Resolved[int] | dp.Rejected)
+    if isinstance(state, dp.SETTLED):
+        outcome = state
+    match outcome:
+        case dp.Resolved(value):
+            return value
+        case dp.Rejected(error):
+            return len(error)
+
+
+def machine(state: dp.State[bytes], outcome: dp.Outcome[bytes]) -> None:
+    """Settling leads to an outcome, disposing to pending."""
+    command = dp.settle_command(outcome)
+    assert_type(dp.transition(state, command), dp.Resolved[bytes] | dp.Rejected)
+    assert_type(dp.transition(state, dp.Dispose()), dp.Pending)
+
+
+def answers(outcome: dp.Outcome[bytes]) -> None:
+    """An answer has the type of its call."""
+    settled = wire.read_answer(wire.Settle("id", outcome), 200, b"{}")
+    assert_type(settled, dp.Resolved[bytes] | dp.Rejected)
+    state = wire.read_answer(wire.Peek("id"), 200, b"null")
+    assert_type(state, dp.Pending | dp.Resolved[bytes] | dp.Rejected)
+    wire.read_answer(wire.Peek("id"), "200", b"null")  # type: ignore[call-overload]
+
+
+async def for_backends(backend: dp.Backend) -> None:
+    """The parts that backends share pass types on."""
+
+    async def lead(leader: Follower[str, int]) -> None:
+        leader.set_result(len(leader.request))
+
+    group: LeaderFollowers[str, int] = LeaderFollowers(lead)
+    assert_type(await Follower(group, "id").join(), int)
+    state = await wait_or_peek(backend, "id", 1.5)
+    assert_type(state, dp.Pending | dp.Resolved[bytes] | dp.Rejected)
+
+
+class Counter:
+    """An observer needs no base class."""
+
+    seconds = 0.0
+
+    def started(self, event: Started, /) -> None:
+        """Count nothing."""
+
+    def finished(self, event: Finished, /) -> None:
+        """Count the time."""
+        self.seconds += event.seconds
+
+
+with observing(Counter()):
+    pass
 
 
 class Incomplete(dp.Backend):
