@@ -20,7 +20,7 @@ class Backend(ABC):
     returns it byte for byte. Ids and values were checked before they come
     here; ids are compared as they are.
 
-    What every backend guarantees, in any number of processes, threads and
+    Every backend guarantees, in any number of processes, threads and
     event loops it claims to serve:
 
     1. The first outcome wins, until the promise is disposed of. Later settles

@@ -28,8 +28,8 @@ class LeaderFollowers(Generic[R, T]):
     """
     A group of callers in one event loop that share their work.
 
-    Whoever joins while nobody leads becomes the leader, and calls *lead* again and
-    again until it has a result of its own. All who join meanwhile follow: they
+    A caller that joins while nobody leads becomes the leader, and calls *lead* again
+    and again until it has a result of its own. All that join meanwhile follow: they
     wait until the leader gives them a result, too. When the leader leaves, because
     it has its result, was cancelled, or *lead* raised, the follower that came
     first leads from then on. No caller depends on the life of another, and no
@@ -38,7 +38,7 @@ class LeaderFollowers(Generic[R, T]):
     This reads many texts at once, for all callers that come before it begins::
 
         async def read(leader: Follower[str, bytes]) -> None:
-            await checkpoint()  # Those who are ready to ask come along.
+            await checkpoint()  # Let callers that are ready now come along.
             batch = list(readers)
             texts = await to_thread.run_sync(read_all, [f.request for f in batch])
             for follower, text in zip(batch, texts, strict=True):
@@ -80,7 +80,7 @@ class LeaderFollowers(Generic[R, T]):
         return iter(tuple(self._followers))
 
     def move_to(self, other: LeaderFollowers[R, T]) -> None:
-        """Let all who are here wait in *other* from now on, behind those there."""
+        """Let all callers of this group wait in *other*, behind those there."""
         for follower in self:
             del self._followers[follower]
             other._add(follower)
@@ -145,9 +145,9 @@ class Follower(Generic[R, T]):
 
     async def join(self) -> T:
         """
-        Return the result, found by whoever leads, which may be this caller.
+        Return the result, found by the leader, which may be this caller.
 
-        To be awaited once; whoever asks again is another follower.
+        To be awaited once; another call is another follower.
 
         Raises:
             Exception: What `set_exception` was called with, or what the lead

@@ -7,11 +7,11 @@ share it, on asyncio and trio; a handle does not survive a fork.
 
 What it promises, and where that ends:
 
-- With ``synchronous = FULL`` a commit is told when it is on the disk; with NORMAL
-  a power cut would take back what was told.
+- With ``synchronous = FULL`` a commit returns when it is on the disk; with NORMAL
+  a power cut could take it back after that.
 - A writer that is killed just before that leaves a commit which the next one to
   open the database finds. Were it shown, a power cut could take that back, too;
-  so whoever opens it syncs the log first.
+  so each handle syncs the log when it opens the database.
 - Before version 3.51.3, SQLite has a rare bug by which connections that write and
   checkpoint at once can damage a database. Nothing here helps against that.
 - It is for local disks: SQLite's locks do not work on network file systems.
@@ -221,9 +221,9 @@ def _settle(db: sqlite3.Connection, id: str, outcome: Outcome[bytes]) -> Outcome
     with db:
         db.execute("BEGIN IMMEDIATE")
         db.execute(_SETTLE, [id.encode(), value, error])
-        _, stands = _read(db, id)
-    assert not isinstance(stands, Pending)
-    return stands
+        _, state = _read(db, id)
+    assert not isinstance(state, Pending)
+    return state
 
 
 def _dispose(db: sqlite3.Connection, id: str) -> None:

@@ -28,7 +28,7 @@ TURNS: Final = 400
 """A group that needs more turns of the event loop than this has lost a wake-up."""
 
 NEAR: Final = 4
-"""How many moments later at most the second of two is cancelled."""
+"""The second of two is cancelled at most this many moments later, less one."""
 
 Lead = Callable[["Run", Follower[int, int]], Awaitable[None]]
 Cancel = tuple[int, int]
@@ -248,7 +248,7 @@ def double_cancels(moments: int) -> Iterator[tuple[Cancel, ...]]:
                     yield (when, caller), (later, other)
 
 
-# How many turns of the event loop pass before each caller joins, and whom to cancel.
+# The turns of the event loop that pass before each caller joins; the ways to cancel.
 ARRIVALS: Final = {
     (0, 0, 0, 0): (single_cancels, double_cancels),
     (0, 1, 2, 3): (single_cancels, double_cancels),
@@ -289,7 +289,7 @@ async def test_so_they_are_when_asyncio_itself_cancels(
     await check_all(lead, native=True)
 
 
-# What callers may rely on ----------------------------------------------------
+# The interface ---------------------------------------------------------------
 
 
 async def company(group: LeaderFollowers[Any, Any], size: int) -> None:
@@ -337,7 +337,7 @@ async def test_those_who_come_together_are_served_by_one_lead() -> None:
 
 
 async def test_who_comes_later_is_served_by_the_next_lead() -> None:
-    """What was asked before it came is no answer for it."""
+    """A look that began before it came does not count for it."""
     questions = count(1)
     asked = anyio.Event()
 
@@ -397,7 +397,7 @@ async def test_whoever_came_first_leads_next() -> None:
 
 
 async def test_an_error_of_the_lead_is_its_callers_own() -> None:
-    """What one caller's turn came to is no news for the others."""
+    """A failure while one caller leads reaches no other."""
     failures = [ValueError("mine")]
 
     async def lead(leader: Follower[int, int]) -> None:
@@ -449,7 +449,7 @@ async def test_an_error_that_cannot_be_copied_is_raised_itself() -> None:
 
 
 async def test_the_first_result_counts() -> None:
-    """What comes later, for one who has its result or has gone, changes nothing."""
+    """A later one, also for a caller that has gone, changes nothing."""
 
     async def lead(leader: Follower[int, int]) -> None:
         await lowlevel.checkpoint()

@@ -55,8 +55,8 @@ class Inotify:
     """
     One inotify instance, which is closed when nobody refers to it any more.
 
-    It is not closed before, because that takes the kernel milliseconds (15 ms
-    were measured), for which nobody who waits for a promise should wait.
+    It is not closed before: that takes the kernel milliseconds (15 ms were
+    measured), and a waiter would have to wait for that, too.
 
     Attributes:
         fd: Becomes readable when there are events.

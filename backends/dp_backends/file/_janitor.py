@@ -164,7 +164,7 @@ def _take(paths: Iterable[str]) -> list[str]:
 
 
 def _living(files: PromiseFiles) -> str | None:
-    """Return the generation that the head names; None where nobody can tell."""
+    """Return the generation that the head names; None where it cannot be read."""
     content = read_file(files.head)
     if content is None:
         return None

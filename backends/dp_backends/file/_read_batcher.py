@@ -70,7 +70,7 @@ class ReadBatcher:
 
 
 def look_at_all(places: Iterable[tuple[FileStore, Place]]) -> list[Finding]:
-    """Look at each place; an error stands where its view would be."""
+    """Look at each place; return an error in the place of its view."""
     return [_look_at(store, place) for store, place in places]
 
 

@@ -7,7 +7,7 @@ with EEXIST if the name is there, so that the kernel decides who is first.
 Rule 2: *visible is not durable*. A name can be read at once, and be gone after
 a power cut until its directory was fsynced. So a file keeps a second name, its
 temporary one, until then: **a link count above one means "not known durable"**.
-Whoever reads such a file makes it durable before believing it, and removes the
+A reader of such a file makes it durable before believing it, and removes the
 second name. So nothing is ever shown that could still disappear, and a writer
 that died in between leaves nothing for others to wait for.
 
@@ -23,7 +23,7 @@ A settle and its crashes, in order:
 1 look                   settled already: return that outcome
 2 write and fsync a      crash: an orphan for the janitor
   temporary file
-3 link it to the         crash: visible; whoever reads it makes it durable.
+3 link it to the         crash: visible; a reader makes it durable.
   outcome's name         Power cut before that: gone, and nobody saw it
 4 fsync the directory    durable from here. An error: the outcome is unknown,
                          the second name stays, this handle stops
@@ -123,7 +123,7 @@ class FileStore:
         return Place.of(self.root, id)
 
     def look(self, id: str) -> View:
-        """Do what `look_at` does, for whoever has the id only."""
+        """Do what `look_at` does, for a caller that has only the id."""
         return self.look_at(self.place(id))
 
     def look_at(self, place: Place) -> View:

@@ -63,7 +63,7 @@ class WatchStats:
     Attributes:
         promises: The promises waited for, counted once for each handle.
         joined: The waiters for whom no look has counted yet.
-        waiting: The waiters who know that their promise is pending.
+        waiting: The waiters that know that their promise is pending.
         directories: The directories in which these promises are.
         watched: Those of them that the kernel watches.
     """
@@ -82,7 +82,7 @@ class _Entry:
 
     Attributes:
         joined: The waiters for whom no look has counted yet.
-        waiting: The waiters who know that *generation* is pending.
+        waiting: The waiters that know that *generation* is pending.
     """
 
     store: FileStore
@@ -98,7 +98,7 @@ class _Entry:
         """
         Let the waiters know the result of a look.
 
-        It does not count for those who joined while it was under way: it may have
+        It does not count for those that joined while it was under way: it may have
         seen a generation that was disposed of before they came.
         """
         ready = {waiter for waiter in self.joined if waiter.request < look}
@@ -195,7 +195,7 @@ class Watcher:
 
     def _forget(self, key: _Key, entry: _Entry) -> None:
         entries = self._entries.get(key, {})
-        # The others who were woken together come here, too.
+        # Waiters that were woken together come here one after another.
         if entries.get(entry.store) is entry:
             del entries[entry.store]
             if not entries:
@@ -229,7 +229,7 @@ class Watcher:
                 look_at_all, places, limiter=self._limiter
             )
         except BaseException:
-            # Cancelled: whoever leads next has to look.
+            # Cancelled: the next leader has to look.
             for entry in batch:
                 self._schedule(entry, _AT_ONCE)
             raise

@@ -1,4 +1,4 @@
-"""The file store where records are damaged, or a directory is none of ours."""
+"""The file store where records are damaged, or a directory is not a store."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_damaged_format_is_no_store(store: FileStore) -> None:
 
 
 async def test_users_hear_of_damage(store: FileStore) -> None:
-    """Whoever asks for a damaged promise gets an error, others what stands."""
+    """Calls for a damaged promise get an error, calls for others their outcome."""
     path = outcome_of(store)
     path.write_bytes(path.read_bytes().replace(b"precious", b"precioUs"))
 
@@ -222,7 +222,7 @@ def test_a_directory_of_somebody_else(public: Path, made: bool) -> None:
 
 @pytest.mark.parametrize("made", [True, False], ids=["a store", "empty"])
 def test_a_directory_that_others_may_write(tmp_path: Path, made: bool) -> None:
-    """Who may write there could forge promises; the cure is named."""
+    """Users who may write there could forge promises; the cure is named."""
     root = tmp_path / "store"
     root.mkdir()
     if made:
@@ -275,7 +275,7 @@ def test_a_symbolic_link_in_place_of_a_record(store: FileStore, tmp_path: Path) 
 
 
 def test_a_store_that_can_only_be_read(store: FileStore, public: Path) -> None:
-    """What is settled can be read; more is refused."""
+    """Outcomes can be read; everything else is refused."""
     root = public / "store"
     shutil.copytree(store.root, root)
     for path in (root, *root.rglob("*")):

@@ -85,7 +85,7 @@ def test_real_calls_that_fail(
     store: FileStore, call: str, number: int, error: str, told: str | None
 ) -> None:
     """
-    What the kernel says arrives as in the simulation above.
+    Errors of the kernel arrive as in the simulation above.
 
     And Python itself repeats what a signal has interrupted (PEP 475).
     """
@@ -130,7 +130,7 @@ def test_a_failed_fsync_is_never_repeated(store: FileStore) -> None:
 
 
 def test_a_handle_whose_directory_failed_stops(store: FileStore) -> None:
-    """It says so until it is opened anew, and others see what stands."""
+    """It says so until it is opened anew, and others see the outcome."""
     real = os.fsync
 
     def fsync(fd: int) -> None:

@@ -33,14 +33,14 @@ def seed() -> int:
 
 
 def test_one_of_many_processes_wins(root: str) -> None:
-    """All who settle at once are told the same, which is what stands."""
+    """All that settle at once are told the same outcome, which is the promise's."""
     race(root, processes=6, rounds=100 * MANY)
 
 
 def test_killing_settlers_loses_and_changes_nothing(
     root: str, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What was acknowledged stands, and the next settle works, 200 times."""
+    """Acknowledged outcomes stay, and the next settle works, 200 times."""
     won, died = killed(root, 200 * MANY, seed)
 
     show(f"{died} settlers killed, {won} of their settles stand; seed {seed}", capsys)

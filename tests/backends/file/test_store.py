@@ -63,7 +63,7 @@ def test_a_url_names_a_directory(url: str, path: str) -> None:
     ],
 )
 def test_a_url_that_names_none_says_what_to_write(url: str, advice: str) -> None:
-    """Nobody gets a store somewhere he did not mean."""
+    """Nobody gets a store where they did not mean to have one."""
     with pytest.raises(dp.UnknownBackendError) as caught:
         dp.connect(url)
 
@@ -90,7 +90,7 @@ async def test_the_store_is_private(tmp_path: Path) -> None:
 
 
 async def test_a_record_is_json_that_a_person_can_read(tmp_path: Path) -> None:
-    """One member a line; the value stands there as it was given."""
+    """One member a line; the value is there as it was given."""
     value = {"total": 12.5, "who": "Zoë", "big": 10**30}
     async with dp.connect(f"file:{tmp_path}/s") as promises:
         await promises.promise("order/17\n").resolve(value)
@@ -122,7 +122,7 @@ async def test_a_settled_promise_is_one_file_with_one_name(tmp_path: Path) -> No
 async def test_a_disposed_promise_leaves_its_generation_and_no_value(
     tmp_path: Path,
 ) -> None:
-    """What was settled is erased at once, in every generation."""
+    """Outcomes are erased at once, in every generation."""
     root = tmp_path / "s"
     async with dp.connect(f"file:{root}") as promises:
         promise = promises.promise("x")

@@ -66,13 +66,13 @@ async def test_a_waiter_is_woken_from_another_process(url: str) -> None:
     async with dp.connect(url) as promises:
         promise = promises.promise("x")
 
-        async def complete() -> None:
+        async def settle() -> None:
             await joined(1)
             await anyio.to_thread.run_sync(resolve_elsewhere, url, "x", "from afar")
 
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(complete)
+                tasks.start_soon(settle)
                 assert "from afar" == await promise.get()
 
 
@@ -189,7 +189,7 @@ async def test_a_waiter_that_joins_after_a_disposal_is_not_told_of_it(url: str) 
 async def test_it_works_without_inotify(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there is none, or no instance left, looking again is enough."""
+    """If there is none, or no instance left, looking again is enough."""
     monkeypatch.setattr(_watch, "open_inotify", lambda: None)
     async with dp.connect(url) as promises:
         with anyio.fail_after(LIMIT):

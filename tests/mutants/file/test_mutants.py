@@ -163,14 +163,14 @@ CAUGHT: Final[tuple[tuple[str, Proof, bool], ...]] = (
     ],
 )
 def test_the_mutant_is_caught(mutant: str, proof: Proof, tmp_path: Path) -> None:
-    """The proof fails on a store that makes the mistake."""
+    """The proof fails on the mutant."""
     with pytest.raises(AssertionError):
         proof(tmp_path, mutant)
 
 
 @pytest.mark.parametrize("proof", [no_wake_up_is_lost, readers_outlive_disposals])
 def test_a_store_without_a_mistake_passes(proof: Any, tmp_path: Path) -> None:
-    """What is proved of mutants only would prove nothing of the store itself."""
+    """A proof that fails on everything would prove nothing."""
     proof(tmp_path)
 
 

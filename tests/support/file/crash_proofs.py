@@ -56,7 +56,7 @@ def durable_by_posix(directory: Path, mutant: str | None = None) -> int:
     the same then, and disposes, and settles again.
 
     Returns:
-        At how many points the first one was killed.
+        The number of points at which the first one was killed.
     """
     steps = [
         Step("resolve", "x", "one"),
@@ -146,7 +146,7 @@ def disposals_shown_are_durable(disk: Disk, mutant: str | None = None) -> None:
 
 
 def readers_outlive_disposals(directory: Path, mutant: str | None = None) -> None:
-    """Who is overtaken by a disposal while reading sees what comes after it."""
+    """A reader that a disposal overtakes sees the state after it."""
     store = FileStore(str(directory / "store"))
     store.settle("x", value("V"))
     real = FileStore._state
@@ -233,7 +233,7 @@ def damage_is_noticed(directory: Path, mutant: str | None = None) -> int:
     Of an outcome, and of a head.
 
     Returns:
-        How much damage was tried.
+        The number of damaged records that were tried.
     """
     store = FileStore(str(directory / "store"))
     store.settle("kept", value("kept"))

@@ -36,8 +36,8 @@ class Dying(FileStore):
     """
     A handle whose process dies when its directory is to be made durable.
 
-    What it has written can be read, and has a second name that says that it is
-    not known to be durable.
+    Its records can be read, and have a second name that says that they are not
+    known to be durable.
     """
 
     def __init__(self, root: str) -> None:

@@ -138,7 +138,7 @@ class Case:
     An operation, and what was done before it.
 
     Attributes:
-        run: Does it, and returns the state that stands then.
+        run: Does it, and returns the state after it.
         before: Sets up.
         fresh: Whether the store is not there yet.
         cleans: Whether the janitor comes after it.
@@ -191,7 +191,7 @@ def matrix(directory: Path, case: Case) -> tuple[int, list[str]]:
         case: The operation.
 
     Returns:
-        How many failures were tried, and what was wrong with what followed.
+        The number of failures that were tried, and a sentence for each wrong answer.
     """
     # Lest what others left to be closed hides what is leaked here.
     gc.collect()
@@ -334,12 +334,12 @@ def _has_stopped(store: FileStore) -> bool:
     return False
 
 
-def _again(store: FileStore, id: str, stands: Any) -> Iterator[str]:
-    """Say what is wrong with the next settle, and whoever comes after."""
-    expected = value("again") if stands == Pending() else stands
+def _again(store: FileStore, id: str, state: Any) -> Iterator[str]:
+    """Say what is wrong with the next settle, and the looks of others after it."""
+    expected = value("again") if state == Pending() else state
     others = FileStore(store.root)
     if _has_stopped(store):
         store = others
     told = store.settle(id, value("again"))
     if told != expected or others.look(id).state != expected:
-        yield f"{stands} became {told}"
+        yield f"{state} became {told}"

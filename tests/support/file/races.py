@@ -73,8 +73,8 @@ def killed(
     Another one settles the same promises meanwhile and is left alone.
 
     Returns:
-        How many were acknowledged by the killed ones, and how many of these
-        processes died before they were done.
+        The number of settles that the killed ones acknowledged, and of those of
+        these processes that died before they were done.
 
     Raises:
         AssertionError: Something acknowledged was lost or has changed, or a
@@ -123,8 +123,8 @@ def killed(
 def _settle_once_more(root: str, ids: list[str], told: Mapping[str, Any]) -> None:
     store = FileStore(root)
     for id in ids:
-        stands = store.settle(id, value("afterwards"))
-        assert told[id] == _decoded(stands), f"{id}: {stands}, not {told[id]}"
+        outcome = store.settle(id, value("afterwards"))
+        assert told[id] == _decoded(outcome), f"{id}: {outcome}, not {told[id]}"
 
 
 def _all_stand(root: str, acknowledged: Mapping[str, Any]) -> None:
@@ -145,7 +145,7 @@ def turmoil(
     Let processes settle, dispose of and look at a few promises at once.
 
     Yields:
-        What was wrong with what they were told.
+        A sentence for each wrong answer.
     """
     command = (sys.executable, "-m", "support.file.random_load", root)
     with ExitStack() as stack:

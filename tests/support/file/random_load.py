@@ -27,7 +27,7 @@ IDS: Final = ("a", "b", "c")
 @dataclass(frozen=True)
 class Seen:
     """
-    What a process was told by one operation.
+    The answer that a process got from one operation.
 
     Attributes:
         do: ``look``, ``settle``, ``dispose`` or ``error``.
@@ -57,8 +57,8 @@ def _one(store: FileStore, random: Random, id: str, own: str) -> Seen:
             view = store.look(id)
             return Seen("look", id, view.generation, _text(view.state))
         case "s":
-            stands = store.settle(id, Resolved(own.encode()))
-            return Seen("settle", id, text=_text(stands), own=own)
+            outcome = store.settle(id, Resolved(own.encode()))
+            return Seen("settle", id, text=_text(outcome), own=own)
         case _:
             store.dispose(id)
             return Seen("dispose", id)

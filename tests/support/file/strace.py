@@ -1,5 +1,5 @@
 """
-What must be durable by POSIX's own words, read off the system calls.
+`Disk`: names and bytes that must be durable by POSIX, read off the system calls.
 
 A file system may make more durable than it was asked to: ext4 writes all names
 with any fsync. So a power cut on it cannot prove that every fsync is there
@@ -41,7 +41,7 @@ def traced(
 @dataclass
 class Disk:
     """
-    What would be on a disk that writes nothing unless it is told to.
+    The contents of a disk that writes nothing unless it is told to.
 
     Attributes:
         names: Directories with names that are not durable, and why.
@@ -77,7 +77,7 @@ class Disk:
         # The empty file that replaces a dead outcome need not be durable.
         if old in self._written and not _is_temporary(new):
             if new.endswith("/FORMAT"):
-                # A store without it is completed anew by whoever opens it.
+                # The next process that opens a store without it completes it.
                 self._nothing_is_open(f"{new} was named")
             else:
                 self.names[os.path.dirname(new)] = f"link {new}"
