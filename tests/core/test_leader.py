@@ -520,11 +520,13 @@ async def test_who_led_before_it_was_moved_takes_no_turns_either() -> None:
     turns: list[int] = []
 
     async def lead(leader: Follower[str, str]) -> None:
-        await company(old, 1 if leader.request == "b" else 2)
-        if leader.request == "b":
-            old.move_to(new)
-        else:
+        if leader.request == "a":
+            await company(old, 2)
             leader.set_result("old")
+        else:
+            # Else it would lead there, too.
+            await company(new, 1)
+            old.move_to(new)
 
     async def serve(leader: Follower[str, str]) -> None:
         await company(new, 2)
