@@ -24,6 +24,7 @@ WORKERS := --numprocesses 3 --dist loadscope
 # From npm. Without it the tests that need one of these skip, and say so.
 RESTATE := 1.7.12
 PYRIGHT := 1.1.414
+TYPESCRIPT := 7.0.2
 
 LAB_CONFIG := $(VENV)/etc/jupyter/labconfig
 
@@ -100,7 +101,8 @@ $(VENV)/.test: $(VENV)/.demo
 
 $(VENV)/.npm: Makefile $(VENV)/.base | programs
 	@! command -v npm > /dev/null || npm install --silent --no-fund --no-audit \
-		--prefix $(VENV) @restatedev/restate-server@$(RESTATE) pyright@$(PYRIGHT)
+		--prefix $(VENV) @restatedev/restate-server@$(RESTATE) \
+		pyright@$(PYRIGHT) typescript@$(TYPESCRIPT)
 	@! command -v npm > /dev/null || touch $@
 
 # The newest versions that fit together become the pinned ones.

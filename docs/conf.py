@@ -29,10 +29,12 @@ extensions: Final = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
     "sphinx_click",
 ]
 exclude_patterns: Final = ["_build", "**/.ipynb_checkpoints", "**/promises"]
+
+# Quotation marks are as they are written; only " -- " becomes a dash.
+smartquotes_action: Final = "D"
 
 # Prose ----------------------------------------------------------------------
 
@@ -51,14 +53,13 @@ default_role: Final = "py:obj"
 autodoc_default_options: Final = {
     "members": True,
     "undoc-members": True,
-    "show-inheritance": True,
 }
 add_module_names: Final = False
 autodoc_member_order: Final = "bysource"
 autodoc_preserve_defaults: Final = True
 autodoc_typehints_format: Final = "short"
 napoleon_numpy_docstring: Final = False
-napoleon_use_ivar: Final = True
+napoleon_use_ivar: Final = False
 python_use_unqualified_type_names: Final = True
 
 # Every reference to a public name of ours must lead somewhere. Names of other

@@ -11,6 +11,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from from_code._api import skips, write_api
+from from_code._commands import escape
 from from_code._diagram import diagram
 from from_code._links import link_pages
 from from_code._museum import write_museum
@@ -38,6 +39,8 @@ def connect(app: Sphinx) -> None:
     app.connect("source-read", link_pages)
     app.connect("autodoc-skip-member", skips)
     app.connect("missing-reference", resolves)
+    app.connect("sphinx-click-process-description", escape)
+    app.connect("sphinx-click-process-options", escape)
 
 
 def _write(app: Sphinx) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from textwrap import indent
 from typing import Any, Final
@@ -67,7 +68,8 @@ _AUTOMATIC: Final = {
 def _directive(name: Name) -> str:
     group = _group(name.value)
     if group in _AUTOMATIC:
-        return f".. {_AUTOMATIC[group]}:: {name.home}.{name.name}"
+        options = "\n   :show-inheritance:" if group == "Errors" else ""
+        return f".. {_AUTOMATIC[group]}:: {name.home}.{name.name}{options}"
     # autodata knows the comments of one module only, and names are re-exported.
     value = _shown(name.value)
     options = f"   :module: {name.home}\n"
@@ -90,10 +92,9 @@ def _description(name: Name) -> str:
 
 def skips(app: object, what: str, name: str, value: object, *_: object) -> bool | None:
     """
-    Say which members of a class are left out.
+    Say which members of a class are left out: all but methods and properties.
 
-    What has no docstring, neither of its own nor of its base, is in the
-    "Attributes" section of the class.
+    Fields are in the class's "Attributes" section, where they have a meaning.
     """
-    documented = bool(getattr(value, "__doc__", None))
-    return True if what == "class" and not documented else None
+    shown = inspect.isroutine(value) or isinstance(value, property | Enum)
+    return True if what == "class" and not (shown and value.__doc__) else None

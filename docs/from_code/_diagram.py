@@ -9,7 +9,7 @@ from dp_core import TRANSITIONS
 __all__ = ["diagram"]
 
 WIDTH: Final = 660
-ROW: Final = 120
+ROW: Final = 170
 BOX: Final = (110, 40)
 
 

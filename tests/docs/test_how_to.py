@@ -1,0 +1,76 @@
+"""The how-to pages: whoever does what they show sees what they show."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from support.paths import ROOT
+from support.walkthrough import Reader, steps
+
+HOW_TO: Final = ROOT / "docs" / "how-to"
+
+# These have tests of their own, which know what they need.
+ELSEWHERE: Final = {
+    "move-to-restate": "tests/backends/restate/test_docs.py",
+    "write-a-backend": "tests/docs/test_write_a_backend.py",
+}
+NEEDS: Final = {
+    "fastapi-callback": ("fastapi", "curl"),
+    "job-queue": ("huey",),
+    "other-languages": ("curl", "tsc", "node"),
+}
+PAGES: Final = sorted(
+    path.stem for path in HOW_TO.glob("*.md") if path.stem not in {"index", *ELSEWHERE}
+)
+
+
+def need(name: str) -> None:
+    """Skip where a program or module is missing; fail in continuous integration."""
+    place = ROOT / ".venv" / "node_modules" / ".bin"
+    if not (
+        shutil.which(name, path=f"{place}{os.pathsep}{os.environ['PATH']}")
+        or importlib.util.find_spec(name)
+    ):
+        missing = f"{name} is not installed"
+        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_reader_sees_what_the_page_shows(page: str, tmp_path: Path) -> None:
+    """Files as shown, commands as shown: each prints what stands below it."""
+    for name in NEEDS.get(page, ()):
+        need(name)
+
+    printed = list(Reader(tmp_path).follow(steps(HOW_TO / f"{page}.md")))
+
+    assert [] != printed
+    assert [(line, expected) for line, expected, _ in printed] == [
+        (line, actual) for line, _, actual in printed
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_all_code_of_a_page_is_run(page: str) -> None:
+    """A block of code is a file or commands; nothing is shown for show."""
+    found = steps(HOW_TO / f"{page}.md")
+
+    assert [] == [
+        step.text for step in found if step.file is None and step.language != "console"
+    ]
+    fences = (HOW_TO / f"{page}.md").read_text(encoding="utf-8").count("\n```")
+    assert fences == 2 * len(found)
+
+
+def test_pages_with_tests_of_their_own_have_them() -> None:
+    """What is left out above is run by the test that is named for it."""
+    assert [] == [
+        page
+        for page, test in ELSEWHERE.items()
+        if page not in (ROOT / test).read_text(encoding="utf-8")
+    ]
