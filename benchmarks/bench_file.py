@@ -1,5 +1,5 @@
 """
-What the file backend costs beyond the system calls it is made of.
+Measures the cost of the file backend beyond the system calls it is made of.
 
 Prints, from one run: how settling one promise after another compares with the
 bare protocol in a plain loop, and with the bare protocol in a worker thread; how

@@ -63,7 +63,9 @@ class LeaderFollowers(Generic[R, T]):
             returns, it is called again, so it must wait for something. It may be
             cancelled wherever it awaits; whatever it has not handed out by then,
             the next leader has to find. What it raises, error or cancellation,
-            reaches the leader's own caller only.
+            reaches the leader's own caller only. The group keeps it: a method of an
+            object that keeps the group makes a reference cycle, so an object that
+            holds a descriptor had better be named by the requests.
     """
 
     def __init__(self, lead: Callable[[Follower[R, T]], Awaitable[None]]) -> None:

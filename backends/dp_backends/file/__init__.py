@@ -16,6 +16,7 @@ The room, from the files up to the event loop:
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -48,12 +49,16 @@ class FileBackend(Backend):
     A handle on the store in one directory.
 
     The directory is made when it is first used, readable by this user alone.
+
+    Attributes:
+        directory: The directory, absolute.
     """
 
     def __init__(self, url: str) -> None:
-        self._store = FileStore(_path(url))
+        self.directory: Final = _path(url)
+        self._store = FileStore(self.directory)
         # Of this store only: if its disk hangs, no other store is held up.
-        self._readers = LoopLocal(lambda: ReadBatcher(self._store))
+        self._readers = LoopLocal(partial(ReadBatcher, self._store))
         self._closed = False
 
     async def peek(self, id: str) -> State[bytes]:

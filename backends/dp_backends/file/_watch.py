@@ -50,9 +50,6 @@ _AT_ONCE: Final = -math.inf
 
 _BATCH: Final = 256
 
-_Waiter: TypeAlias = Follower[int, Outcome[bytes]]
-"""A waiter; its request is the number of the last look that began before it came."""
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -73,6 +70,26 @@ class WatchStats:
     waiting: int
     directories: int
     watched: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """
+    One call of `Watcher.wait`.
+
+    Attributes:
+        watcher: Whose call it is. Were it known to the group of waiters instead,
+            that would be a reference cycle, and the inotify instance of an event
+            loop that has ended would stay until the garbage collector runs.
+        since: The number of the last look that began before the call.
+    """
+
+    watcher: Watcher
+    since: int
+
+
+_Waiter: TypeAlias = Follower[_Wait, Outcome[bytes]]
 
 
 @dataclass(eq=False)
@@ -101,7 +118,7 @@ class _Entry:
         It does not count for those that joined while it was under way: it may have
         seen a generation that was disposed of before they came.
         """
-        ready = {waiter for waiter in self.joined if waiter.request < look}
+        ready = {waiter for waiter in self.joined if waiter.request.since < look}
         self.joined -= ready
         if isinstance(finding, Exception):
             self.waiting |= ready
@@ -130,9 +147,7 @@ class Watcher:
     """All waits of one event loop, in whatever stores."""
 
     def __init__(self) -> None:
-        self._waiters: LeaderFollowers[int, Outcome[bytes]] = LeaderFollowers(
-            self._work
-        )
+        self._waiters: LeaderFollowers[_Wait, Outcome[bytes]] = LeaderFollowers(_lead)
         # The entries of one promise, by shard and name, which events have.
         self._entries: dict[_Key, dict[FileStore, _Entry]] = {}
         self._directories: Counter[str] = Counter()
@@ -153,7 +168,7 @@ class Watcher:
             PromiseDisposedError: It was disposed of meanwhile.
             BackendError: The store could not be read.
         """
-        waiter = Follower(self._waiters, self._look)
+        waiter = Follower(self._waiters, _Wait(self, self._look))
         with self._registered(store, place, waiter):
             return await waiter.join()
 
@@ -205,7 +220,8 @@ class Watcher:
 
     # Leading ----------------------------------------------------------------
 
-    async def _work(self, leader: _Waiter) -> None:
+    async def work(self) -> None:
+        """Do one round of the leader's work: look at what is due, or sleep."""
         self._read_events()
         if batch := self._take_due():
             await self._look_at(batch)
@@ -291,6 +307,10 @@ class Watcher:
                 pause = _AT_ONCE if event.deleted else _HELP_AFTER
                 for entry in self._entries.get((event.directory, name), {}).values():
                     self._schedule(entry, pause)
+
+
+async def _lead(leader: _Waiter) -> None:
+    await leader.request.watcher.work()
 
 
 WATCHERS: Final = LoopLocal(Watcher)

@@ -48,7 +48,7 @@ def test_a_url_names_a_directory(url: str, path: str) -> None:
     cwd = Path.cwd()
     expected = path.format(cwd=cwd, parent=cwd.parent)
 
-    assert expected == FileBackend(url)._store.root
+    assert expected == FileBackend(url).directory
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import pytest
 import dp_core as dp
 from dp_backends.file import _inotify, _watch
 from dp_backends.file._store import FileStore
-from dp_backends.file._watch import WATCHERS, WatchStats
+from dp_backends.file._watch import WATCHERS, Watcher, WatchStats
 
 RESOLVER = """
 import sys, anyio, dp_core as dp
@@ -253,7 +255,13 @@ async def test_polling_alone_wakes_a_waiter(
 ) -> None:
     """If the kernel reports nothing although it could, the net holds."""
     monkeypatch.setattr(_watch, "_NET", (0.01, 0.02))
-    monkeypatch.setattr(_watch.Watcher, "_read_events", lambda self: None)
+
+    def silence(self: _inotify.Inotify) -> Any:
+        with suppress(BlockingIOError):
+            os.read(self.fd, 65536)
+        return iter(())
+
+    monkeypatch.setattr(_inotify.Inotify, "read", silence)
     async with dp.connect(url) as promises:
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
@@ -362,3 +370,19 @@ async def test_handles_on_one_store_share_the_watch_of_a_directory(url: str) -> 
             await joined(3)
             assert WatchStats(3, 0, 3, 1, 1) == WATCHERS.get().stats()
             await handles[0].promise("x").resolve(1)
+
+
+async def test_a_watcher_is_freed_without_the_garbage_collector(tmp_path: Path) -> None:
+    """So its inotify instance, of which there are few, goes with its event loop."""
+    store = FileStore(str(tmp_path / "s"))
+    store.settle("x", dp.Resolved(b"1"))
+    watcher = Watcher()
+    assert dp.Resolved(b"1") == await watcher.wait(store, store.place("x"))
+    freed = weakref.ref(watcher)
+
+    gc.disable()
+    try:
+        del watcher
+        assert freed() is None
+    finally:
+        gc.enable()
