@@ -34,12 +34,12 @@ demo: $(VENV)/.demo
 	@$(PY) examples/demo.py
 
 test: lint programs $(VENV)/.npm
-	$(PY) -m pytest $(WORKERS) $(ARGS)
+	$(PY) -m pytest -m "" $(WORKERS) $(ARGS)
 
 # The same and more of it: every system call, ten thousand histories, power cuts.
 # It takes its time, and prints what it covered and the seeds.
 torture: $(VENV)/.test programs $(VENV)/.npm
-	DP_TORTURE=1 $(PY) -m pytest -s tests/testing tests/backends tests/mutants/file
+	DP_TORTURE=1 $(PY) -m pytest -m "" -s tests/testing tests/backends tests/mutants/file
 
 # Jupyter does not run as root unless it is told to. Announcements would ask for
 # permission to fetch news before anything else is seen.

@@ -1,8 +1,64 @@
-"""What all tests share."""
+"""What all tests share: both event loops, and the lanes of the suite."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import pytest
+
+TESTS: Final = Path(__file__).parent
+
+# Plain `pytest` runs what is in neither list, in under a minute; `make test` runs
+# everything. A path stands for all that is below it.
+SLOW: Final = (
+    "backends/file/test_crash.py",
+    "backends/file/test_faults.py",
+    "backends/file/test_powerloss.py",
+    "backends/file/test_race.py",
+    "backends/http/test_faults.py",
+    "backends/http/test_server.py",
+    "backends/restate",
+    "cli",
+    "docs/test_examples.py",
+    "docs/test_site.py",
+    "docs/test_third_party.py",
+    "docs/test_write_a_backend.py",
+    "mutants",
+    "notebook/processes",
+    "notebook/test_browser.py",
+    "notebook/test_extension.py",
+    "notebook/test_notebooks.py",
+    "packaging/test_make.py",
+    "packaging/test_types.py",
+    "server/test_run.py",
+    "testing/test_check.py",
+    "testing/test_crash.py",
+    "testing/test_ours.py",
+    "testing/test_suite.py",
+)
+"""Tests that take over a second, or start many processes."""
+
+SYSTEM: Final = (
+    "backends/file/test_crash.py",
+    "backends/file/test_powerloss.py",
+    "backends/restate",
+    "mutants/file",
+    "notebook/test_browser.py",
+    "packaging/test_types.py",
+    "testing/test_crash.py",
+)
+"""Tests that need what a machine may lack: root, strace, a browser, npm, Restate."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the slow lanes, before any of them is left out."""
+    for item in items:
+        place = item.path.relative_to(TESTS)
+        for marker, paths in ((pytest.mark.slow, SLOW), (pytest.mark.system, SYSTEM)):
+            if any(place.is_relative_to(path) for path in paths):
+                item.add_marker(marker)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

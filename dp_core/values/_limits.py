@@ -1,4 +1,4 @@
-"""Limits of values: how long their JSON text and how deep they may be."""
+"""`check_size`, and the other limits of values: their length and their depth."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from support.paths import ROOT, TESTS
 SAMPLES = TESTS / "packaging" / "typing"
 
 
-@pytest.mark.system
 def test_pyright_understands_the_public_types() -> None:
     """Pyright, strict, agrees with every type that the samples assert."""
     places = [str(Path(sys.prefix, "node_modules", ".bin")), os.environ["PATH"]]
