@@ -1,4 +1,4 @@
-"""Broken ways to be cancelled."""
+"""Mutants that cancel an operation wrongly."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
 from sniffio import current_async_library
 
 from dp_core import Pending, Rejected
-from mutants.contract.museum import exhibit
+from mutants.contract.registry import mutant
 from mutants.contract.right import Entry, Outcome_, Right, State_, Store
 from mutants.contract.waiting import Listed
 
 
-@exhibit(
+@mutant(
     "cancellation-is-passed-on",
     "asyncio.wait_for could swallow a cancellation (CPython #86296)",
     alone=True,
 )
 class SwallowsCancellation(Right):
-    """A cancelled wait returns as if nothing had happened."""
+    """A cancelled wait returns as if it had not been cancelled."""
 
     async def wait(self, id: str) -> Outcome_:
         try:
@@ -30,19 +30,19 @@ class SwallowsCancellation(Right):
             return Pending()  # type: ignore[return-value]
 
 
-@exhibit("cancellation-is-passed-on", "shields that were meant for a short cleanup")
+@mutant("cancellation-is-passed-on", "shields that were meant for a short cleanup")
 class CannotBeCancelled(Right):
-    """A wait goes on until there is an outcome, whoever wants it."""
+    """A wait ignores cancellation until there is an outcome."""
 
     async def wait(self, id: str) -> Outcome_:
         await self.turn()
         entry = self.store.entry(id)
         with anyio.CancelScope(shield=True):
             await entry.over.wait()
-        return entry.told(id)
+        return entry.result(id)
 
 
-@exhibit("cancellation-is-passed-on", "except BaseException: in a loop that retries")
+@mutant("cancellation-is-passed-on", "except BaseException: in a loop that retries")
 class TriesAgainForEver(Right):
     """A wait that is cancelled starts again."""
 
@@ -54,13 +54,13 @@ class TriesAgainForEver(Right):
                 await cancel_shielded_checkpoint()
 
 
-@exhibit(
+@mutant(
     "cancelled-waiters-leave-the-others",
     "asyncio.Lock deadlock after cancellation (CPython bpo-27585)",
     alone=True,
 )
 class BatonLost(Listed):
-    """Each waiter wakes the next; one that was cancelled meanwhile does not."""
+    """Each waiter wakes the next one, but not if it was cancelled in between."""
 
     def wake(self, id: str) -> None:
         if self.store.waiters[id]:
@@ -84,7 +84,7 @@ class BatonLost(Listed):
             self.wake(id)
 
 
-@exhibit(
+@mutant(
     "cancelled-waiters-leave-the-others", "single flights under their leader's context"
 )
 class LeaderCancelled(Right):
@@ -99,16 +99,16 @@ class LeaderCancelled(Right):
             flight.set()
         elif not entry.over.is_set():
             await entry.flight.wait()
-        return entry.told(id)
+        return entry.result(id)
 
 
-@exhibit(
+@mutant(
     "cancelled-waiters-leave-the-others",
     "subscriptions counted down to zero and closed while somebody joins",
     alone=True,
 )
 class ClosesWhatOthersJoined(Listed):
-    """The last waiter to go closes the subscription, be it joined meanwhile."""
+    """The last waiter to leave closes a subscription that another has joined."""
 
     async def sleep(self, id: str, entry: Entry) -> None:
         mine = anyio.Event()
@@ -126,9 +126,13 @@ class ClosesWhatOthersJoined(Listed):
             raise
 
 
-@exhibit("cancelled-waiters-leave-the-others", "callbacks removed by position")
+@mutant("cancelled-waiters-leave-the-others", "callbacks removed by position")
 class RemovesTheWrongOne(Listed):
-    """A waiter that goes takes the place of another in the list with it."""
+    """
+    A waiter that leaves may remove another one.
+
+    It remembers its place in the list, not itself.
+    """
 
     async def sleep(self, id: str, entry: Entry) -> None:
         mine = anyio.Event()
@@ -141,7 +145,7 @@ class RemovesTheWrongOne(Listed):
             raise
 
 
-@exhibit(
+@mutant(
     "cancelled-readers-leave-no-trace",
     "connection pools whose release is not in a finally",
     alone=True,
@@ -162,13 +166,13 @@ class LeaksOnCancel(Right):
         return state
 
 
-@exhibit(
+@mutant(
     "cancelled-waits-leave-nothing-running",
     "tasks started for a wait and shielded, as asyncio.shield does",
     alone=True,
 )
 class WaitsInTheBackground(Right):
-    """Each wait is a task of its own, which goes on without its caller."""
+    """Each wait starts a task that goes on when its caller is cancelled."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
@@ -189,14 +193,12 @@ class WaitsInTheBackground(Right):
             else:
                 self.tasks.add(asyncio.create_task(go_on()))
             await told.wait()
-        return entry.told(id)
+        return entry.result(id)
 
 
-@exhibit(
-    "cancelled-readers-leave-no-trace", "servers that fail a request nobody awaits"
-)
+@mutant("cancelled-readers-leave-no-trace", "servers that fail a request nobody awaits")
 class AbandonedWaitRejects(Right):
-    """Who stops waiting is thought to have given up on the promise."""
+    """A wait that is cancelled rejects the promise."""
 
     async def wait(self, id: str) -> Outcome_:
         try:
@@ -206,13 +208,17 @@ class AbandonedWaitRejects(Right):
             raise
 
 
-@exhibit(
+@mutant(
     "cancelled-readers-leave-no-trace",
     "redis-py's asyncio client, March 2023: a cancelled request left its answer in "
     "the connection for the next one (OpenAI's outage of March 20)",
 )
 class AnswerLeftInThePipe(Right):
-    """The next peek on a handle gets the answer of the one that was cancelled."""
+    """
+    The result of a cancelled peek is returned by the next one.
+
+    It stayed in the connection, whatever promise the next peek is for.
+    """
 
     left: State_ | None = None
 
@@ -227,7 +233,7 @@ class AnswerLeftInThePipe(Right):
 
 
 class Locking(Right):
-    """Settling and disposing exclude each other. A help, no exhibit."""
+    """Settling and disposing exclude each other. A base class, not a mutant."""
 
     class _Store(Store):
         def __init__(self) -> None:
@@ -246,7 +252,7 @@ class Locking(Right):
         self.store.locked.discard(id)
 
 
-@exhibit("cancelled-settlers-leave-a-whole-state", "locks released by the happy path")
+@mutant("cancelled-settlers-leave-a-whole-state", "locks released by the happy path")
 class LockNotReleased(Locking):
     """A settle that is cancelled leaves its promise locked."""
 
@@ -257,13 +263,13 @@ class LockNotReleased(Locking):
         return stands
 
 
-@exhibit(
+@mutant(
     "cancelled-settlers-leave-a-whole-state",
     "outboxes written after the commit they belong to",
     alone=True,
 )
 class PublishedNotNotified(Right):
-    """Cancelled between publishing and notifying, and nobody does it for it."""
+    """A settle that is cancelled after it published never wakes the waiters."""
 
     async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
         for _ in range(3):
@@ -281,9 +287,9 @@ class PublishedNotNotified(Right):
         return outcome or await super().wait(id)
 
 
-@exhibit("cancelled-settlers-leave-a-whole-state", "completions sent after a rollback")
+@mutant("cancelled-settlers-leave-a-whole-state", "settlements sent after a rollback")
 class AppliedAnyway(Right):
-    """A settle that was cancelled overwrites later what others settled meanwhile."""
+    """A cancelled settle takes effect later, and overwrites the outcome."""
 
     async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
         entry = self.store.entry(id)
@@ -298,7 +304,7 @@ class AppliedAnyway(Right):
             raise
 
 
-@exhibit(
+@mutant(
     "cancelled-disposals-leave-a-whole-state",
     "locks released by the happy path",
     alone=True,
@@ -321,9 +327,9 @@ class DisposalKeepsTheLock(Locking):
         self.unlock(id)
 
 
-@exhibit("cancelled-disposals-leave-a-whole-state", "deletion in two steps")
+@mutant("cancelled-disposals-leave-a-whole-state", "deletion in two steps")
 class HalfDisposed(Right):
-    """A disposal that is cancelled hides the outcome from peek, not from settle."""
+    """A cancelled disposal has hidden the outcome from peek, but not from settle."""
 
     def look(self, id: str) -> State_:
         hidden = hasattr(self.store.entry(id), "hidden")

@@ -1,4 +1,4 @@
-"""Broken ways to dispose."""
+"""Mutants that dispose of a promise wrongly."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import asyncio
 from anyio.lowlevel import checkpoint
 
 from dp_core import BackendError, Pending, PromiseDisposedError, Rejected, Resolved
-from mutants.contract.museum import exhibit
+from mutants.contract.registry import mutant
 from mutants.contract.right import Entry, Outcome_, Right, State_, Store
 from mutants.contract.waiting import Listed
 
 
 class Tombstones(Right):
-    """Knows which ids were ever disposed of. A help, no exhibit."""
+    """Knows which ids were ever disposed of. A base class, not a mutant."""
 
     class _Store(Store):
         def __init__(self) -> None:
@@ -28,12 +28,16 @@ class Tombstones(Right):
         super().forget(id)
 
 
-@exhibit(
+@mutant(
     "disposed-waiters-hear-nothing-newer",
     "condition variables that guard an id, not what was there when the wait began",
 )
 class LooksAgain(Right):
-    """A waiter that a completion woke looks again, and finds the next promise."""
+    """
+    A waiter that was woken looks up its id again.
+
+    It finds the outcome of the next generation.
+    """
 
     async def wait(self, id: str) -> Outcome_:
         await self.turn()
@@ -47,12 +51,12 @@ class LooksAgain(Right):
                 return outcome
 
 
-@exhibit(
+@mutant(
     "cancelled-disposals-leave-a-whole-state",
-    "delete, commit, publish: who is interrupted after the commit",
+    "delete, commit, publish: interrupted after the commit",
 )
 class ForgetsThenTells(Right):
-    """A disposal that is cancelled between its two steps tells no waiter."""
+    """A disposal that is cancelled between its two steps leaves its waiters waiting."""
 
     async def dispose(self, id: str) -> None:
         await self.turn()
@@ -63,18 +67,22 @@ class ForgetsThenTells(Right):
             entry.over.set()
 
 
-@exhibit("dispose-forgets", "if value: delete, in dynamic languages")
+@mutant("dispose-forgets", "if value: delete, in dynamic languages")
 class FalsyStays(Right):
-    """What is null, empty or false is taken for nothing, and not deleted."""
+    """A null value is taken for no value, and not deleted."""
 
     def forget(self, id: str) -> None:
         if self.look(id) != Resolved(b"null"):
             super().forget(id)
 
 
-@exhibit("dispose-forgets", "commands that are told apart by their content: SQS FIFO")
+@mutant("dispose-forgets", "commands that are told apart by their content: SQS FIFO")
 class Deduplicates(Right):
-    """What was settled before in the same way is acknowledged and dropped."""
+    """
+    A settle like the last one of its id is acknowledged and dropped.
+
+    It is taken for a repetition, although the promise was disposed of in between.
+    """
 
     class _Store(Store):
         def __init__(self) -> None:
@@ -92,18 +100,18 @@ class Deduplicates(Right):
         return super().put(id, outcome)
 
 
-@exhibit("disposed-waiters-are-told", "paged queries: the first page of waiters")
+@mutant("disposed-waiters-are-told", "paged queries: the first page of waiters")
 class TellsTheFirstPage(Listed):
-    """Not more than ten waiters are told of a disposal."""
+    """A disposal wakes at most ten waiters."""
 
     def forget(self, id: str) -> None:
         del self.store.waiters[id][10:]
         super().forget(id)
 
 
-@exhibit("dispose-forgets", "soft deletion: the row is still found by its key")
+@mutant("dispose-forgets", "soft deletion: the row is still found by its key")
 class KeepsTheOutcome(Right):
-    """A disposed promise still has its outcome."""
+    """A disposed promise keeps its outcome."""
 
     def forget(self, id: str) -> None:
         outcome = self.store.entry(id).outcome
@@ -111,9 +119,9 @@ class KeepsTheOutcome(Right):
         self.store.entry(id).outcome = outcome
 
 
-@exhibit("dispose-forgets", "DELETE that answers 404 to whoever repeats it")
+@mutant("dispose-forgets", "DELETE that answers 404 when it is repeated")
 class UnknownRaises(Right):
-    """Disposing of what nobody knows is an error."""
+    """Disposing of an unknown promise raises an error."""
 
     def forget(self, id: str) -> None:
         if id not in self.store.entries:
@@ -121,17 +129,17 @@ class UnknownRaises(Right):
         super().forget(id)
 
 
-@exhibit("dispose-forgets", "tombstones that outlive what was deleted")
+@mutant("dispose-forgets", "tombstones that outlive the deletion")
 class NeverAgain(Tombstones):
-    """An id that was disposed of is not settled any more."""
+    """After a disposal, settles of the id are acknowledged and dropped."""
 
     def put(self, id: str, outcome: Outcome_) -> Outcome_:
         return outcome if id in self.store.gone else super().put(id, outcome)
 
 
-@exhibit("dispose-forgets", "flags that are set and never reset")
+@mutant("dispose-forgets", "flags that are set and never reset")
 class TheNextAreToldToo(Tombstones):
-    """Whoever waits after a disposal is told of it again."""
+    """Waits that begin after a disposal raise PromiseDisposedError as well."""
 
     async def wait(self, id: str) -> Outcome_:
         if id in self.store.gone:
@@ -140,9 +148,9 @@ class TheNextAreToldToo(Tombstones):
         return await super().wait(id)
 
 
-@exhibit("dispose-forgets", "an event that is used again without being reset")
+@mutant("dispose-forgets", "an event that is used again without being reset")
 class TheNextAreToldTheOld(Tombstones):
-    """Whoever waits after a disposal is told the former outcome."""
+    """Waits that begin after a disposal return the former outcome."""
 
     async def wait(self, id: str) -> Outcome_:
         former = self.store.gone.get(id)
@@ -150,22 +158,22 @@ class TheNextAreToldTheOld(Tombstones):
         return outcome or await super().wait(id)
 
 
-@exhibit("dispose-forgets", "what is final needs no cleanup")
+@mutant("dispose-forgets", "cleanups that skip finished records")
 class OnlyPendingGoes(Right):
-    """A promise that was settled stays."""
+    """A promise that is settled cannot be disposed of."""
 
     def forget(self, id: str) -> None:
         if self.store.entry(id).outcome is None:
             super().forget(id)
 
 
-@exhibit(
+@mutant(
     "dispose-forgets",
     "versions sorted as text: v10 before v9, as in any listing of files",
     alone=True,
 )
 class TenBeforeNine(Right):
-    """The newest generation is the one whose name sorts last."""
+    """Generations are sorted as text, so the tenth never becomes the newest."""
 
     def key(self, id: str) -> str:
         names = [name for name in self.store.entries if name.rpartition(".")[0] == id]
@@ -179,20 +187,20 @@ class TenBeforeNine(Right):
         self.store.entry(f"{id}.{int(newest.rpartition('.')[2]) + 1}")
 
 
-@exhibit("disposed-waiters-are-told", "deletions that notify nobody")
+@mutant("disposed-waiters-are-told", "deletions that notify nobody")
 class WaitersNotTold(Right):
-    """Waiters stay, and are told the outcome of the next promise."""
+    """A disposal keeps the waiters, who then get the outcome of the next generation."""
 
     def forget(self, id: str) -> None:
         if self.store.entry(id).outcome is not None:
             super().forget(id)
 
 
-@exhibit(
+@mutant(
     "disposed-waiters-are-told", "caches checked only when somebody knocks", alone=True
 )
 class ToldAtTheNextEvent(Right):
-    """Waiters learn of the disposal when the next promise of the id is settled."""
+    """Waiters hear of a disposal only when the next generation is settled."""
 
     def forget(self, id: str) -> None:
         entry = self.store.entries.pop(id, None)
@@ -208,9 +216,9 @@ class ToldAtTheNextEvent(Right):
         return super().put(id, outcome)
 
 
-@exhibit("disposed-waiters-are-told", "errors sent as results: HTTP 200 with an error")
+@mutant("disposed-waiters-are-told", "errors sent as results: HTTP 200 with an error")
 class DisposalIsARejection(Right):
-    """Waiters are told a rejection that nobody made."""
+    """Waiters of a disposed promise get a rejection that nobody made."""
 
     async def wait(self, id: str) -> Outcome_:
         try:
@@ -219,9 +227,9 @@ class DisposalIsARejection(Right):
             return Rejected("promise was disposed")
 
 
-@exhibit("disposed-waiters-are-told", "futures that their owner cancels")
+@mutant("disposed-waiters-are-told", "futures that their owner cancels")
 class DisposalIsACancellation(Right):
-    """Waiters find themselves cancelled, although nobody cancelled them."""
+    """Waiters of a disposed promise get a CancelledError."""
 
     async def wait(self, id: str) -> Outcome_:
         try:
@@ -230,13 +238,13 @@ class DisposalIsACancellation(Right):
             raise asyncio.CancelledError from None
 
 
-@exhibit(
+@mutant(
     "disposed-waiters-hear-nothing-newer",
     "compare-and-swap without a version: the ABA problem",
     alone=True,
 )
 class InfersDisposal(Right):
-    """A waiter that is woken looks again; if it is pending, it was disposed of."""
+    """A waiter that a disposal woke looks again, and may find a newer outcome."""
 
     async def wait(self, id: str) -> Outcome_:
         try:
@@ -248,22 +256,22 @@ class InfersDisposal(Right):
             return outcome
 
 
-@exhibit(
+@mutant(
     "dispose-leaves-other-ids-alone",
     "DELETE ... LIKE 'id%'; redis-cli --scan --pattern 'id*'",
     alone=True,
 )
 class DisposesByPrefix(Right):
-    """Everything that starts with the id is disposed of."""
+    """A disposal deletes every promise whose id starts with its own id."""
 
     def forget(self, id: str) -> None:
         for other in [name for name in self.store.entries if name.startswith(id)]:
             super().forget(other)
 
 
-@exhibit("dispose-is-atomic", "read, decide, delete: without a transaction")
+@mutant("dispose-is-atomic", "read, decide, delete: without a transaction")
 class DeletesWhatCameMeanwhile(Right):
-    """A disposal deletes what is there when it gets to it."""
+    """A disposal deletes whatever is there at its second step, a newer outcome too."""
 
     async def dispose(self, id: str) -> None:
         await super().dispose(id)
@@ -271,13 +279,17 @@ class DeletesWhatCameMeanwhile(Right):
         self.store.entries.pop(id, None)
 
 
-@exhibit(
+@mutant(
     "dispose-is-atomic",
     "cleanups that go on after others took over, and delete what is there by then",
     alone=True,
 )
 class CleansUpLate(Right):
-    """A disposal that eight others ran into is taken for dead; it is only slow."""
+    """
+    A slow disposal is taken for dead by eight others.
+
+    When it goes on, it deletes the outcome that they settled.
+    """
 
     class _Store(Store):
         def __init__(self) -> None:
@@ -301,7 +313,7 @@ class CleansUpLate(Right):
             await checkpoint()
         entry = self.store.entry(id)
         await entry.over.wait()
-        return entry.told(id)
+        return entry.result(id)
 
     async def dispose(self, id: str) -> None:
         await self.turn()

@@ -1,4 +1,4 @@
-"""Broken ways to tell ids apart."""
+"""Mutants that tell ids apart wrongly."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from types import MappingProxyType
 from urllib.parse import unquote
 
 from dp_core import BackendError, Rejected
-from mutants.contract.museum import exhibit
+from mutants.contract.registry import mutant
 from mutants.contract.right import Entry, Outcome_, Right, State_, Store
 
 
-@exhibit("ids-keep-their-case", "SQLite's COLLATE NOCASE: ASCII only", alone=True)
+@mutant("ids-keep-their-case", "SQLite's COLLATE NOCASE: ASCII only", alone=True)
 class AsciiCaseFolded(Right):
-    """Ids that differ by the case of ASCII letters are one."""
+    """Ids that differ only by the case of ASCII letters are the same."""
 
     def key(self, id: str) -> str:
         return id.encode().lower().decode()
 
 
-@exhibit("ids-keep-their-case", "file systems of macOS and Windows")
+@mutant("ids-keep-their-case", "file systems of macOS and Windows")
 class CaseFolded(Right):
-    """Ids that differ by case are one."""
+    """Ids that differ only by case are the same."""
 
     def key(self, id: str) -> str:
         return id.casefold()
 
 
 class Channels(Right):
-    """Waiters listen at the channel of an id. A help, no exhibit."""
+    """Waiters listen at the channel of an id. A base class, not a mutant."""
 
     class _Store(Store):
         def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Channels(Right):
             entry = Entry()
             self.store.listeners[self.channel(id)].append(entry)
             await entry.over.wait()
-        return entry.told(id)
+        return entry.result(id)
 
     def put(self, id: str, outcome: Outcome_) -> Outcome_:
         stands = super().put(id, outcome)
@@ -70,25 +70,25 @@ class Channels(Right):
             entry.over.set()
 
 
-@exhibit("waiters-hear-only-of-their-own", "PostgreSQL: LISTEN folds case")
+@mutant("waiters-hear-only-of-their-own", "PostgreSQL: LISTEN folds case")
 class ChannelsFolded(Channels):
-    """Ids that differ by case have one channel."""
+    """Ids that differ only by case share one channel of notifications."""
 
     def channel(self, id: str) -> str:
         return id.lower()
 
 
-@exhibit("waiters-hear-only-of-their-own", "PostgreSQL: channels have 63 bytes")
+@mutant("waiters-hear-only-of-their-own", "PostgreSQL: channels have 63 bytes")
 class ChannelsCut(Channels):
-    """Ids that begin in the same way have one channel."""
+    """Ids with the same first 63 characters share one channel of notifications."""
 
     def channel(self, id: str) -> str:
         return id[:63]
 
 
-@exhibit("dispose-leaves-other-ids-alone", "DELETE whose parameter is a CHAR")
+@mutant("dispose-leaves-other-ids-alone", "DELETE whose parameter is a CHAR")
 class DisposesStripped(Right):
-    """A disposal does not see white space around an id."""
+    """A disposal ignores white space around an id."""
 
     def forget(self, id: str) -> None:
         for other in [*self.store.entries]:
@@ -96,31 +96,31 @@ class DisposesStripped(Right):
                 super().forget(other)
 
 
-@exhibit("ids-keep-their-normal-form", "file names on HFS+, normalised", alone=True)
+@mutant("ids-keep-their-normal-form", "file names on HFS+, normalised", alone=True)
 class Normalised(Right):
-    """Ids are normalised."""
+    """Ids are normalised to NFC."""
 
     def key(self, id: str) -> str:
         return unicodedata.normalize("NFC", id)
 
 
-@exhibit("ids-keep-their-normal-form", "identifiers of Python: NFKC")
+@mutant("ids-keep-their-normal-form", "identifiers of Python: NFKC")
 class CompatiblyNormalised(Right):
-    """Ids are normalised, and look-alikes with them."""
+    """Ids are normalised to NFKC, which replaces look-alikes too."""
 
     def key(self, id: str) -> str:
         return unicodedata.normalize("NFKC", id)
 
 
-@exhibit("ids-keep-their-normal-form", "latin-1 and ASCII with errors='replace'")
+@mutant("ids-keep-their-normal-form", "latin-1 and ASCII with errors='replace'")
 class AsciiOnly(Right):
-    """What is not ASCII becomes a question mark."""
+    """Every character of an id that is not ASCII becomes a question mark."""
 
     def key(self, id: str) -> str:
         return id.encode("ascii", "replace").decode()
 
 
-@exhibit("ids-keep-their-white-space", "forms that trim what is typed", alone=True)
+@mutant("ids-keep-their-white-space", "forms that trim what is typed", alone=True)
 class Stripped(Right):
     """White space around an id is removed."""
 
@@ -128,7 +128,7 @@ class Stripped(Right):
         return id.strip()
 
 
-@exhibit("ids-keep-their-white-space", "CHAR columns of SQL: trailing blanks")
+@mutant("ids-keep-their-white-space", "CHAR columns of SQL: trailing blanks")
 class TrailingBlanks(Right):
     """Blanks at the end of an id are removed."""
 
@@ -136,32 +136,32 @@ class TrailingBlanks(Right):
         return id.rstrip(" ")
 
 
-@exhibit("ids-keep-their-segments", "URL and path libraries: normpath", alone=True)
+@mutant("ids-keep-their-segments", "URL and path libraries: normpath", alone=True)
 class PathsNormalised(Right):
-    """Dot segments and double slashes are collapsed."""
+    """Dot segments and double slashes in an id are collapsed."""
 
     def key(self, id: str) -> str:
         return posixpath.normpath(id)
 
 
-@exhibit("ids-keep-their-segments", "routers that ignore a trailing slash")
+@mutant("ids-keep-their-segments", "routers that ignore a trailing slash")
 class TrailingSlash(Right):
-    """A slash at the end makes no difference."""
+    """A slash at the end of an id is ignored."""
 
     def key(self, id: str) -> str:
         return id.rstrip("/") or id
 
 
-@exhibit("ids-are-not-decoded", "gateways that unquote a path twice", alone=True)
+@mutant("ids-are-not-decoded", "gateways that unquote a path twice", alone=True)
 class Unquoted(Right):
-    """Percent escapes are decoded."""
+    """Percent escapes in an id are decoded."""
 
     def key(self, id: str) -> str:
         return unquote(id)
 
 
 class Pattern(Right):
-    """A peek takes some characters for wildcards. A help, no exhibit."""
+    """A peek takes some characters for wildcards. A base class, not a mutant."""
 
     wild: Mapping[str, str]
 
@@ -172,37 +172,37 @@ class Pattern(Right):
         return super().look(names[0] if names else id)
 
 
-@exhibit("ids-are-no-patterns", "names that are topics: NATS", alone=True)
+@mutant("ids-are-no-patterns", "names that are topics: NATS", alone=True)
 class TopicPattern(Pattern):
-    """A peek takes * in an id for anything."""
+    """A peek takes an asterisk in an id for a wildcard."""
 
     wild = MappingProxyType({"*": ".*"})
 
 
-@exhibit("ids-are-no-patterns", "SQL LIKE without escapes")
+@mutant("ids-are-no-patterns", "SQL LIKE without escapes")
 class LikePattern(Pattern):
-    """A peek takes % and _ in an id for wildcards."""
+    """A peek takes percent signs and underscores in an id for wildcards."""
 
     wild = MappingProxyType({"%": ".*", "_": "."})
 
 
-@exhibit("ids-are-no-patterns", "names from which wildcards are removed")
+@mutant("ids-are-no-patterns", "names from which wildcards are removed")
 class WildcardsRemoved(Right):
-    """Asterisks in an id are left out."""
+    """Asterisks in an id are removed."""
 
     def key(self, id: str) -> str:
         return id.replace("*", "")
 
 
-@exhibit("ids-are-no-numbers", "SQLite: a column not said to be TEXT", alone=True)
+@mutant("ids-are-no-numbers", "SQLite: a column not said to be TEXT", alone=True)
 class NumericAffinity(Right):
-    """What looks like a number is compared as one."""
+    """Ids that look like numbers are compared as numbers."""
 
     def key(self, id: str) -> str:
         return str(float(id)) if re.fullmatch(r"[+-]?\d+(\.\d*)?", id) else id
 
 
-@exhibit("ids-are-not-sanitised", "file names made safe for Windows", alone=True)
+@mutant("ids-are-not-sanitised", "file names made safe for Windows", alone=True)
 class Sanitised(Right):
     """Characters that Windows forbids in names become underscores."""
 
@@ -210,26 +210,26 @@ class Sanitised(Right):
         return re.sub(r'[<>:"|*?]', "_", id)
 
 
-@exhibit("ids-are-not-sanitised", "slugs")
+@mutant("ids-are-not-sanitised", "slugs")
 class Slug(Right):
-    """Everything but letters and digits becomes a hyphen."""
+    """Everything but letters and digits in an id becomes a hyphen."""
 
     def key(self, id: str) -> str:
         return re.sub(r"\W+", "-", id)
 
 
-@exhibit("suffixes-make-other-ids", "temporary files beside the real ones", alone=True)
+@mutant("suffixes-make-other-ids", "temporary files beside the real ones", alone=True)
 class TemporaryBeside(Right):
-    """What is written first goes to the id with .tmp behind it, and stays there."""
+    """A temporary record stays under the id with ".tmp" at its end."""
 
     def put(self, id: str, outcome: Outcome_) -> Outcome_:
         self.store.entry(f"{id}.tmp").outcome = outcome
         return super().put(id, outcome)
 
 
-@exhibit("suffixes-make-other-ids", "key-value stores: one key for each field")
+@mutant("suffixes-make-other-ids", "key-value stores: one key for each field")
 class ErrorBeside(Right):
-    """A rejection is kept at the id with :error behind it."""
+    """A rejection is kept under the id with ":error" at its end."""
 
     def look(self, id: str) -> State_:
         beside = super().look(f"{id}:error")
@@ -246,7 +246,7 @@ class ErrorBeside(Right):
         super().forget(id)
 
 
-@exhibit(
+@mutant(
     "ids-are-told-apart-by-all-their-bytes", "VARCHAR(255) unless strict", alone=True
 )
 class CutAt255(Right):
@@ -256,27 +256,29 @@ class CutAt255(Right):
         return id.encode()[:255].decode(errors="ignore")
 
 
-@exhibit("ids-are-told-apart-by-all-their-bytes", "hashes that add up characters")
+@mutant("ids-are-told-apart-by-all-their-bytes", "hashes that add up characters")
 class AddedUp(Right):
-    """Ids are told apart by the sum of their bytes."""
+    """Ids are compared by the sum of their bytes."""
 
     def key(self, id: str) -> str:
         return str(sum(id.encode()))
 
 
-@exhibit("short-hashes-of-ids-do-not-collide", "abbreviated git commits", alone=True)
+@mutant("short-hashes-of-ids-do-not-collide", "abbreviated git commits", alone=True)
 class ShortHash(Right):
-    """Ids are told apart by 8 digits of their SHA-256."""
+    """Ids are compared by 8 hex digits of their SHA-256."""
 
     def key(self, id: str) -> str:
         return hashlib.sha256(id.encode()).hexdigest()[:8]
 
 
-@exhibit(
-    "every-id-can-be-used", "shard directories named by two characters", alone=True
-)
+@mutant("every-id-can-be-used", "shard directories named by two characters", alone=True)
 class ShardedByName(Right):
-    """An id is kept as its first two characters and the rest: there must be one."""
+    """
+    An id is split into a folder of two characters and a name.
+
+    Shorter ids are refused.
+    """
 
     def key(self, id: str) -> str:
         shard, name = id[:2], id[2:]
@@ -285,9 +287,9 @@ class ShardedByName(Right):
         return f"{shard}/{name}"
 
 
-@exhibit("every-id-can-be-used", "indexes with one id on each line")
+@mutant("every-id-can-be-used", "indexes with one id on each line")
 class OneOnEachLine(Right):
-    """An id with a newline in it is two."""
+    """An id that contains a newline is refused."""
 
     def key(self, id: str) -> str:
         if "\n" in id:
@@ -295,9 +297,9 @@ class OneOnEachLine(Right):
         return id
 
 
-@exhibit("every-id-can-be-used", "file names: 255 bytes at most")
+@mutant("every-id-can-be-used", "file names: 255 bytes at most")
 class FileNameTooLong(Right):
-    """Long ids are refused."""
+    """Ids longer than 255 bytes are refused."""
 
     def key(self, id: str) -> str:
         if len(id.encode()) > 255:
@@ -305,9 +307,9 @@ class FileNameTooLong(Right):
         return id
 
 
-@exhibit("volume-changes-nothing", "hash tables without a look at the key")
+@mutant("volume-changes-nothing", "hash tables without a look at the key")
 class FewBuckets(Right):
-    """Ids are told apart by four digits of a hash."""
+    """Ids are compared by four hex digits of a hash."""
 
     def key(self, id: str) -> str:
         return hashlib.md5(id.encode(), usedforsecurity=False).hexdigest()[:4]

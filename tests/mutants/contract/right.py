@@ -1,9 +1,9 @@
 """
-Right backends that have nothing to do with ours.
+`Right` and other right backends, independent of those of this project.
 
-They were written from the contract alone, each in another manner, and none
-runs `dp_core.transition`. The kit must pass every one; the broken ones of the
-museum are made of them.
+They were written from the contract alone, each with another technique, and
+none runs `dp_core.transition`. The kit must pass all of them; the mutants are
+subclasses of them.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ Outcome_ = Outcome[bytes]
 
 @dataclass(eq=False)
 class Entry:
-    """One generation of one promise; waiters hold on to it."""
+    """One generation of one promise, which its waiters keep."""
 
     outcome: Outcome_ | None = None
     disposed: bool = False
     over: anyio.Event = field(default_factory=anyio.Event)
 
-    def told(self, id: str) -> Outcome_:
-        """Return what a waiter is told when it is over."""
+    def result(self, id: str) -> Outcome_:
+        """Return the outcome for a waiter, once the generation is over."""
         if self.disposed or self.outcome is None:
             raise PromiseDisposedError(id)
         return self.outcome
 
 
 class Store:
-    """Where the handles of one test meet."""
+    """The state that the handles of one store share."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
@@ -80,7 +80,7 @@ class Right(Backend):
         await self.turn()
         entry = self.store.entry(self.key(id))
         await entry.over.wait()
-        return entry.told(id)
+        return entry.result(id)
 
     async def dispose(self, id: str) -> None:
         await self.turn()
@@ -94,7 +94,7 @@ class Right(Backend):
             raise BackendClosedError("closed")
         await checkpoint()
 
-    # What takes effect at once, with nothing in between.
+    # Steps that take effect at once: no checkpoint is inside them.
 
     def key(self, id: str) -> str:
         return id
@@ -118,7 +118,7 @@ class Right(Backend):
 
 
 class LoggedStore(Store):
-    """What is kept when nobody has the store open is its log alone."""
+    """A store of which only the log is kept while no handle is open."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class LoggedStore(Store):
 
 
 class Logged(Right):
-    """Right and durable: every change is in the log before it is told."""
+    """Right and durable: every change is in the log before it is returned."""
 
     store_type = LoggedStore
     store: LoggedStore
@@ -171,7 +171,7 @@ class Logged(Right):
 
 
 class Eager(Right):
-    """Right, without a single checkpoint where none is needed; never closed."""
+    """Right, without checkpoints where none is needed; never closed."""
 
     async def turn(self) -> None:
         pass
@@ -181,7 +181,7 @@ class Eager(Right):
 
 
 class LockedStore(Store):
-    """Where everybody takes turns."""
+    """A store with one lock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ class LockedStore(Store):
 
 
 class Locked(Right):
-    """Right, with one lock around all that touches the store."""
+    """Right, with one lock around every access to the store."""
 
     store_type = LockedStore
     store: LockedStore
@@ -208,7 +208,7 @@ class Locked(Right):
 
 
 class MonitorStore(Store):
-    """Where everybody takes turns, and sleeps until there is news."""
+    """A store with one condition variable."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ class MonitorStore(Store):
 
 
 class Monitor(Right):
-    """Right, and a textbook's monitor: who is woken has the lock again."""
+    """Right, with the monitor of a textbook: a woken waiter has the lock again."""
 
     store_type = MonitorStore
     store: MonitorStore
@@ -233,7 +233,7 @@ class Monitor(Right):
             entry = self.store.entry(id)
             while not entry.over.is_set():
                 await self.store.news.wait()
-            return entry.told(id)
+            return entry.result(id)
 
     async def dispose(self, id: str) -> None:
         async with self.store.news:
@@ -242,7 +242,7 @@ class Monitor(Right):
 
 
 class Polling(Backend):
-    """Right and slow: no events at all, a look every 50 ms."""
+    """Right and slow: no events, but a look every 50 ms."""
 
     def __init__(self, records: dict[str, tuple[int, Outcome_ | None]]) -> None:
         self.records = records
@@ -307,8 +307,8 @@ class Directory(Backend):
     async def aclose(self) -> None:
         pass
 
-    # One directory for each id; generation n is the file n, and n ended when
-    # the directory n.gone is there.
+    # One directory for each id. Generation n is the file n; it has ended once
+    # the directory n.gone exists.
 
     def _home(self, id: str) -> Path:
         return self.folder / hashlib.sha256(id.encode()).hexdigest()

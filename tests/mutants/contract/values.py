@@ -1,4 +1,4 @@
-"""Broken ways to keep values and messages."""
+"""Mutants that keep values and messages wrongly."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 from urllib.parse import unquote
 
 from dp_core import Pending, Rejected, Resolved
-from mutants.contract.museum import exhibit
+from mutants.contract.registry import mutant
 from mutants.contract.right import Outcome_, Right, State_
 
 
 class Rewriting(Right):
-    """Keeps what `rewritten` makes of an outcome. A help, no exhibit."""
+    """Keeps what `rewritten` makes of an outcome. A base class, not a mutant."""
 
     def put(self, id: str, outcome: Outcome_) -> Outcome_:
         return super().put(id, self.rewritten(outcome))
@@ -31,28 +31,28 @@ class Rewriting(Right):
         return error
 
 
-@exhibit(
+@mutant(
     "every-json-value-comes-back",
     "Restate's example client: resolved with null and pending look alike",
     alone=True,
 )
 class NullIsPending(Right):
-    """A promise resolved with null is told as pending."""
+    """A promise that was resolved with null is returned as pending."""
 
     def look(self, id: str) -> State_:
         state = super().look(id)
         return Pending() if state == Resolved(b"null") else state
 
 
-@exhibit("every-json-value-comes-back", "if value: in dynamic languages")
+@mutant("every-json-value-comes-back", "if value: in dynamic languages")
 class FalsyIsNull(Rewriting):
-    """false, 0, "" and empty containers become null."""
+    """The values false, 0, "" and empty containers become null."""
 
     def text(self, text: bytes) -> bytes:
         return text if json.loads(text) else b"null"
 
 
-@exhibit(
+@mutant(
     "every-number-is-exact",
     "JavaScript and every JSON library that reads numbers as doubles (RFC 8259 §6)",
     alone=True,
@@ -67,13 +67,13 @@ class IntegersAreDoubles(Rewriting):
         return text
 
 
-@exhibit(
+@mutant(
     "value-text-is-kept",
     "PostgreSQL jsonb, which keeps the value and not its text",
     alone=True,
 )
 class Reserialised(Rewriting):
-    """Values are parsed and written anew."""
+    """Values are parsed and written again, in other spelling."""
 
     def text(self, text: bytes) -> bytes:
         value = json.loads(text)
@@ -81,9 +81,9 @@ class Reserialised(Rewriting):
         return json.dumps(value, separators=compact, ensure_ascii=False).encode()
 
 
-@exhibit("value-text-is-kept", "canonical JSON: keys sorted for the sake of hashing")
+@mutant("value-text-is-kept", "canonical JSON: keys sorted for the sake of hashing")
 class KeysSorted(Rewriting):
-    """The keys of objects come back sorted."""
+    """The keys of objects are sorted."""
 
     def text(self, text: bytes) -> bytes:
         if not text.startswith(b"{"):
@@ -92,9 +92,9 @@ class KeysSorted(Rewriting):
         return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
 
-@exhibit("value-text-is-kept", "Go's encoding/json, which escapes HTML")
+@mutant("value-text-is-kept", "Go's encoding/json, which escapes HTML")
 class HtmlEscaped(Rewriting):
-    """<, > and & come back as escapes."""
+    """The characters <, > and & become JSON escapes."""
 
     def text(self, text: bytes) -> bytes:
         for mark in b"<>&":
@@ -102,23 +102,23 @@ class HtmlEscaped(Rewriting):
         return text
 
 
-@exhibit("every-json-value-comes-back", "PostgreSQL text, which has no NUL")
+@mutant("every-json-value-comes-back", "PostgreSQL text, which has no NUL")
 class NulRemoved(Rewriting):
-    """The escape of NUL is left out of a value."""
+    """The escape of NUL is removed from values."""
 
     def text(self, text: bytes) -> bytes:
         return text.replace(rb"\u0000", b"")
 
 
-@exhibit("every-json-value-comes-back", "codecs that skip a byte order mark: utf-8-sig")
+@mutant("every-json-value-comes-back", "codecs that skip a byte order mark: utf-8-sig")
 class MarkSkipped(Rewriting):
-    """A byte order mark within a value is left out."""
+    """A byte order mark inside a value is removed."""
 
     def text(self, text: bytes) -> bytes:
         return text.decode().replace("\ufeff", "").encode()
 
 
-@exhibit("every-message-comes-back", "error or 'unknown error'", alone=True)
+@mutant("every-message-comes-back", "error or 'unknown error'", alone=True)
 class EmptyMessageReplaced(Rewriting):
     """A rejection without a message gets one."""
 
@@ -126,32 +126,32 @@ class EmptyMessageReplaced(Rewriting):
         return error or "rejected"
 
 
-@exhibit("every-message-comes-back", "if error: as the test for a rejection")
+@mutant("every-message-comes-back", "if error: as the test for a rejection")
 class EmptyMessageResolves(Right):
-    """A rejection with an empty message is told as null."""
+    """A rejection with an empty message is returned as null."""
 
     def look(self, id: str) -> State_:
         state = super().look(id)
         return Resolved(b"null") if state == Rejected("") else state
 
 
-@exhibit("every-message-comes-back", "files opened in text mode: newline translation")
+@mutant("every-message-comes-back", "files opened in text mode: newline translation")
 class NewlinesTranslated(Rewriting):
-    """CR LF comes back as LF."""
+    """CR LF in a message becomes LF."""
 
     def message(self, error: str) -> str:
         return error.replace("\r\n", "\n")
 
 
-@exhibit("every-message-comes-back", "gRPC: grpc-message is percent-encoded")
+@mutant("every-message-comes-back", "gRPC: grpc-message is percent-encoded")
 class PercentDecoded(Rewriting):
-    """A message is decoded that was never encoded."""
+    """Percent escapes in a message are decoded, although it was never encoded."""
 
     def message(self, error: str) -> str:
         return unquote(error)
 
 
-@exhibit("every-message-comes-back", "C strings")
+@mutant("every-message-comes-back", "C strings")
 class EndsAtNul(Rewriting):
     """A message ends at its first NUL."""
 
@@ -159,7 +159,7 @@ class EndsAtNul(Rewriting):
         return error.partition("\0")[0] if "\0" in error else error
 
 
-@exhibit(
+@mutant(
     "every-plane-of-unicode-comes-back", "MySQL's utf8, which is utf8mb3", alone=True
 )
 class ThreeBytesOfUtf8(Rewriting):
@@ -172,17 +172,17 @@ class ThreeBytesOfUtf8(Rewriting):
         return "".join(c if c <= "\uffff" else "?" for c in error)
 
 
-@exhibit(
+@mutant(
     "large-outcomes-come-back", "MySQL TEXT: 65,535 bytes unless strict", alone=True
 )
 class Truncated(Rewriting):
-    """What is longer than 65,535 bytes is cut."""
+    """Values longer than 65,535 bytes are cut."""
 
     def text(self, text: bytes) -> bytes:
         return text if len(text) < 65536 else text[:65534] + b'"'
 
 
-@exhibit("large-outcomes-come-back", "log lines and headers with a limit of their own")
+@mutant("large-outcomes-come-back", "log lines and headers with a limit of their own")
 class LongMessagesCut(Rewriting):
     """Messages are cut at 64,000 characters."""
 
@@ -190,13 +190,13 @@ class LongMessagesCut(Rewriting):
         return error[:64000]
 
 
-@exhibit(
+@mutant(
     "outcomes-are-not-interpreted",
     'envelopes told apart by their keys: {"error": …} is an error',
     alone=True,
 )
 class SniffsErrors(Right):
-    """A value that is an object with the key "error" is told as a rejection."""
+    """A value that is an object with the key "error" is returned as a rejection."""
 
     def look(self, id: str) -> State_:
         state = super().look(id)
@@ -205,9 +205,13 @@ class SniffsErrors(Right):
         return state
 
 
-@exhibit("outcomes-are-not-interpreted", "a column for both, told apart by a prefix")
+@mutant("outcomes-are-not-interpreted", "a column for both, told apart by a prefix")
 class PrefixedErrors(Rewriting):
-    """Errors are kept as text with "error: " in front; so is such a value."""
+    """
+    Rejections are kept as text that starts with "error: ".
+
+    A value that starts so is returned as a rejection.
+    """
 
     def rewritten(self, outcome: Outcome_) -> Outcome_:
         if isinstance(outcome, Resolved) and outcome.value.startswith(b'"error: '):

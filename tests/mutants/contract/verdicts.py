@@ -1,8 +1,9 @@
 """
-What the kit says about a backend: in processes, because it mostly sleeps.
+`judged`: verdicts of the kit on many backends, each in a process.
 
-A process for each verdict at a time also keeps them apart: an exhibit may
-block its event loop, and others count how often theirs turns.
+Several processes at a time are faster, because the kit mostly sleeps. A process
+of its own also isolates each verdict: a mutant may block its event loop, and
+others count the turns of theirs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import anyio
 
 from dp_core import Backend
 from dp_core.testing import LAWS, ConformanceError, Effort, check_backend
-from mutants.contract.museum import EXHIBITS, open_museum
+from mutants.contract.registry import MUTANTS, load
 from mutants.contract.right import (
     Directory,
     Eager,
@@ -39,10 +40,10 @@ LITTLE: Final = Effort(histories=8, linger=0.2, volume=200)
 
 _PROCESSES: Final = 4
 _PATIENT: Final = {"WaitGivesUp": 3.0}
-"""How long a promise is left alone where that is what it takes, in seconds."""
+"""How long a promise is left alone, in seconds, for mutants that need it."""
 
 _THOROUGH: Final = {"Coalesces", "StaleReplica"}
-"""Exhibits that need chance to be caught, and so more histories than the others."""
+"""Mutants that are caught by chance, and so need more histories than the others."""
 
 RIGHT: Final = (
     "Directory",
@@ -58,34 +59,34 @@ RIGHT: Final = (
 def judged(
     judge: Callable[[str, str], Verdict], loop: str, names: Iterable[str]
 ) -> Mapping[str, Verdict]:
-    """Return ``{name: the laws that it breaks}``, according to *judge*."""
+    """Return ``{name: the laws that it breaks}``, as *judge* finds them."""
     names = list(names)
-    # Forking would copy the threads' locks of whatever test ran before.
+    # A fork would copy locks that threads of earlier tests may hold.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(_PROCESSES, context) as pool:
         return dict(zip(names, pool.map(partial(judge, loop), names), strict=True))
 
 
 def its_law(loop: str, name: str) -> Verdict:
-    """Try the law that an exhibit is named for."""
-    open_museum()
-    exhibit = EXHIBITS[name]
+    """Try the law that must catch a mutant."""
+    load()
+    mutant = MUTANTS[name]
     effort = Effort(
         histories=240 if name in _THOROUGH else 60,
         linger=_PATIENT.get(name, 0.6),
         patience=1.0,
     )
-    laws = [LAWS[exhibit.law]]
-    return _broken(exhibit.store(), loop, laws=laws, effort=effort, seed=SEED)
+    laws = [LAWS[mutant.law]]
+    return _broken(mutant.store(), loop, laws=laws, effort=effort, seed=SEED)
 
 
 def all_laws(loop: str, name: str) -> Verdict:
-    """Try every law on an exhibit."""
-    open_museum()
+    """Try every law on a mutant."""
+    load()
     effort = Effort(
         histories=60 if name in _THOROUGH else 12, linger=_PATIENT.get(name, 0.3)
     )
-    return _broken(EXHIBITS[name].store(), loop, effort=effort, seed=SEED)
+    return _broken(MUTANTS[name].store(), loop, effort=effort, seed=SEED)
 
 
 def right(loop: str, name: str) -> Verdict:

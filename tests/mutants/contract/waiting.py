@@ -1,4 +1,4 @@
-"""Broken ways to wait."""
+"""Mutants that wait for an outcome wrongly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 import anyio
 from anyio.lowlevel import checkpoint
 
-from mutants.contract.museum import exhibit
+from mutants.contract.registry import mutant
 from mutants.contract.right import Entry, Outcome_, Right, State_, Store
 
 
@@ -16,7 +16,7 @@ class Listed(Right):
     """
     Right: every waiter has an event in a list of its promise.
 
-    A help, no exhibit: the mistakes are in who is in the list, and when.
+    A base class, not a mutant.
     """
 
     class _Store(Store):
@@ -46,7 +46,7 @@ class Listed(Right):
         entry = self.store.entry(id)
         if not entry.over.is_set():
             await self.sleep(id, entry)
-        return entry.told(id)
+        return entry.result(id)
 
     async def sleep(self, id: str, entry: Entry) -> None:
         mine = anyio.Event()
@@ -55,7 +55,7 @@ class Listed(Right):
 
 
 class Remembering(Right):
-    """Keeps the entries that were settled last. A help, no exhibit."""
+    """Keeps the entries that were settled last. A base class, not a mutant."""
 
     class _Store(Store):
         def __init__(self) -> None:
@@ -75,20 +75,20 @@ class Remembering(Right):
         return entry.outcome is not None and entry not in self.store.recent
 
 
-@exhibit("late-waiters-are-told", "publish/subscribe without a store: Redis PUBLISH")
+@mutant("late-waiters-are-told", "publish/subscribe without a store: Redis PUBLISH")
 class OnlyLaterSettles(Listed):
-    """A wait hears of what comes, not of what was there."""
+    """A wait hears only of settles that come after it began."""
 
     async def wait(self, id: str) -> Outcome_:
         await self.turn()
         entry = self.store.entry(id)
         await self.sleep(id, entry)
-        return entry.told(id)
+        return entry.result(id)
 
 
-@exhibit("late-waiters-are-told", "queues: a result is consumed by its first reader")
+@mutant("late-waiters-are-told", "queues: a result is consumed by its first reader")
 class ToldOnce(Right):
-    """The first waiter takes the outcome away."""
+    """The first waiter consumes the outcome; the next one waits for ever."""
 
     async def wait(self, id: str) -> Outcome_:
         entry = self.store.entry(id)
@@ -97,13 +97,13 @@ class ToldOnce(Right):
         return outcome
 
 
-@exhibit(
+@mutant(
     "late-waiters-are-told",
     "bounded logs: a Redis stream with MAXLEN, an etcd watch after a compaction",
     alone=True,
 )
 class ShortMemory(Remembering):
-    """Late waiters are served from a log of the last 64 completions."""
+    """Late waiters hear only of the last 64 settles."""
 
     async def wait(self, id: str) -> Outcome_:
         if self.forgot(self.store.entry(id)):
@@ -111,27 +111,27 @@ class ShortMemory(Remembering):
         return await super().wait(id)
 
 
-@exhibit("waiters-are-woken", "condition variables: notify() for notify_all()")
+@mutant("waiters-are-woken", "condition variables: notify() for notify_all()")
 class WakesOne(Listed):
-    """One waiter is woken; the others sleep on."""
+    """A settle wakes one waiter; the others sleep on."""
 
     def wake(self, id: str) -> None:
         for event in self.store.waiters.pop(id, [])[:1]:
             event.set()
 
 
-@exhibit("waiters-are-woken", "paged queries: the first page of waiters", alone=True)
+@mutant("waiters-are-woken", "paged queries: the first page of waiters", alone=True)
 class WakesTheFirstPage(Listed):
-    """Not more than 200 waiters are woken."""
+    """A settle wakes at most 200 waiters."""
 
     def wake(self, id: str) -> None:
         for event in self.store.waiters.pop(id, [])[:200]:
             event.set()
 
 
-@exhibit("waiters-are-woken", "monitors whose wait() keeps the lock")
+@mutant("waiters-are-woken", "monitors whose wait() keeps the lock")
 class LockHeldWhileWaiting(Right):
-    """The waiter holds the lock that the completer needs."""
+    """A waiter holds the lock that settling needs."""
 
     class _Store(Store):
         def __init__(self) -> None:
@@ -150,9 +150,9 @@ class LockHeldWhileWaiting(Right):
             return await super().wait(id)
 
 
-@exhibit("waiters-are-woken", "threading primitives in coroutines")
+@mutant("waiters-are-woken", "threading primitives in coroutines")
 class BlocksTheLoop(Right):
-    """The wait stops the whole event loop, the completer with it."""
+    """A wait blocks the whole event loop, and so every settler."""
 
     async def wait(self, id: str) -> Outcome_:
         if self.store.entry(id).outcome is None:
@@ -160,22 +160,22 @@ class BlocksTheLoop(Right):
         return await super().wait(id)
 
 
-@exhibit("no-wake-up-is-lost", "the lost wake-up of every textbook: look, then sleep")
+@mutant("no-wake-up-is-lost", "the lost wake-up of every textbook: look, then sleep")
 class LooksThenRegisters(Listed):
-    """A completion between the look and the registration is missed."""
+    """A wait looks and then registers; a settle in between is missed."""
 
     async def sleep(self, id: str, entry: Entry) -> None:
         await self.turn()
         await super().sleep(id, entry)
 
 
-@exhibit(
+@mutant(
     "no-wake-up-is-lost",
     "subscriptions that replay a bounded backlog: MQTT brokers, Redis streams",
     alone=True,
 )
 class ReplaysABacklog(Remembering):
-    """Who subscribes is told the last completions, and no earlier one."""
+    """A new waiter hears of the last 24 settles, and of none before them."""
 
     class _Store(Remembering._Store):
         def __init__(self) -> None:
@@ -193,9 +193,9 @@ class ReplaysABacklog(Remembering):
         return await super().wait(id)
 
 
-@exhibit("no-wake-up-is-lost", "events sent before the transaction commits")
+@mutant("no-wake-up-is-lost", "events sent before the transaction commits")
 class NotifiesBeforePublishing(Listed):
-    """Waiters are woken before there is something to see, and sleep again."""
+    """A settle wakes the waiters before they can see the outcome."""
 
     async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
         self.wake(id)
@@ -207,13 +207,13 @@ class NotifiesBeforePublishing(Listed):
             await super().sleep(id, entry)
 
 
-@exhibit(
+@mutant(
     "no-waiter-is-left-behind",
     "a busy flag that drops what comes meanwhile: notifications coalesced too eagerly",
     alone=True,
 )
 class Coalesces(Listed):
-    """Who settles while another one notifies leaves the notifying to it."""
+    """A settle that overlaps another one's notification sends none of its own."""
 
     class _Store(Listed._Store):
         notifying = False
@@ -234,9 +234,13 @@ class Coalesces(Listed):
         return stands
 
 
-@exhibit("no-wake-up-is-lost", "listener lists read once and notified later")
+@mutant("no-wake-up-is-lost", "listener lists read once and notified later")
 class NotifiesThoseItRead(Right):
-    """A completer wakes those who waited when it came, not when it published."""
+    """
+    A settle wakes the waiters that were there when it began.
+
+    Those that came before it published sleep on.
+    """
 
     async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
         read = self.store.entry(id)
@@ -253,13 +257,17 @@ class NotifiesThoseItRead(Right):
         return outcome or await super().wait(id)
 
 
-@exhibit(
+@mutant(
     "waiters-hear-only-of-their-own",
     "waiters kept in buckets, as futexes are, without a second look",
     alone=True,
 )
 class Bucketed(Right):
-    """Promises share 100 slots; who is woken takes what its waker brought."""
+    """
+    Promises share 100 slots of waiters.
+
+    A waiter that is woken takes the outcome of whichever promise woke its slot.
+    """
 
     class _Store(Store):
         def __init__(self) -> None:
@@ -290,10 +298,10 @@ class Bucketed(Right):
             self.bucket(id).append(entry)
         await entry.over.wait()
         brought: Outcome_ | None = getattr(entry, "brought", None)
-        return brought or entry.told(id)
+        return brought or entry.result(id)
 
 
-@exhibit(
+@mutant(
     "peek-never-blocks",
     "long polls that use up a pool of connections: HTTP/1.1 clients",
     alone=True,
@@ -314,9 +322,9 @@ class PoolOfEachHandle(Right):
             return await super().wait(id)
 
 
-@exhibit("peek-never-blocks", "result handles whose only look is a blocking get")
+@mutant("peek-never-blocks", "result handles whose only look is a blocking get")
 class PeekWaits(Right):
-    """A peek joins those who wait already."""
+    """A peek waits if there are waiters already."""
 
     async def peek(self, id: str) -> State_:
         if getattr(self.store.entry(id), "waited", False):
@@ -328,9 +336,9 @@ class PeekWaits(Right):
         return await super().wait(id)
 
 
-@exhibit("peek-never-blocks", "receives that wait for a message: SQS WaitTimeSeconds")
+@mutant("peek-never-blocks", "receives that wait for a message: SQS WaitTimeSeconds")
 class PeekLingers(Right):
-    """A peek at a pending promise gives it half a second to be settled."""
+    """A peek at a pending promise waits half a second for an outcome."""
 
     async def peek(self, id: str) -> State_:
         with anyio.move_on_after(0.5):
