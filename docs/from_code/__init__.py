@@ -14,13 +14,13 @@ from from_code._api import skips, write_api
 from from_code._commands import escape
 from from_code._diagram import diagram
 from from_code._links import link_pages
-from from_code._museum import write_museum
+from from_code._museum import museum_pages, write_museum
 from from_code._names import public_modules, public_names
 from from_code._notebooks import write_notebooks
 from from_code._references import resolves
 from from_code._tables import error_tree, laws, transitions
 
-__all__ = ["connect", "public_modules", "public_names", "substitutions"]
+__all__ = ["connect", "museum_pages", "public_modules", "public_names", "substitutions"]
 
 
 def substitutions() -> dict[str, str]:

@@ -1,20 +1,166 @@
-"""The museum: one page a law, with the wrong backends that it catches."""
+"""`write_museum`: a page for each law, with the mutants that it catches."""
 
 from __future__ import annotations
 
+import inspect
+import re
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from dp_core.testing import LAWS, Law
 from from_code._files import replace
+from mutants.contract.registry import MUTANTS, Mutant, load
+from mutants.contract.violations import RECORDED
+from mutants.file import registry as file_registry
 
-__all__ = ["write_museum"]
+__all__ = ["museum_pages", "write_museum"]
 
-_STUB: Final = """# The museum
+_SPECIAL: Final = re.compile(r"[\\*_{}\[\]<>$|#]")
+_CODE: Final = re.compile(r"(`[^`]*`)")
+_ROOT: Final = Path(__file__).parents[2]
 
-The wrong backends of the tests, by the law that catches each.
+_INDEX: Final = """# The museum of mutants
+
+A *mutant* is a backend that is wrong on purpose: it is right but for one mistake
+that people make. The conformance kit is tested with {mutants} mutants of the backend
+contract: each of its {laws} laws catches at least one of them, and for each law there
+is a mutant that no other law catches. Beside each mutant is the place where its
+mistake was seen before.
+
+{file_mutants} more mutants are mistakes of a file store with durability, atomicity and
+errors. [Proofs with killed processes and failing system calls](file-store.md) catch
+them.
+
+A right backend passes all laws. [Write a backend](../how-to/write-a-backend.md) shows
+how to try yours.
+
+{tables}
+
+```{{toctree}}
+:hidden:
+{names}
+file-store
+```
 """
 
 
 def write_museum(folder: Path) -> None:
-    """Write the pages of the museum."""
-    replace(folder, {"index.md": _STUB})
+    """Write the pages of the museum into *folder*."""
+    replace(folder, museum_pages())
+
+
+def museum_pages() -> dict[str, str]:
+    """Return ``{file name: text}`` of the pages: an index, and one page a law."""
+    load()
+    caught: defaultdict[str, list[Mutant]] = defaultdict(list)
+    for mutant in MUTANTS.values():
+        caught[mutant.law].append(mutant)
+    pages = {f"{law.name}.md": _law_page(law, caught[law.name]) for law in _laws()}
+    return pages | {
+        "index.md": _index(caught),
+        "file-store.md": _file_page(file_registry.MUTANTS),
+    }
+
+
+def _laws() -> Iterable[Law]:
+    return LAWS.values()
+
+
+def _index(caught: Mapping[str, list[Mutant]]) -> str:
+    subjects: defaultdict[str, list[Law]] = defaultdict(list)
+    for law in _laws():
+        subjects[law.check.__module__.rpartition(".")[2]].append(law)
+    tables = "\n\n".join(
+        "\n".join(
+            [
+                f"## {subject.capitalize()}",
+                "",
+                "| law | demands | mutants |",
+                "| --- | --- | --- |",
+                *(
+                    f"| [{law.name}]({law.name}.md) | {_prose(law.sentence)} "
+                    f"| {len(caught[law.name])} |"
+                    for law in laws
+                ),
+            ]
+        )
+        for subject, laws in subjects.items()
+    )
+    return _INDEX.format(
+        mutants=len(MUTANTS),
+        laws=len(LAWS),
+        file_mutants=len(file_registry.MUTANTS),
+        tables=tables,
+        names="\n".join(LAWS),
+    )
+
+
+def _law_page(law: Law, mutants: list[Mutant]) -> str:
+    return "\n".join(_law_lines(law, mutants))
+
+
+def _law_lines(law: Law, mutants: list[Mutant]) -> Iterator[str]:
+    yield f"# {law.name}"
+    yield f"\n{_prose(law.sentence)}\n"
+    yield f"The contract says: *{_prose(law.contract)}*\n"
+    if law.needs:
+        yield f"It applies to stores that are {' and '.join(sorted(law.needs))}.\n"
+    if law.method:
+        yield f"{_prose(law.method)}\n"
+    yield "## The check\n"
+    yield _code(law.check)
+    yield "## Mutants that it catches\n"
+    for mutant in mutants:
+        yield from _mutant_lines(mutant)
+
+
+def _mutant_lines(mutant: Mutant) -> Iterator[str]:
+    yield f"### {mutant.name}\n"
+    yield f"{_prose(mutant.mistake)}\n"
+    yield f"Seen before: {_prose(mutant.seen)}.\n"
+    if mutant.alone:
+        yield "No other law catches it.\n"
+    yield _code(mutant.backend)
+    yield "The violation, as the kit prints it:\n"
+    yield f"```text\n{RECORDED[mutant.name]}\n```\n"
+
+
+def _file_page(mutants: Mapping[str, Any]) -> str:
+    return "\n".join(_file_lines(mutants))
+
+
+def _file_lines(mutants: Mapping[str, Any]) -> Iterator[str]:
+    yield "# Mutants of the file store\n"
+    yield (
+        "Each replaces a part of the `file:` store by a mistake with durability, "
+        "atomicity, waiting or errors, and is caught by a proof in "
+        "`tests/mutants/file/test_mutants.py`.\n"
+    )
+    for name, mutant in mutants.items():
+        yield f"## {name}\n"
+        yield f"{_prose(' '.join((inspect.getdoc(mutant) or '').split()))}\n"
+        yield _code(mutant)
+
+
+def _code(value: type | Callable[..., Any]) -> str:
+    """Return the source of a class or function, without decorators and docstring."""
+    source = textwrap.dedent(inspect.getsource(value))
+    start = re.search(r"^(class|async def|def) ", source, re.MULTILINE)
+    body = source[start.start() if start else 0 :]
+    if value.__doc__:
+        body = re.sub(
+            r'^ +"""(?:.|\n)*?"""\n\n?', "", body, count=1, flags=re.MULTILINE
+        )
+    path = Path(inspect.getsourcefile(value) or "").resolve().relative_to(_ROOT)
+    return f"```python\n# {path.as_posix()}\n{body.rstrip()}\n```\n"
+
+
+def _prose(text: str) -> str:
+    """Return *text* as MyST, in which only `code` in backticks has a meaning."""
+    return "".join(
+        part if n % 2 else _SPECIAL.sub(r"\\\g<0>", part)
+        for n, part in enumerate(_CODE.split(text))
+    )

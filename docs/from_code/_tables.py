@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
-from itertools import groupby
 
 import dp_core
 from dp_core.testing import LAWS, Law
@@ -40,20 +40,24 @@ def _branch(error: type[Exception], depth: int) -> Iterator[str]:
 
 def laws() -> str:
     """Return the laws of the conformance kit, a table for each subject."""
+    subjects: defaultdict[str, list[Law]] = defaultdict(list)
+    for law in LAWS.values():
+        subjects[law.check.__module__.rpartition(".")[2]].append(law)
     return "\n\n".join(
-        f"**{subject}**\n\n{_law_table(list(group))}"
-        for subject, group in groupby(LAWS.values(), _subject)
+        f"## {subject.capitalize()}\n\n{_law_table(found)}"
+        for subject, found in subjects.items()
     )
 
 
-def _subject(law: Law) -> str:
-    return law.check.__module__.rpartition(".")[2]
-
-
 def _law_table(found: list[Law]) -> str:
-    head = ["law", "demands", "for stores that are"]
+    head = ["law", "demands", "sentence of the contract", "for stores that are"]
     rows = [
-        [f"`{law.name}`", law.sentence, " and ".join(sorted(law.needs)) or "any"]
+        [
+            f"[{law.name}](../museum/{law.name}.md)",
+            law.sentence,
+            law.contract,
+            " and ".join(sorted(law.needs)) or "any",
+        ]
         for law in found
     ]
     return _table(head, rows)

@@ -28,6 +28,7 @@ class Law:
         check: Tries to break it.
         needs: What a store must promise for the law to apply: "durable",
             "shared", or both.
+        method: How the check tries to break it, where that is not obvious.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Law:
     contract: str
     check: LawCheck = field(repr=False)
     needs: frozenset[str] = frozenset()
+    method: str = ""
 
     def unmet(self, run: ConformanceRun) -> str:
         """Return what the law needs and the store does not promise, in words."""
@@ -45,7 +47,10 @@ class Law:
 
 def law(contract: str, *needs: str) -> Callable[[LawCheck], Law]:
     """
-    Make a law of an async function, whose name and docstring are the law's.
+    Make a law of an async function, whose name is the name of the law.
+
+    The first paragraph of its docstring is the sentence of the law, the rest is
+    the method.
 
     Args:
         contract: The sentence of the contract that it spells out.
@@ -54,7 +59,10 @@ def law(contract: str, *needs: str) -> Callable[[LawCheck], Law]:
 
     def make(check: LawCheck) -> Law:
         name = check.__name__.replace("_", "-")
-        sentence = " ".join((inspect.getdoc(check) or name).split())
-        return Law(name, sentence, contract, check, frozenset(needs))
+        text = inspect.getdoc(check) or name
+        sentence, method = (
+            " ".join(part.split()) for part in text.partition("\n\n")[::2]
+        )
+        return Law(name, sentence, contract, check, frozenset(needs), method)
 
     return make

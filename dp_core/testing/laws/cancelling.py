@@ -38,7 +38,11 @@ _READERS = 32
 
 @law(CANCELLABLE)
 async def cancellation_is_passed_on(context: LawContext) -> None:
-    """A cancelled call ends as cancelled, with no result or error of its own."""
+    """
+    A cancelled call ends as cancelled, with no result or error of its own.
+
+    Each operation is cancelled at its k-th checkpoint, for every k.
+    """
     a = await context.open()
     for start in (a.peek, a.dispose, lambda id, **plan: a.settle(id, ONE, **plan)):
         for step in context.steps():
@@ -58,7 +62,12 @@ async def cancellation_is_passed_on(context: LawContext) -> None:
 
 @law(NO_LOST_WAKE_UP)
 async def cancelled_waiters_leave_the_others(context: LawContext) -> None:
-    """Waiters that are cancelled, in any order, leave the others to get the outcome."""
+    """
+    Waiters that are cancelled, in any order, leave the others to get the outcome.
+
+    Of four waiters, some are cancelled before the promise is settled, or while it
+    is.
+    """
     a, b = await context.pair()
     left: list[BackendCall] = []
     for turns in (None, 1, 2, 3):
@@ -103,7 +112,12 @@ async def _line_up(
 
 @law(CANCEL)
 async def cancelled_readers_leave_no_trace(context: LawContext) -> None:
-    """A cancelled peek or wait changes nothing and uses nothing up."""
+    """
+    A cancelled peek or wait changes nothing and uses nothing up.
+
+    32 peeks or waits are cancelled at their k-th checkpoint, for every k. Then the
+    handle must work as before.
+    """
     a = await context.open()
     for read, of_pending in product((a.peek, a.wait), (True, False)):
         for step in context.steps():
@@ -129,7 +143,12 @@ async def cancelled_readers_leave_no_trace(context: LawContext) -> None:
 
 @law(CANCELLABLE)
 async def cancelled_waits_leave_nothing_running(context: LawContext) -> None:
-    """A cancelled wait leaves no task running."""
+    """
+    A cancelled wait leaves no task running.
+
+    The tasks of the event loop are counted before and after `Effort.crowd` / 4
+    waits.
+    """
     a = await context.open()
     id, number = context.id(), context.run.effort.crowd // 4
     before = _foreign_tasks()
@@ -154,7 +173,12 @@ def _foreign_tasks() -> int:
 
 @law(CANCEL)
 async def cancelled_settlers_leave_a_whole_state(context: LawContext) -> None:
-    """A cancelled settle has taken effect or has not, and all agree on which."""
+    """
+    A cancelled settle has taken effect or has not, and all agree on which.
+
+    A settle is cancelled at its k-th checkpoint, for every k. A waiter, later
+    settles and, on a durable store, new handles must agree on the outcome.
+    """
     a, b = await context.pair()
     for first in (ONE, NO):
         for step in context.steps():
@@ -178,7 +202,12 @@ async def cancelled_settlers_leave_a_whole_state(context: LawContext) -> None:
 
 @law(CANCEL)
 async def cancelled_disposals_leave_a_whole_state(context: LawContext) -> None:
-    """A cancelled disposal has taken effect or has not, and all agree on which."""
+    """
+    A cancelled disposal has taken effect or has not, and all agree on which.
+
+    A disposal is cancelled at its k-th checkpoint, for every k. Then the results of
+    later calls must be linearizable.
+    """
     a, b = await context.pair()
     for step in context.steps():
         id = context.id()
@@ -214,7 +243,12 @@ async def cancelled_disposals_leave_a_whole_state(context: LawContext) -> None:
 
 @law(STAYS)
 async def what_was_seen_stands(context: LawContext) -> None:
-    """An outcome that was returned stays, even if its settle is cancelled."""
+    """
+    An outcome that was returned stays, even if its settle is cancelled.
+
+    A settle is held at its k-th checkpoint, for every k, while another handle
+    peeks; then it is cancelled.
+    """
     a, b = await context.pair()
     for step in context.steps():
         id = context.id()

@@ -49,7 +49,12 @@ backend that never tells its waiters fails with all of them.
 
 @law(DISPOSE)
 async def dispose_forgets(context: LawContext) -> None:
-    """A disposed promise is pending again and like new, whatever its state was."""
+    """
+    A disposed promise is pending again and like new, whatever its state was.
+
+    One id goes through 14 generations, and through outcomes that may be taken for
+    nothing.
+    """
     a = await context.open()
     id = context.id()
     await a.dispose(id).ends()
@@ -87,7 +92,12 @@ _EMPTY: Final[tuple[Outcome[bytes], ...]] = (
 
 @law(DISPOSED_WAIT)
 async def disposed_waiters_are_told(context: LawContext) -> None:
-    """A waiter of a promise that is disposed of gets an error, and soon."""
+    """
+    A waiter of a promise that is disposed of gets an error, and soon.
+
+    Only a registered waiter hears of a disposal, and nobody can see from outside
+    when it is registered. So there are up to three attempts, each with more time.
+    """
     a, b = await context.pair()
     for head_start, bound in _attempts(context):
         id = context.id()
@@ -108,7 +118,12 @@ async def disposed_waiters_are_told(context: LawContext) -> None:
 
 @law(DISPOSED_WAIT)
 async def disposed_waiters_hear_nothing_newer(context: LawContext) -> None:
-    """A waiter of a disposed promise never gets the outcome of the next generation."""
+    """
+    A waiter of a disposed promise never gets the outcome of the next generation.
+
+    A waiter is held where the disposal wakes it, until the next generation is
+    settled.
+    """
     a, b = await context.pair()
     for settled in (False, True):
         deaf: BackendCall | None = None
@@ -188,7 +203,11 @@ async def _while_held(
 
 @law(IDS)
 async def dispose_leaves_other_ids_alone(context: LawContext) -> None:
-    """Disposing of one promise affects no other, however alike their ids."""
+    """
+    Disposing of one promise affects no other, however alike their ids.
+
+    The other ids are prefixes, suffixes and look-alikes of the first.
+    """
     a = await context.open()
     base = context.id("xyz")
     alike = [base[:-1], base[:-2], f"{base}/y", f"{base}y", f"{base}.1", f"x{base}"]
@@ -219,7 +238,12 @@ async def dispose_leaves_other_ids_alone(context: LawContext) -> None:
 
 @law(CONCURRENT)
 async def dispose_is_atomic(context: LawContext) -> None:
-    """A disposal comes before or after each call it meets; newer outcomes stay."""
+    """
+    A disposal comes before or after each call it meets; newer outcomes stay.
+
+    A disposal, a settle or a peek is held at its k-th checkpoint, for every k,
+    while other calls come and go. Then the results must be linearizable.
+    """
     a, b = await context.pair()
     for other in dict.fromkeys((a, b)):
         for held, meanwhile in _MEETINGS:

@@ -39,7 +39,11 @@ __all__ = [
 
 @law(STAYS, "shared")
 async def handles_see_each_other(context: LawContext) -> None:
-    """All handles return an outcome that one settled, whenever they were opened."""
+    """
+    All handles return an outcome that one settled, whenever they were opened.
+
+    Four handles are opened at the same time, and one later.
+    """
     a, b, *_ = await context.open_at_once(4)
     for outcome in (ONE, NO):
         early, late = context.id(), context.id()
@@ -59,7 +63,11 @@ async def handles_see_each_other(context: LawContext) -> None:
 
 @law(NO_LOST_WAKE_UP, "shared")
 async def handles_wake_each_other(context: LawContext) -> None:
-    """A settle through one handle wakes the waiters of all handles."""
+    """
+    A settle through one handle wakes the waiters of all handles.
+
+    Each of four handles settles a promise that has a waiter on all four.
+    """
     handles = [await context.open() for _ in range(4)]
     for n, settler in enumerate(handles):
         outcome = (ONE, NO)[n % 2]
@@ -164,7 +172,12 @@ _TAILS: Final = ("\n", " ", "é", "e\u0301", "/..", "\U0001f600", "\r\n", '"', "
 
 @law(CLOSE, "shared")
 async def closing_touches_no_promise(context: LawContext) -> None:
-    """Closing one handle affects no promise and no other handle."""
+    """
+    Closing one handle affects no promise and no other handle.
+
+    A handle is closed while its settle is held at its k-th checkpoint, and its
+    close is cancelled at its k-th checkpoint, for every k.
+    """
     a, b = await context.pair()
     settled, waited = context.id(), context.id()
     await a.settle(settled, ONE).gives(ONE)

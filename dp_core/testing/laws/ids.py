@@ -207,7 +207,11 @@ async def ids_are_told_apart_by_all_their_bytes(context: LawContext) -> None:
 
 @law(IDS)
 async def short_hashes_of_ids_do_not_collide(context: LawContext) -> None:
-    """Ids with the same checksum or shortened hash are different."""
+    """
+    Ids with the same checksum or shortened hash are different.
+
+    The ids are pairs that collide in 17 common hash functions.
+    """
     pairs = [pair async for pair in _unused(context, COLLISIONS.values())]
     a = await _tell_apart(context, pairs)
     # These ids are the same in every run, and the next run needs them as well.

@@ -55,7 +55,11 @@ async def first_completion_wins(context: LawContext) -> None:
 
 @law(FIRST_WINS)
 async def racing_settlers_agree(context: LawContext) -> None:
-    """Of many concurrent settles one wins, and all return its outcome."""
+    """
+    Of many concurrent settles one wins, and all return its outcome.
+
+    64 settles start at the same time, through one handle and then through two.
+    """
     a, b = await context.pair()
     for racers in ((a,), (b, a)):
         id = context.id()
@@ -74,7 +78,12 @@ async def racing_settlers_agree(context: LawContext) -> None:
 
 @law(SETTLE)
 async def settle_is_atomic(context: LawContext) -> None:
-    """Two concurrent settles return the same outcome, wherever they meet."""
+    """
+    Two concurrent settles return the same outcome, wherever they meet.
+
+    One settle is held at its k-th checkpoint, for every k, while another runs from
+    start to end.
+    """
     a, b = await context.pair()
     for other in dict.fromkeys((a, b)):
         for first, second in ((ONE, TWO), (ONE, NO), (NO, ONE), (_BULK, TWO)):
@@ -98,7 +107,11 @@ async def settle_is_atomic(context: LawContext) -> None:
 
 @law(STAYS)
 async def time_changes_nothing(context: LawContext) -> None:
-    """Time alone settles no promise, forgets none, and ends no wait."""
+    """
+    Time alone settles no promise, forgets none, and ends no wait.
+
+    Some promises are left alone for `Effort.linger` seconds.
+    """
     a = await context.open()
     resolved, rejected, pending, waited = (context.id() for _ in range(4))
     await a.settle(resolved, ONE).gives(ONE)
@@ -115,7 +128,11 @@ async def time_changes_nothing(context: LawContext) -> None:
 
 @law(STAYS)
 async def volume_changes_nothing(context: LawContext) -> None:
-    """Any number of other promises leaves a promise as it is."""
+    """
+    Any number of other promises leaves a promise as it is.
+
+    `Effort.volume` other promises are settled.
+    """
     a = await context.open()
     resolved, rejected, pending = (context.id() for _ in range(3))
     await a.settle(resolved, ONE).gives(ONE)

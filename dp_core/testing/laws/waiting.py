@@ -36,7 +36,12 @@ _OUTCOMES: Final[tuple[Outcome[bytes], ...]] = (ONE, NO)
 
 @law(NO_LOST_WAKE_UP)
 async def late_waiters_are_told(context: LawContext) -> None:
-    """A wait after the settle returns the outcome, however late and however often."""
+    """
+    A wait after the settle returns the outcome, however late and however often.
+
+    Other promises are settled in between, so that a bounded log of recent outcomes
+    is not enough.
+    """
     a = await context.open()
     early = {context.id(): outcome for outcome in _OUTCOMES}
     for id, outcome in early.items():
@@ -51,7 +56,12 @@ async def late_waiters_are_told(context: LawContext) -> None:
 
 @law(NO_LOST_WAKE_UP)
 async def waiters_are_woken(context: LawContext) -> None:
-    """All waiters, one or many, get the outcome when the promise is settled."""
+    """
+    All waiters, one or many, get the outcome when the promise is settled.
+
+    There are one, three and `Effort.crowd` waiters, for a value and for a
+    rejection.
+    """
     a = await context.open()
     for crowd in (1, 3, context.run.effort.crowd):
         for outcome in _OUTCOMES:
@@ -65,7 +75,12 @@ async def waiters_are_woken(context: LawContext) -> None:
 
 @law(NO_LOST_WAKE_UP)
 async def no_wake_up_is_lost(context: LawContext) -> None:
-    """A waiter gets the outcome, wherever its wait and the settle meet."""
+    """
+    A waiter gets the outcome, wherever its wait and the settle meet.
+
+    A wait, a settle or a disposal is held at its k-th checkpoint, for every k,
+    while other calls come and go. Then the results must be linearizable.
+    """
     a, b = await context.pair()
     for other in dict.fromkeys((a, b)):
         for meeting in _MEETINGS:
@@ -140,7 +155,12 @@ def _start(
 
 @law(CONCURRENT)
 async def waiters_hear_only_of_their_own(context: LawContext) -> None:
-    """Each of many waiters gets the outcome of its own promise only."""
+    """
+    Each of many waiters gets the outcome of its own promise only.
+
+    Many promises are settled in random order, then promises whose ids careless
+    stores take for the same.
+    """
     a, b = await context.pair()
     ids = [context.id() for _ in range(context.run.effort.crowd // 2)]
     outcomes = {id: Resolved(b"%d" % n) for n, id in enumerate(ids)}
@@ -173,7 +193,12 @@ async def waiters_hear_only_of_their_own(context: LawContext) -> None:
 
 @law(PEEK)
 async def peek_never_blocks(context: LawContext) -> None:
-    """A peek at a pending promise returns at once, however many wait for it."""
+    """
+    A peek at a pending promise returns at once, however many wait for it.
+
+    It must not take much longer than a peek at a settled promise, and must return
+    while half of `Effort.crowd` waits are under way.
+    """
     a, b = await context.pair()
     await _check_that_peeks_do_not_pause(context, a)
     id, other = context.id(), context.id()

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 
 from dp_core import Backend
-from dp_core.testing import LAWS, ConformanceError, Effort, check_backend
+from dp_core.testing import LAWS, ConformanceError, Effort, Violation, check_backend
 from mutants.contract.registry import MUTANTS, load
 from mutants.contract.right import (
     Directory,
@@ -31,9 +31,21 @@ from mutants.contract.right import (
     Right,
 )
 
-__all__ = ["LITTLE", "RIGHT", "Verdict", "all_laws", "its_law", "judged", "right"]
+__all__ = [
+    "LITTLE",
+    "RIGHT",
+    "Verdict",
+    "all_laws",
+    "its_law",
+    "its_violation",
+    "judged",
+    "right",
+]
+
+T = TypeVar("T")
 
 Verdict = frozenset[str]
+"""The names of the laws that a backend breaks."""
 
 SEED: Final = 1
 LITTLE: Final = Effort(histories=8, linger=0.2, volume=200)
@@ -57,9 +69,9 @@ RIGHT: Final = (
 
 
 def judged(
-    judge: Callable[[str, str], Verdict], loop: str, names: Iterable[str]
-) -> Mapping[str, Verdict]:
-    """Return ``{name: the laws that it breaks}``, as *judge* finds them."""
+    judge: Callable[[str, str], T], loop: str, names: Iterable[str]
+) -> Mapping[str, T]:
+    """Return ``{name: verdict}``, as *judge* finds it on an event loop."""
     names = list(names)
     # A fork would copy locks that threads of earlier tests may hold.
     context = multiprocessing.get_context("spawn")
@@ -69,6 +81,15 @@ def judged(
 
 def its_law(loop: str, name: str) -> Verdict:
     """Try the law that must catch a mutant."""
+    return frozenset(violation.law for violation in _by_its_law(loop, name))
+
+
+def its_violation(loop: str, name: str) -> str:
+    """Return the violation of the law that must catch a mutant, as it is printed."""
+    return "\n".join(map(str, _by_its_law(loop, name)))
+
+
+def _by_its_law(loop: str, name: str) -> tuple[Violation, ...]:
     load()
     mutant = MUTANTS[name]
     effort = Effort(
@@ -77,7 +98,7 @@ def its_law(loop: str, name: str) -> Verdict:
         patience=1.0,
     )
     laws = [LAWS[mutant.law]]
-    return _broken(mutant.store(), loop, laws=laws, effort=effort, seed=SEED)
+    return _violations(mutant.store(), loop, laws=laws, effort=effort, seed=SEED)
 
 
 def all_laws(loop: str, name: str) -> Verdict:
@@ -108,11 +129,18 @@ def _right_store(name: str, folder: Path) -> Callable[[], Backend]:
 
 
 def _broken(opened: Callable[[], Backend], loop: str, **options: Any) -> Verdict:
-    async def check() -> Verdict:
+    violations = _violations(opened, loop, **options)
+    return frozenset(violation.law for violation in violations)
+
+
+def _violations(
+    opened: Callable[[], Backend], loop: str, **options: Any
+) -> tuple[Violation, ...]:
+    async def check() -> tuple[Violation, ...]:
         try:
             await check_backend(opened, durable=True, shared=True, **options)
         except ConformanceError as error:
-            return frozenset(violation.law for violation in error.violations)
-        return frozenset()
+            return error.violations
+        return ()
 
     return anyio.run(check, backend=loop)

@@ -1,0 +1,50 @@
+"""The museum: one page a law, made from the laws and the mutants alone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dp_core.testing import LAWS
+from mutants.contract.registry import MUTANTS
+
+pytest.importorskip("sphinx")
+
+from from_code import museum_pages
+
+
+def test_every_law_has_a_page() -> None:
+    """There is a page for each law, one for the file store, and an index."""
+    expected = {"index.md", "file-store.md", *(f"{law}.md" for law in LAWS)}
+
+    assert expected == museum_pages().keys()
+
+
+def test_every_mutant_is_on_the_page_of_its_law() -> None:
+    """Its description, its source and its violation are there."""
+    pages = museum_pages()
+
+    for mutant in MUTANTS.values():
+        page = pages[f"{mutant.law}.md"]
+        assert f"\n### {mutant.name}\n" in page
+        assert f"\nclass {mutant.name}(" in page
+        assert f"\n```text\n{mutant.law}: " in page
+
+
+def test_the_index_counts_laws_and_mutants() -> None:
+    """The counts are those of the registry."""
+    index = museum_pages()["index.md"]
+
+    assert f"{len(MUTANTS)} mutants" in index
+    assert f"each of its {len(LAWS)} laws" in index
+
+
+def test_the_pages_are_the_same_on_every_machine() -> None:
+    """They contain no addresses, no paths of this machine, and no random ids."""
+    text = "\n".join(museum_pages().values())
+
+    assert [] == re.findall(
+        r"0x[0-9a-f]{6}|/home/|/tmp/\w|/work/|[0-9a-f]{10}-\d", text
+    )
+    assert museum_pages() == museum_pages()
