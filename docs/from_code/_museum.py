@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import textwrap
@@ -14,13 +15,23 @@ from dp_core.testing import LAWS, Law
 from from_code._files import replace
 from mutants.contract.registry import MUTANTS, Mutant, load
 from mutants.contract.violations import RECORDED
-from mutants.file import registry as file_registry
+from mutants.file.registry import Mutant as FileMutant
+from mutants.file.registry import load_mutants
 
 __all__ = ["museum_pages", "write_museum"]
 
 _SPECIAL: Final = re.compile(r"[\\*_{}\[\]<>$|#]")
 _CODE: Final = re.compile(r"(`[^`]*`)")
 _ROOT: Final = Path(__file__).parents[2]
+
+_PROOFS: Final = {
+    "kills": "A process is killed at every system call of “{}”.",
+    "cuts": "The power is cut after a kill at every system call of “{}”.",
+    "faults": "Every system call of “{}” fails, with every error.",
+    "races": "Processes race to settle the same promises.",
+    "storms": "Processes settle, dispose of and peek at the same promises.",
+    "hidden": "Two disposers are killed, and the power is cut.",
+}
 
 _INDEX: Final = """# The museum of mutants
 
@@ -61,7 +72,7 @@ def museum_pages() -> dict[str, str]:
     pages = {f"{law.name}.md": _law_page(law, caught[law.name]) for law in _laws()}
     return pages | {
         "index.md": _index(caught),
-        "file-store.md": _file_page(file_registry.MUTANTS),
+        "file-store.md": _file_page(load_mutants()),
     }
 
 
@@ -92,7 +103,7 @@ def _index(caught: Mapping[str, list[Mutant]]) -> str:
     return _INDEX.format(
         mutants=len(MUTANTS),
         laws=len(LAWS),
-        file_mutants=len(file_registry.MUTANTS),
+        file_mutants=len(load_mutants()),
         tables=tables,
         names="\n".join(LAWS),
     )
@@ -128,21 +139,51 @@ def _mutant_lines(mutant: Mutant) -> Iterator[str]:
     yield f"```text\n{RECORDED[mutant.name]}\n```\n"
 
 
-def _file_page(mutants: Mapping[str, Any]) -> str:
+def _file_page(mutants: Mapping[str, FileMutant]) -> str:
     return "\n".join(_file_lines(mutants))
 
 
-def _file_lines(mutants: Mapping[str, Any]) -> Iterator[str]:
+def _file_lines(mutants: Mapping[str, FileMutant]) -> Iterator[str]:
     yield "# Mutants of the file store\n"
     yield (
         "Each replaces a part of the `file:` store by a mistake with durability, "
-        "atomicity, waiting or errors, and is caught by a proof in "
+        "atomicity, waiting or errors. Proofs with real processes catch them: see "
         "`tests/mutants/file/test_mutants.py`.\n"
     )
+    proofs = _file_proofs()
     for name, mutant in mutants.items():
         yield f"## {name}\n"
-        yield f"{_prose(' '.join((inspect.getdoc(mutant) or '').split()))}\n"
-        yield _code(mutant)
+        yield f"{_prose(' '.join(mutant.mistake.split()))}\n"
+        yield f"Seen before: {_prose(mutant.seen)}.\n"
+        yield "Proofs that catch it:\n"
+        yield "".join(f"* {proof}\n" for proof in proofs[name])
+        yield _code(mutant.changes)
+
+
+def _file_proofs() -> dict[str, list[str]]:
+    """Return ``{mutant: its proofs in words}``, as the table of the tests has them."""
+    source = (_ROOT / "tests/mutants/file/test_mutants.py").read_text("utf-8")
+    proofs: defaultdict[str, list[str]] = defaultdict(list)
+    for node in ast.parse(source).body:
+        match node:
+            case ast.AnnAssign(
+                target=ast.Name(id="CAUGHT"), value=ast.Tuple(elts=rows)
+            ):
+                for row in rows:
+                    match row:
+                        case ast.Tuple(elts=[ast.Constant(value=str(name)), proof, _]):
+                            proofs[name].append(_proof_in_words(proof))
+    return proofs
+
+
+def _proof_in_words(proof: ast.expr) -> str:
+    match proof:
+        case ast.Call(func=ast.Name(id=kind), args=[ast.Constant(value=what), *_]):
+            return _PROOFS[kind].format(what)
+        case ast.Call(args=[ast.Name(id=name)]) | ast.Name(id=name):
+            return _PROOFS.get(name, f"The proof `{name}` fails on it.")
+        case _:
+            raise ValueError(f"not a proof that the museum knows: {ast.unparse(proof)}")
 
 
 def _code(value: type | Callable[..., Any]) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from dp_core.testing import LAWS
 from mutants.contract.registry import MUTANTS
+from mutants.file.registry import load_mutants
 
 pytest.importorskip("sphinx")
 
@@ -30,6 +31,16 @@ def test_every_mutant_is_on_the_page_of_its_law() -> None:
         assert f"\n### {mutant.name}\n" in page
         assert f"\nclass {mutant.name}(" in page
         assert f"\n```text\n{mutant.law}: " in page
+
+
+def test_every_mutant_of_the_file_store_has_a_proof() -> None:
+    """Its mistake, where it was seen, and at least one proof that catches it."""
+    page = museum_pages()["file-store.md"]
+
+    for name, mutant in load_mutants().items():
+        _, _, part = page.partition(f"\n## {name}\n")
+        assert mutant.mistake.split()[0] in part
+        assert re.search(r"Proofs that catch it:\n\n\* [A-Z]", part.split("\n## ")[0])
 
 
 def test_the_index_counts_laws_and_mutants() -> None:
