@@ -156,7 +156,7 @@ def picture(lab: Lab, where: Locator, name: str) -> None:
 
 def drawn(where: Locator) -> bool:
     """Tell whether an image is shown and was understood by the browser."""
-    return bool(where.evaluate("image => image.complete && image.naturalWidth > 300"))
+    return bool(where.evaluate("image => image.complete && image.naturalWidth >= 300"))
 
 
 LANES: Final = 'img[alt^="Lane chart"]'
