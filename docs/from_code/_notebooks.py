@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from from_code._diagram import diagram
 from from_code._files import replace
 
 __all__ = ["write_notebooks"]
@@ -27,4 +28,10 @@ def _page(path: Path) -> str:
         "name": "python",
         "pygments_lexer": "ipython3",
     }
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            # JupyterLab draws Mermaid text. A page has no program that does, so it
+            # gets the drawing of the same table.
+            if output.get("data", {}).pop("text/vnd.mermaid", None):
+                output["data"]["text/html"] = diagram()
     return json.dumps(notebook, ensure_ascii=False)
