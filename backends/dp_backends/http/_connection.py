@@ -67,8 +67,19 @@ class Connection:
             AttemptFailed: The connection was cut before the response was whole.
             ProtocolError: What came is not HTTP/1.1, or too much of it.
         """
-        while (response := self._read(await self._receive_some())) is None:
-            pass
+        response = None
+        while response is None:
+            try:
+                data = await self._stream.receive()
+            except CUT:
+                self.cut = True
+                raise AttemptFailed(
+                    f"{self._url} cut the connection", sent=self._sent
+                ) from None
+            try:
+                response = self._reader.feed(data)
+            except MalformedResponseError as error:
+                raise self._not_ours(error.reason) from None
         self.clean = response.reusable
         return response
 
@@ -84,25 +95,12 @@ class Connection:
         """End it under whoever uses it."""
         self._raw.interrupt()
 
-    async def _receive_some(self) -> bytes:
-        try:
-            return await self._stream.receive()
-        except CUT:
-            self.cut = True
-            raise AttemptFailed(
-                f"{self._url} cut the connection", sent=self._sent
-            ) from None
-
-    def _read(self, data: bytes) -> HttpResponse | None:
-        try:
-            return self._reader.feed(data)
-        except MalformedResponseError as error:
-            tls = "" if self._url.secure else ", or is it https:// there"
-            raise ProtocolError(
-                502,
-                f"what answers at {self._url} does not speak our HTTP/1.1{tls}: "
-                f"{error.reason}",
-            ) from None
+    def _not_ours(self, reason: str) -> ProtocolError:
+        tls = "" if self._url.secure else ", or is it https:// there"
+        return ProtocolError(
+            502,
+            f"what answers at {self._url} does not speak our HTTP/1.1{tls}: {reason}",
+        )
 
 
 async def open_connection(url: ServerUrl, context: ssl.SSLContext | None) -> Connection:

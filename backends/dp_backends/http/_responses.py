@@ -81,6 +81,18 @@ class ResponseReader:
     The methods without a docstring are called by the parser.
     """
 
+    __slots__ = (
+        "_body",
+        "_headers",
+        "_keep_alive",
+        "_parser",
+        "_received",
+        "_refusal",
+        "_status",
+        "_trailing",
+        "_whole",
+    )
+
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
         self.begin()
@@ -118,20 +130,20 @@ class ResponseReader:
             # Bytes after a whole response do not make it less whole.
             if not self._whole:
                 raise MalformedResponseError(self._refusal or str(error)) from None
-        if self._refusal or self._is_too_long():
-            raise MalformedResponseError(self._refusal or "it is too long")
-        return self._response(data) if self._whole else None
-
-    def _is_too_long(self) -> bool:
-        if not self._status:
-            return self._received > MAX_HEAD_BYTES
-        # Chunks that are all extension, or a trailer, have no end otherwise.
-        most = MAX_HEAD_BYTES + 2 * MAX_BODY_BYTES
-        return len(self._body) > MAX_BODY_BYTES or self._received > most
-
-    def _response(self, data: bytes) -> HttpResponse:
+        if self._refusal is None and self._received > MAX_HEAD_BYTES:
+            self._refusal = self._too_long()
+        if self._refusal is not None:
+            raise MalformedResponseError(self._refusal)
+        if not self._whole:
+            return None
         reusable = self._keep_alive and not (self._trailing or self._skipped(data))
         return HttpResponse(self._status, self._headers, bytes(self._body), reusable)
+
+    def _too_long(self) -> str | None:
+        # Chunks that are all extension, or a trailer, have no end otherwise.
+        most = MAX_HEAD_BYTES + 2 * MAX_BODY_BYTES
+        fits = self._status and len(self._body) <= MAX_BODY_BYTES
+        return None if fits and self._received <= most else "it is too long"
 
     def _skipped(self, data: bytes) -> bool:
         """Whether llhttp skipped line ends after the response, saying nothing."""
@@ -149,22 +161,25 @@ class ResponseReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._status:
             name, value = name.lower(), value.strip(b" \t")
-            known = self._headers.get(name)
-            self._headers[name] = value if known is None else known + b", " + value
+            if name in self._headers:
+                value = self._headers[name] + b", " + value
+            self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         if self._whole:
             return
-        status = self._parser.get_status_code()
-        self._refusal = self._refused(status)
+        status, version = (
+            self._parser.get_status_code(),
+            self._parser.get_http_version(),
+        )
+        self._refusal = self._refused(status, version)
         if 100 <= status < 200:
             # An interim response (RFC 9110 §15.2); the final one follows.
             self._headers = {}
             return
         self._status = status
         # Connections of HTTP/1.0 are not worth the doubt (RFC 9112 §C.2.2).
-        usual = self._parser.get_http_version() == "1.1"
-        self._keep_alive = usual and self._parser.should_keep_alive()
+        self._keep_alive = version == "1.1" and self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
         if not self._whole:
@@ -173,9 +188,8 @@ class ResponseReader:
     def on_message_complete(self) -> None:
         self._whole = bool(self._status)
 
-    def _refused(self, status: int) -> str | None:
+    def _refused(self, status: int, version: str) -> str | None:
         """Return why a head that llhttp lets pass is refused; None if it is not."""
-        version = self._parser.get_http_version()
         coding = self._headers.get(b"transfer-encoding")
         length = self._headers.get(b"content-length")
         if version not in _VERSIONS:

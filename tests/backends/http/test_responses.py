@@ -368,6 +368,7 @@ def test_a_body_in_chunks_that_is_too_long_is_refused(
     chunks: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody says how long it will be, so what is there is counted."""
+    monkeypatch.setattr(_responses, "MAX_HEAD_BYTES", 500)
     monkeypatch.setattr(_responses, "MAX_BODY_BYTES", 1000)
     parts = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b"")]
 
