@@ -300,21 +300,26 @@ async def _read_request(stream: SocketStream) -> tuple[h11.Request, bytes]:
 @dataclass(eq=False)
 class Proxy:
     """
-    A TCP proxy that cuts its first connection at one byte.
+    A TCP proxy that cuts one connection at one byte, when it is armed.
 
     Attributes:
         upstream: The port it forwards to.
         side: Which of the two is cut, "request" or "response".
-        limit: How many bytes of it get through.
+        limit: How many bytes of it get through; None for all.
         reset: Whether the client sees RST instead of FIN.
+        armed: Whether the next request is the one that is cut, or whose response
+            is.
+        passed: How many bytes of that request, or response, got through.
         connections: How many connections it accepted.
         url: Where it listens.
     """
 
     upstream: int
     side: str
-    limit: int
-    reset: bool
+    limit: int | None = None
+    reset: bool = False
+    armed: bool = False
+    passed: int = 0
     connections: int = 0
     url: str = ""
 
@@ -330,18 +335,14 @@ class Proxy:
 
     async def _serve(self, client: SocketStream) -> None:
         self.connections += 1
-        cut = self.side if self.connections == 1 else None
         async with (
             client,
             await anyio.connect_tcp("127.0.0.1", self.upstream) as server,
         ):
+            cut: list[str] = []
             async with anyio.create_task_group() as tasks:
-                for source, sink, side in (
-                    (client, server, "request"),
-                    (server, client, "response"),
-                ):
-                    limit = self.limit if side == cut else None
-                    tasks.start_soon(_pump, source, sink, limit, tasks.cancel_scope)
+                tasks.start_soon(self._pump, "request", client, server, cut, tasks)
+                tasks.start_soon(self._pump, "response", server, client, cut, tasks)
             if cut and self.reset:
                 # Closing it now, with nothing lingering, sends RST.
                 sock = client.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's
@@ -349,18 +350,29 @@ class Proxy:
                     socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
                 )
 
+    async def _pump(
+        self,
+        side: str,
+        source: SocketStream,
+        sink: SocketStream,
+        cut: list[str],
+        tasks: anyio.abc.TaskGroup,
+    ) -> None:
+        """Forward bytes up to the cut, and then end both directions."""
+        with suppress(*CUT):
+            while True:
+                data = await source.receive()
+                if self.armed and side == "request":
+                    self.armed = False
+                    cut.append(self.side)
+                if side in cut:
+                    data = data[: self._left()]
+                    self.passed += len(data)
+                if data:
+                    await sink.send(data)
+                if side in cut and self._left() == 0:
+                    break
+        tasks.cancel_scope.cancel()
 
-async def _pump(
-    source: SocketStream,
-    sink: SocketStream,
-    limit: int | None,
-    scope: anyio.CancelScope,
-) -> None:
-    """Forward up to *limit* bytes, and then end both directions."""
-    with suppress(*CUT):
-        while limit is None or limit > 0:
-            data = await source.receive()
-            await sink.send(data[:limit])
-            if limit is not None:
-                limit -= min(limit, len(data))
-    scope.cancel()
+    def _left(self) -> int | None:
+        return None if self.limit is None else self.limit - self.passed

@@ -1,10 +1,10 @@
 """
 `Connection`: requests and responses over one socket, one after the other.
 
-A request is bytes already (`_requests`), and `ResponseReader` reads responses.
-Ours here is what lies around that: a response that was cut short is never taken
-for one, a reading that was cancelled can be taken up again, and a connection
-that is not known to be clean is never used again.
+`RequestWriter` makes the bytes of a request, and `ResponseReader` reads those of
+a response. Here a response that was cut short is never taken for a whole one, a
+reading that was cancelled can be taken up again, and a connection that is not
+known to be clean is never used again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Connection:
     """
     A connection to the server, used by one task at a time.
 
-    It belongs to no event loop: between two requests, any may use it.
+    It belongs to no event loop: between two requests, it may change to another.
 
     Attributes:
         cut: Whether it came to an end while a response was expected.
@@ -47,7 +47,7 @@ class Connection:
         self.clean = True
 
     async def send(self, request: bytes) -> None:
-        """Send a request; `receive` tells whether it arrived."""
+        """Send a request; if it does not arrive, `receive` says so."""
         self._sent = self.clean = False
         self._reader.begin()
         try:
@@ -61,7 +61,7 @@ class Connection:
         """
         Return the response to what was sent.
 
-        When this is cancelled, it may be called again, and goes on.
+        When this is cancelled, it may be called again, and goes on where it was.
 
         Raises:
             AttemptFailed: The connection was cut before the response was whole.
@@ -83,16 +83,16 @@ class Connection:
         self.clean = response.reusable
         return response
 
-    def has_news(self) -> bool:
-        """Whether an idle connection is of no use, because the peer spoke."""
-        return self._raw.has_news()
+    def is_stale(self) -> bool:
+        """Whether an idle connection cannot be used: the peer closed it, or spoke."""
+        return self._raw.is_readable()
 
     def close(self) -> None:
         """Close it at once, from any thread, without any event loop."""
         self._raw.close()
 
     def interrupt(self) -> None:
-        """End it under whoever uses it."""
+        """End it while a task uses it; the task notices, and closes it."""
         self._raw.interrupt()
 
     def _not_ours(self, reason: str) -> ProtocolError:

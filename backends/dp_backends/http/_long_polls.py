@@ -1,10 +1,5 @@
 """
-`LongPolls`: waiters of one id share a long poll.
-
-The first waiter of a poll leads it: it does the I/O in its own task, so that no
-other task is needed and none is left over. A leader that leaves early hands
-over to the next in line, together with the connection on which the request
-stands, so the server does not even notice.
+`LongPoll`: one request for all waiters of a promise that came together.
 
 A waiter may join a poll only before its request is sent; otherwise it could
 hear of a disposal that happened before it came. Later waiters begin a poll of
@@ -15,178 +10,224 @@ come, if there is one.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from copy import copy
-from dataclasses import dataclass, field
+from math import ceil, inf
+from random import randint, uniform
 from secrets import token_hex
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
-from anyio.lowlevel import EventLoopToken, current_token
+from anyio.lowlevel import checkpoint
 
 from dp_backends.http._connection import Connection
-from dp_backends.http._pool import Pool
-from dp_backends.http._retry import Attempts
-from dp_core import DurablePromiseError, Outcome
+from dp_backends.http._responses import HttpResponse
+from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
+from dp_backends.http._wire_client import WireClient
+from dp_core import DurablePromiseError, Outcome, Pending, State
+from dp_core.backend import Follower, LeaderFollowers, LoopLocal
+from dp_core.wire import Peek, Wait
 
-__all__ = ["LongPoll", "LongPolls", "PollResult", "new_key"]
+__all__ = ["LongPolls"]
 
-PollResult: TypeAlias = Outcome[bytes] | DurablePromiseError
+_OVERDUE_SECONDS: Final = 10.0
+"""How late a response may come before its connection counts as dead."""
 
+_SILENT_SECONDS: Final = 25.0
+"""How long a connection is silent before something on the way may cut it."""
 
-def new_key() -> str:
-    """Return a key for a request that was not sent yet."""
-    return token_hex(16)
+_GATEWAY_FAILURES: Final = (502, 504)
+"""Statuses by which a gateway, not the server, ends a request."""
 
-
-@dataclass(eq=False)
-class LongPoll:
-    """
-    A request that the server holds back until there is an outcome.
-
-    Attributes:
-        pool: Where its connection comes from.
-        token: The event loop it belongs to.
-        closed_at: Since when nobody may join, by the clock of the event loop;
-            None while everybody may.
-        connection: Where its answer will arrive, once it was asked.
-        asked: When it was asked, by the clock of the event loop.
-        key: What names this question to a server that can tell that it is the
-            one that it has, asked again.
-        attempts: What went wrong so far, whoever led.
-        waiters: The waiters in the order they came; the first one leads.
-        told: What came of it.
-    """
-
-    pool: Pool
-    token: EventLoopToken
-    closed_at: float | None = None
-    connection: Connection | None = None
-    asked: float = 0.0
-    key: str = field(default_factory=new_key)
-    attempts: Attempts = field(default_factory=Attempts)
-    waiters: dict[PollWaiter, None] = field(default_factory=dict)
-    told: PollResult | None = None
-
-    def release(self) -> None:
-        """Give the connection back; with an answer still to come, it is cut."""
-        if self.connection is not None:
-            self.pool.release(self.connection)
-            self.connection = None
-
-
-@dataclass(eq=False)
-class PollWaiter:
-    """
-    A waiter's place on a poll.
-
-    Attributes:
-        poll: Which one; it may change while the waiter sits there.
-        called: When the waiter was told, or is the first in line.
-    """
-
-    poll: LongPoll
-    called: anyio.Event = field(default_factory=anyio.Event)
+_Waiters: TypeAlias = LeaderFollowers[RetryBudget, Outcome[bytes]]
+_Polls: TypeAlias = dict[_Waiters, "LongPoll"]
 
 
 class LongPolls:
-    """The long polls of one handle, for all threads and event loops at once."""
+    """The long polls of one handle, for all threads and event loops."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._long_polls: dict[str, set[LongPoll]] = {}
+    def __init__(self, client: WireClient) -> None:
+        self._client = client
+        self._here: LoopLocal[dict[str, _Polls]] = LoopLocal(dict)
 
-    async def join(
-        self, id: str, lead: Callable[[LongPoll], Awaitable[PollResult | None]]
-    ) -> Outcome[bytes]:
+    async def wait(self, id: str) -> Outcome[bytes]:
         """
-        Return the outcome of a promise, asking for it unless somebody does.
-
-        Args:
-            id: The promise's id.
-            lead: Asks, and returns what everybody is to be told; None when
-                they have changed to another poll. What it raises instead
-                concerns its caller only, and another waiter leads.
+        Return the outcome of a promise, once there is one.
 
         Raises:
-            DurablePromiseError: What everybody was told, or what *lead*
-                raised.
+            DurablePromiseError: The promise was disposed of, or the server cannot
+                be asked.
         """
-        waiter = PollWaiter(self._joinable(id))
-        while (told := await self._sit(id, waiter, lead)) is None:
-            waiter = PollWaiter(waiter.poll)
-        if isinstance(told, DurablePromiseError):
-            # Everybody gets an instance, and so a traceback, of its own.
-            raise copy(told)
-        return told
-
-    def change(self, id: str, poll: LongPoll) -> bool:
-        """
-        Let all on *poll* change to another, and return whether there is one.
-
-        What that one was asked after they had come, they may be told, too.
-        """
-        assert poll.closed_at is not None  # noqa: S101 - for the type checker
-        others = [
-            other
-            for other in self._here(id)
-            if other.connection is not None and other.asked > poll.closed_at
-        ]
-        if not others:
-            return False
-        latest = max(others, key=lambda other: other.asked)
-        latest.closed_at = latest.asked
-        latest.waiters |= poll.waiters
-        for waiter in poll.waiters:
-            waiter.poll = latest
-        self._remove(id, poll)
-        return True
-
-    async def _sit(
-        self,
-        id: str,
-        waiter: PollWaiter,
-        lead: Callable[[LongPoll], Awaitable[PollResult | None]],
-    ) -> PollResult | None:
-        """Wait, and lead when first in line, until told; None after a change."""
-        leads = not waiter.poll.waiters
-        waiter.poll.waiters[waiter] = None
+        here = self._here.get()
+        polls = here.setdefault(id, {})
+        # Only the newest poll can be one that was not sent yet.
+        newest = next(reversed(polls.values()), None)
+        if newest is None or newest.is_closed:
+            newest = LongPoll(self._client, id, polls)
+            polls[newest.waiters] = newest
+        waiter = Follower(newest.waiters, RetryBudget(self._client.url.retry))
         try:
-            if not leads:
-                await waiter.called.wait()
-            poll = waiter.poll
-            if poll.told is None and (told := await lead(poll)) is not None:
-                poll.told = told
-                self._remove(id, poll)
-                for other in poll.waiters:
-                    other.called.set()
-            return poll.told
+            return await waiter.join()
         finally:
-            poll = waiter.poll
-            del poll.waiters[waiter]
-            if poll.told is None:
-                if poll.waiters:
-                    next(iter(poll.waiters)).called.set()
-                else:
-                    self._remove(id, poll)
-                    poll.release()
+            # Found no more if another of its waiters has left after the last.
+            if not len(waiter.group) and (poll := polls.pop(waiter.group, None)):
+                poll.close()
+                if not polls:
+                    del here[id]
 
-    def _joinable(self, id: str) -> LongPoll:
-        """Return a poll that may be joined."""
-        for poll in self._here(id):
-            if poll.closed_at is None:
-                return poll
-        poll = LongPoll(self._pool, current_token())
-        self._long_polls.setdefault(id, set()).add(poll)
-        return poll
+    def stats(self) -> tuple[int, int, int]:
+        """Return how many waiters, polls, and requests under way are here."""
+        here = [poll for polls in self._here.get().values() for poll in polls.values()]
+        waiters = sum(len(poll.waiters) for poll in here)
+        return waiters, len(here), sum(poll.is_sent for poll in here)
 
-    def _here(self, id: str) -> list[LongPoll]:
-        """Return the polls for *id* in the running event loop."""
-        token = current_token()
-        return [f for f in tuple(self._long_polls.get(id, ())) if f.token == token]
 
-    def _remove(self, id: str, poll: LongPoll) -> None:
-        here = self._long_polls.get(id, set())
-        here.discard(poll)
-        if not here:
-            self._long_polls.pop(id, None)
+class LongPoll:
+    """
+    A request that the server holds until the promise has an outcome.
+
+    Its leader does the I/O for all. A leader that leaves early hands over to the
+    next in line, together with the connection on which the request was sent, so
+    that the server does not even notice.
+
+    Args:
+        client: The client that sends it.
+        id: The promise's id.
+        polls: All polls for this promise in this event loop.
+
+    Attributes:
+        waiters: The callers that wait for its outcome.
+        closed_at: When the last of them may have come, by the clock of the event
+            loop; infinite while others may join.
+        sent_at: When the request was last sent, by the same clock.
+    """
+
+    def __init__(self, client: WireClient, id: str, polls: _Polls) -> None:
+        self.waiters: _Waiters = LeaderFollowers(self._lead)
+        self._client = client
+        self._id = id
+        self._polls = polls
+        self._attempts = Attempts()
+        self._connection: Connection | None = None
+        # None until there is a wait that it could name.
+        self._key: str | None = None
+        self.closed_at = inf
+        self.sent_at = -inf
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody may join any more."""
+        return self.closed_at < inf
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether its request is under way."""
+        return self._connection is not None
+
+    def close(self) -> None:
+        """Give the connection back; with a response still to come, it is cut."""
+        if self._connection is not None:
+            self._client.pool.release(self._connection)
+            self._connection = None
+
+    async def _lead(self, leader: Follower[RetryBudget, Outcome[bytes]]) -> None:
+        if not self.is_closed:
+            # Waiters that come in the same step of the event loop join.
+            await checkpoint()
+            self.closed_at = anyio.current_time()
+        if self._attempts.count:
+            endless = self._client.peer.answered
+            await leader.request.pause(self._attempts, endless=endless)
+        try:
+            state = await self.ask(leader.request)
+        except AttemptFailed as failure:
+            self._client.note(failure, self._attempts)
+        except DurablePromiseError as error:
+            for waiter in self.waiters:
+                waiter.set_exception(error)
+        else:
+            self._attempts.clear()
+            self._hand_out(state)
+
+    def _hand_out(self, state: State[bytes]) -> None:
+        if not isinstance(state, Pending):
+            for waiter in self.waiters:
+                waiter.set_result(state)
+            return
+        # The waiters were all here when such a poll was sent.
+        later = [
+            poll
+            for poll in self._polls.values()
+            if poll.is_sent and poll.sent_at > self.closed_at
+        ]
+        if later:
+            max(later, key=lambda poll: poll.sent_at).take_over(self)
+
+    def take_over(self, other: LongPoll) -> None:
+        """Let the waiters of *other* wait here: they came before this was sent."""
+        self.closed_at = self.sent_at
+        other.waiters.move_to(self.waiters)
+        del self._polls[other.waiters]
+
+    async def ask(self, budget: RetryBudget) -> State[bytes]:
+        """
+        Return the promise's state: an outcome, or pending when time is over.
+
+        When this is cancelled, it may be called again, and goes on with the
+        request that was sent.
+
+        Raises:
+            AttemptFailed: Another attempt may succeed.
+            DurablePromiseError: None will.
+        """
+        state: State[bytes]
+        if not self._client.peer.answered:
+            # A server not heard of yet is asked what it can answer at once, so
+            # that a wrong port does not look like a promise that is pending.
+            state = await self._client.attempt(Peek(self._id), budget)
+            return state
+        call = Wait(self._id)
+        if self._connection is None:
+            # An Idempotency-Key: what is sent again under it is the same wait.
+            self._key = self._key or token_hex(16)
+            self._connection = await self._client.send(call, self._seconds(), self._key)
+            self.sent_at = anyio.current_time()
+        response = await self.listen(self._connection)
+        if response.status not in _GATEWAY_FAILURES:
+            # The wait is over; after a gateway's failure, the server goes on with
+            # it under the same key.
+            self._key = None
+        state = self._client.read(call, response)
+        if isinstance(state, Pending) and anyio.current_time() < self.sent_at + 1:
+            # A server that does not hold the response must not be run hot.
+            await anyio.sleep(uniform(0.5, 2))  # noqa: S311 - no secret
+        return state
+
+    async def listen(self, connection: Connection) -> HttpResponse:
+        """
+        Return the response; when this is cancelled, it may be called again.
+
+        Raises:
+            AttemptFailed: The connection was cut, or is silent for too long.
+            ProtocolError: What came is not HTTP/1.1.
+        """
+        peer = self._client.peer
+        # A server that does not end a wait in time may hold it for ever.
+        longest = peer.hold_seconds[1] if peer.honours_prefer else inf
+        ends = self.sent_at + longest + _OVERDUE_SECONDS
+        with anyio.CancelScope(deadline=ends) as scope:
+            try:
+                response = await connection.receive()
+            except Exception:
+                if anyio.current_time() > self.sent_at + _SILENT_SECONDS:
+                    # This is not an outage: the request stood for long.
+                    self._attempts.clear()
+                self.close()
+                raise
+        self.close()
+        if scope.cancelled_caught:
+            raise AttemptFailed(f"{self._client.url} did not answer a wait in time")
+        return response
+
+    def _seconds(self) -> int:
+        """Return how long the server may wait: no longer than the leader does."""
+        left = anyio.current_effective_deadline() - anyio.current_time()
+        return ceil(min(randint(*self._client.peer.hold_seconds), max(left, 1)))  # noqa: S311 - no secret

@@ -1,10 +1,11 @@
 """
-The connections of one handle, kept for the next question.
+`Pool`: the connections of one handle, kept for the next request.
 
 Connections are plain sockets, so one pool serves all threads and event loops
-of the process, and what is idle needs no loop to be closed. A pool that nobody
-closes takes its sockets along when it goes, without a word. A forked child
-drops them: two processes on one connection would read each other's answers.
+of the process, and closing an idle one needs no loop. A pool that is never
+closed closes its sockets when it is garbage-collected, without a
+ResourceWarning. A forked child drops them: two processes on one connection
+would read each other's responses.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dp_core import BackendClosedError
 __all__ = ["Pool"]
 
 MAX_IDLE: Final = 100
-"""How many idle connections to keep; the oldest goes first."""
+"""How many idle connections to keep; the oldest is closed first."""
 
 
 class Pool:
@@ -47,11 +48,10 @@ class Pool:
 
         Args:
             request: What to send.
-            fresh: Whether to make a new connection for it. A kept one may be
-                dying, and then nobody knows whether the question got through.
+            fresh: Whether to make a new connection for it.
 
         Raises:
-            AttemptFailed: Not sent; another attempt may be.
+            AttemptFailed: Not sent; another attempt may succeed.
             BackendUnavailableError: The server cannot be trusted.
             BackendClosedError: The pool was closed.
         """
@@ -69,7 +69,7 @@ class Pool:
         return connection
 
     def release(self, connection: Connection) -> None:
-        """Keep a connection for the next question if it is fit for one."""
+        """Keep a connection for the next request, or close it if it is not clean."""
         if not connection.clean:
             self._drop(connection)
             return
@@ -79,11 +79,15 @@ class Pool:
             _close_all(self._idle, (), keep=0 if self._closed else MAX_IDLE)
 
     def close(self) -> None:
-        """Close what is idle, and end what is in use, in any thread."""
+        """Close idle connections, and end those in use, of any thread."""
         self._closed = True
         _close_all(self._idle, ())
         for connection in tuple(self._busy):
             connection.interrupt()
+
+    def stats(self) -> tuple[int, int]:
+        """Return how many connections are in use, and how many idle ones are open."""
+        return len(self._busy), sum(not idle.is_stale() for idle in tuple(self._idle))
 
     def check_open(self) -> None:
         """Raise `BackendClosedError` if the pool was closed."""
@@ -91,18 +95,18 @@ class Pool:
             raise BackendClosedError("this handle was closed; connect() again")
 
     def disown(self) -> None:
-        """Drop what the parent of this process goes on using."""
+        """Close our copies of the connections that our parent process uses."""
         _close_all(self._idle, self._busy)
         self._busy.clear()
 
     def _take(self) -> Connection | None:
-        """Return the idle connection used last that is still good."""
+        """Return the idle connection that was used last and is still open."""
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            if not connection.has_news():
+            if not connection.is_stale():
                 return connection
             connection.close()
 
@@ -110,13 +114,13 @@ class Pool:
         connection.close()
         self._busy.discard(connection)
         if connection.cut:
-            # What ended this one (a restart, a host that is gone) may have
-            # ended the idle ones, and finding out can take seconds for each.
+            # A restart, or a host that is gone, has ended the idle ones, too, and
+            # finding out can take seconds for each.
             _close_all(self._idle, ())
 
     async def _tls(self) -> ssl.SSLContext | None:
         if self._url.secure and self._context is None:
-            # It reads some hundred certificates from the disk.
+            # In a thread: it reads some hundred certificates from the disk.
             self._context = await to_thread.run_sync(ssl.create_default_context)
         return self._context
 

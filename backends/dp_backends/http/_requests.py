@@ -1,4 +1,4 @@
-"""Calls as HTTP requests: where to, with which headers and which token."""
+"""`RequestWriter`: calls as HTTP requests, with the token."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from dp_backends.http._url import ServerUrl
 from dp_core import AccessDeniedError
 from dp_core.wire import Call, prefer_wait, write_call
 
-__all__ = ["Requests"]
+__all__ = ["RequestWriter"]
 
-_ADVICE: Final = "set DP_TOKEN to the server's token, or DP_TOKEN_FILE to its file"
+_HOW_TO_GIVE_ONE: Final = (
+    "set DP_TOKEN to the server's token, or DP_TOKEN_FILE to its file"
+)
 
 
-class Requests:
+class RequestWriter:
     """Writes the requests of one handle; the token is read once."""
 
     def __init__(self, url: ServerUrl) -> None:
@@ -38,11 +40,11 @@ class Requests:
         Return the request that makes *call*, ready to be sent.
 
         Args:
-            call: What to ask.
-            wait: How long the server may hold its answer back, in seconds.
-            key: The same when the same question is asked again. Restate goes
-                on with the wait that it has, instead of beginning another one
-                (draft-ietf-httpapi-idempotency-key-header).
+            call: The call.
+            wait: How long the server may hold its response, in seconds.
+            key: The key of this wait, the same each time it is repeated. Restate
+                then goes on with the wait that it has, instead of beginning
+                another one (draft-ietf-httpapi-idempotency-key-header).
             in_path: As for `write_call`.
 
         Raises:
@@ -74,16 +76,18 @@ def _read(path: str) -> str:
     except OSError as error:
         raise AccessDeniedError(
             f"the token in {path!r} (DP_TOKEN_FILE) cannot be read: "
-            f"{error.strerror}; {_ADVICE}"
+            f"{error.strerror}; {_HOW_TO_GIVE_ONE}"
         ) from None
     except UnicodeDecodeError:
-        raise AccessDeniedError(f"what is in {path!r} is no token; {_ADVICE}") from None
+        raise AccessDeniedError(
+            f"the file {path!r} does not hold a valid token; {_HOW_TO_GIVE_ONE}"
+        ) from None
 
 
 def _checked(token: str) -> str:
-    # Anything else could end the header and start another one.
+    # A line end would end the header and start another one.
     if not (token.isascii() and token.isprintable() and " " not in token):
         raise AccessDeniedError(
-            f"the token has characters that no token has; {_ADVICE}"
+            f"not a valid token: a header cannot carry it; {_HOW_TO_GIVE_ONE}"
         )
     return token

@@ -1,10 +1,10 @@
 """
-How long to go on asking a server that does not answer, and how often.
+`RetryBudget` and `Attempts`: how long to repeat a request, and how often.
 
-Whoever sets a deadline (`anyio.fail_after`, ``get(timeout=...)``) decides with
-it; for everybody else the store URL does. The pauses grow and are drawn by
-lot, so that a thousand clients of a server that restarts do not come back in
-step ("full jitter").
+A caller's deadline (`anyio.fail_after`, ``get(timeout=...)``) is the limit; for
+callers without one, ``retry`` of the store URL is. Pauses grow and are random
+("full jitter"), so that a thousand clients of a server that restarts do not
+come back at the same moment.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _LONGEST_PAUSE: Final = 2.0
 _LONGEST_RETRY_AFTER: Final = 5.0
 
 
-class AttemptFailed(Exception):  # noqa: N818 - caught here always, and no error yet
+class AttemptFailed(Exception):  # noqa: N818 - always caught here, not an error yet
     """
-    One attempt failed in a way that another may not.
+    One attempt failed, and another one may succeed.
 
     Attributes:
         reason: What failed, where, and what to do, in words for a person.
-        sent: Whether the server may have got the whole question, and so may
+        sent: Whether the server may have got the whole request, and so may
             have done what it asks for.
         retry_after: When the server wants to be asked again, in seconds.
     """
@@ -48,11 +48,11 @@ class AttemptFailed(Exception):  # noqa: N818 - caught here always, and no error
 @dataclass(slots=True)
 class Attempts:
     """
-    What went wrong so far with one question.
+    The failed attempts of one call so far.
 
     Attributes:
-        advice: What to do when it is not known whether the question took
-            effect; None for a question that changes nothing.
+        advice: What to do when it is not known whether the call took effect;
+            None for a call that changes nothing.
         count: How many attempts in a row have failed.
         unknown: Whether one of them may have taken effect.
     """
@@ -72,30 +72,30 @@ class Attempts:
 
     @property
     def reason(self) -> str:
-        """What failed last, in words for a person."""
+        """Why the last one failed, in words for a person."""
         return self._last.reason if self._last else "never asked"
 
     def error(self) -> BackendError:
-        """Return what to raise when there is no further attempt."""
+        """Return the error to raise when there is no further attempt."""
         if self.unknown:
             return OutcomeUnknownError(f"{self.reason}; {self.advice}")
         return BackendUnavailableError(self.reason)
 
     def pause(self) -> float:
-        """Return how long to leave the server alone now, in seconds."""
+        """Return how long to wait before the next attempt, in seconds."""
         asked = self._last.retry_after if self._last else 0.0
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self.count, 30))
         return min(asked, _LONGEST_RETRY_AFTER) + uniform(0, longest)  # noqa: S311 - no secret
 
 
 class RetryBudget:
-    """How long one caller, from now on, lets us try."""
+    """The time that one caller gives, from now on, to all attempts together."""
 
     def __init__(self, seconds: float) -> None:
         self._ends = anyio.current_time() + seconds
 
     def attempt(self) -> anyio.CancelScope:
-        """Return the bounds of an attempt; a caller's deadline needs none."""
+        """Return the bounds of one attempt: none beside a caller's deadline."""
         own = anyio.current_effective_deadline() == inf
         return anyio.CancelScope(deadline=self._ends if own else inf)
 
@@ -104,17 +104,18 @@ class RetryBudget:
         Wait until it is time for the next attempt.
 
         Args:
-            attempts: What the attempts so far came to.
+            attempts: The attempts so far.
             endless: Whether a caller without a deadline waits for ever.
 
         Raises:
-            BackendError: There will be no time for another attempt.
+            BackendError: There is no time for another attempt.
         """
         ends = anyio.current_effective_deadline()
         if ends == inf and not endless:
             ends = self._ends
         seconds = attempts.pause()
-        # A caller that was cancelled already (-inf) is told so by the sleep.
+        # In a cancelled scope the deadline is -inf: the sleep raises the
+        # cancellation, which must not be replaced by our error.
         if -inf < ends <= anyio.current_time() + seconds:
             raise attempts.error()
         await anyio.sleep(seconds)

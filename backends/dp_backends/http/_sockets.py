@@ -1,10 +1,10 @@
 """
-Plain sockets, awaited directly.
+`SocketStream`: a plain socket that any event loop may await.
 
-The streams of an event loop die with it, and complain when nobody closed
-them. A plain socket belongs to no event loop: an idle connection survives
-`asyncio.run` and serves the next one, or another thread, and closing it needs
-no loop either. It is faster, too (``benchmarks/bench_http_client.py``).
+A stream of an event loop ends with that loop, and warns if it was not closed. A
+plain socket belongs to no event loop: an idle connection survives `asyncio.run`
+and serves the next one, or another thread, and closing it needs no loop. It is
+faster, too (``benchmarks/bench_http_client.py``).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from dp_core import BackendUnavailableError
 __all__ = ["CUT", "SocketStream", "open_stream"]
 
 CUT: Final = (OSError, anyio.EndOfStream, anyio.BrokenResourceError)
-"""What using a stream raises when the connection is no more."""
+"""Errors by which a stream says that its connection has ended."""
 
 _CONNECT_SECONDS: Final = 10.0
 _CHUNK: Final = 65536
 
-# A peer that vanished (power cut, cable, sleep) sends no FIN. The kernel
-# finds out: a probe after 15 idle seconds, and whatever is not acknowledged
-# within 5 ends the connection. The names are missing where the kernel cannot.
+# A peer that vanished (power cut, cable, sleep) sends no FIN. The kernel finds
+# out: it probes after 15 idle seconds, and ends a connection on which nothing is
+# acknowledged for 5. Where a kernel has no such option, its name is missing.
 _OPTIONS: Final = (
     ("SOL_SOCKET", "SO_KEEPALIVE", 1),
     ("IPPROTO_TCP", "TCP_NODELAY", 1),
@@ -46,15 +46,15 @@ _OPTIONS: Final = (
 
 
 class SocketStream(ByteStream):
-    """A connected socket as a stream for whichever event loop uses it."""
+    """A connected socket as a stream of the event loop that uses it now."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
 
     async def receive(self, max_bytes: int = _CHUNK) -> bytes:
         while True:
-            # The answer to what was just sent is not there yet, so waiting
-            # comes first; it is the checkpoint, too.
+            # The response to a request just sent is not there yet, so waiting
+            # comes first; it is also the checkpoint.
             await anyio.wait_readable(self._socket)
             with suppress(BlockingIOError):
                 if data := self._socket.recv(max_bytes):
@@ -80,12 +80,12 @@ class SocketStream(ByteStream):
         self._socket.close()
 
     def interrupt(self) -> None:
-        """End the connection under whoever uses it; they notice and close."""
+        """End the connection while a task uses it; the task notices, and closes."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def has_news(self) -> bool:
-        """Whether there is something to receive, be it only the end."""
+    def is_readable(self) -> bool:
+        """Whether there is something to receive: bytes, the end, or an error."""
         try:
             self._socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -102,13 +102,13 @@ async def open_stream(
     Connect to a server.
 
     Returns:
-        The stream of the socket, and the stream to speak through, which is
-        the same without TLS.
+        The stream of the socket, and the stream to send and receive by, which
+        is the same without TLS.
 
     Raises:
         AttemptFailed: There is no connection; another attempt may find one.
-        BackendUnavailableError: The server cannot be trusted, or speaks no
-            TLS.
+        BackendUnavailableError: The server cannot be trusted, or does not
+            speak TLS.
     """
     try:
         with anyio.fail_after(_CONNECT_SECONDS):
@@ -151,8 +151,9 @@ async def _connect(sock: socket.socket, where: tuple[str, int]) -> None:
     if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         raise OSError(code, os.strerror(code))
     if sock.getsockname() == sock.getpeername():
-        # Nobody listens, and our own end was given the port: both ends are one
-        # (a simultaneous open, RFC 9293 §3.5), and keep the server from it.
+        # Nobody listens, and the kernel gave that port to our own end, which then
+        # connected to itself (simultaneous open, RFC 9293 §3.5). That would also
+        # keep the server from its port.
         raise ConnectionRefusedError
 
 
@@ -172,7 +173,7 @@ async def _secure(
     except ssl.SSLError as error:
         raw.close()
         raise BackendUnavailableError(
-            f"{url} speaks no TLS we know ({error.reason}); is it http:// there?"
+            f"{url} does not speak TLS as we do ({error.reason}); is it http:// there?"
         ) from None
     except BaseException:
         raw.close()
@@ -180,7 +181,7 @@ async def _secure(
 
 
 def _words(error: Exception) -> str:
-    """Say what a failed connection means, and what to do about it."""
+    """Return why there is no connection, and what to do about it."""
     match error:
         case ConnectionRefusedError():
             return "connection refused; is `dp serve` running there?"

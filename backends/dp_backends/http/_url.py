@@ -1,5 +1,5 @@
 """
-What a store URL says: where the server is, and how long to try to reach it.
+`ServerUrl`: a store URL, parsed and checked.
 
 ``http://HOST:PORT/PREFIX?retry=SECONDS``; the port, the prefix and the option
 may be left out.
@@ -18,7 +18,7 @@ from dp_core import UnknownBackendError
 __all__ = ["RETRY_SECONDS", "ServerUrl", "parse_url"]
 
 RETRY_SECONDS: Final = 10.0
-"""How long a caller without a deadline goes on trying, in seconds."""
+"""How long to repeat a call whose caller sets no deadline, in seconds."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 _USER: Final = re.compile(r"//[^/?#]*@")
@@ -29,15 +29,15 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]*:[0-9A-Za-z:.%_-
 @dataclass(frozen=True, slots=True)
 class ServerUrl:
     """
-    Where a server is; ``str()`` shows it as errors do.
+    The address of a server; ``str()`` shows it as errors do.
 
     Attributes:
         scheme: ``http`` or ``https``.
         host: Its name or IP address, without brackets.
         port: Its TCP port.
-        prefix: What stands before the paths of the wire, percent-encoded.
-        retry: How long to try to reach it, in seconds, when the caller sets
-            no deadline.
+        prefix: The path before the paths of the wire, percent-encoded.
+        retry: How long to repeat a call whose caller sets no deadline, in
+            seconds.
     """
 
     scheme: str
@@ -51,8 +51,8 @@ class ServerUrl:
 
     @property
     def authority(self) -> str:
-        """What the ``Host`` header says (RFC 9110 §7.2)."""
-        # A zone (fe80::1%eth0) means something on this machine alone.
+        """The value of the ``Host`` header (RFC 9110 §7.2)."""
+        # A zone (fe80::1%eth0) has a meaning on this machine only.
         name = re.sub(r"%[^]]*", "", self._name)
         usual = self.port == _PORTS[self.scheme]
         return name if usual else f"{name}:{self.port}"
@@ -69,27 +69,27 @@ class ServerUrl:
 
 def parse_url(url: str) -> ServerUrl:
     """
-    Return what a store URL says.
+    Parse a store URL.
 
     Raises:
-        UnknownBackendError: It is no URL of a server; the error says why.
+        UnknownBackendError: It is not a valid URL of a server; the error says why.
     """
-    # The URL stands in errors, and the password stays out of them.
+    # Errors show the URL, and must not show a password.
     shown = _USER.sub("//…@", url)
     try:
         parts = urlsplit(shown)
         scheme, host, port = parts.scheme, parts.hostname or "", parts.port
         host = host.encode("idna").decode()
     except ValueError as error:
-        raise UnknownBackendError(shown, f"it is no URL: {error}") from None
+        raise UnknownBackendError(shown, f"not a valid URL: {error}") from None
     if shown != url:
         _refuse(parts, "it names a user; set DP_TOKEN to the server's token instead")
     if not host:
         _refuse(parts, f"it names no host; write {scheme}://HOST:PORT")
     if not _NAME.fullmatch(host):
-        _refuse(parts, f"{host!r} is no name of a host")
+        _refuse(parts, f"{host!r} is not a valid host name")
     if port == 0:
-        _refuse(parts, "nobody listens on port 0; write the server's port")
+        _refuse(parts, "0 is not a valid port of a server; write the server's port")
     if parts.fragment:
         _refuse(parts, "it has a fragment; write # as %23")
     return ServerUrl(
@@ -105,13 +105,15 @@ def _retry(parts: SplitResult) -> float:
     seconds = RETRY_SECONDS
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if name != "retry":
-            _refuse(parts, f"the one option there is is retry=SECONDS, not {name!r}")
+            _refuse(
+                parts, f"{name!r} is not a valid option; the only one is retry=SECONDS"
+            )
         try:
             seconds = float(text)
         except ValueError:
             seconds = 0.0
         if not (isfinite(seconds) and seconds > 0):
-            _refuse(parts, f"retry={text!r} is no number of seconds above 0")
+            _refuse(parts, f"retry={text!r} is not a number of seconds above 0")
     return seconds
 
 

@@ -208,9 +208,9 @@ async def test_idle_connections_are_bounded() -> None:
             for n in range(150):
                 tasks.start_soon(backend.peek, str(n))
 
-        assert 100 == min(server.connections, len(backend._pool._idle))
+        assert 100 == min(server.connections, backend.stats().idle)
         await backend.aclose()
-        assert 0 == len(backend._pool._idle)
+        assert 0 == backend.stats().idle
 
 
 # Not in the way -------------------------------------------------------------

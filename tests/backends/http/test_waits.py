@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import deque
+from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import cast
+from threading import Thread
+from typing import Any
 
 import anyio
 import pytest
-from anyio.lowlevel import EventLoopToken, checkpoint, current_token
+from anyio.lowlevel import checkpoint
 
-import dp_backends.http
-from dp_backends.http import HttpBackend, _retry
-from dp_backends.http._connection import Connection
-from dp_backends.http._long_polls import LongPoll, LongPolls, PollWaiter
-from dp_backends.http._pool import Pool
-from dp_backends.http._url import ServerUrl
+from dp_backends.http import HttpBackend, HttpStats, _long_polls, _peer, _retry
+from dp_backends.http._long_polls import LongPolls
+from dp_backends.http._peer import Peer
+from dp_backends.http._responses import HttpResponse
+from dp_backends.http._retry import AttemptFailed
+from dp_backends.http._url import parse_url
+from dp_backends.http._wire_client import WireClient
 from dp_core import (
     BackendUnavailableError,
     DurablePromiseError,
@@ -45,12 +48,6 @@ async def met(backend: HttpBackend, server: Server) -> None:
     server.calls.clear()
 
 
-def waiters(backend: HttpBackend, id: str) -> int:
-    """Return how many wait for *id* here."""
-    polls = backend._long_polls._long_polls.get(id, set())
-    return sum(len(poll.waiters) for poll in polls)
-
-
 # Sharing --------------------------------------------------------------------
 
 
@@ -63,7 +60,7 @@ async def test_a_thousand_waiters_of_one_id_are_one_request() -> None:
             for _ in range(MANY):
                 tasks.start_soon(keep, backend, "a", kept)
             await server.until(lambda server: server.waiting["a"] > 0)
-            await eventually(lambda: waiters(backend, "a") == MANY)
+            await eventually(partial(_has_waiters, backend, MANY))
             await server.backend.settle("a", DONE)
 
     assert [DONE] * MANY == kept
@@ -84,20 +81,20 @@ async def test_cancelling_one_waiter_disturbs_no_other(leaves: str) -> None:
             # Only those who come together share a request.
             for scope in scopes:
                 tasks.start_soon(_keep_in, scope, backend, "a", kept)
-            await eventually(partial(_has_seats, backend, 4))
+            await eventually(partial(_has_waiters, backend, 4))
             await server.until(lambda server: server.waiting["a"] == 1)
             leaving = scopes[:3] if leaves == "leader" else scopes[:0:-1]
             for n, scope in enumerate(leaving):
                 scope.cancel()
-                await eventually(partial(_has_seats, backend, 3 - n))
+                await eventually(partial(_has_waiters, backend, 3 - n))
             await server.backend.settle("a", DONE)
 
     assert [DONE] == kept
     assert [Wait("a")] == server.calls
 
 
-def _has_seats(backend: HttpBackend, count: int) -> bool:
-    return waiters(backend, "a") == count
+def _has_waiters(backend: HttpBackend, count: int) -> bool:
+    return backend.stats().waiters == count
 
 
 async def _keep_in(
@@ -118,9 +115,7 @@ async def test_the_server_learns_that_nobody_waits_any_more() -> None:
             tasks.cancel_scope.cancel()
         await server.until(lambda server: server.waiting["a"] == 0)
 
-        assert {} == backend._long_polls._long_polls
-        assert set() == backend._pool._busy
-        assert 0 == len(backend._pool._idle)
+        assert HttpStats(waiters=0, polls=0, held=0, busy=0, idle=0) == backend.stats()
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -135,7 +130,7 @@ async def test_a_leader_may_leave_at_any_step(known: bool) -> None:
             async with anyio.create_task_group() as tasks:
                 scope = anyio.CancelScope()
                 tasks.start_soon(_keep_in, scope, backend, id, [])
-                await eventually(lambda: waiters(backend, id) == 1)  # noqa: B023
+                await eventually(partial(_has_waiters, backend, 1))
                 tasks.start_soon(keep, backend, id, kept)
                 for _ in range(steps):
                     await checkpoint()
@@ -143,7 +138,7 @@ async def test_a_leader_may_leave_at_any_step(known: bool) -> None:
                 await server.resolve_waited(id)
 
             assert [DONE] == kept
-            assert set() == backend._pool._busy
+            assert 0 == backend.stats().busy
             await backend.aclose()
 
 
@@ -158,7 +153,7 @@ async def test_what_ends_a_wait_for_good_is_told_to_all() -> None:
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(keep_error, partial(backend.wait, "a"), told)
-            await eventually(lambda: waiters(backend, "a") == 3)
+            await eventually(partial(_has_waiters, backend, 3))
             server.hold.set()
 
     assert [ProtocolError] * 3 == [type(error) for error in told]
@@ -173,7 +168,7 @@ async def test_a_wait_is_asked_again_slice_by_slice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A 202 is followed by the next request, on the same connection."""
-    monkeypatch.setattr(dp_backends.http, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
     async with (
         Server(slices=0.02).serving() as server,
         connect(server.url) as promises,
@@ -206,7 +201,7 @@ async def test_a_server_that_does_not_hold_waits_is_not_run_hot(
         pauses.append((low, high))
         return 0
 
-    monkeypatch.setattr(dp_backends.http, "uniform", uniform)
+    monkeypatch.setattr(_long_polls, "uniform", uniform)
     async with (
         Server(slices=0).serving() as server,
         connect(server.url) as promises,
@@ -222,9 +217,9 @@ async def test_a_wait_whose_answer_is_overdue_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A server known to keep to slices has lost the request when it is silent."""
-    monkeypatch.setattr(dp_backends.http, "_SLICE", (0, 0))
-    monkeypatch.setattr(dp_backends.http, "_GRACE", 0.05)
-    monkeypatch.setattr(dp_backends.http, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_peer, "_HOLD_SECONDS", (0, 0))
+    monkeypatch.setattr(_long_polls, "_OVERDUE_SECONDS", 0.05)
+    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
     async with Server().serving() as server:
         backend = HttpBackend(server.url)
         await met(backend, server)
@@ -240,8 +235,8 @@ async def test_a_server_without_slices_may_be_silent_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The reference holds a wait as long as it takes: it is asked once."""
-    monkeypatch.setattr(dp_backends.http, "_SLICE", (0, 0))
-    monkeypatch.setattr(dp_backends.http, "_GRACE", 0.0)
+    monkeypatch.setattr(_peer, "_HOLD_SECONDS", (0, 0))
+    monkeypatch.setattr(_long_polls, "_OVERDUE_SECONDS", 0.0)
     async with Server(slices=None).serving() as server, connect(server.url) as promises:
         with pytest.raises(PromiseTimeoutError):
             await promises.promise("a").get(timeout=0.3)
@@ -252,23 +247,27 @@ async def test_a_server_without_slices_may_be_silent_for_ever(
 # Outages --------------------------------------------------------------------
 
 
-async def test_a_wait_outlives_the_server(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wait_outlives_the_server(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     Once a server has answered, a wait without a deadline never gives up.
 
     The outage is logged once, whatever it lasts and however many wait.
     """
+    monkeypatch.setattr(_retry, "uniform", lambda low, high: 0.01)
     server, kept = Server(), list[Outcome[bytes]]()
+    failing = Server(canned=deque([None] * 20))
     async with anyio.create_task_group() as tasks:
         async with server.serving():
-            backend = HttpBackend(server.url)
-            await met(backend, server)
-            backend._url = replace(backend._url, retry=0.001)
+            backend = HttpBackend(f"{server.url}?retry=0.001")
+            with anyio.fail_after(30):
+                await met(backend, server)
             for id in "aab":
                 tasks.start_soon(keep, backend, id, kept)
             await server.until(lambda server: server.waiting.total() == 2)
-        for id in "ab":
-            await eventually(partial(_failed_often, backend, id))
+        async with failing.serving(port=server.port):
+            await failing.until(lambda failing: not failing.canned)
         async with server.serving(port=server.port):
             for id in "ab":
                 await server.resolve_waited(id)
@@ -277,11 +276,6 @@ async def test_a_wait_outlives_the_server(caplog: pytest.LogCaptureFixture) -> N
     assert 1 == len(caplog.records)
     assert server.url.removeprefix("http://") in caplog.text
     assert [DONE] * 3 == kept
-
-
-def _failed_often(backend: HttpBackend, id: str) -> bool:
-    (poll,) = backend._long_polls._long_polls[id]
-    return poll.attempts.count > 2
 
 
 async def test_a_wait_at_a_wrong_port_is_no_silent_wait(
@@ -353,7 +347,7 @@ async def test_those_who_came_one_by_one_end_up_on_one_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """When its time is over, a question is given up for one that was asked later."""
-    monkeypatch.setattr(dp_backends.http, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
     kept: list[Outcome[bytes]] = []
     scopes = [anyio.CancelScope() for _ in range(4)]
     async with Server().serving() as server:
@@ -366,21 +360,21 @@ async def test_those_who_came_one_by_one_end_up_on_one_request(
             server.slices = 0.05
             server.canned.extend([http_answer(202, b"null")] * 3)
             await server.hang_up()
-            await eventually(lambda: len(backend._long_polls._long_polls["a"]) == 1)
+            await eventually(lambda: backend.stats().polls == 1)
             for scope in scopes[1:]:
                 scope.cancel()
-            await eventually(partial(_has_seats, backend, 1))
+            await eventually(partial(_has_waiters, backend, 1))
             await server.backend.settle("a", DONE)
 
     assert [DONE] == kept
-    assert {} == backend._long_polls._long_polls
+    assert 0 == backend.stats().polls
 
 
 async def test_nobody_changes_to_a_question_asked_before_they_came(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its answer may be of a promise they never knew, so they ask once more."""
-    monkeypatch.setattr(dp_backends.http, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
     async with Server().serving() as server:
         backend = HttpBackend(server.url)
         await met(backend, server)
@@ -395,42 +389,147 @@ async def test_nobody_changes_to_a_question_asked_before_they_came(
     assert [Wait("a")] * 3 == server.calls
 
 
-async def test_a_change_suits_all_who_changed_before() -> None:
-    """Who has changed counts as come when the question they changed to was asked."""
-    pool = Pool(ServerUrl("http", "h", 1))
-    polls, token = LongPolls(pool), current_token()
+@dataclass(eq=False)
+class Held:
+    """A request that was sent; its response comes when the test gives it."""
 
-    def poll(closed_at: float, asked: float, *, on_its_way: bool) -> LongPoll:
-        made = LongPoll(pool, token, closed_at, asked=asked)
-        if on_its_way:
-            made.connection = cast("Connection", object())
-        polls._long_polls.setdefault("a", set()).add(made)
-        return made
+    response: HttpResponse | None = None
+    given: anyio.Event = field(default_factory=anyio.Event)
 
-    middle = poll(12, 12, on_its_way=True)
-    early, late = poll(10, 20, on_its_way=True), poll(15, 15, on_its_way=False)
-    here = PollWaiter(late)
-    late.waiters[here] = None
+    def give(self, body: bytes) -> None:
+        self.response = HttpResponse(200, {}, body, reusable=True)
+        self.given.set()
 
-    assert polls.change("a", late)
-    assert early is here.poll
-    early.connection = None
-    assert not polls.change("a", early)
-    assert {early, middle} == polls._long_polls["a"]
+    async def receive(self) -> HttpResponse:
+        await self.given.wait()
+        assert self.response is not None
+        return self.response
 
 
-async def test_flights_of_another_event_loop_are_left_alone() -> None:
-    """Nobody joins one, or changes to one: its leader could not call them."""
-    pool = Pool(ServerUrl("http", "h", 1))
-    polls, token = LongPolls(pool), current_token()
-    foreign = LongPoll(pool, EventLoopToken(token.backend_class, object()))
-    polls._long_polls["a"] = {foreign}
-    ours = polls._joinable("a")
-    foreign.asked, foreign.connection = 1, cast("Connection", object())
-    ours.closed_at = 0
+class ByHand(WireClient):
+    """A client without a server: the test decides what happens to each request."""
 
-    assert ours is not foreign
-    assert not polls.change("a", ours)
+    def __init__(self) -> None:
+        super().__init__(parse_url("http://h"))
+        self.peer = Peer(answered=True)
+        self.held: list[Held] = []
+        self.gates: deque[anyio.Event] = deque()
+        self.failures: deque[AttemptFailed] = deque()
+
+    async def send(self, *args: object, **options: object) -> Any:
+        if self.failures:
+            raise self.failures.popleft()
+        if self.gates:
+            await self.gates.popleft().wait()
+        self.held.append(Held())
+        return self.held[-1]
+
+
+async def sent(client: ByHand, polls: LongPolls, counts: tuple[int, int, int]) -> None:
+    """Return when the polls' stats are *counts*, and time has gone on."""
+    await eventually(lambda: counts == polls.stats())
+    now = anyio.current_time()
+    await eventually(lambda: anyio.current_time() > now)
+
+
+async def test_a_poll_that_took_waiters_over_is_as_late_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    They may not move on to a request that was sent before they came.
+
+    The first poll is sent again after the other two, so the third moves there.
+    When its time is over, the second would suit those who came first, but not
+    those who came with the third.
+    """
+    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_retry, "uniform", lambda low, high: 0)
+    client, gate = ByHand(), anyio.Event()
+    client.failures.append(AttemptFailed("cut"))
+    client.gates.append(gate)
+    monkeypatch.setattr(client.pool, "release", lambda connection: None)
+    polls, kept = LongPolls(client), list[Outcome[bytes]]()
+
+    async def wait() -> None:
+        kept.append(await polls.wait("a"))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await eventually(lambda: not client.gates)
+        tasks.start_soon(wait)
+        await sent(client, polls, (2, 2, 1))
+        tasks.start_soon(wait)
+        await sent(client, polls, (3, 3, 2))
+        gate.set()
+        await sent(client, polls, (3, 3, 3))
+        second, third, first = client.held
+        third.give(b"null")
+        await sent(client, polls, (3, 2, 2))
+        first.give(b"null")
+        await eventually(lambda: len(client.held) == 4)
+
+        assert (3, 2, 2) == polls.stats()
+        again = client.held[3]
+        second.give(b"null")
+        await sent(client, polls, (3, 1, 1))
+        again.give(b'{"value":1}')
+
+    assert [Resolved(b"1")] * 3 == kept
+    assert (0, 0, 0) == polls.stats()
+
+
+async def test_a_wait_that_comes_while_others_are_told_is_on_its_own() -> None:
+    """It neither joins them, nor is it forgotten when they are gone."""
+    client = ByHand()
+    client.pool.release = lambda connection: None  # type: ignore[method-assign]
+    polls, kept = LongPolls(client), list[Outcome[bytes]]()
+
+    async def wait() -> None:
+        kept.append(await polls.wait("a"))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(wait)
+        await sent(client, polls, (3, 1, 1))
+        client.held[0].give(b'{"value":1}')
+        await eventually(lambda: bool(kept))
+        tasks.start_soon(wait)
+        await eventually(lambda: len(kept) == 3)
+        await sent(client, polls, (1, 1, 1))
+        tasks.start_soon(wait)
+        await sent(client, polls, (2, 2, 2))
+        for held in client.held[1:]:
+            held.give(b'{"value":2}')
+
+    assert [Resolved(b"1")] * 3 + [Resolved(b"2")] * 2 == kept
+
+
+def test_event_loops_have_polls_of_their_own() -> None:
+    """A leader in one could not wake a follower in another."""
+
+    async def wait() -> None:
+        kept.append(await backend.wait("a"))
+        stats.append(backend.stats())
+
+    kept, stats = list[Outcome[bytes]](), list[HttpStats]()
+    with Server.elsewhere() as server:
+        backend = HttpBackend(server.url)
+        anyio.run(backend.peek, "met")
+        threads = [
+            Thread(target=anyio.run, args=(wait,), kwargs={"backend": loop})
+            for loop in ("asyncio", "trio")
+        ]
+        for thread in threads:
+            thread.start()
+        anyio.run(eventually, lambda: server.waiting["a"] == 2, 0.001)
+        anyio.run(backend.settle, "a", DONE)
+        for thread in threads:
+            thread.join()
+        anyio.run(backend.aclose)
+
+    assert [DONE] * 2 == kept
+    assert [(0, 0)] * 2 == [(here.waiters, here.polls) for here in stats]
+    assert [Wait("a")] * 2 == [call for call in server.calls if call == Wait("a")]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -438,7 +537,7 @@ async def test_waiters_that_come_and_go_lose_nobody(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However polls are joined, left and changed: who stays gets the outcome."""
-    monkeypatch.setattr(dp_backends.http, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
     random = Random(seed)  # noqa: S311 - no secret
     stays, goes = list[Outcome[bytes]](), list[Outcome[bytes]]()
     async with Server(slices=0.01).serving() as server:
@@ -457,13 +556,12 @@ async def test_waiters_that_come_and_go_lose_nobody(
                     leaving.pop(random.randrange(6)).cancel()
             for scope in leaving:
                 scope.cancel()
-            await eventually(partial(_has_seats, backend, 50))
+            await eventually(partial(_has_waiters, backend, 50))
             await server.backend.settle("a", DONE)
 
     assert [DONE] * 50 == stays
     assert [] == goes
-    assert {} == backend._long_polls._long_polls
-    assert set() == backend._pool._busy
+    assert (0, 0) == (backend.stats().polls, backend.stats().busy)
 
 
 def _waiting(count: int, server: Server) -> bool:
