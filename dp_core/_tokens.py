@@ -17,13 +17,16 @@ from dp_core._errors import AccessDeniedError
 from dp_core._text import quoted
 
 __all__ = [
-    "ADVICE",
+    "TOKEN_ADVICE",
     "check_token",
     "read_token_file",
     "token_from_environment",
 ]
 
-ADVICE: Final = "set DP_TOKEN to the server's token, or DP_TOKEN_FILE to its file"
+TOKEN_ADVICE: Final = (
+    "set DP_TOKEN to the server's token, "  # noqa: S105 - advice, not a token
+    "or DP_TOKEN_FILE to its file"
+)
 """Advice for a client whose server asks for a token."""
 
 # A header carries no other characters unchanged (RFC 6750 §2.1). Anything else

@@ -14,18 +14,20 @@ ids are checked, foreign text and URLs are made safe to show, and tokens are rea
 from dp_core._ids import check_id
 from dp_core._public import publish
 from dp_core._text import quoted, without_password
-from dp_core._tokens import token_from_environment
-from dp_core.backend._contract import Backend, Listable
+from dp_core._tokens import TOKEN_ADVICE, token_from_environment
+from dp_core.backend._contract import Backend, Listable, WireBackend
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal
 from dp_core.backend._waiting import wait_or_peek
 
 __all__ = [
+    "TOKEN_ADVICE",
     "Backend",
     "Follower",
     "LeaderFollowers",
     "Listable",
     "LoopLocal",
+    "WireBackend",
     "check_id",
     "quoted",
     "token_from_environment",

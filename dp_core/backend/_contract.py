@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from dp_core._states import Outcome, State
 
-__all__ = ["Backend", "Listable"]
+__all__ = ["Backend", "Listable", "WireBackend"]
 
 
 class Backend(ABC):
@@ -105,3 +105,16 @@ class Listable(Protocol):
                 more); None for the first.
             limit: How many to return at most; none is the end.
         """
+
+
+@runtime_checkable
+class WireBackend(Protocol):
+    """
+    Optional protocol: backends that reach their store over `dp_core.wire`.
+
+    Used by ``dp conformance``, which then tries the laws of the wire, too.
+    """
+
+    @property
+    def wire_url(self) -> str:
+        """The URL before the paths of the wire, such as ``http://host:8080``."""

@@ -11,7 +11,7 @@ import click
 
 from dp_core._client import connect
 from dp_core._tokens import token_from_environment
-from dp_core.backend import Backend
+from dp_core.backend import Backend, WireBackend
 from dp_core.cli._options import json_option
 from dp_core.cli._output import say
 from dp_core.cli._status import Status
@@ -78,14 +78,18 @@ async def _judge(
         # An unreachable store is an error, and not one that breaks every law.
         await store.backend.peek("dp-conformance")
     open_backend = partial(_open, url)
-    if url.partition(":")[0].lower() not in ("http", "https"):
-        return await check_backend(
-            open_backend, durable=durable, shared=shared, skip=skip, seed=seed
+    if isinstance(store.backend, WireBackend):
+        token = token_from_environment()
+        return await check_wire(
+            store.backend.wire_url,
+            open_backend,
+            durable=True,
+            skip=skip,
+            seed=seed,
+            headers={"Authorization": f"Bearer {token}"} if token else None,
         )
-    token = token_from_environment()
-    headers = {"Authorization": f"Bearer {token}"} if token else None
-    return await check_wire(
-        url, open_backend, durable=True, skip=skip, seed=seed, headers=headers
+    return await check_backend(
+        open_backend, durable=durable, shared=shared, skip=skip, seed=seed
     )
 
 

@@ -21,7 +21,7 @@ from dp_core._errors import (
 )
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._text import quoted
-from dp_core._tokens import ADVICE
+from dp_core._tokens import TOKEN_ADVICE
 from dp_core.values import check_message, check_text, decode, encode, split_object
 from dp_core.wire._calls import Call, Dispose, Peek, Settle, Wait
 
@@ -142,7 +142,9 @@ def _read_error(call: Call, status: int, body: bytes) -> DurablePromiseError:
     if kind is not None and issubclass(kind, BackendError):
         return kind(message)
     if status in (401, 403):
-        return AccessDeniedError(f"the server refuses access ({message}); {ADVICE}")
+        return AccessDeniedError(
+            f"the server refuses access ({message}); {TOKEN_ADVICE}"
+        )
     if status in (413, 422):
         return InvalidValueError("$", f"the server refuses it: {message}")
     if status in _TURNED_AWAY or status >= 500:

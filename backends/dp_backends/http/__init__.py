@@ -95,6 +95,11 @@ class HttpBackend(Backend):
         self._client.pool.close()
         await checkpoint()
 
+    @property
+    def wire_url(self) -> str:
+        """The URL of the server, by which its wire can be asked directly."""
+        return self._client.url.base
+
     def stats(self) -> HttpStats:
         """Return what this handle is doing now; to be called in an event loop."""
         return HttpStats(*self._polls.stats(), *self._client.pool.stats())

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Final
-
 from anyio import to_thread
 
 from dp_backends.http._url import ServerUrl
 from dp_core import AccessDeniedError
+from dp_core.backend import TOKEN_ADVICE, token_from_environment
 from dp_core.wire import Call, prefer_wait, write_call
 
 __all__ = ["RequestWriter"]
-
-_HOW_TO_GIVE_ONE: Final = (
-    "set DP_TOKEN to the server's token, or DP_TOKEN_FILE to its file"
-)
 
 
 class RequestWriter:
@@ -24,8 +17,6 @@ class RequestWriter:
 
     def __init__(self, url: ServerUrl) -> None:
         self._url = url
-        self._token = os.environ.get("DP_TOKEN", "")
-        self._token_file = os.environ.get("DP_TOKEN_FILE", "")
         self._headers = ""
 
     async def write(
@@ -62,32 +53,10 @@ class RequestWriter:
         return head.encode("ascii") + body
 
     async def _read_headers(self) -> str:
-        token = self._token
-        if not token and self._token_file:
-            token = await to_thread.run_sync(_read, self._token_file)
+        try:
+            token = await to_thread.run_sync(token_from_environment)
+        except AccessDeniedError as error:
+            raise AccessDeniedError(f"{error.reason}; {TOKEN_ADVICE}") from None
         return f"Host: {self._url.authority}\r\nContent-Type: application/json\r\n" + (
-            f"Authorization: Bearer {_checked(token)}\r\n" if token else ""
+            f"Authorization: Bearer {token}\r\n" if token else ""
         )
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise AccessDeniedError(
-            f"the token in {path!r} (DP_TOKEN_FILE) cannot be read: "
-            f"{error.strerror}; {_HOW_TO_GIVE_ONE}"
-        ) from None
-    except UnicodeDecodeError:
-        raise AccessDeniedError(
-            f"the file {path!r} does not hold a valid token; {_HOW_TO_GIVE_ONE}"
-        ) from None
-
-
-def _checked(token: str) -> str:
-    # A line end would end the header and start another one.
-    if not (token.isascii() and token.isprintable() and " " not in token):
-        raise AccessDeniedError(
-            f"not a valid token: a header cannot carry it; {_HOW_TO_GIVE_ONE}"
-        )
-    return token

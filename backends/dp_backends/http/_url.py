@@ -50,6 +50,11 @@ class ServerUrl:
         return f"{self._name}:{self.port}"
 
     @property
+    def base(self) -> str:
+        """The URL before the paths of the wire."""
+        return f"{self.scheme}://{self}{self.prefix}"
+
+    @property
     def authority(self) -> str:
         """The value of the ``Host`` header (RFC 9110 §7.2)."""
         # A zone (fe80::1%eth0) has a meaning on this machine only.

@@ -372,7 +372,7 @@ async def test_a_missing_token_file_is_said(
     monkeypatch.delenv("DP_TOKEN", raising=False)
     monkeypatch.setenv("DP_TOKEN_FILE", str(tmp_path / "none"))
 
-    with pytest.raises(AccessDeniedError, match=r"none.*DP_TOKEN_FILE.*DP_TOKEN"):
+    with pytest.raises(AccessDeniedError, match=r"none.*DP_TOKEN .*DP_TOKEN_FILE"):
         await HttpBackend("http://127.0.0.1:1").peek("a")
 
 
