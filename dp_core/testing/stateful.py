@@ -46,8 +46,7 @@ from dp_core.values import encode
 
 __all__ = ["PromiseMachine", "json_values", "messages", "outcomes"]
 
-_BOUND: Final = 30.0
-_BOUND_ONCE_MISSED: Final = 1.0
+_PATIENCE_AFTER_A_TIMEOUT: Final = 1.0
 _names = count()
 
 
@@ -89,12 +88,13 @@ class PromiseMachine(RuleBasedStateMachine):
         loop: The event loop to run on, "asyncio" or "trio".
         durable: Whether promises outlive all handles.
         shared: Whether two handles see each other.
+        patience: How long a call may take, in seconds.
     """
 
     loop: ClassVar[str] = "asyncio"
     durable: ClassVar[bool | None] = None
     shared: ClassVar[bool | None] = None
-    _bound: ClassVar[float] = _BOUND
+    patience: ClassVar[float] = 30.0
 
     def open_backend(self) -> Backend | Awaitable[Backend]:
         """Return another handle on the store; subclasses override this."""
@@ -206,13 +206,13 @@ class PromiseMachine(RuleBasedStateMachine):
 
     def _result(self, future: Future[Any]) -> Any:
         try:
-            return future.result(self._bound)
+            return future.result(self.patience)
         except PromiseDisposedError as error:
             return error
         except TimeoutError:
             future.cancel()
             # Shrinking a failure repeats it some hundred times.
-            type(self)._bound = _BOUND_ONCE_MISSED  # noqa: SLF001 - our own
+            type(self).patience = _PATIENCE_AFTER_A_TIMEOUT
             raise AssertionError("the call did not end in time") from None
 
     def _agree(self, operation: str, id: str, result: object, known: object) -> None:

@@ -1,4 +1,4 @@
-"""`check_backend` as its users meet it: verdicts, reasons, bounds."""
+"""`check_backend`: its verdicts, its reasons and its bounds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ QUICK = Effort(histories=2, crowd=16, volume=40, linger=0.05, patience=1.0)
 
 
 class Store(Backend):
-    """A small right backend for one event loop, to be broken here and there."""
+    """A small right backend for one event loop; subclasses break it."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, Outcome[bytes]] = {}
@@ -69,7 +69,7 @@ class Store(Backend):
 
 
 async def verdict(store: Backend, *names: str, effort: Effort = QUICK) -> Report:
-    """Return the report on the laws *names* for a store, whatever it says."""
+    """Return the report on the laws *names* for a store, right or wrong."""
     laws = [LAWS[name] for name in names]
     try:
         return await check_backend(
@@ -79,7 +79,7 @@ async def verdict(store: Backend, *names: str, effort: Effort = QUICK) -> Report
         return error.report
 
 
-# What it says ---------------------------------------------------------------
+# Verdicts -------------------------------------------------------------------
 
 
 async def test_a_right_backend_gets_a_report() -> None:
@@ -100,7 +100,7 @@ async def test_a_right_backend_gets_a_report() -> None:
 
 
 async def test_every_broken_law_is_named_with_its_history() -> None:
-    """The error says what was demanded, by which sentence, and what was seen."""
+    """The error gives the demand, the sentence of the contract and the observation."""
 
     class LastWins(Store):
         async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
@@ -137,7 +137,7 @@ async def test_the_error_travels() -> None:
 
 
 async def test_skipping_is_visible() -> None:
-    """A law that was skipped is in the report, and so is why."""
+    """A law that was skipped is in the report, with the reason."""
     report = await check_backend(
         Store,
         durable=False,
@@ -176,12 +176,12 @@ def test_every_law_spells_out_the_contract(law: Law) -> None:
 
 
 def test_the_laws_are_sorted() -> None:
-    """The table is in the order of the names, and names its laws right."""
+    """The table is sorted, and its keys are the names of the laws."""
     assert sorted(LAWS) == list(LAWS)
     assert [law.name for law in LAWS.values()] == list(LAWS)
 
 
-def test_the_texts_are_what_the_codec_lets_through() -> None:
+def test_the_codec_lets_all_texts_through() -> None:
     """No law asks a backend for a value that it would never be given."""
     for text in TEXTS:
         assert text == check_text(text)
@@ -193,7 +193,7 @@ def test_the_texts_are_what_the_codec_lets_through() -> None:
 
 
 async def test_an_async_function_opens_too() -> None:
-    """What opens a handle may be a function or a coroutine function."""
+    """A function that opens a handle may be async."""
     store = Store()
 
     async def open_backend() -> Backend:
@@ -207,7 +207,7 @@ async def test_an_async_function_opens_too() -> None:
 
 
 async def test_a_store_that_does_not_open_breaks_the_law() -> None:
-    """An error in opening a handle is told like any other."""
+    """An error in opening a handle is reported like any other."""
 
     def open_backend() -> Backend:
         raise OSError("no such store")
@@ -244,8 +244,8 @@ class Deaf(Store):
 
 
 @pytest.mark.parametrize("how", ["sleeps", "is shielded", "swallows", "blocks"])
-async def test_a_wait_that_never_ends_ends_here(how: str) -> None:
-    """Deaf, shielded, stubborn or blocking: the kit comes back with a verdict."""
+async def test_a_wait_that_never_ends_gets_a_verdict(how: str) -> None:
+    """The kit returns a verdict on a wait that ignores cancellation, or blocks."""
     store = Deaf()
     store.how = how
     report = await verdict(store, "waiters-are-woken", "late-waiters-are-told")
@@ -256,8 +256,10 @@ async def test_a_wait_that_never_ends_ends_here(how: str) -> None:
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
-def test_not_even_the_stubborn_keep_it(loop: str, tmp_path: Path) -> None:
-    """A wait that swallows all there is, its own end too, is left where it is."""
+def test_a_wait_that_swallows_everything_is_abandoned(
+    loop: str, tmp_path: Path
+) -> None:
+    """A wait that swallows every exception, GeneratorExit too, is left where it is."""
     script = tmp_path / "script.py"
     script.write_text(
         dedent(f"""
@@ -297,11 +299,11 @@ def test_not_even_the_stubborn_keep_it(loop: str, tmp_path: Path) -> None:
         command, capture_output=True, text=True, check=True, timeout=60
     )
 
-    assert done.stdout == "late-waiters-are-told\n"
+    assert "late-waiters-are-told\n" == done.stdout
 
 
-async def test_whoever_blocks_the_loop_is_told_so() -> None:
-    """The reason says that the event loop was blocked, and by which call."""
+async def test_a_blocked_loop_is_the_reason() -> None:
+    """The reason says that a call blocked the event loop."""
     store = Deaf()
     store.how = "blocks"
     report = await verdict(store, "waiters-are-woken")
@@ -309,7 +311,7 @@ async def test_whoever_blocks_the_loop_is_told_so() -> None:
     assert "blocked the event loop" in report.violations[0].reason
 
 
-async def test_an_error_nobody_raised_is_no_cancellation() -> None:
+async def test_a_cancellation_that_nobody_asked_for_is_an_error() -> None:
     """A wait that raises the event loop's own cancellation does not end the kit."""
 
     class Cancels(Store):
@@ -323,8 +325,8 @@ async def test_an_error_nobody_raised_is_no_cancellation() -> None:
     assert ["late-waiters-are-told"] == [v.law for v in report.violations]
 
 
-async def test_a_verdict_does_not_blame_the_slow() -> None:
-    """After a verdict calls get less time, but what they were seen to need."""
+async def test_a_slow_backend_is_not_blamed_after_a_verdict() -> None:
+    """After a verdict calls get less time, but as much as they needed before."""
 
     class Sluggish(Store):
         async def wait(self, id: str) -> Outcome[bytes]:
@@ -379,7 +381,7 @@ async def test_a_verdict_does_not_wait_for_the_other_laws() -> None:
 
 
 async def test_the_law_that_all_need_is_tried_first() -> None:
-    """Where peeks block, that is what is found out first; the report is sorted."""
+    """The law about peeks comes first; the report is sorted by name."""
     order: list[str] = []
 
     def named(name: str) -> Law:
@@ -397,7 +399,7 @@ async def test_the_law_that_all_need_is_tried_first() -> None:
 
 
 async def test_it_can_be_cancelled() -> None:
-    """Whoever runs the kit can stop it."""
+    """A run can be cancelled."""
     store = Deaf()
     with anyio.move_on_after(0.2) as scope:
         await verdict(store, "waiters-are-woken", effort=Effort(patience=600))
@@ -406,7 +408,7 @@ async def test_it_can_be_cancelled() -> None:
 
 
 def test_it_works_in_any_thread() -> None:
-    """Outside of the main thread there is no watchdog, and everything else."""
+    """Outside of the main thread it works, without the watchdog."""
     found: list[Report] = []
 
     async def check() -> None:
@@ -447,7 +449,7 @@ def test_it_needs_no_pytest(tmp_path: Path) -> None:
 
 
 async def test_the_same_seed_makes_the_same_choices() -> None:
-    """A run is repeated by its seed: its clients make the same calls."""
+    """The same seed makes the clients make the same calls."""
 
     class Written(Store):
         def __init__(self) -> None:
@@ -467,7 +469,7 @@ async def test_the_same_seed_makes_the_same_choices() -> None:
     assert sorted(stores[0].calls) == sorted(stores[1].calls)
 
 
-def test_a_stopped_process_is_no_hang() -> None:
+def test_a_stopped_process_does_not_count_as_a_hang() -> None:
     """Time in which the event loop could not turn does not count."""
 
     async def check() -> bool:
@@ -486,7 +488,7 @@ def test_a_stopped_process_is_no_hang() -> None:
     assert anyio.run(check)
 
 
-def test_outcomes_are_shown_short() -> None:
+def test_long_outcomes_are_shortened() -> None:
     """A megabyte of value does not become a megabyte of report."""
     assert len(shown(Resolved(b"x" * 2**20))) < 80
     assert len(shown(Rejected("x" * 2**20))) < 80

@@ -1,4 +1,4 @@
-"""The crash sweep as a piece of the kit: for any backend with a store URL."""
+"""`dp_core.testing.crash`: the sweep, for any backend with a store URL."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ NAMES = count()
 STEP = Step("resolve", "x", "ours")
 
 
-def test_an_acknowledgement_says_what_stands() -> None:
-    """Only a state that fits the answer is believed then."""
+def test_an_acknowledgement_narrows_the_belief() -> None:
+    """Only a state that fits the result is possible then."""
     unknown = PENDING | {Resolved("theirs"), Rejected("no")}
 
-    assert acknowledged(PENDING, STEP, Resolved("ours")) == {Resolved("ours")}
-    assert acknowledged(unknown, STEP, Resolved("theirs")) == {Resolved("theirs")}
-    assert acknowledged(PENDING, STEP, Resolved("theirs")) == set()
-    assert acknowledged(unknown, Step("dispose"), Pending()) == PENDING
-    assert acknowledged(unknown, Step("clean"), Pending()) == unknown
+    assert {Resolved("ours")} == acknowledged(PENDING, STEP, Resolved("ours"))
+    assert {Resolved("theirs")} == acknowledged(unknown, STEP, Resolved("theirs"))
+    assert set() == acknowledged(PENDING, STEP, Resolved("theirs"))
+    assert PENDING == acknowledged(unknown, Step("dispose"), Pending())
+    assert unknown == acknowledged(unknown, Step("clean"), Pending())
 
 
-def test_what_was_not_acknowledged_may_have_happened() -> None:
-    """Both states are believed, and no others."""
-    assert unacknowledged(PENDING, [STEP]) == PENDING | {Resolved("ours")}
+def test_a_step_without_acknowledgement_widens_the_belief() -> None:
+    """The states before and after are possible, and no others."""
+    assert PENDING | {Resolved("ours")} == unacknowledged(PENDING, [STEP])
     settled = frozenset({Rejected("no")})
-    assert unacknowledged(settled, [STEP]) == settled
-    assert unacknowledged(settled, [Step("dispose")]) == settled | PENDING
+    assert settled == unacknowledged(settled, [STEP])
+    assert settled | PENDING == unacknowledged(settled, [Step("dispose")])
 
 
 def test_long_runs_of_one_call_are_thinned() -> None:
-    """Of 256 directories the first, the last and some in between are enough."""
+    """Of 256 points at one call the first, the last and some in between are kept."""
     points = [Point("mkdir", n, "") for n in range(1, 257)]
     others = [Point("fsync", n, "") for n in range(1, 5)]
 
     kept = thinned([*others, *points, *others])
 
-    assert len(kept) == 4 + 6 + 4
+    assert 4 + 6 + 4 == len(kept)
     assert {points[0], points[-1]} <= set(kept)
 
 
 async def test_a_store_that_forgets_is_caught() -> None:
-    """The report names the law, what it demands, and how it came to this."""
+    """The report names the law, its demand, and the history."""
     need_tools()
     with pytest.raises(CrashError) as caught:
         await crash_sweep(
@@ -98,21 +98,23 @@ def test_a_process_that_does_not_end_is_caught() -> None:
     assert STUCK in caught.value.report.broken
 
 
-def test_a_process_that_fails_is_told_from_one_that_was_killed() -> None:
+def test_a_process_that_fails_was_not_killed() -> None:
     """Its error is what the sweep reports."""
     need_tools()
     program = "from dp_core.testing.crash import serve; serve(lambda *_: 1 / 0)"
 
-    with VictimRunner((sys.executable, "-c", program), {}, 20) as lane:
-        ended = lane.run("memory:", [STEP])
+    with VictimRunner((sys.executable, "-c", program), {}, 20) as runner:
+        ended = runner.run("memory:", [STEP])
 
     assert not ended.killed
     assert (ended.failure or "").startswith("ZeroDivisionError")
 
 
 @pytest.mark.parametrize("abrupt", [False, True])
-def test_who_only_looks_ends_at_its_last_answer(tmp_path: Path, abrupt: bool) -> None:
-    """An abrupt end leaves out what comes after it, as to close a store may flush."""
+def test_an_abrupt_process_ends_at_its_last_acknowledgement(
+    tmp_path: Path, abrupt: bool
+) -> None:
+    """An abrupt end runs no code after it, such as closing, which may flush."""
     need_tools()
     closed = tmp_path / "closed"
     program = f"""
@@ -129,12 +131,12 @@ serve(perform)
 """
     looks = [Step("peek", "x"), Step("peek", "y")]
 
-    with VictimRunner((sys.executable, "-c", program), {}, 20) as lane:
-        ended = lane.run("memory:", looks, abrupt=abrupt)
+    with VictimRunner((sys.executable, "-c", program), {}, 20) as runner:
+        ended = runner.run("memory:", looks, abrupt=abrupt)
 
     assert ((Pending(),) * 2, False, None) == (
         ended.answers,
         ended.killed,
         ended.failure,
     )
-    assert closed.exists() == (not abrupt)
+    assert (not abrupt) == closed.exists()

@@ -1,4 +1,4 @@
-"""The checker of histories: what it accepts, what it rejects, what it shows."""
+"""`dp_core.testing.linearizability`: accepted, rejected and shortened histories."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from dp_core import Outcome, Pending, Rejected, Resolved
 from dp_core.testing.kit import CANCELLED, DISPOSED, DONE, CallResult
-from dp_core.testing.linearizability import Event, Verdict, check, shortest
+from dp_core.testing.linearizability import Operation, Verdict, check, shortest
 
 ONE, TWO, NO = Resolved(b"1"), Resolved(b"2"), Rejected("no")
 PENDING = Pending()
@@ -20,28 +20,28 @@ NEVER = math.inf
 
 def settle(
     given: Outcome[bytes], told: CallResult, began: float, ended: float
-) -> Event:
-    """Make an event."""
-    return Event("settle", told, began, ended, given)
+) -> Operation:
+    """Make an operation."""
+    return Operation("settle", told, began, ended, given)
 
 
-def peek(told: CallResult, began: float, ended: float) -> Event:
-    """Make an event."""
-    return Event("peek", told, began, ended)
+def peek(told: CallResult, began: float, ended: float) -> Operation:
+    """Make an operation."""
+    return Operation("peek", told, began, ended)
 
 
-def wait(told: CallResult, began: float, ended: float) -> Event:
-    """Make an event."""
-    return Event("wait", told, began, ended)
+def wait(told: CallResult, began: float, ended: float) -> Operation:
+    """Make an operation."""
+    return Operation("wait", told, began, ended)
 
 
-def dispose(began: float, ended: float) -> Event:
-    """Make an event."""
-    return Event("dispose", DONE, began, ended)
+def dispose(began: float, ended: float) -> Operation:
+    """Make an operation."""
+    return Operation("dispose", DONE, began, ended)
 
 
-def unknown(event: Event) -> Event:
-    """Make the outcome of an event unknown."""
+def unknown(event: Operation) -> Operation:
+    """Make the effect of an operation unknown."""
     return replace(event, answer=CANCELLED, ended=NEVER)
 
 
@@ -142,19 +142,19 @@ IMPOSSIBLE = {
 
 @pytest.mark.parametrize("name", POSSIBLE)
 def test_the_possible_is_accepted(name: str) -> None:
-    """An order that explains the answers is found, where there is one."""
+    """A sequential order that explains the answers is found."""
     assert check(POSSIBLE[name]) is Verdict.POSSIBLE
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_the_impossible_is_rejected(name: str) -> None:
-    """No order is made up where there is none."""
+    """A history without such an order is rejected."""
     assert check(IMPOSSIBLE[name]) is Verdict.IMPOSSIBLE
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
-def test_what_is_shown_is_impossible(name: str) -> None:
-    """The part of a history that is shown proves the same as the whole."""
+def test_the_shortened_history_is_impossible(name: str) -> None:
+    """The part of a history that is printed is impossible by itself."""
     noise = [peek(PENDING, 0.1, 0.2), unknown(settle(Resolved(b"9"), ONE, 9.1, 9.2))]
     part = shortest([*IMPOSSIBLE[name], *noise])
 
@@ -162,22 +162,24 @@ def test_what_is_shown_is_impossible(name: str) -> None:
     assert len(part) <= len(IMPOSSIBLE[name])
 
 
-def test_not_deciding_is_said() -> None:
-    """A search that was given up is told apart from a verdict."""
+def test_an_undecided_search_is_no_verdict() -> None:
+    """A search that was given up is neither accepted nor rejected."""
     assert check(POSSIBLE["afresh after a disposal"], limit=1) is Verdict.UNDECIDED
 
 
 # By the hundred -------------------------------------------------------------
 
 
-def good_history(random: Random, operations: int = 50, clients: int = 7) -> list[Event]:
+def good_history(
+    random: Random, operations: int = 50, clients: int = 7
+) -> list[Operation]:
     """
     Return a history that some order explains, because it was made from one.
 
     Operations take effect one after another; each begins before its moment and
     ends after it, as far as its client allows.
     """
-    events: list[Event] = []
+    events: list[Operation] = []
     state: Pending | Outcome[bytes] = PENDING
     free = [0.0] * clients
     waiting: list[tuple[float, int]] = []
@@ -200,7 +202,7 @@ def good_history(random: Random, operations: int = 50, clients: int = 7) -> list
                 events.append(wait(DISPOSED, since, moment + number / 1e6))
             waiting.clear()
         elif kind == "peek" or state != PENDING:
-            event = Event(kind, state, began, ended)
+            event = Operation(kind, state, began, ended)
         else:
             waiting.append((began, client))
             continue
@@ -210,8 +212,8 @@ def good_history(random: Random, operations: int = 50, clients: int = 7) -> list
     return events
 
 
-def mutants(seed: int) -> Iterator[list[Event]]:
-    """Yield histories in which one answer is not what it can have been."""
+def mutants(seed: int) -> Iterator[list[Operation]]:
+    """Yield histories in which one answer is impossible."""
     random = Random(seed)  # noqa: S311 - repeatable
     history = good_history(random)
     known = [e for e in history if not e.is_unknown and e.operation != "dispose"]

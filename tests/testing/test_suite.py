@@ -1,4 +1,4 @@
-"""The laws as somebody else's tests: the suite, the plugin, the machine."""
+"""The laws as tests of a third party: the suite, the plugin, the machine."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_every_law_is_a_test_on_every_loop(run: Run) -> None:
         "-v",
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert 0 == done.returncode, done.stdout + done.stderr
     for name, law in LAWS.items():
         for loop in ("asyncio", "trio"):
             verdict = "SKIPPED" if "durable" in law.needs else "PASSED"
@@ -101,7 +101,7 @@ def _parts(line: str) -> list[str]:
 
 
 def test_a_failure_is_readable(run: Run) -> None:
-    """A failing law shows its sentence, the contract's and the history: no frames."""
+    """A failing law shows its sentence, its contract and its history, but no frames."""
     done = run(
         """
         class Forgetful(Backend):
@@ -123,14 +123,14 @@ def test_a_failure_is_readable(run: Run) -> None:
     )
 
     law = LAWS["first-completion-wins"]
-    assert done.returncode == 1
+    assert 1 == done.returncode
     assert f"{law.name}: {law.sentence}" in done.stdout
     assert f"contract: {law.contract}" in done.stdout
     assert ": Resolved(b'1')" in done.stdout
     assert "_calls.py" not in done.stdout
 
 
-def test_what_is_not_overridden_fails(run: Run) -> None:
+def test_a_missing_fixture_fails(run: Run) -> None:
     """A subclass without a store fails every test and says what is missing."""
     done = run("class TestTheirs(BackendSuite): durable = shared = True", "-q")
     tests = 2 * len(LAWS) + 2
@@ -139,7 +139,7 @@ def test_what_is_not_overridden_fails(run: Run) -> None:
     assert "TestTheirs must override the fixture open_backend" in done.stdout
 
 
-def test_what_is_not_said_fails(run: Run) -> None:
+def test_a_missing_promise_fails(run: Run) -> None:
     """A subclass that does not say what its store promises fails every test."""
     done = run(
         """
@@ -156,7 +156,7 @@ def test_what_is_not_said_fails(run: Run) -> None:
 
 
 def test_skipped_laws_are_skipped_tests(run: Run) -> None:
-    """A law in ``skip`` is a skipped test; a name that is none is a failure."""
+    """A law in ``skip`` is a skipped test; an unknown name is a failure."""
     tests = """
         class TestTheirs(BackendSuite):
             durable, shared, effort = False, True, QUICK
@@ -187,7 +187,7 @@ def test_options_decide_histories_and_seed(run: Run) -> None:
 
 
 def test_workers_share_a_seed_and_are_summed_up(run: Run) -> None:
-    """With pytest-xdist, the summary is that of all workers, whose seed is one."""
+    """With pytest-xdist, all workers have one seed, and the summary is of them all."""
     seed_told = """
         def test_seed(request):
             from dp_core.testing.pytest_plugin import coverage
@@ -209,7 +209,7 @@ def test_workers_share_a_seed_and_are_summed_up(run: Run) -> None:
     assert {"10 times a law held, 4 histories"} == set(seen.values())
 
 
-def test_the_plugin_costs_nobody_anything(tmp_path: Path) -> None:
+def test_the_plugin_imports_nothing(tmp_path: Path) -> None:
     """Loaded by every test run, the plugin imports no hypothesis, trio or kit."""
     (tmp_path / "test_other.py").write_text(
         dedent("""
@@ -236,7 +236,7 @@ def test_the_plugin_costs_nobody_anything(tmp_path: Path) -> None:
 
 
 class Memory(Backend):
-    """A right backend whose waiters poll, to be broken."""
+    """A right backend whose waiters poll; subclasses break it."""
 
     def __init__(self, outcomes: dict[str, Outcome[bytes]]) -> None:
         self.outcomes = outcomes
@@ -268,7 +268,7 @@ class LastWins(Memory):
 
 
 def machine(loop: str, opened: Callable[[], Backend], *, durable: bool) -> type:
-    """Return a machine for what *opened* opens."""
+    """Return a machine for the store that *opened* opens."""
     members = {
         "open_backend": lambda self: opened(),
         "loop": loop,
@@ -289,15 +289,15 @@ SETTINGS = hypothesis.settings(
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
-def test_the_machine_passes_what_is_right(loop: str) -> None:
-    """The memory backend agrees with a dict, whatever is done to it."""
+def test_the_machine_passes_a_right_backend(loop: str) -> None:
+    """The memory backend agrees with a dict after any operations."""
     kind = machine(loop, lambda: connect("memory:machine").backend, durable=False)
 
     run_state_machine_as_test(kind, settings=SETTINGS)
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
-def test_the_machine_finds_what_is_wrong(loop: str) -> None:
+def test_the_machine_finds_a_wrong_backend(loop: str) -> None:
     """A backend that overwrites is found, and shown in the fewest steps."""
     outcomes: dict[str, Outcome[bytes]] = {}
     kind = machine(loop, lambda: LastWins(outcomes), durable=False)
@@ -306,7 +306,7 @@ def test_the_machine_finds_what_is_wrong(loop: str) -> None:
         run_state_machine_as_test(kind, settings=SETTINGS)
 
     steps = [note for note in caught.value.__notes__ if "state.settle(" in note]
-    assert len(steps) == 2
+    assert 2 == len(steps)
 
 
 def test_the_machine_opens_stores_again() -> None:
@@ -318,12 +318,12 @@ def test_the_machine_opens_stores_again() -> None:
             stores[0] = {}
 
     kind = machine("asyncio", lambda: Forgets(stores[0]), durable=True)
-    with pytest.raises(AssertionError, match=r"peek.* told Pending"):
+    with pytest.raises(AssertionError, match=r"peek.* gave Pending"):
         run_state_machine_as_test(kind, settings=SETTINGS)
 
 
-def test_the_machine_ends_where_waits_do_not() -> None:
-    """A waiter nobody tells is found; it is waited for once, not at every try."""
+def test_the_machine_ends_although_a_wait_does_not() -> None:
+    """A wait that never ends is found, and takes the whole time only once."""
 
     class Forgetful(Memory):
         async def wait(self, id: str) -> Outcome[bytes]:
@@ -331,13 +331,13 @@ def test_the_machine_ends_where_waits_do_not() -> None:
 
     outcomes: dict[str, Outcome[bytes]] = {}
     kind = machine("asyncio", lambda: Forgetful(outcomes), durable=False)
-    kind._bound = 0.5  # type: ignore[attr-defined]
+    kind.patience = 0.5
     short = hypothesis.settings(SETTINGS, phases=[hypothesis.Phase.generate])
-    with pytest.raises(AssertionError, match="no answer in time"):
+    with pytest.raises(AssertionError, match="did not end in time"):
         run_state_machine_as_test(kind, settings=short)
 
 
 def test_a_machine_without_a_store_fails() -> None:
-    """A machine that was told neither store nor promises does not pass."""
+    """A machine without a store and its promises does not pass."""
     with pytest.raises(NotImplementedError, match="durable, shared"):
         PromiseMachine()

@@ -30,7 +30,7 @@ finds is a `Report`.
 from __future__ import annotations
 
 from dp_core._public import publish
-from dp_core.testing.kit._calls import BackendCall, CallLog
+from dp_core.testing.kit._backend_calls import BackendCall, CallLog
 from dp_core.testing.kit._context import (
     ConformanceRun,
     Effort,

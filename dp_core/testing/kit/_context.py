@@ -15,7 +15,7 @@ from anyio.lowlevel import checkpoint
 
 from dp_core._states import Outcome, Resolved
 from dp_core.backend import Backend
-from dp_core.testing.kit._calls import BackendCall, CallLog
+from dp_core.testing.kit._backend_calls import BackendCall, CallLog
 from dp_core.testing.kit._report import LawBrokenError
 from dp_core.testing.kit._stepping import Schedule
 from dp_core.testing.kit._tempo import Tempo
