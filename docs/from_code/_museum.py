@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -188,15 +189,26 @@ def _proof_in_words(proof: ast.expr) -> str:
 
 def _code(value: type | Callable[..., Any]) -> str:
     """Return the source of a class or function, without decorators and docstring."""
-    source = textwrap.dedent(inspect.getsource(value))
-    start = re.search(r"^(class|async def|def) ", source, re.MULTILINE)
-    body = source[start.start() if start else 0 :]
-    if value.__doc__:
-        body = re.sub(
-            r'^ +"""(?:.|\n)*?"""\n\n?', "", body, count=1, flags=re.MULTILINE
-        )
-    path = Path(inspect.getsourcefile(value) or "").resolve().relative_to(_ROOT)
-    return f"```python\n# {path.as_posix()}\n{body.rstrip()}\n```\n"
+    path = Path(inspect.getsourcefile(value) or "").resolve()
+    source = _definitions(path)[value.__name__]
+    return f"```python\n# {path.relative_to(_ROOT).as_posix()}\n{source}\n```\n"
+
+
+@cache
+def _definitions(path: Path) -> Mapping[str, str]:
+    """Return ``{name: source}`` of what a module defines at its top level."""
+    text = path.read_text("utf-8")
+    lines = text.splitlines()
+    found: dict[str, str] = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            kept = lines[node.lineno - 1 : node.end_lineno]
+            if ast.get_docstring(node):
+                first, last = node.body[0].lineno, node.body[0].end_lineno or 0
+                body = dropwhile(lambda line: not line, lines[last : node.end_lineno])
+                kept = [*lines[node.lineno - 1 : first - 1], *body]
+            found[node.name] = "\n".join(kept)
+    return found
 
 
 def _prose(text: str) -> str:

@@ -302,7 +302,7 @@ def test_the_machine_finds_a_wrong_backend(loop: str) -> None:
     outcomes: dict[str, Outcome[bytes]] = {}
     kind = machine(loop, lambda: LastWins(outcomes), durable=False)
 
-    with pytest.raises(AssertionError, match=r"settle.* told ") as caught:
+    with pytest.raises(AssertionError, match=r"settle.* gave ") as caught:
         run_state_machine_as_test(kind, settings=SETTINGS)
 
     steps = [note for note in caught.value.__notes__ if "state.settle(" in note]
@@ -339,5 +339,5 @@ def test_the_machine_ends_although_a_wait_does_not() -> None:
 
 def test_a_machine_without_a_store_fails() -> None:
     """A machine without a store and its promises does not pass."""
-    with pytest.raises(NotImplementedError, match="durable, shared"):
+    with pytest.raises(NotImplementedError, match="durable and shared"):
         PromiseMachine()
