@@ -19,20 +19,20 @@ NEVER = math.inf
 
 
 def settle(
-    given: Outcome[bytes], told: CallResult, began: float, ended: float
+    given: Outcome[bytes], answer: CallResult, began: float, ended: float
 ) -> Operation:
     """Make an operation."""
-    return Operation("settle", told, began, ended, given)
+    return Operation("settle", answer, began, ended, given)
 
 
-def peek(told: CallResult, began: float, ended: float) -> Operation:
+def peek(answer: CallResult, began: float, ended: float) -> Operation:
     """Make an operation."""
-    return Operation("peek", told, began, ended)
+    return Operation("peek", answer, began, ended)
 
 
-def wait(told: CallResult, began: float, ended: float) -> Operation:
+def wait(answer: CallResult, began: float, ended: float) -> Operation:
     """Make an operation."""
-    return Operation("wait", told, began, ended)
+    return Operation("wait", answer, began, ended)
 
 
 def dispose(began: float, ended: float) -> Operation:
@@ -40,15 +40,15 @@ def dispose(began: float, ended: float) -> Operation:
     return Operation("dispose", DONE, began, ended)
 
 
-def unknown(event: Operation) -> Operation:
+def unknown(operation: Operation) -> Operation:
     """Make the effect of an operation unknown."""
-    return replace(event, answer=CANCELLED, ended=NEVER)
+    return replace(operation, answer=CANCELLED, ended=NEVER)
 
 
 POSSIBLE = {
     "nothing": [],
     "one after another": [settle(ONE, ONE, 1, 2), peek(ONE, 3, 4), wait(ONE, 5, 6)],
-    "a loser is told what won": [settle(ONE, ONE, 1, 4), settle(NO, ONE, 2, 3)],
+    "a loser gets the first outcome": [settle(ONE, ONE, 1, 4), settle(NO, ONE, 2, 3)],
     "pending before, and during": [
         peek(PENDING, 1, 2),
         settle(ONE, ONE, 3, 9),
@@ -220,7 +220,7 @@ def mutants(seed: int) -> Iterator[list[Operation]]:
     for event in random.sample(known, min(3, len(known))):
         if event.answer is not DISPOSED:
             rest = [other for other in history if other is not event]
-            yield [*rest, replace(event, answer=Resolved(b"of nobody"))]
+            yield [*rest, replace(operation, answer=Resolved(b"of nobody"))]
     # What was unknown could explain these, if it happened now.
     known = [event for event in history if not event.is_unknown]
     last = max(event.ended for event in known)
