@@ -217,13 +217,13 @@ def mutants(seed: int) -> Iterator[list[Operation]]:
     random = Random(seed)  # noqa: S311 - repeatable
     history = good_history(random)
     known = [e for e in history if not e.is_unknown and e.operation != "dispose"]
-    for event in random.sample(known, min(3, len(known))):
-        if event.answer is not DISPOSED:
-            rest = [other for other in history if other is not event]
+    for operation in random.sample(known, min(3, len(known))):
+        if operation.answer is not DISPOSED:
+            rest = [other for other in history if other is not operation]
             yield [*rest, replace(operation, answer=Resolved(b"of nobody"))]
     # What was unknown could explain these, if it happened now.
-    known = [event for event in history if not event.is_unknown]
-    last = max(event.ended for event in known)
+    known = [operation for operation in history if not operation.is_unknown]
+    last = max(operation.ended for operation in known)
     if check(known) is Verdict.POSSIBLE:
         after = [settle(TWO, TWO, last + 3, last + 4), peek(TWO, last + 5, last + 6)]
         yield [*known, peek(TWO, last + 1, last + 2), *after]
