@@ -107,13 +107,9 @@ class LeaderFollowers(Generic[R, T]):
         if self._leader is not None:
             self._leader._wake()
 
-    async def _serve(self, follower: Follower[R, T]) -> None:
-        """Lead for a while, or wait until the leader, or leadership, comes by."""
-        if self._leader is not follower:
-            await follower._sleep()
-            return
+    async def _be_led_by(self, leader: Follower[R, T]) -> None:
         try:
-            await self._lead(follower)
+            await self._lead(leader)
         finally:
             self._elect()
 
@@ -158,7 +154,12 @@ class Follower(Generic[R, T]):
         self.group._add(self)
         try:
             while self._result is None:
-                await self.group._serve(self)
+                if self.group._leader is self:
+                    await self.group._be_led_by(self)
+                else:
+                    # A new event each time: the last one may be set, by an election.
+                    self._wake_up = anyio.Event()
+                    await self._wake_up.wait()
         finally:
             self.group._remove(self)
         if isinstance(self._result, Exception):
@@ -188,11 +189,6 @@ class Follower(Generic[R, T]):
     def _wake(self) -> None:
         if self._wake_up is not None:
             self._wake_up.set()
-
-    async def _sleep(self) -> None:
-        # A new event each time: the last one may be set, by an election.
-        self._wake_up = anyio.Event()
-        await self._wake_up.wait()
 
 
 def _copied(error: Exception) -> Exception:
