@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from dp_core.testing import LAWS
 from from_code._api import skips, write_api
 from from_code._commands import escape
 from from_code._diagram import diagram
@@ -28,6 +29,7 @@ def substitutions() -> dict[str, str]:
     return {
         "error_tree": error_tree(),
         "laws": laws(),
+        "number_of_laws": str(len(LAWS)),
         "state_diagram": diagram(),
         "transitions": transitions(),
     }

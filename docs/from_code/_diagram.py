@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dp_core import TRANSITIONS
+from dp_core.notebook import state_diagram
 
 __all__ = ["diagram"]
 
@@ -41,12 +42,10 @@ def diagram() -> str:
 
 
 def _arrows() -> dict[tuple[str, str], list[str]]:
-    found: dict[tuple[str, str], list[str]] = {}
-    for state, row in TRANSITIONS.items():
-        for command, target in row.items():
-            key = state.__name__, target.__name__
-            found.setdefault(key, []).append(command.__name__)
-    return found
+    return {
+        (source.__name__, target.__name__): commands
+        for (source, target), commands in state_diagram().arrows().items()
+    }
 
 
 def _in_words() -> str:
