@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+import dp_core
 from support.documents import blocks, console
 from support.paths import ROOT
 
@@ -142,6 +144,46 @@ def test_a_backend_as_contributing_shows_it_works(shell: dict[str, object]) -> N
     assert ["sqlite", "dp-sqlite", "ok"] in [
         line.split() for line in listed.splitlines()
     ]
+
+
+def test_the_readme_says_how_to_install_it_today() -> None:
+    """It installs from a clone, and names an extra that there is."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [command] = console("README.md", "pip install")
+
+    extras = re.findall(r"pip install '(\.|durable-promises)\[(\w+)\]'", text)
+    assert "pip install '.[server]'" == command.line
+    assert {".", project["project"]["name"]} == {what for what, _ in extras}
+    assert {extra for _, extra in extras} <= {
+        *project["project"]["optional-dependencies"]
+    }
+
+
+def test_the_first_screen_is_for_users() -> None:
+    """Install, code, stores and picture come before what contributors run."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    order = ["pip install", "```python", "| store URL |", "![", "make demo"]
+
+    assert sorted(order, key=text.index) == order
+
+
+def test_the_citation_is_of_this_version() -> None:
+    """CITATION.cff has what its schema demands, and the version of the package."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert dp_core.__version__ == str(citation["version"])
+
+
+def test_hosted_ci_runs_what_ours_runs() -> None:
+    """The workflow calls .ci/run, and nothing else that tests."""
+    path = ROOT / ".github" / "workflows" / "ci.yml"
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+    assert ".ci/run" == steps[-1]["run"]
+    assert [] == [step for step in steps if "pytest" in step.get("run", "")]
 
 
 @pytest.mark.parametrize(
