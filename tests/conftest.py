@@ -21,6 +21,7 @@ SLOW: Final = (
     "backends/restate",
     "cli",
     "docs/test_examples.py",
+    "docs/test_how_to.py",
     "docs/test_site.py",
     "docs/test_third_party.py",
     "docs/test_write_a_backend.py",
