@@ -50,7 +50,7 @@ lab: $(VENV)/.lab
 
 # Runs all notebooks and stores their outputs; NAMES=04_example3 runs one.
 notebooks: $(VENV)/.test
-	PYTHONPATH=tests $(PY) -m support.execute $(NAMES)
+	PYTHONPATH=tests $(PY) -m support.notebook.execute $(NAMES)
 
 # Warnings are errors. Nothing is fetched; notebooks are shown as they are stored.
 docs: $(VENV)/.test

@@ -32,7 +32,7 @@ ON: Final = "_dp_on"
 _CELL: Final = re.compile(r"%%on(?:[ \t]+(?P<where>.*))?$")
 _BLANK: Final = re.compile(r"\s*(#.*)?$")
 _TIMEOUT: Final = 5.0
-"""How long ``%promises`` waits for a store, in seconds."""
+"""Seconds that ``%promises`` waits for a store."""
 
 
 async def on(where: str, code: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import dp_core
-from support.documents import blocks, console
+from support.docs.documents import blocks, console
 from support.paths import ROOT
 
 GENERATED = {ROOT / "docs" / name for name in ("_build", "museum", "reference/api")}

@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
+from support.docs.walkthrough import Reader, steps
 from support.paths import ROOT
-from support.walkthrough import Reader, steps
 
 HOW_TO: Final = ROOT / "docs" / "how-to"
 

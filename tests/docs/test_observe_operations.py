@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from support.documents import blocks
+from support.docs.documents import blocks
 
 PAGE: Final = "docs/how-to/observe-operations.md"
 LOG, METRIC, SPAN = range(3)

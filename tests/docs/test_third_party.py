@@ -23,7 +23,7 @@ import pytest
 
 from dp_core.testing import LAWS
 from dp_core.testing.crash import missing_tools
-from support.documents import blocks
+from support.docs.documents import blocks
 from support.paths import ROOT
 
 EXAMPLE: Final = ROOT / "examples" / "third_party_backend"

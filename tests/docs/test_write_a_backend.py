@@ -8,7 +8,7 @@ import sys
 from itertools import pairwise
 from typing import Final
 
-from support.documents import Block, blocks
+from support.docs.documents import Block, blocks
 from support.paths import EXAMPLES
 
 GUIDE: Final = "docs/how-to/write-a-backend.md"

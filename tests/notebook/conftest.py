@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dp_core.notebook import Fleet
-from support.kernels import Notebook
+from support.notebook.kernels import Notebook
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import nbformat
 import psutil
 import pytest
 
-from support.execute import NOTEBOOKS, read
+from support.notebook.execute import NOTEBOOKS, read
 
 CHROMIUM: Final = next(
     filter(None, map(shutil.which, ("chromium", "chromium-headless-shell"))), None

@@ -10,7 +10,7 @@ from typing import Final
 import psutil
 
 import dp_core as dp
-from support.kernels import Notebook, gone
+from support.notebook.kernels import Notebook, gone
 
 START = """
 from dp_core.notebook import Fleet

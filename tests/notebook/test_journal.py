@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dp_core.notebook import Journal, JournalEvent
-from support.journal_events import EVENTS, event
+from support.notebook.journal_events import EVENTS, event
 
 
 def test_events_are_in_the_order_of_their_times() -> None:

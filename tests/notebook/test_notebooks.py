@@ -13,7 +13,14 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from support.execute import FOREIGN, NAMES, NOTEBOOKS, execute, output_text, read
+from support.notebook.execute import (
+    FOREIGN,
+    NAMES,
+    NOTEBOOKS,
+    execute,
+    output_text,
+    read,
+)
 
 EXPECTED: Final = [
     "01_what_is_a_durable_promise",

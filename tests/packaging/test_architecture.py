@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib
+import subprocess
+from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from pathlib import PurePath
 from typing import Final
 
 import pytest
@@ -138,3 +142,22 @@ def test_backends_use_only_public_names(name: str) -> None:
 def test_modules_are_small(name: str) -> None:
     """No module has more than 400 lines."""
     assert len(SOURCES[name].read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def folders() -> dict[str, int]:
+    """Return how many names git shows in each folder of code and tests."""
+    listed = subprocess.check_output(
+        ["git", "ls-files", "-z", "dp_core", "backends", "tests"], cwd=ROOT, text=True
+    )
+    names = defaultdict(set)
+    for path in map(PurePath, filter(None, listed.split("\0"))):
+        for child, parent in pairwise((path, *path.parents)):
+            names[str(parent)].add(child.name)
+    return {folder: len(children) for folder, children in names.items()}
+
+
+def test_folders_are_read_at_a_glance() -> None:
+    """No folder shows more than 12 names, but for the root of dp_core and the repo."""
+    large = {folder: n for folder, n in folders().items() if n > 12}
+
+    assert set() == set(large) - {"dp_core", "."}, large

@@ -1,5 +1,5 @@
 """
-``file:``: promises in a directory, for any number of processes on one machine.
+`FileBackend`: promises in a directory, for many processes of one machine.
 
 ``file:./promises``, ``file:/var/lib/promises`` and ``file:///var/lib/promises``
 name a directory; characters that URLs reserve are percent-encoded (RFC 8089).

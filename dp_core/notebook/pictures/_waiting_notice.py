@@ -14,7 +14,7 @@ from dp_core.notebook.pictures._cell_output import LiveOutput, bundle
 __all__ = ["WaitingNotices"]
 
 _AFTER: Final = 1.0
-"""How long a cell waits until it says so, in seconds."""
+"""Seconds that a cell waits until it says so."""
 
 
 @final

@@ -19,13 +19,13 @@ from dp_core.notebook.processes._process import Process
 __all__ = ["collect", "interrupt"]
 
 _QUIET: Final = 0.5
-"""How long a cell waits until it says for whom, in seconds."""
+"""Seconds that a cell waits until it says for whom."""
 
 _MANY: Final = 6
 """From how many processes on they are counted, not named."""
 
 _GRACE: Final = 2.0
-"""How long an interrupted process may take to report the end, in seconds."""
+"""Seconds that an interrupted process may take to report the end."""
 
 
 async def collect(

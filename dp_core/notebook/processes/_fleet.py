@@ -25,7 +25,7 @@ from dp_core.notebook.processes._resources import FleetResources
 __all__ = ["Fleet", "fleet_of", "running"]
 
 _BEGIN: Final = 2.0
-"""How long `Fleet.begin` waits for a process to begin waiting, in seconds."""
+"""Seconds that `Fleet.begin` waits for a process to begin waiting."""
 
 _RUNNING: Final[dict[str, Fleet]] = {}
 

@@ -25,7 +25,7 @@ __all__ = ["CellReply", "Kernel", "Message"]
 _START: Final = 60.0
 _TICK: Final = 0.05
 _PATH: Final = 90
-"""How long a path to sockets may be, in bytes: ``sun_path`` has 104 to 108."""
+"""The longest path to sockets in bytes: ``sun_path`` has 104 to 108."""
 
 Message = dict[str, Any]
 Hook = Callable[[Message], object]

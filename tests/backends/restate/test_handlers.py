@@ -26,7 +26,7 @@ EXAMPLE_4 = EXAMPLES / "example4.py"
 @pytest.fixture(scope="module")
 def steps(restate: RestateServer) -> Iterator[ServiceProcess]:
     """Host the handlers of handlers.py."""
-    service = ServiceProcess.of_program(HERE / "handlers.py", restate)
+    service = ServiceProcess.of_program(HERE / "programs" / "handlers.py", restate)
     service.start()
     yield service
     service.kill()

@@ -31,7 +31,7 @@ SUBJECTS: Final = (
     "values",
     "waiting",
 )
-"""The modules beside this one that define mutants."""
+"""The modules of the folder ``subjects`` that define mutants."""
 
 
 @final
@@ -85,4 +85,4 @@ def mutant(law: str, seen: str, *, alone: bool = False) -> Callable[[Kind], Kind
 def load() -> None:
     """Import every module of mutants, which fills `MUTANTS`."""
     for subject in SUBJECTS:
-        import_module(f"mutants.contract.{subject}")
+        import_module(f"mutants.contract.subjects.{subject}")

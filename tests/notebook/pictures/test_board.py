@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from dp_core.notebook import Board
-from support.journal_events import EVENTS, event
-from support.markup import HOSTILE, assert_safe
+from support.notebook.journal_events import EVENTS, event
+from support.notebook.markup import HOSTILE, assert_safe
 
 
 def test_the_board() -> None:

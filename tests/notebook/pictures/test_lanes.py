@@ -9,8 +9,8 @@ import pytest
 from dp_core.notebook import Lanes
 from dp_core.notebook._journal import Kind
 from dp_core.notebook.pictures import symbol_of
-from support.journal_events import EVENTS, event
-from support.markup import HOSTILE, assert_safe
+from support.notebook.journal_events import EVENTS, event
+from support.notebook.markup import HOSTILE, assert_safe
 
 
 def test_lanes_show_the_events() -> None:

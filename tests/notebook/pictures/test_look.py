@@ -15,8 +15,8 @@ from dp_core.notebook.pictures import (
     promise_bundle,
     style_of,
 )
-from support.journal_events import STORE
-from support.markup import HOSTILE, assert_safe
+from support.notebook.journal_events import STORE
+from support.notebook.markup import HOSTILE, assert_safe
 
 
 def shown(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from dp_core.notebook.pictures import Element
-from support.markup import HOSTILE
+from support.notebook.markup import HOSTILE
 
 
 def test_text_and_attributes_are_escaped() -> None:

@@ -25,7 +25,7 @@ from dp_core.notebook import (
     ProcessStartError,
     UnknownProcessError,
 )
-from support.kernels import gone
+from support.notebook.kernels import gone
 
 AWAIT = "import dp_core as dp\nprint(await dp.durable_promise({id!r}))"
 

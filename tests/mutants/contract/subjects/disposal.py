@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 from dp_core import BackendError, Pending, PromiseDisposedError, Rejected, Resolved
 from mutants.contract.registry import mutant
 from mutants.contract.right import Entry, Outcome_, Right, State_, Store
-from mutants.contract.waiting import Listed
+from mutants.contract.subjects.waiting import Listed
 
 
 class Tombstones(Right):

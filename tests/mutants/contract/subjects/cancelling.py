@@ -12,7 +12,7 @@ from sniffio import current_async_library
 from dp_core import Pending, Rejected
 from mutants.contract.registry import mutant
 from mutants.contract.right import Entry, Outcome_, Right, State_, Store
-from mutants.contract.waiting import Listed
+from mutants.contract.subjects.waiting import Listed
 
 
 @mutant(

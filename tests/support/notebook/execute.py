@@ -1,7 +1,7 @@
 """
 Run notebooks as a reader would, and store what came of it.
 
-    PYTHONPATH=tests python -m support.execute [NAME ...]
+    PYTHONPATH=tests python -m support.notebook.execute [NAME ...]
 
 runs the notebooks (all, if none is named) from their ``.py`` and writes the
 ``.ipynb`` beside it, with the outputs of that run. ``make notebooks`` calls it.
@@ -24,7 +24,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from support.kernels import Manager
+from support.notebook.kernels import Manager
 from support.paths import NOTEBOOKS
 
 __all__ = ["FOREIGN", "NAMES", "execute", "output_text", "read"]
