@@ -16,7 +16,7 @@ SLOW: Final = (
     "backends/file/test_faults.py",
     "backends/file/test_powerloss.py",
     "backends/file/test_race.py",
-    "backends/http/test_faults.py",
+    "backends/http/test_connection.py",
     "backends/http/test_server.py",
     "backends/restate",
     "cli",

@@ -1,9 +1,9 @@
 """
-What the tests of the HTTP client run against.
+`Server` and `Proxy`: a server that fails, and a proxy that cuts, on command.
 
-`Server` is a small server of our wire that counts what it gets and fails when
-it is told to; `Proxy` stands between it and a client and cuts a connection at
-one exact byte. Both live in the test's own event loop.
+`Server` is a small server of our wire that counts the calls it gets. `Proxy`
+stands between it and a client, and cuts a connection at one exact byte. Both live
+in the test's own event loop.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from anyio.from_thread import start_blocking_portal
 from anyio.streams.tls import TLSListener
 
+from dp_backends.http import HttpBackend
 from dp_backends.memory import MemoryBackend
 from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved
 from dp_core.wire import (
@@ -47,13 +48,13 @@ CUT: Final = (
     anyio.ClosedResourceError,
     OSError,
 )
-"""What a stream raises when the connection is no more."""
+"""Errors by which a stream says that its connection has ended."""
 
 RESTATE_DISPOSED: Final = (
     500,
     b'{"code":500,"message":"promise was disposed","source":"invocation"}',
 )
-"""How the reference answers a wait for a promise that is disposed of."""
+"""The answer of the reference to a wait for a promise that is disposed of."""
 
 
 async def eventually(condition: Callable[[], bool], every: float = 0.0) -> None:
@@ -81,6 +82,34 @@ async def keep_error(
         raise AssertionError(f"no error, but {result!r}")
 
 
+async def make(backend: HttpBackend, call: Call, id: str = "a") -> object:
+    """Make *call* for *id*, and return the answer."""
+    match call:
+        case Settle():
+            return await backend.settle(id, call.outcome)
+        case Peek():
+            return await backend.peek(id)
+        case Wait():
+            return await backend.wait(id)
+        case Dispose():
+            await backend.dispose(id)
+            return None
+
+
+async def known(url: str) -> HttpBackend:
+    """Return a handle that has met its server, so that it waits by waiting."""
+    backend = HttpBackend(url)
+    await backend.peek("met")
+    return backend
+
+
+def dead_url() -> str:
+    """Return the URL of a port at which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+
 def http_answer(status: int, body: bytes = b"{}", *headers: bytes) -> bytes:
     """Return an answer as it travels."""
     head = [b"HTTP/1.1 %d X" % status, b"Content-Length: %d" % len(body), *headers]
@@ -105,7 +134,7 @@ class Server:
         calls: The calls it got, in order.
         paths: The paths at which it got them.
         headers: The headers that came with them.
-        changes: How often each id was completed, or disposed of.
+        changes: How often each id was settled, or disposed of.
         waiting: How many requests wait for each id.
         url: Where it listens.
     """
@@ -149,7 +178,7 @@ class Server:
 
     @property
     def port(self) -> int:
-        """Where it listens, to serve there again."""
+        """The port at which it listens, to serve there again."""
         return int(self.url.rpartition(":")[2])
 
     @classmethod

@@ -125,7 +125,7 @@ def refusal(data: bytes, piece: int = 2**20) -> str:
 @forms
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 1000])
 def test_every_form_is_read_however_it_arrives(form: str, piece: int) -> None:
-    """However HTTP frames a response, and the network cuts it, it is the same."""
+    """A response is the same in whatever pieces it arrives."""
     data, expected = FORMS[form]
 
     assert expected == read(data, piece)
@@ -307,7 +307,7 @@ def test_what_could_be_read_in_two_ways_is_refused(name: str, piece: int) -> Non
     ],
 )
 def test_a_refusal_says_why(data: bytes, reason: str) -> None:
-    """Who runs the server, or the proxy before it, learns what to mend."""
+    """A reason tells the owner of the server, or of the proxy, what to mend."""
     assert reason == refusal(data)
 
 
@@ -428,7 +428,7 @@ H11_IS_STRICTER = ("illegal status line", "no response line")
 def test_what_it_takes_for_a_response_h11_does_too(
     data: bytes, place: int, gone: int, new: bytes
 ) -> None:
-    """Where bytes are changed, it never reads another response than h11 does."""
+    """Of changed bytes, it never reads another response than h11 does."""
     place += len(OK)
     data = data[:place] + new + data[place + gone :]
     try:

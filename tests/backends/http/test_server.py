@@ -62,7 +62,7 @@ def serving(store: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str],
 
 
 async def test_all_operations_work(tmp_path: Path) -> None:
-    """What one handle does through the server, another one sees."""
+    """An outcome that one handle settles is seen by another through the server."""
     with serving(tmp_path) as (_, url):
         async with connect(url) as ours, connect(url) as theirs:
             assert Pending() == await ours.promise("a").peek()
@@ -164,7 +164,7 @@ async def test_waiters_outlive_the_server(end: signal.Signals, tmp_path: Path) -
 
 async def test_settling_while_the_server_keeps_dying(tmp_path: Path) -> None:
     """
-    Every settle ends with an outcome, and it is the one that stands.
+    Every settle returns the outcome that the store keeps.
 
     Two handles race for each promise; both are told the same winner.
     """
@@ -207,7 +207,7 @@ async def test_settling_while_the_server_keeps_dying(tmp_path: Path) -> None:
 async def test_the_token_opens_the_door(
     ours: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who has the server's token gets in; who has none, or another, is told."""
+    """A client with the server's token gets in; one without it is told so."""
     monkeypatch.delenv("DP_TOKEN_FILE", raising=False)
     monkeypatch.setenv("DP_TOKEN", "right")
     with serving(tmp_path) as (_, url):

@@ -1,4 +1,4 @@
-"""The HTTP backend's handle: any thread, any event loop, closed or not."""
+"""Connections that are kept: by any thread and event loop, closed or not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ from dp_core import (
     Pending,
     Resolved,
 )
-from support.http_faults import Server, keep_error
+from dp_core.wire import Peek
+from support.http_faults import (
+    Server,
+    eventually,
+    keep_error,
+    known,
+)
 
 ONE = Resolved(b"1")
 
@@ -42,11 +48,80 @@ def run(script: str, url: str, backend: str = "asyncio") -> str:
     return done.stdout
 
 
-# Event loops and threads ----------------------------------------------------
+# Keeping connections --------------------------------------------------------
+
+
+async def test_connections_are_kept() -> None:
+    """One after the other, all operations use one connection."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        for n in range(20):
+            await backend.settle(str(n), ONE)
+            await backend.wait(str(n))
+
+    assert 1 == server.connections
+
+
+@pytest.mark.usefixtures("_long_pauses")
+async def test_a_connection_the_server_closed_is_replaced() -> None:
+    """That it was idle for too long is no failure: there is no pause."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await backend.peek("a")
+        await server.hang_up()
+        await eventually(lambda: backend.stats().idle == 0)
+        await backend.peek("a")
+
+        assert [Peek("a")] * 2 == server.calls
+        assert 2 == server.connections
+
+
+@pytest.mark.usefixtures("_no_pauses")
+async def test_a_dead_connection_takes_the_idle_ones_along() -> None:
+    """The same event may have ended all; each would cost a failure of its own."""
+    async with Server().serving() as server:
+        backend = await known(server.url)
+        async with anyio.create_task_group() as tasks:
+            for id in "abc":
+                tasks.start_soon(backend.wait, id)
+            for id in "abc":
+                await server.resolve_waited(id)
+        assert 3 == backend.stats().idle
+        server.canned.append(None)
+        await backend.peek("a")
+
+        assert 4 == server.connections
+        assert 1 == backend.stats().idle
+
+
+async def test_dispose_never_uses_a_kept_connection() -> None:
+    """Else the death of an idle connection would leave its outcome unknown."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await backend.peek("a")
+        await backend.dispose("a")
+
+        assert 2 == server.connections
+
+
+async def test_idle_connections_are_bounded() -> None:
+    """A burst does not leave a socket open for each of its requests."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        async with anyio.create_task_group() as tasks:
+            for n in range(150):
+                tasks.start_soon(backend.peek, str(n))
+
+        assert 100 == min(server.connections, backend.stats().idle)
+        await backend.aclose()
+        assert 0 == backend.stats().idle
+
+
+# Event loops, threads and processes -----------------------------------------
 
 
 def test_event_loops_share_connections_one_after_the_other() -> None:
-    """What one run of an event loop leaves idle serves the next, of any kind."""
+    """A connection left idle by one event loop serves the next, of any kind."""
     with Server.elsewhere() as server:
         backend = HttpBackend(server.url)
         for loop in ("asyncio", "trio", "asyncio"):
@@ -113,6 +188,7 @@ def test_a_forked_child_uses_connections_of_its_own() -> None:
 
 
 # Closing, and not closing ---------------------------------------------------
+
 
 UNCLOSED = """
 import sys, anyio
@@ -198,19 +274,6 @@ async def test_closing_ends_what_is_under_way(elsewhere: bool) -> None:
         await server.until(lambda server: server.waiting.total() == 0)
 
     assert [BackendClosedError] * 3 == [type(error) for error in told]
-
-
-async def test_idle_connections_are_bounded() -> None:
-    """A burst does not leave a socket open for each of its requests."""
-    async with Server().serving() as server:
-        backend = HttpBackend(server.url)
-        async with anyio.create_task_group() as tasks:
-            for n in range(150):
-                tasks.start_soon(backend.peek, str(n))
-
-        assert 100 == min(server.connections, backend.stats().idle)
-        await backend.aclose()
-        assert 0 == backend.stats().idle
 
 
 # Not in the way -------------------------------------------------------------

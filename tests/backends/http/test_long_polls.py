@@ -1,4 +1,4 @@
-"""The HTTP backend's waits: shared, sliced, handed over, and patient."""
+"""Long polls: shared, repeated, handed over, and moved."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ async def _resolve_after(server: Server, call: Wait, times: int) -> None:
 async def test_a_server_that_does_not_hold_waits_is_not_run_hot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where every 202 comes at once, there is a pause before the next question."""
+    """There is a pause before the next request if every 202 comes at once."""
     pauses: list[tuple[float, float]] = []
 
     def uniform(low: float, high: float) -> float:
@@ -320,14 +320,14 @@ async def test_who_has_less_time_leaves_the_others_waiting() -> None:
 
 @pytest.mark.parametrize("mute", [True, False])
 async def test_a_pending_promise_is_a_timeout_and_no_failure(mute: bool) -> None:
-    """Where the server is only slow, or the promise only pending, time is over."""
+    """A slow server, or a pending promise, is a timeout and not a failure."""
     async with Server(mute=mute).serving() as server, connect(server.url) as promises:
         with pytest.raises(PromiseTimeoutError):
             await promises.promise("a").get(timeout=0.1)
 
 
-async def test_a_waiter_that_comes_later_asks_a_question_of_its_own() -> None:
-    """What was asked before it came may be answered by a promise it never knew."""
+async def test_a_waiter_that_comes_later_sends_a_request_of_its_own() -> None:
+    """A request sent before it came may be answered by a generation it never knew."""
     kept: list[Outcome[bytes]] = []
     async with Server().serving() as server:
         backend = HttpBackend(server.url)
@@ -346,7 +346,7 @@ async def test_a_waiter_that_comes_later_asks_a_question_of_its_own() -> None:
 async def test_those_who_came_one_by_one_end_up_on_one_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """When its time is over, a question is given up for one that was asked later."""
+    """When its time is over, a request is given up for one that was sent later."""
     monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
     kept: list[Outcome[bytes]] = []
     scopes = [anyio.CancelScope() for _ in range(4)]
@@ -370,10 +370,10 @@ async def test_those_who_came_one_by_one_end_up_on_one_request(
     assert 0 == backend.stats().polls
 
 
-async def test_nobody_changes_to_a_question_asked_before_they_came(
+async def test_nobody_moves_to_a_request_sent_before_they_came(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its answer may be of a promise they never knew, so they ask once more."""
+    """Its answer may be of a generation they never knew, so they ask once more."""
     monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
     async with Server().serving() as server:
         backend = HttpBackend(server.url)
@@ -536,7 +536,7 @@ def test_event_loops_have_polls_of_their_own() -> None:
 async def test_waiters_that_come_and_go_lose_nobody(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However polls are joined, left and changed: who stays gets the outcome."""
+    """Waiters that stay get the outcome, however others join, leave and move."""
     monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
     random = Random(seed)  # noqa: S311 - no secret
     stays, goes = list[Outcome[bytes]](), list[Outcome[bytes]]()
