@@ -17,6 +17,7 @@ SLOW: Final = (
     "backends/file/test_powerloss.py",
     "backends/file/test_race.py",
     "backends/http/test_connection.py",
+    "backends/http/test_retry.py",
     "backends/http/test_server.py",
     "backends/restate",
     "cli",

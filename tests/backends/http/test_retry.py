@@ -7,7 +7,7 @@ from functools import partial
 import anyio
 import pytest
 
-from dp_backends.http import HttpBackend, _retry
+from dp_backends.http import HttpBackend
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_core import (
     BackendUnavailableError,
@@ -169,20 +169,16 @@ async def test_a_settle_without_an_answer_is_unknown() -> None:
         assert 1 == server.changes[Settle, "a"]
 
 
-async def test_a_doubt_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That a later attempt surely failed does not undo what an earlier one did."""
-    # The second pause is longer than any deadline.
-    pauses = iter((0.0, 1e6))
-    monkeypatch.setattr(_retry, "uniform", lambda low, high: next(pauses))
-    server = Server(mute=True)
-    told: list[DurablePromiseError] = []
-    async with anyio.create_task_group() as tasks, server.serving():
-        backend = HttpBackend(f"{server.url}?retry=120")
-        tasks.start_soon(keep_error, partial(backend.settle, "a", ONE), told)
-        await server.until(lambda server: bool(server.changes))
+@pytest.mark.parametrize("later", [1, 5])
+def test_a_doubt_is_not_forgotten(later: int) -> None:
+    """That later attempts surely failed does not undo what an earlier one did."""
+    attempts = Attempts("repeat it")
+    attempts.add(AttemptFailed("cut", sent=True))
+    for _ in range(later):
+        attempts.add(AttemptFailed("refused"))
 
-    assert OutcomeUnknownError is type(told[0])
-    assert "refused" in str(told[0])
+    assert isinstance(attempts.error(), OutcomeUnknownError)
+    assert "refused; repeat it" == str(attempts.error())
 
 
 async def test_a_dispose_without_an_answer_is_unknown() -> None:
