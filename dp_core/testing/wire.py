@@ -177,11 +177,11 @@ def wire_law(name: str, url: str, headers: Mapping[str, str] | None = None) -> L
         headers: Sent with every request, such as a token.
     """
     sentence = f"As recorded: {CASES[name].case}."
-    check = partial(_replay, _WireClient(url, headers or {}), name)
+    check = partial(_replay, _RawClient(url, headers or {}), name)
     return Law(name, sentence, _CONTRACT, check)
 
 
-async def _replay(client: _WireClient, name: str, context: LawContext) -> None:
+async def _replay(client: _RawClient, name: str, context: LawContext) -> None:
     exchange = CASES[name]
     for head_start in _HEAD_STARTS:
         conversation = _Conversation(client, context.id("-"))
@@ -284,7 +284,7 @@ class _WireResponse:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _WireClient:
+class _RawClient:
     """A minimal HTTP client; requests run in threads of their own."""
 
     url: str
@@ -323,7 +323,7 @@ class _WireClient:
 class _Conversation:
     """Exchanges about promises whose ids start with one prefix, and their log."""
 
-    def __init__(self, client: _WireClient, prefix: str) -> None:
+    def __init__(self, client: _RawClient, prefix: str) -> None:
         self.lines: list[str] = []
         self._client = client
         self._prefix = prefix

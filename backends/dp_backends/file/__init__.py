@@ -7,7 +7,7 @@ name a directory; characters that URLs reserve are percent-encoded (RFC 8089).
 The room, from the files up to the event loop:
 
 * `_record`: the content of one file; `_layout`: its place in the directory
-* `_files`: system calls and their errors; `_disk`: durability
+* `_files`: system calls and their errors; `_durability`: durability
 * `_store`: the protocol and its crashes; `_publishing`: its decisive step;
   `_janitor`: leftovers; `_listing`: all ids
 * `_read_batcher`: reads; `_watch`, `_inotify`: waits

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from secrets import randbelow, token_hex
 from typing import Final, final
 
-from dp_backends.file._disk import Disk
+from dp_backends.file._durability import Durability
 from dp_backends.file._files import read_file, remove, write_new_file
 from dp_backends.file._layout import (
     FOREIGN,
@@ -42,12 +42,12 @@ class Janitor:
 
     Args:
         root: The directory.
-        disk: Makes a shard durable before anything is removed from it.
+        durability: Makes a shard durable before anything is removed from it.
     """
 
-    def __init__(self, root: str, disk: Disk) -> None:
+    def __init__(self, root: str, durability: Durability) -> None:
         self._root = root
-        self._disk = disk
+        self._durability = durability
 
     def after_write(self, files: PromiseFiles) -> None:
         """Clean the shard that was just written to, once in a while."""
@@ -78,7 +78,7 @@ class Janitor:
         if taken or dead:
             # An orphan may be the mark of a record that is not durable yet, and a
             # head must be durable before the outcomes that it buries are touched.
-            self._disk.fsync_names(shard)
+            self._durability.fsync_names(shard)
         for path in taken:
             remove(path)
         for files, generation in dead:

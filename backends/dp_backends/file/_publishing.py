@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from secrets import token_hex
 
-from dp_backends.file._disk import Disk
+from dp_backends.file._durability import Durability
 from dp_backends.file._files import explained, opened_directory, remove, write_new_file
 from dp_backends.file._layout import Place
 from dp_backends.file._record import Record
@@ -21,7 +21,7 @@ from dp_core import OutcomeUnknownError
 __all__ = ["publish"]
 
 
-def publish(disk: Disk, root: str, place: Place, record: Record) -> bool:
+def publish(durability: Durability, root: str, place: Place, record: Record) -> bool:
     """
     Write a record, give it its name, and make that durable.
 
@@ -56,7 +56,7 @@ def publish(disk: Disk, root: str, place: Place, record: Record) -> bool:
             remove(written)
             return False
         try:
-            disk.fsync_opened(directory)
+            durability.fsync_opened(directory)
         except OSError as error:
             raise OutcomeUnknownError(
                 f"the disk failed under {root} ({error.strerror}); what was written "

@@ -49,7 +49,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, final
 
-from dp_backends.file._disk import Disk
+from dp_backends.file._durability import Durability
 from dp_backends.file._files import explained, read_file, remove
 from dp_backends.file._janitor import Janitor
 from dp_backends.file._layout import GRACE, Place, is_remote, open_store
@@ -95,7 +95,7 @@ class FileStore:
 
     Attributes:
         root: The directory, absolute.
-        disk: Makes durable what is written there.
+        durability: Makes durable what is written there.
         janitor: Clears away what nobody needs.
         is_open: Whether it was found to be a store that we may use.
         is_remote: Whether other machines may change it, once it is open.
@@ -103,8 +103,8 @@ class FileStore:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.disk = Disk(root)
-        self.janitor = Janitor(root, self.disk)
+        self.durability = Durability(root)
+        self.janitor = Janitor(root, self.durability)
         self.is_open = False
         self.is_remote = False
 
@@ -172,7 +172,7 @@ class FileStore:
             if not isinstance(view.state, Pending):
                 return view.state
             record = Record.new(id, view.generation, outcome)
-            if publish(self.disk, self.root, place, record):
+            if publish(self.durability, self.root, place, record):
                 break
         # Two clocks: one stops while a virtual machine does, one may be set.
         elapsed = max(now - then for now, then in zip(_now(), started, strict=True))
@@ -201,7 +201,7 @@ class FileStore:
             # of those that are dead, the first one certainly is.
             generation = FIRST
         record = Record.new(id, generation, None)
-        publish(self.disk, self.root, place, record)
+        publish(self.durability, self.root, place, record)
         with suppress(OSError):
             self.janitor.erase(place, record.generation)
         remove(place.temporary(record.nonce))
@@ -229,7 +229,7 @@ class FileStore:
         return found
 
     def _ready(self) -> None:
-        self.disk.check()
+        self.durability.check()
         self.open()
 
     def _generation_now(self, place: Place) -> str:
@@ -266,7 +266,7 @@ class FileStore:
         if record.id != place.id:
             raise _misplaced(path)
         if links > 1:
-            self.disk.fsync_names(place.shard)
+            self.durability.fsync_names(place.shard)
             remove(place.temporary(record.nonce))
         return record
 

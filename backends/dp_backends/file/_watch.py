@@ -74,7 +74,7 @@ class WatchStats:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Wait:
+class _WaitRequest:
     """
     One call of `Watcher.wait`.
 
@@ -89,7 +89,7 @@ class _Wait:
     since: int
 
 
-_Waiter: TypeAlias = Follower[_Wait, Outcome[bytes]]
+_Waiter: TypeAlias = Follower[_WaitRequest, Outcome[bytes]]
 
 
 @dataclass(eq=False)
@@ -147,7 +147,9 @@ class Watcher:
     """All waits of one event loop, in whatever stores."""
 
     def __init__(self) -> None:
-        self._waiters: LeaderFollowers[_Wait, Outcome[bytes]] = LeaderFollowers(_lead)
+        self._waiters: LeaderFollowers[_WaitRequest, Outcome[bytes]] = LeaderFollowers(
+            _lead
+        )
         # The entries of one promise, by shard and name, which events have.
         self._entries: dict[_Key, dict[FileStore, _Entry]] = {}
         self._directories: Counter[str] = Counter()
@@ -168,7 +170,7 @@ class Watcher:
             PromiseDisposedError: It was disposed of meanwhile.
             BackendError: The store could not be read.
         """
-        waiter = Follower(self._waiters, _Wait(self, self._look))
+        waiter = Follower(self._waiters, _WaitRequest(self, self._look))
         with self._registered(store, place, waiter):
             return await waiter.join()
 

@@ -341,7 +341,7 @@ async def test_a_handle_that_has_failed_is_an_error_for_its_own_waiters_only(
         def fail(fd: int) -> None:
             raise OSError(errno.EIO, "Input/output error")
 
-        monkeypatch.setattr("dp_backends.file._disk.fsync", fail)
+        monkeypatch.setattr("dp_backends.file._durability.fsync", fail)
         with pytest.raises(dp.OutcomeUnknownError):
             await failed.promise("y").resolve(1)
         monkeypatch.undo()

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from dp_backends.file import _files, _publishing, _store
-from dp_backends.file._disk import Disk
+from dp_backends.file._durability import Durability
 from dp_backends.file._files import Content
 from dp_backends.file._layout import Place
 from dp_backends.file._record import Record
@@ -56,10 +56,10 @@ def fsync_retried() -> list[Change]:
 def goes_on_after_failed_fsync() -> list[Change]:
     """A handle whose disk has failed is used as if nothing had happened."""
 
-    def fsync_opened(self: Disk, fd: int) -> None:
+    def fsync_opened(self: Durability, fd: int) -> None:
         _files.fsync(fd)
 
-    return [(Disk, "fsync_opened", fsync_opened)]
+    return [(Durability, "fsync_opened", fsync_opened)]
 
 
 @mutant(seen="programs that take write(2) for all or nothing")
@@ -81,7 +81,7 @@ def short_writes_ignored() -> list[Change]:
 def unknown_is_called_untouched() -> list[Change]:
     """An error after the effect says that nothing was changed."""
 
-    def publish(disk: Disk, root: str, place: Place, record: Record) -> bool:
+    def publish(disk: Durability, root: str, place: Place, record: Record) -> bool:
         try:
             return _publish(disk, root, place, record)
         except OutcomeUnknownError as error:

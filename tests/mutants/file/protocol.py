@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dp_backends.file import (
-    _disk,
+    _durability,
     _files,
     _janitor,
     _layout,
@@ -18,7 +18,7 @@ from dp_backends.file import (
     _store,
     _watch,
 )
-from dp_backends.file._disk import Disk
+from dp_backends.file._durability import Durability
 from dp_backends.file._files import Content
 from dp_backends.file._inotify import open_inotify
 from dp_backends.file._layout import Place
@@ -41,7 +41,7 @@ _watcher_look_at: Final = Watcher._look_at
 
 def everywhere(name: str, replacement: object) -> list[Change]:
     """Replace a function of `_files` for all who have imported it."""
-    modules = (_files, _disk, _janitor, _layout, _listing, _publishing, _store)
+    modules = (_files, _durability, _janitor, _layout, _listing, _publishing, _store)
     return [(module, name, replacement) for module in modules if hasattr(module, name)]
 
 
@@ -67,7 +67,7 @@ def no_file_fsync() -> list[Change]:
 def no_directory_fsync() -> list[Change]:
     """A name is acknowledged without an fsync of its directory."""
     return [
-        (Disk, "fsync_opened", nothing),
+        (Durability, "fsync_opened", nothing),
         *everywhere("fsync_directory", nothing),
     ]
 
@@ -106,7 +106,7 @@ def janitor_does_not_fsync() -> list[Change]:
     def start(self: FileStore, root: str) -> None:
         _init(self, root)
         janitor: Any = self.janitor
-        janitor._disk = Careless()
+        janitor._durability = Careless()
 
     return [(FileStore, "__init__", start)]
 
@@ -136,7 +136,7 @@ def disposal_unlinks() -> list[Change]:
         with _files.explained("dispose"), _files.opened_directory(place.shard) as fd:
             with suppress(FileNotFoundError):
                 os.unlink(place.outcome("first"))
-            self.disk.fsync_opened(fd)
+            self.durability.fsync_opened(fd)
 
     return [(FileStore, "dispose", dispose)]
 
@@ -148,7 +148,7 @@ def disposal_unlinks() -> list[Change]:
 def published_in_place() -> list[Change]:
     """An outcome is written under its final name."""
 
-    def publish(disk: Disk, root: str, place: Place, record: Record) -> bool:
+    def publish(disk: Durability, root: str, place: Place, record: Record) -> bool:
         if record.outcome is None:
             return _publish(disk, root, place, record)
         with _files.explained("write"), _files.opened_directory(place.shard) as fd:

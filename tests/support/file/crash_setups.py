@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from dp_backends.file._disk import Disk
+from dp_backends.file._durability import Durability
 from dp_backends.file._layout import GRACE
 from dp_backends.file._record import FIRST, Record
 from dp_backends.file._store import FileStore
@@ -42,7 +42,7 @@ class Dying(FileStore):
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
-        self.disk = _DyingDisk(root)
+        self.durability = _DyingDisk(root)
 
     def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         """Settle, but for the end of it."""
@@ -56,7 +56,7 @@ class Dying(FileStore):
             super().dispose(id)
 
 
-class _DyingDisk(Disk):
+class _DyingDisk(Durability):
     def fsync_opened(self, fd: int) -> None:
         raise _KilledError
 

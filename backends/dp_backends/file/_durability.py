@@ -1,16 +1,16 @@
-"""`Disk`: makes names durable, and is not trusted any more once that has failed."""
+"""`Durability`: makes names durable, and stops for ever once that has failed."""
 
 from __future__ import annotations
 
 from dp_backends.file._files import fsync, opened_directory
 from dp_core import BackendUnavailableError
 
-__all__ = ["Disk"]
+__all__ = ["Durability"]
 
 
-class Disk:
+class Durability:
     """
-    The disk below one handle on a store.
+    Durability of the names that one handle writes.
 
     Args:
         root: The store's directory, for the text of errors.
