@@ -8,7 +8,7 @@ the place. A tuple is written as an array and comes back as a list.
 
 from dp_core._public import publish
 from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES
-from dp_core.values._read import check_text, decode, split_object
+from dp_core.values._read import check_parsed, check_text, decode, split_object
 from dp_core.values._typed import decode_as
 from dp_core.values._write import check_message, encode
 
@@ -16,6 +16,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_VALUE_BYTES",
     "check_message",
+    "check_parsed",
     "check_text",
     "decode",
     "decode_as",

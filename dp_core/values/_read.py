@@ -23,7 +23,7 @@ from dp_core.values._bigints import int_from_text
 from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES, TOO_DEEP, check_size
 from dp_core.values._write import RefusedError, write
 
-__all__ = ["check_text", "decode", "split_object"]
+__all__ = ["check_parsed", "check_text", "decode", "split_object"]
 
 
 def decode(text: bytes) -> Any:
@@ -64,6 +64,21 @@ def check_text(text: bytes, limit: int = MAX_VALUE_BYTES) -> bytes:
         except RefusedError as refused:
             raise refused.public() from None
     return compact
+
+
+def check_parsed(text: bytes) -> bytes:
+    """
+    Return JSON text that was parsed already, if it is as strict as `check_text` asks.
+
+    It is not parsed once more unless it may hold something to refuse.
+
+    Raises:
+        InvalidValueError: As for `check_text`; its length is not limited.
+    """
+    brackets = text.count(b"[") + text.count(b"{")
+    if brackets > MAX_DEPTH or _SURROGATE.search(text) or _HUGE.search(text):
+        check_text(text, len(text))
+    return text
 
 
 _STRING: Final = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")')

@@ -22,7 +22,7 @@ from dp_core._errors import (
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._text import quoted
 from dp_core._tokens import TOKEN_ADVICE
-from dp_core.values import check_message, check_text, decode, encode, split_object
+from dp_core.values import check_message, check_parsed, decode, encode, split_object
 from dp_core.wire._calls import Call, Dispose, Peek, Settle, Wait
 
 __all__ = [
@@ -117,12 +117,11 @@ def _read_state(body: bytes) -> State[bytes]:
     try:
         members = split_object(body)
         # What the server could keep must come through, whatever our own limit for
-        # settling is; so each is checked against its own length.
+        # settling is, so a message is checked against its own length.
         if "error" in members:
             text = members["error"]
             return Rejected(check_message(decode(text), len(text)))
-        text = members.get("value", b"null")
-        return Resolved(check_text(text, len(text)))
+        return Resolved(check_parsed(members.get("value", b"null")))
     except CodecError as error:
         raise ProtocolError(502, f"the server's answer is {error}") from None
 

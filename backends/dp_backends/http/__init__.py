@@ -55,7 +55,7 @@ def dp_register_backends(register: Register) -> None:
 @dataclass(frozen=True, slots=True)
 class HttpStats:
     """
-    What a handle is doing.
+    Numbers of what a handle is doing.
 
     Attributes:
         waiters: Calls of `HttpBackend.wait` in this event loop.

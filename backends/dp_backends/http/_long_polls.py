@@ -1,5 +1,5 @@
 """
-`LongPoll`: one request for all waiters of a promise that came together.
+`LongPolls`: one request for all waiters of a promise that came together.
 
 A waiter may join a poll only before its request is sent; otherwise it could
 hear of a disposal that happened before it came. Later waiters begin a poll of
@@ -29,10 +29,10 @@ from dp_core.wire import Peek, Wait
 __all__ = ["LongPolls"]
 
 _OVERDUE_SECONDS: Final = 10.0
-"""How late a response may come before its connection counts as dead."""
+"""Seconds that a response may be late before its connection counts as dead."""
 
 _SILENT_SECONDS: Final = 25.0
-"""How long a connection is silent before something on the way may cut it."""
+"""Seconds of silence after which something on the way may cut a connection."""
 
 _GATEWAY_FAILURES: Final = (502, 504)
 """Statuses by which a gateway, not the server, ends a request."""

@@ -19,7 +19,7 @@ from dp_core.wire import TRANSIENT, Call, Wait, read_answer
 __all__ = ["Peer", "interpret"]
 
 _HOLD_SECONDS: Final = (25, 35)
-"""How long to let a server hold a wait; proxies often cut at 60 seconds."""
+"""Seconds to let a server hold a wait; proxies often cut at 60."""
 
 # Restate ---------------------------------------------------------------------
 
@@ -38,7 +38,7 @@ A poll that is cut short goes on under the same Idempotency-Key.
 @dataclass(frozen=True, slots=True)
 class Peer:
     """
-    What the responses so far tell of the server.
+    Knowledge of the server, from its responses so far.
 
     Attributes:
         answered: It has answered this handle.

@@ -26,7 +26,7 @@ from dp_core import BackendClosedError
 __all__ = ["Pool"]
 
 MAX_IDLE: Final = 100
-"""How many idle connections to keep; the oldest is closed first."""
+"""The most idle connections to keep; the oldest is closed first."""
 
 
 class Pool:

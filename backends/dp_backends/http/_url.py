@@ -14,14 +14,14 @@ from typing import Final, NoReturn, final
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from dp_core import UnknownBackendError
+from dp_core.backend import without_password
 
 __all__ = ["RETRY_SECONDS", "ServerUrl", "parse_url"]
 
 RETRY_SECONDS: Final = 10.0
-"""How long to repeat a call whose caller sets no deadline, in seconds."""
+"""Seconds for which to repeat a call whose caller sets no deadline."""
 
 _PORTS: Final = {"http": 80, "https": 443}
-_USER: Final = re.compile(r"//[^/?#]*@")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]*:[0-9A-Za-z:.%_-]*")
 
 
@@ -80,7 +80,7 @@ def parse_url(url: str) -> ServerUrl:
         UnknownBackendError: It is not a valid URL of a server; the error says why.
     """
     # Errors show the URL, and must not show a password.
-    shown = _USER.sub("//…@", url)
+    shown = without_password(url)
     try:
         parts = urlsplit(shown)
         scheme, host, port = parts.scheme, parts.hostname or "", parts.port

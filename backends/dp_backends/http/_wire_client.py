@@ -31,7 +31,7 @@ _IF_UNKNOWN: Final[dict[type[Call], str]] = {
     Dispose: "it may have taken effect; look before you repeat it, because that "
     "would dispose of an outcome that came in between",
 }
-"""What to do when it is not known whether a call took effect."""
+"""Advice where it is not known whether a call took effect."""
 
 
 class WireClient:

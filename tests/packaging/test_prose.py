@@ -1,0 +1,130 @@
+"""The words of the code: how docstrings begin, what errors say, who has which name."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from support.paths import ROOT
+from support.sources import SOURCES
+
+# A docstring begins with a verb or a noun of the field.
+HEADLESS: Final = re.compile(
+    r"(What|Who|Whom|Whose|Which|How|Where|Whoever|Whatever|Whichever)\b"
+)
+# Users read "not a valid URL", never "is no URL".
+NO_NOUN: Final = re.compile(
+    r"(?<![Tt]here )\b(is|are|was|were|be) no (?!longer\b|more\b|other\b)[a-z]"
+)
+# One word a thing (docs/glossary.md): what these meant is called settle or outcome.
+FORBIDDEN: Final = re.compile(
+    r"\b(completions?|what stands|what stood|whatever stands|exhibits?)\b",
+    re.IGNORECASE,
+)
+# Words that mean something else where they stand.
+ALLOWED: Final = {
+    "dp_core": "completion",  # the deprecated name of settle_command
+    "dp_core.cli._tools": "completion",  # of a shell's commands
+    "dp_core.cli._main": "completion",
+    "dp_core.cli._options": "completion",
+}
+# The wire calls its calls as the state machine calls its commands.
+SHARED_NAMES: Final = {"Dispose"}
+
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def parsed(name: str) -> ast.Module:
+    """Return the syntax tree of a module."""
+    return ast.parse(SOURCES[name].read_text(encoding="utf-8"))
+
+
+def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Return the docstrings in a module, with their lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node)):
+            yield getattr(node, "lineno", 1), text
+    # An attribute's docstring is a string that stands alone.
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(ast.Constant(str(text))):
+                yield node.lineno, text.strip()
+
+
+def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Return all strings in a module, with their lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_docstrings_begin_with_a_verb_or_a_noun(name: str) -> None:
+    """No docstring begins with a headless clause such as "What it does"."""
+    assert [] == [
+        (line, text.splitlines()[0])
+        for line, text in docstrings(parsed(name))
+        if HEADLESS.match(text)
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_no_text_says_is_no(name: str) -> None:
+    """A text says "is not a valid id", and not "is no id"."""
+    assert [] == [
+        (line, text) for line, text in texts(parsed(name)) if NO_NOUN.search(text)
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_one_word_a_thing(name: str) -> None:
+    """Names, comments and texts use the words of the glossary."""
+    source = SOURCES[name].read_text(encoding="utf-8")
+    allowed = ALLOWED.get(name)
+
+    assert [] == [
+        (number, line)
+        for number, line in enumerate(source.splitlines(), 1)
+        for word in FORBIDDEN.findall(line)
+        if word.lower() != allowed
+    ]
+
+
+def test_a_class_has_its_name_alone() -> None:
+    """No two classes share a name, whatever underscore is before it."""
+    homes = defaultdict(list)
+    for name in SOURCES:
+        for node in ast.walk(parsed(name)):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name.lstrip("_")].append(name)
+
+    assert {} == {
+        word: places
+        for word, places in homes.items()
+        if len(places) > 1 and word not in SHARED_NAMES
+    }
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_a_module_names_what_it_defines(name: str) -> None:
+    """The first paragraph of a module with one public name has that name in it."""
+    tree = parsed(name)
+    first = (ast.get_docstring(tree) or "").split("\n\n")[0]
+
+    for node in tree.body:
+        match node:
+            case ast.Assign([ast.Name("__all__")], ast.List([ast.Constant(only)])):
+                assert str(only) in first
+
+
+def test_the_rules_are_written_down() -> None:
+    """CONTRIBUTING says what is checked here."""
+    text = Path(ROOT, "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+    assert "not a valid" in text
