@@ -272,6 +272,7 @@ async def check_all(lead: Lead, *, native: bool) -> None:
                 assert result in expected(lead, caller), run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lead", LEADS, ids=lambda lead: lead.__name__)
 async def test_whoever_is_cancelled_at_any_moment_the_others_are_served(
     lead: Lead,
@@ -280,6 +281,7 @@ async def test_whoever_is_cancelled_at_any_moment_the_others_are_served(
     await check_all(lead, native=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("lead", LEADS, ids=lambda lead: lead.__name__)
 async def test_so_they_are_when_asyncio_itself_cancels(
