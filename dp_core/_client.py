@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeVar, overload
 from dp_core._ids import check_id
 from dp_core._plugins import open_backend
 from dp_core._promise import DurablePromise
-from dp_core._text import quoted, without_password
+from dp_core._safe_text import quoted, without_password
 from dp_core.backend import Backend
 from dp_core.values import MAX_VALUE_BYTES
 

@@ -27,7 +27,7 @@ it survives pickling and may cross processes.
 
 from __future__ import annotations
 
-from dp_core._text import quoted
+from dp_core._safe_text import quoted
 
 __all__ = [
     "AccessDeniedError",

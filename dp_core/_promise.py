@@ -11,8 +11,8 @@ from dp_core._errors import (
     ValueMismatchError,
 )
 from dp_core._observation import OBSERVERS, Observation
+from dp_core._safe_text import quoted, without_password
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core._text import quoted, without_password
 from dp_core.backend import Backend, wait_or_peek
 from dp_core.values import check_message, decode_as, encode
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from dp_core._errors import AccessDeniedError
-from dp_core._text import quoted
+from dp_core._safe_text import quoted
 
 __all__ = [
     "TOKEN_ADVICE",

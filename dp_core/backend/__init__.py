@@ -13,7 +13,7 @@ ids are checked, foreign text and URLs are made safe to show, and tokens are rea
 
 from dp_core._ids import check_id
 from dp_core._public import publish
-from dp_core._text import quoted, without_password
+from dp_core._safe_text import quoted, without_password
 from dp_core._tokens import TOKEN_ADVICE, token_from_environment
 from dp_core.backend._contract import Backend, Listable, WireBackend
 from dp_core.backend._leader import Follower, LeaderFollowers

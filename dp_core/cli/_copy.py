@@ -15,8 +15,8 @@ import click
 from dp_core._client import Promises, connect
 from dp_core._errors import DurablePromiseError, UnknownBackendError
 from dp_core._ids import check_id
+from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending
-from dp_core._text import quoted
 from dp_core.backend import Listable
 from dp_core.cli._output import complain, say
 from dp_core.cli._promises import comparable

@@ -8,8 +8,8 @@ from typing import TextIO
 
 import click
 
+from dp_core._safe_text import for_terminal
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core._text import for_terminal
 from dp_core.cli._status import STATUS_OF, Status
 from dp_core.values import decode
 from dp_core.wire import write_answer

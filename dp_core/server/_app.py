@@ -23,8 +23,8 @@ from dp_core._errors import (
     OutcomeUnknownError,
     ProtocolError,
 )
+from dp_core._safe_text import quoted, visible
 from dp_core._states import Pending
-from dp_core._text import quoted, visible
 from dp_core.backend import Backend
 from dp_core.server._guard import ClientGoneError, Guard, Headers
 from dp_core.server._settings import Settings

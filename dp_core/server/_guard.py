@@ -30,7 +30,7 @@ from anyio import move_on_after
 from starlette.types import Receive, Scope
 
 from dp_core._errors import ProtocolError
-from dp_core._text import quoted
+from dp_core._safe_text import quoted
 from dp_core.server._settings import Settings
 from dp_core.wire import ENVELOPE_BYTES
 

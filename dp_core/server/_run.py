@@ -16,7 +16,7 @@ from anyio import CancelScope
 
 from dp_core._client import connect
 from dp_core._errors import BackendUnavailableError
-from dp_core._text import without_password
+from dp_core._safe_text import without_password
 from dp_core.server._app import app
 from dp_core.server._listener import authority, listen
 from dp_core.server._settings import Settings

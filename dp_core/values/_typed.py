@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar, cast
 
 from dp_core._errors import ValueMismatchError
-from dp_core._text import type_name
+from dp_core._safe_text import type_name
 from dp_core.values._read import decode
 
 __all__ = ["decode_as"]

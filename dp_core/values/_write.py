@@ -15,7 +15,7 @@ from math import isfinite
 from typing import Any, Final, NoReturn
 
 from dp_core._errors import InvalidValueError
-from dp_core._text import quoted, type_name
+from dp_core._safe_text import quoted, type_name
 from dp_core.values._bigints import int_to_text
 from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES, TOO_DEEP, check_size
 

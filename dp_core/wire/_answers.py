@@ -19,8 +19,8 @@ from dp_core._errors import (
     PromiseDisposedError,
     ProtocolError,
 )
+from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core._text import quoted
 from dp_core._tokens import TOKEN_ADVICE
 from dp_core.values import check_message, check_parsed, decode, encode, split_object
 from dp_core.wire._calls import Call, Dispose, Peek, Settle, Wait

@@ -15,8 +15,8 @@ from dp_core._errors import (
     ProtocolError,
 )
 from dp_core._ids import check_id
+from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Rejected, Resolved
-from dp_core._text import quoted
 from dp_core.values import (
     MAX_VALUE_BYTES,
     check_message,

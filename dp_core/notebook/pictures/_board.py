@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, final
 
-from dp_core._text import shortened, visible
+from dp_core._safe_text import shortened, visible
 from dp_core.notebook._journal import JOURNAL, JournalEvent
 from dp_core.notebook.pictures._look import code, pill
 from dp_core.notebook.pictures._markup import Element, Node

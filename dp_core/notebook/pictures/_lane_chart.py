@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final, final
 
+from dp_core._safe_text import shortened, visible
 from dp_core._states import Pending
-from dp_core._text import shortened, visible
 from dp_core.notebook._journal import JournalEvent, PromiseKey
 from dp_core.notebook.pictures._look import STYLES
 from dp_core.notebook.pictures._markup import Element

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Final, final
 
-from dp_core._text import shortened, visible
+from dp_core._safe_text import shortened, visible
 from dp_core.notebook._journal import JOURNAL, JournalEvent
 from dp_core.notebook.pictures._lane_chart import LaneChart
 from dp_core.notebook.pictures._markup import Element

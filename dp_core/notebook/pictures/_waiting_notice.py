@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from dp_core._text import shortened, visible, without_password
+from dp_core._safe_text import shortened, visible, without_password
 from dp_core.notebook._journal import JournalEvent, PromiseKey
 from dp_core.notebook.pictures._cell_output import LiveOutput, bundle
 

@@ -38,26 +38,6 @@ from dp_core.testing.kit._context import (
     OpenBackend,
     StoreHandle,
 )
-from dp_core.testing.kit._contract import (
-    BYTES,
-    CANCEL,
-    CANCELLABLE,
-    CLOSE,
-    CLOSED,
-    CONCURRENT,
-    CONTRACT,
-    DISPOSE,
-    DISPOSE_DURABLE,
-    DISPOSED_WAIT,
-    FIRST_WINS,
-    IDS,
-    NO_LOST_WAKE_UP,
-    PEEK,
-    SETTLE,
-    STAYS,
-    SURVIVES,
-    TWICE,
-)
 from dp_core.testing.kit._history import Span, render
 from dp_core.testing.kit._judge import Judge, check_names
 from dp_core.testing.kit._law import Law, LawCheck, law
@@ -76,6 +56,26 @@ from dp_core.testing.kit._results import (
     CallResult,
     CallStatus,
     shown,
+)
+from dp_core.testing.kit._sentences import (
+    BYTES,
+    CANCEL,
+    CANCELLABLE,
+    CLOSE,
+    CLOSED,
+    CONCURRENT,
+    CONTRACT,
+    DISPOSE,
+    DISPOSE_DURABLE,
+    DISPOSED_WAIT,
+    FIRST_WINS,
+    IDS,
+    NO_LOST_WAKE_UP,
+    PEEK,
+    SETTLE,
+    STAYS,
+    SURVIVES,
+    TWICE,
 )
 from dp_core.testing.kit._stepping import (
     AbandonedError,

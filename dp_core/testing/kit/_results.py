@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Final, TypeAlias, Union, cast
 
+from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved
-from dp_core._text import quoted
 
 __all__ = [
     "CANCELLED",
