@@ -65,9 +65,14 @@ async def eventually(condition: Callable[[], bool], every: float = 0.0) -> None:
         condition: What to wait for.
         every: How often to look, in seconds; at each step of the event loop
             by default. Other processes need the time, too.
+
+    Raises:
+        TimeoutError: It does not hold after a minute, so a test that waits for
+            what never comes fails, and does not hang.
     """
-    while not condition():  # noqa: ASYNC110 - it may change in another process
-        await anyio.sleep(every)
+    with anyio.fail_after(60):
+        while not condition():  # noqa: ASYNC110 - it may change in another process
+            await anyio.sleep(every)
 
 
 async def keep_error(
