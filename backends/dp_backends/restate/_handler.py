@@ -29,6 +29,7 @@ from dp_core import (
     Resolved,
     State,
 )
+from dp_core.backend import check_id
 from dp_core.wire import (
     DISPOSED_MESSAGE,
     Peek,
@@ -66,8 +67,7 @@ def durable_promise(id: str, ctx: Context, type: Any = Any) -> HandlerPromise[An
         InvalidPromiseIdError: *id* cannot name a promise.
     """
     with _terminal_cause():
-        # Dropped: made for its check of the id.
-        Promises(_JournaledBackend(ctx), _URL).promise(id)
+        check_id(id)
     return HandlerPromise(id, type, ctx)
 
 
