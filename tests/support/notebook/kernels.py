@@ -62,6 +62,11 @@ class Cell:
                 self.error = f"{content['ename']}: {content['evalue']}"
                 self.traceback = "\n".join(content["traceback"])
 
+    def says(self, text: str) -> bool:
+        """Tell whether the cell shows a text, printed or in a display it updated."""
+        updated = (data.get("text/plain", "") for data in self.shown.values())
+        return text in self.text or any(text in one for one in updated)
+
 
 @dataclass
 class Notebook:
@@ -111,7 +116,7 @@ class Notebook:
 
         def hear(message: Mapping[str, Any]) -> None:
             cell.hear(message)
-            if said in cell.text:
+            if cell.says(said):
                 event.set()
 
         async def run() -> Cell:
