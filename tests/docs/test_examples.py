@@ -161,12 +161,12 @@ def test_example_2_awaits(url: str) -> None:
 
     assert 0 == waiter.returncode
     pid = waiter.pid
-    assert lines == [
+    assert [
         f"{pid} will AWAIT the promise",
         f"{pid} : Peek 'id' = 'null'",
         f"{pid} : Awaiting 'id'...",
         f"{pid} : Got result for 'id' = 'This promise will notify everyone'",
-    ]
+    ] == lines
 
 
 @pytest.mark.parametrize("role", ["R", "A"])

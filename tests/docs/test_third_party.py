@@ -84,7 +84,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         pip = (sys.executable, "-m", "pip", "--python", programs / "python")
         offline = ("--no-index", "--no-deps", "--no-build-isolation")
         done = run(*pip, "install", *offline, source, cwd=home)
-        assert done.returncode == 0, done.stderr
+        assert 0 == done.returncode, done.stderr
 
     install(ROOT)
     before = run(programs / "dp", "peek", "--url", "sqlite:p.db", "a", cwd=home)

@@ -57,7 +57,7 @@ def test_the_guide_goes_from_many_broken_laws_to_none() -> None:
 
     assert "first-completion-wins" in verdicts[0]
     assert verdicts[-1].endswith("0 laws are still broken, 0 of them new.\n")
-    assert len(verdicts) == 7
+    assert 7 == len(verdicts)
 
 
 def test_what_the_guide_shows_of_the_example_is_in_it() -> None:

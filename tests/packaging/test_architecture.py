@@ -50,7 +50,7 @@ def imports(name: str, source: str) -> set[tuple[str, str | None]]:
         if isinstance(node, ast.Import):
             found |= {(alias.name, None) for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name} has a relative import"
+            assert 0 == node.level, f"{name} has a relative import"
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 is_module = inner in SOURCES

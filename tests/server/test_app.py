@@ -47,8 +47,8 @@ async def test_a_body_may_come_in_pieces(promises: App) -> None:
     request = Request("/promise/peek", [b'{"promi', b"", b'seId":', b'"x"}'])
     await request.run(promises)
 
-    assert request.status == 200
-    assert request.body == b"null"
+    assert 200 == request.status
+    assert b"null" == request.body
 
 
 async def test_a_body_is_counted_while_it_comes(spy: Spy) -> None:
@@ -63,8 +63,8 @@ async def test_a_body_is_counted_while_it_comes(spy: Spy) -> None:
             request = Request("/promise/peek", pieces, headers=headers)
             await request.run(small)
 
-            assert request.status == 413
-            assert request._chunks == []
+            assert 413 == request.status
+            assert [] == request._chunks
 
 
 async def test_a_body_without_end_is_cut_off(promises: App) -> None:
@@ -73,8 +73,8 @@ async def test_a_body_without_end_is_cut_off(promises: App) -> None:
     request = Request("/promise/peek", [mebibyte] * 30)
     await request.run(promises)
 
-    assert request.status == 413
-    assert len(request._chunks) == 12
+    assert 413 == request.status
+    assert 12 == len(request._chunks)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ async def test_a_body_that_says_it_is_too_long_is_not_read(
     request = Request("/promise/peek", headers=headers)
     await request.run(promises)
 
-    assert request.status == 413
-    assert request._chunks == [b""]
+    assert 413 == request.status
+    assert [b""] == request._chunks
 
 
 async def test_a_body_that_does_not_come_is_not_awaited(spy: Spy) -> None:
@@ -103,8 +103,8 @@ async def test_a_body_that_does_not_come_is_not_awaited(spy: Spy) -> None:
     with anyio.fail_after(60):
         await request.run(hasty)
 
-    assert request.status == 408
-    assert request.headers["connection"] == "close"
+    assert 408 == request.status
+    assert "close" == request.headers["connection"]
 
 
 async def test_a_client_that_goes_amid_its_body_is_not_answered(
@@ -117,7 +117,7 @@ async def test_a_client_that_goes_amid_its_body_is_not_answered(
         await request.run(promises)
 
         assert request.status is None
-    assert (await ask(promises, "/promise/peek", X)).body == b"null"
+    assert b"null" == (await ask(promises, "/promise/peek", X)).body
 
 
 async def test_a_large_body_is_read_beside_the_event_loop(
@@ -134,9 +134,9 @@ async def test_a_large_body_is_read_beside_the_event_loop(
     monkeypatch.setattr("dp_core.server._app.read_call", read_call)
     await ask(promises, "/promise/resolve", {**X, "value": [[]] * 50_000})
 
-    assert threads == {False}
-    assert (await ask(promises, "/promise/peek", X)).json() == {"value": [[]] * 50_000}
-    assert threads == {False, True}
+    assert {False} == threads
+    assert {"value": [[]] * 50_000} == (await ask(promises, "/promise/peek", X)).json()
+    assert {False, True} == threads
 
 
 # Failures -------------------------------------------------------------------
@@ -172,7 +172,7 @@ async def test_a_failure_tells_the_client_its_kind_and_the_log_why(
     assert answer.json()["type"] == kind
     assert answer.json()["code"] == status
     assert b"secret" not in answer.body
-    assert ("retry-after" in answer.headers) == (status == 503)
+    assert ("retry-after" in answer.headers) == (503 == status)
     assert "/secret" in caplog.text
 
 
@@ -200,8 +200,8 @@ async def test_what_clients_do_wrong_is_not_logged(
     """Refusals fill nobody's disk."""
     answer = await ask(promises, "/promise/nope", X)
 
-    assert answer.status == 404
-    assert caplog.records == []
+    assert 404 == answer.status
+    assert [] == caplog.records
 
 
 async def test_every_answer_has_the_headers_that_keep_browsers_out(
@@ -211,9 +211,9 @@ async def test_every_answer_has_the_headers_that_keep_browsers_out(
     for path in ("/promise/peek", "/promise/dispose", "/promise/nope"):
         answer = await ask(promises, path, X, headers=[(b"prefer", b"wait=1")])
 
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["cache-control"] == "no-store"
-        assert answer.headers["content-security-policy"] == "default-src 'none'"
+        assert "nosniff" == answer.headers["x-content-type-options"]
+        assert "no-store" == answer.headers["cache-control"]
+        assert "default-src 'none'" == answer.headers["content-security-policy"]
         assert answer.headers["content-length"] == str(len(answer.body))
         assert not [name for name in answer.headers if name.startswith("access-")]
 
@@ -228,7 +228,7 @@ async def test_a_server_may_give_no_raw_path(promises: App) -> None:
     del request._scope["raw_path"]
     await request.run(promises)
 
-    assert request.json() == {"value": 1}
+    assert {"value": 1} == request.json()
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ async def test_the_app_lives_with_its_server(promises: App) -> None:
 
     await promises({"type": "lifespan", "asgi": {}}, receive, send)
 
-    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert ["lifespan.startup.complete", "lifespan.shutdown.complete"] == sent
 
 
 async def test_websockets_are_refused(promises: App) -> None:
@@ -274,7 +274,7 @@ async def test_websockets_are_refused(promises: App) -> None:
         {"type": "websocket", "path": "/promise/peek", "headers": []}, receive, send
     )
 
-    assert sent == ["websocket.close"]
+    assert ["websocket.close"] == sent
 
 
 @contextmanager

@@ -132,7 +132,7 @@ async def test_a_waiting_client_may_be_silent(
         await slow.entered.wait()
         # Closed by the timer that would have closed the waiting one.
         silent = await anyio.connect_tcp("127.0.0.1", port)
-        assert await answered(silent) == b""
+        assert b"" == await answered(silent)
         await slow.inner.settle("x", dp.Resolved(b"1"))
         answer = await answered(waiting)
         group.cancel_scope.cancel()

@@ -136,8 +136,8 @@ def test_every_operation_is_a_post(server: Server, method: str, operation: str) 
     """No link, image or preflight does anything; the answer says what would."""
     answer = server.ask(f"/promises/x/{operation}", None, {}, method)
 
-    assert answer.status == 405
-    assert answer.headers["allow"] == "POST"
+    assert 405 == answer.status
+    assert "POST" == answer.headers["allow"]
 
 
 def test_a_refusal_changes_nothing(server: Server) -> None:
@@ -254,7 +254,7 @@ def test_a_head_has_an_end(server: Server, line: bytes) -> None:
 
 def test_a_server_outlives_all_that(server: Server) -> None:
     """After every hostile request there is one that works, and a quiet log."""
-    assert server.ask("/promise/peek", PEEK).status == 200
+    assert 200 == server.ask("/promise/peek", PEEK).status
     assert server.process.poll() is None
 
 

@@ -49,7 +49,7 @@ def waiters(server: Server, number: int) -> Iterator[list[HTTPConnection]]:
             connections[connection.sock] = connection
         # One too many: when it is refused, all the others wait.
         [refused], _, _ = select(list(connections), [], [], TIMEOUT)
-        assert read(connections.pop(refused)).status == 503
+        assert 503 == read(connections.pop(refused)).status
         yield list(connections.values())
 
 
@@ -67,8 +67,8 @@ def test_it_says_where_it_listens_and_where_its_store_is(
         answer = server.ask("/promises/x/resolve", b"1")
 
     assert server.port != 0
-    assert server.store == f"file:{tmp_path}/my%20promises"
-    assert answer.status == 200
+    assert f"file:{tmp_path}/my%20promises" == server.store
+    assert 200 == answer.status
     assert (tmp_path / "my promises").is_dir()
 
 
@@ -148,8 +148,8 @@ def test_with_a_token_it_can_serve_other_machines() -> None:
         here = server.ask("/promise/peek", X, headers)
         rebound = server.ask("/promise/peek", X, {**headers, "Host": "evil"})
 
-    assert here.status == 200
-    assert rebound.status == 421
+    assert 200 == here.status
+    assert 421 == rebound.status
 
 
 def test_the_name_it_listens_at_is_its_own() -> None:
@@ -168,8 +168,8 @@ def test_the_name_it_listens_at_is_its_own() -> None:
         elsewhere = read(connection)
         connection.close()
 
-    assert answer.status == 200
-    assert elsewhere.status == 421
+    assert 200 == answer.status
+    assert 421 == elsewhere.status
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn", "httptools"])
@@ -196,7 +196,7 @@ def test_a_wait_is_dropped_when_its_client_goes_away() -> None:
     """A client that closes its connection makes room for another waiter."""
     with running("memory:", max_waiters=1) as server:
         with waiters(server, 1):
-            assert server.ask("/promise/peek", X).status == 200
+            assert 200 == server.ask("/promise/peek", X).status
         until(lambda: server.ask(AWAIT, X, FOR_NO_TIME).status == 202)
 
 
@@ -207,7 +207,7 @@ def test_a_wait_is_dropped_when_its_client_is_killed() -> None:
             stdin = connection.sock
             with subprocess.Popen(["sleep", "600"], stdin=stdin) as holder:
                 connection.close()
-                assert server.ask(AWAIT, X, FOR_NO_TIME).status == 503
+                assert 503 == server.ask(AWAIT, X, FOR_NO_TIME).status
                 holder.kill()
         until(lambda: server.ask(AWAIT, X, FOR_NO_TIME).status == 202)
 
@@ -221,8 +221,8 @@ def test_a_completion_wakes_all_who_wait() -> None:
         settled = server.ask("/promises/x/resolve", b'"done"')
         answers = [read(connection) for connection in connections]
 
-    assert settled.status == 200
-    assert [answer.json() for answer in answers] == [{"value": "done"}] * 300
+    assert 200 == settled.status
+    assert [{"value": "done"}] * 300 == [answer.json() for answer in answers]
 
 
 def limit_files(number: int) -> Callable[[], None]:
@@ -244,8 +244,8 @@ def test_waiters_leave_files_to_others() -> None:
         settled = server.ask("/promises/x/resolve", b"1")
 
     [files] = [line for line in limits.splitlines() if "open files" in line]
-    assert files.split()[3:5] == ["100", "100"]
-    assert settled.status == 200
+    assert ["100", "100"] == files.split()[3:5]
+    assert 200 == settled.status
 
 
 def test_connections_are_quick_and_probed() -> None:
@@ -294,7 +294,7 @@ def test_a_signal_ends_it_after_all_who_wait_are_answered(
             ended = time.monotonic()
         assert server.process.stderr is not None
         logged = server.process.stderr.read()
-        assert idle.sock.recv(1) == b""
+        assert b"" == idle.sock.recv(1)
         idle.close()
 
     with capsys.disabled():
@@ -302,11 +302,11 @@ def test_a_signal_ends_it_after_all_who_wait_are_answered(
             f"\n{number.name}: 150 waiters answered after {answered - began:.2f} s, "
             f"exit after {ended - began:.2f} s"
         )
-    assert code == 0
-    assert logged == ""
-    assert {answer.status for answer in answers} == {503}
-    assert {answer.headers["retry-after"] for answer in answers} == {"1"}
-    assert {answer.headers["connection"] for answer in answers} == {"close"}
+    assert 0 == code
+    assert "" == logged
+    assert {503} == {answer.status for answer in answers}
+    assert {"1"} == {answer.headers["retry-after"] for answer in answers}
+    assert {"close"} == {answer.headers["connection"] for answer in answers}
 
 
 def half_a_request(server: Server) -> socket.socket:
@@ -327,7 +327,7 @@ def test_a_stop_does_not_wait_for_ever() -> None:
     with running("memory:", grace_seconds=1) as server, half_a_request(server):
         server.process.terminate()
 
-        assert server.process.wait(10) == 0
+        assert 0 == server.process.wait(10)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -339,7 +339,7 @@ def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
         read(idle)
         server.process.send_signal(number)
         # Closed, so the first signal was heard.
-        assert idle.sock.recv(1) == b""
+        assert b"" == idle.sock.recv(1)
         idle.close()
         server.process.send_signal(number)
 

@@ -51,8 +51,8 @@ async def test_a_token_is_asked_for(authorization: str | None, expected: int) ->
 
     assert answer.status == expected
     if expected == 401:
-        assert answer.headers["www-authenticate"] == "Bearer"
-        assert answer.json()["message"] == "this server asks for a token"
+        assert "Bearer" == answer.headers["www-authenticate"]
+        assert "this server asks for a token" == answer.json()["message"]
 
 
 async def test_without_its_token_nothing_else_is_told() -> None:
@@ -62,7 +62,7 @@ async def test_without_its_token_nothing_else_is_told() -> None:
         request = Request(path, method=method)
         await request.run(guarded)
 
-        assert request.status == 401
+        assert 401 == request.status
 
 
 async def test_two_tokens_are_one_too_many() -> None:
@@ -71,7 +71,7 @@ async def test_two_tokens_are_one_too_many() -> None:
     both = [(b"authorization", b"Bearer x"), (b"authorization", b"Bearer y")]
     answer = await ask(guarded, "/promise/peek", headers=both)
 
-    assert answer.status == 400
+    assert 400 == answer.status
 
 
 @pytest.mark.parametrize("token", ["", " ", "a b", "a\n", "é", "\0"])
@@ -193,5 +193,5 @@ def test_a_real_server_asks_for_its_token() -> None:
             "/promise/peek", PEEK, {**JSON, "Authorization": f"Bearer {TOKEN}"}
         )
 
-    assert without.status == 401
-    assert given.status == 200
+    assert 401 == without.status
+    assert 200 == given.status

@@ -58,8 +58,8 @@ async def test_other_waits_go_on_when_one_ends(promises: App, spy: Spy) -> None:
         await spy.until_waiting(1)
         await ask(promises, "/promise/resolve", {**X, "value": [1]})
 
-    assert stays.status == 200
-    assert stays.json() == {"value": [1]}
+    assert 200 == stays.status
+    assert {"value": [1]} == stays.json()
 
 
 async def test_a_wait_for_what_is_settled_starts_no_wait(
@@ -70,9 +70,9 @@ async def test_a_wait_for_what_is_settled_starts_no_wait(
     await ask(promises, "/promise/reject", {**X, "errorMessage": "no"})
     answer = await ask(full, "/promise/await", X)
 
-    assert answer.status == 200
-    assert answer.json() == {"error": "no"}
-    assert spy.waits == 0
+    assert 200 == answer.status
+    assert {"error": "no"} == answer.json()
+    assert 0 == spy.waits
 
 
 async def test_waiters_are_bounded_and_nothing_else_is(spy: Spy) -> None:
@@ -87,11 +87,11 @@ async def test_waiters_are_bounded_and_nothing_else_is(spy: Spy) -> None:
         peeked = await ask(bounded, "/promise/peek", X)
         settled = await ask(bounded, "/promise/resolve", {**X, "value": 1})
 
-    assert refused.status == 503
-    assert refused.headers["retry-after"] == "1"
-    assert refused.json()["code"] == 503
+    assert 503 == refused.status
+    assert "1" == refused.headers["retry-after"]
+    assert 503 == refused.json()["code"]
     assert peeked.status == settled.status == 200
-    assert [request.status for request in requests] == [200, 200]
+    assert [200, 200] == [request.status for request in requests]
 
     await ask(bounded, "/promise/dispose", X)
     async with limited() as group:
@@ -111,10 +111,10 @@ async def test_a_stop_answers_all_waiters(promises: App, spy: Spy) -> None:
         promises.stop()
     late = await ask(promises, "/promise/await", X)
 
-    assert {request.status for request in [*requests, late]} == {503}
-    assert {request.headers["retry-after"] for request in [*requests, late]} == {"1"}
-    assert spy.waiting["x"] == 0
-    assert (await ask(promises, "/promise/peek", X)).status == 200
+    assert {503} == {request.status for request in [*requests, late]}
+    assert {"1"} == {request.headers["retry-after"] for request in [*requests, late]}
+    assert 0 == spy.waiting["x"]
+    assert 200 == (await ask(promises, "/promise/peek", X)).status
 
 
 async def test_a_wait_can_have_an_end(promises: App, spy: Spy) -> None:
@@ -123,10 +123,10 @@ async def test_a_wait_can_have_an_end(promises: App, spy: Spy) -> None:
         promises, "/promise/await", X, headers=[(b"prefer", b"foo, wait=0")]
     )
 
-    assert answer.status == 202
-    assert answer.body == b"null"
-    assert answer.headers["preference-applied"] == "wait=0"
-    assert spy.waiting["x"] == 0
+    assert 202 == answer.status
+    assert b"null" == answer.body
+    assert "wait=0" == answer.headers["preference-applied"]
+    assert 0 == spy.waiting["x"]
 
 
 async def test_a_wait_with_an_end_gets_what_comes_before(
@@ -141,8 +141,8 @@ async def test_a_wait_with_an_end_gets_what_comes_before(
         await spy.until_waiting(1)
         await ask(promises, "/promise/resolve", {**X, "value": None})
 
-    assert request.status == 200
-    assert request.json() == {"value": None}
+    assert 200 == request.status
+    assert {"value": None} == request.json()
     assert "preference-applied" not in request.headers
 
 
@@ -154,11 +154,11 @@ async def test_a_disposal_is_told_to_those_who_wait(promises: App, spy: Spy) -> 
         await spy.until_waiting(1)
         disposed = await ask(promises, "/promise/dispose", X)
 
-    assert disposed.status == 200
-    assert disposed.body == b""
+    assert 200 == disposed.status
+    assert b"" == disposed.body
     assert "content-type" not in disposed.headers
-    assert request.status == 410
-    assert request.json()["type"] == "PromiseDisposedError"
+    assert 410 == request.status
+    assert "PromiseDisposedError" == request.json()["type"]
 
 
 async def test_a_cancelled_request_leaves_no_wait(promises: App, spy: Spy) -> None:
@@ -169,5 +169,5 @@ async def test_a_cancelled_request_leaves_no_wait(promises: App, spy: Spy) -> No
         await spy.until_waiting(1)
         group.cancel_scope.cancel()
 
-    assert spy.waiting["x"] == 0
+    assert 0 == spy.waiting["x"]
     assert request.status is None

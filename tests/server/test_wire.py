@@ -102,7 +102,7 @@ def check(answer: Answer, exchange: dict[str, Any]) -> None:
         assert answer.headers.get("content-type") == recorded["content_type"]
         assert meaning(answer.body.decode()) == meaning(recorded["body"])
     else:
-        assert answer.headers["content-type"] == "application/json"
+        assert "application/json" == answer.headers["content-type"]
         assert answer.json()["code"] == expected
         assert isinstance(answer.json()["message"], str)
 
@@ -164,7 +164,7 @@ def test_an_await_holds_its_connection(server: Server) -> None:
     answer = read(connection)
     connection.close()
 
-    assert others.status == 202
+    assert 202 == others.status
     assert not early
     assert settled.json() == answer.json() == {"value": 7}
 
@@ -197,9 +197,9 @@ def test_the_three_forms_are_one_promise(
     server.ask(*form(settles, "resolve", id, value={"a": [1]}))
     server.ask(*form(settles, "reject", other, errorMessage="no"))
 
-    assert server.ask(*form(asks, "peek", id)).json() == {"value": {"a": [1]}}
-    assert server.ask(*form(asks, "peek", other)).json() == {"error": "no"}
-    assert server.ask(*form(asks, "dispose", id)).body == b""
+    assert {"value": {"a": [1]}} == server.ask(*form(asks, "peek", id)).json()
+    assert {"error": "no"} == server.ask(*form(asks, "peek", other)).json()
+    assert b"" == server.ask(*form(asks, "dispose", id)).body
     assert server.ask(*form(settles, "peek", id)).json() is None
 
 
@@ -209,8 +209,8 @@ def test_the_forms_that_can_await(server: Server, asks: str) -> None:
     id = str(uuid.uuid4())
     server.ask(*form("object", "resolve", id, value="x"))
 
-    assert server.ask(*form(asks, "await", id)).json() == {"value": "x"}
-    assert server.ask(*form("object", "await", id)).status == 404
+    assert {"value": "x"} == server.ask(*form(asks, "await", id)).json()
+    assert 404 == server.ask(*form("object", "await", id)).status
 
 
 def test_numbers_survive_to_the_digit(server: Server) -> None:

@@ -168,7 +168,7 @@ class RestateServer:
         """Return the rows of a query of Restate's state and invocations."""
         headers = {**JSON, "Accept": "application/json"}
         answer = ask(self.node.admin, "/query", {"query": sql}, headers)
-        assert answer.status == 200, answer
+        assert 200 == answer.status, answer
         return list(answer.json()["rows"])
 
     def invocations(self, target: str) -> list[dict[str, Any]]:

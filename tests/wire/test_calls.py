@@ -87,14 +87,14 @@ def test_a_client_reads_that_a_promise_is_pending() -> None:
     """Pending, and the end of a wait without an outcome, are ``null``."""
     body = write_answer(Pending())
 
-    assert body == b"null"
-    assert read_answer(Peek("x"), 200, body) == Pending()
-    assert read_answer(Wait("x"), 202, body) == Pending()
+    assert b"null" == body
+    assert Pending() == read_answer(Peek("x"), 200, body)
+    assert Pending() == read_answer(Wait("x"), 202, body)
 
 
 def test_a_client_reads_that_a_promise_was_disposed_of() -> None:
     """Dispose answers nothing at all, and that is read as success."""
-    assert write_answer(None) == b""
+    assert b"" == write_answer(None)
     assert read_answer(Dispose("x"), 200, b"") is None
 
 
@@ -126,8 +126,8 @@ def test_the_text_of_an_error_may_hold_what_utf8_cannot() -> None:
     """A file name that is no UTF-8 does not break the error that names it."""
     status, body = write_error(BackendUnavailableError("no room in /tmp/\udcff"))
 
-    assert status == 503
-    assert json.loads(body)["message"] == "no room in /tmp/\\udcff"
+    assert 503 == status
+    assert "no room in /tmp/\\udcff" == json.loads(body)["message"]
 
 
 # The three forms ------------------------------------------------------------

@@ -74,7 +74,7 @@ def test_what_is_not_fsynced_is_lost(disk: Disk) -> None:
     disk.cut_power()
 
     assert "kept" == kept.read_text()
-    assert not lost.exists() or lost.read_text() == ""
+    assert not lost.exists() or "" == lost.read_text()
 
 
 def test_a_disposal_that_another_one_hides_is_not_shown_before_it_is_durable(

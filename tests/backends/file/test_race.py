@@ -121,4 +121,4 @@ def test_threads_and_loops_of_one_process_agree(root: str) -> None:
     for thread in threads:
         thread.join()
 
-    assert all(len(values) == 1 for values in told.values()), told
+    assert all(1 == len(values) for values in told.values()), told
