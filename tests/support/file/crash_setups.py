@@ -19,7 +19,8 @@ from dp_core.testing.crash import Scenario, Step
 from support.paths import TESTS
 
 CHILD: Final = (sys.executable, "-m", "support.file.child")
-ENVIRONMENT: Final = {"PYTHONPATH": str(TESTS)}
+# Coverage's files would be system calls to kill at, and a killed process leaves none.
+ENVIRONMENT: Final = {"PYTHONPATH": str(TESTS), "COVERAGE_PROCESS_CONFIG": ""}
 
 
 def value(text: str) -> Resolved[bytes]:
