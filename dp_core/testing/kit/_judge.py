@@ -16,7 +16,7 @@ from dp_core.testing.kit._watchdog import watchdog
 
 __all__ = ["Judge", "check_names"]
 
-_LEAST_PATIENCE: Final = 0.5
+_LEAST_PATIENCE: Final = 3.0
 _SLOWEST_CALLS: Final = 10
 """
 The time for a call once a law is broken, in durations of the slowest so far.
