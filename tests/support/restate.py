@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -186,6 +187,24 @@ class RestateServer:
         )
         return {row["key"]: json.loads(row["value_utf8"]) for row in rows}
 
+    def set_state(self, id: str, state: Mapping[str, bytes]) -> None:
+        """Make this the state of a promise, all of it."""
+        body = {
+            "object_key": id,
+            "new_state": {key: [*text] for key, text in state.items()},
+        }
+        answer = ask(self.node.admin, "/v3/services/promises/state", body)
+        assert 202 == answer.status, answer
+        sql = (
+            "SELECT key, value FROM state "  # noqa: S608 - our own test data
+            f"WHERE service_name = 'promises' AND service_key = '{id}'"
+        )
+        kept = {key: text.hex() for key, text in state.items()}
+        eventually(
+            lambda: {row["key"]: row["value"] for row in self.query(sql)} == kept,
+            "its state is changed",
+        )
+
     def waiters(self, id: str) -> int:
         """Return the number of a promise's waiters."""
         return sum(key.startswith("waiter/") for key in self.state(id))
@@ -232,6 +251,11 @@ class ServiceProcess:
         registered = self._process.stdout.readline()
         assert registered, listening
         return registered
+
+    def suspend(self) -> None:
+        """Stop it where it is, as a machine does that hangs."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """Kill it with SIGKILL, as the kernel does when memory is short."""

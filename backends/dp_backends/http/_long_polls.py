@@ -109,6 +109,7 @@ class LongPoll:
         self._connection: Connection | None = None
         # None until there is a wait that it could name.
         self._key: str | None = None
+        self._begun_at = -inf
         self.closed_at = inf
         self.sent_at = -inf
 
@@ -187,7 +188,8 @@ class LongPoll:
         call = Wait(self._id)
         if self._connection is None:
             # An Idempotency-Key: what is sent again under it is the same wait.
-            self._key = self._key or token_hex(16)
+            if self._key is None or anyio.current_time() >= self._lost_at():
+                self._key, self._begun_at = token_hex(16), anyio.current_time()
             self._connection = await self._client.send(call, self._seconds(), self._key)
             self.sent_at = anyio.current_time()
         response = await self.listen(self._connection)
@@ -209,11 +211,7 @@ class LongPoll:
             AttemptFailed: The connection was cut, or is silent for too long.
             ProtocolError: What came is not HTTP/1.1.
         """
-        peer = self._client.peer
-        # A server that does not end a wait in time may hold it for ever.
-        longest = peer.hold_seconds[1] if peer.honours_prefer else inf
-        ends = self.sent_at + longest + _OVERDUE_SECONDS
-        with anyio.CancelScope(deadline=ends) as scope:
+        with anyio.CancelScope(deadline=self._lost_at()) as scope:
             try:
                 response = await connection.receive()
             except Exception:
@@ -226,6 +224,16 @@ class LongPoll:
         if scope.cancelled_caught:
             raise AttemptFailed(f"{self._client.url} did not answer a wait in time")
         return response
+
+    def _lost_at(self) -> float:
+        """
+        Return when the wait under this key counts as lost.
+
+        On Restate it stays with the process where it began, which may be gone for
+        good, however often it is asked for. This holds for the first wait, too: a
+        server that never ends one in time is asked once more for nothing.
+        """
+        return self._begun_at + self._client.peer.hold_seconds[1] + _OVERDUE_SECONDS
 
     def _seconds(self) -> int:
         """Return how long the server may wait: no longer than the leader does."""

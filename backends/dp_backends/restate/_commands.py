@@ -101,8 +101,8 @@ def serve_command(
     """
     Run the service by which Restate keeps promises, until SIGTERM or Ctrl-C.
 
-    It has no state of its own: run several, stop and kill them at will. Clients
-    use the URL of Restate's ingress: dp --url http://localhost:8080 get ID.
+    It has no state of its own: kill it at will, if it is at the same URL again soon.
+    Clients use the URL of Restate's ingress: dp --url http://localhost:8080 get ID.
     """
     if not (identity_keys or ip_address(host).is_loopback):
         click.echo(

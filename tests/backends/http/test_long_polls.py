@@ -213,35 +213,51 @@ async def test_a_server_that_does_not_hold_waits_is_not_run_hot(
     assert [(0.5, 2.0)] * 2 == pauses[:2]
 
 
-async def test_a_wait_whose_answer_is_overdue_is_asked_again(
-    monkeypatch: pytest.MonkeyPatch,
+def keys(server: Server) -> list[bytes]:
+    """Return the Idempotency-Keys of the waits that a server got, in their order."""
+    name = b"idempotency-key"
+    return [headers[name] for headers in server.headers if name in headers]
+
+
+@pytest.mark.parametrize("slices", [0, None], ids=["keeps to slices", "holds for ever"])
+async def test_a_wait_whose_answer_is_overdue_is_asked_anew(
+    slices: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server known to keep to slices has lost the request when it is silent."""
+    """From the first one on, a silent wait is lost, and not gone on with by its key."""
     monkeypatch.setattr(_peer, "_HOLD_SECONDS", (0, 0))
     monkeypatch.setattr(_long_polls, "_OVERDUE_SECONDS", 0.05)
     monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
-    async with Server().serving() as server:
+    monkeypatch.setattr(_retry, "uniform", lambda low, high: 0)
+    async with Server(slices=slices).serving() as server:
         backend = HttpBackend(server.url)
         await met(backend, server)
-        server.canned.append(http_answer(202, b"null"))
         server.mute = True
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(backend.wait, "a")
-            await server.until(lambda server: server.calls.count(Wait("a")) == 3)
+            await server.until(lambda server: server.calls.count(Wait("a")) == 4)
             tasks.cancel_scope.cancel()
 
+    assert 4 == len(set(keys(server)))
 
-async def test_a_server_without_slices_may_be_silent_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
+
+@pytest.mark.parametrize("overdue", [0.0, 60.0])
+async def test_a_wait_that_is_cut_again_and_again_is_lost_at_last(
+    overdue: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reference holds a wait as long as it takes: it is asked once."""
+    """A wait's age counts, not its connection's; until it is lost, it is one wait."""
     monkeypatch.setattr(_peer, "_HOLD_SECONDS", (0, 0))
-    monkeypatch.setattr(_long_polls, "_OVERDUE_SECONDS", 0.0)
-    async with Server(slices=None).serving() as server, connect(server.url) as promises:
-        with pytest.raises(PromiseTimeoutError):
-            await promises.promise("a").get(timeout=0.3)
+    monkeypatch.setattr(_long_polls, "_OVERDUE_SECONDS", overdue)
+    monkeypatch.setattr(_retry, "uniform", lambda low, high: 0)
+    gateway = http_answer(504, b'{"code": 504, "message": "too long"}')
+    async with Server(canned=deque([None, gateway, None])).serving() as server:
+        backend = HttpBackend(server.url)
+        server.canned.appendleft(http_answer(200, b"null"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(backend.wait, "a")
+            await server.until(lambda server: server.calls.count(Wait("a")) == 4)
+            tasks.cancel_scope.cancel()
 
-    assert [Peek("a"), Wait("a")] == server.calls
+    assert (4 if overdue == 0 else 1) == len(set(keys(server)))
 
 
 # Outages --------------------------------------------------------------------

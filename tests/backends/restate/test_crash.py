@@ -12,7 +12,15 @@ import pytest
 from anyio import to_thread
 
 import dp_core as dp
-from support.restate import RestateServer, ServiceProcess, eventually
+from dp_backends.http import _long_polls, _peer
+from support.restate import (
+    JSON,
+    RestateServer,
+    ServiceProcess,
+    ask,
+    eventually,
+    pending_ask,
+)
 
 CLIENTS = 100
 ACKNOWLEDGED = 40
@@ -105,3 +113,82 @@ async def test_after_kills_all_waiters_get_the_value(
     await to_thread.run_sync(
         eventually, lambda: waiting(restate) == 0, "no waiter is left"
     )
+
+
+async def until_waiting(restate: RestateServer, id: str) -> None:
+    """Wait until a promise has a waiter."""
+    await to_thread.run_sync(eventually, lambda: restate.waiters(id) > 0, "it waits")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_waiter_outlives_the_deployment_where_it_began(
+    processes: tuple[RestateServer, ServiceProcess],
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    """
+    A wait stays with the deployment that began it, also when that is gone for good.
+
+    It is lost, and the client asks anew, from its first wait on, whether the promise
+    is settled before or after the deployment goes.
+    """
+    monkeypatch.setattr(_peer, "_RESTATE_HOLD_SECONDS", (1, 2))
+    monkeypatch.setattr(_long_polls, "_OVERDUE_SECONDS", 1)
+    restate, service = processes
+    other, id = ServiceProcess.of_promises(restate), token_hex(8)
+    got: list[object] = []
+
+    async def wait(promise: dp.DurablePromise[object]) -> None:
+        got.append(await promise.get())
+
+    try:
+        async with dp.connect(restate.url) as promises:
+            promise = promises.promise(id)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(wait, promise)
+                await until_waiting(restate, id)
+                service.suspend()
+                if when == "before":
+                    await to_thread.run_sync(other.start)
+                    await promise.resolve("told")
+                service.kill()
+                if when == "after":
+                    await to_thread.run_sync(other.start)
+                    await promise.resolve("told")
+    finally:
+        other.kill()
+
+    assert ["told"] == got
+
+
+async def test_what_stayed_with_a_dead_deployment_can_be_moved(
+    processes: tuple[RestateServer, ServiceProcess],
+) -> None:
+    """Restate's administration gives a deployment another address; its waits go on."""
+    restate, service = processes
+    other, id = ServiceProcess.of_promises(restate), token_hex(8)
+    with pending_ask(
+        restate.node.ingress, "/promise/await", {"promiseId": id}
+    ) as waiting:
+        await until_waiting(restate, id)
+        try:
+            said = await to_thread.run_sync(other.start)
+            service.kill()
+            ask(restate.node.ingress, f"/promises/{id}/resolve", 1)
+            (left,) = restate.query(
+                "SELECT pinned_deployment_id AS deployment FROM sys_invocation "
+                "WHERE target = 'promise/await' AND status <> 'completed'"
+            )
+            moved = ask(
+                restate.node.admin,
+                f"/deployments/{left['deployment']}",
+                {"uri": said.split()[0]},
+                JSON,
+                method="PATCH",
+            )
+            told = waiting().json()
+        finally:
+            other.kill()
+
+    assert 200 == moved.status
+    assert {"value": 1} == told
