@@ -1,22 +1,89 @@
 """
-`wait_for_answer`: the wait of an invocation, by an awakeable.
+Awakeables: `wait_for_answer`, and `read_waiter` and `read_wake` of their names.
 
 An awakeable is Restate's durable future: the invocation may be suspended, or its
 process killed, and goes on where it was once the awakeable is resolved.
+
+Names come from other services, too. Restate retries for ever what resolves an
+awakeable whose name it cannot decode, and meanwhile runs nothing else for that
+promise. So a name is checked before it is kept, and before it is used.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any, Final
 
+import msgspec
 from restate import Context, TerminalError, select
 
 from dp_backends.restate._invocations import PENDING, RAW
 from dp_backends.restate._names import AWAIT, FORGET, OBJECT
-from dp_core.wire import DISPOSED_MESSAGE
+from dp_core import ProtocolError
+from dp_core.wire import DISPOSED_MESSAGE, Peek, read_answer
 
-__all__ = ["wait_for_answer"]
+__all__ = [
+    "only_awakeables",
+    "read_names",
+    "read_waiter",
+    "read_wake",
+    "wait_for_answer",
+]
+
+# Kind and version, then 28 bytes in base64url (RFC 4648 §5): the id of an
+# invocation and a number. The last character holds two bits of them, and zeros.
+# SDKs name awakeables "sign" since the service protocol 4, and "prom" before.
+_AWAKEABLE: Final = re.compile(r"(?:sign|prom)_1[A-Za-z0-9_-]{37}[AQgw]")
+
+
+def read_waiter(body: bytes) -> str:
+    """
+    Return the awakeable that a body names.
+
+    Raises:
+        ProtocolError: The body does not name one (400).
+    """
+    name: str = _decoded(body, str)
+    if not _AWAKEABLE.fullmatch(name):
+        raise ProtocolError(400, "the body does not name an awakeable")
+    return name
+
+
+def read_names(body: bytes) -> list[str]:
+    """Return the strings of a JSON array; none if it is not an array of them."""
+    try:
+        return list(_decoded(body, list[str]))
+    except ProtocolError:
+        return []
+
+
+def read_wake(body: bytes) -> tuple[list[str], bytes]:
+    """
+    Return the awakeables that a body names, and the answer beside them.
+
+    Raises:
+        ProtocolError: The body is not such a pair (400, or 502 for the answer).
+    """
+    names, answer = _decoded(body, tuple[list[str], msgspec.Raw])
+    if len(only_awakeables(names)) < len(names):
+        raise ProtocolError(400, "the body names what is not an awakeable")
+    read_answer(Peek(""), 200, bytes(answer))
+    return names, bytes(answer)
+
+
+def only_awakeables(names: Iterable[str]) -> list[str]:
+    """Return those *names* that Restate can decode."""
+    return [name for name in names if _AWAKEABLE.fullmatch(name)]
+
+
+def _decoded(body: bytes, type_: Any) -> Any:
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise ProtocolError(400, "the body is not what this handler takes") from None
 
 
 async def wait_for_answer(ctx: Context, id: str, seconds: float | None) -> bytes:

@@ -30,13 +30,19 @@ sent O(log n) times.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
 from typing import Final
 
-import msgspec
 from restate import ObjectContext, ObjectSharedContext, VirtualObject
 
+from dp_backends.restate._awakeables import (
+    only_awakeables,
+    read_names,
+    read_waiter,
+    read_wake,
+)
 from dp_backends.restate._invocations import (
     DISPOSE_RETENTION,
     PENDING,
@@ -46,7 +52,14 @@ from dp_backends.restate._invocations import (
     terminal_errors,
 )
 from dp_backends.restate._names import AWAIT, FORGET, OBJECT, WAKE
-from dp_core import Dispose, Pending, State, settle_command, transition
+from dp_core import (
+    CorruptPromiseError,
+    ProtocolError,
+    State,
+    settle_command,
+    transition,
+)
+from dp_core.backend import check_id, quoted
 from dp_core.wire import (
     DISPOSED_MESSAGE,
     Peek,
@@ -72,6 +85,14 @@ promises: Final = VirtualObject(
 )
 
 
+@contextmanager
+def _checked(ctx: ObjectContext | ObjectSharedContext) -> Iterator[str]:
+    """Give the id that the key is; our errors, of the id too, are terminal."""
+    with terminal_errors():
+        check_id(ctx.key())
+        yield ctx.key()
+
+
 @promises.handler("resolve", input_serde=RAW, output_serde=RAW)
 async def resolve(ctx: ObjectContext, body: bytes) -> bytes:
     """Resolve the promise with the value that is the body."""
@@ -95,16 +116,19 @@ async def reject(ctx: ObjectContext, body: bytes) -> bytes:
 )
 async def dispose(ctx: ObjectContext, body: bytes) -> None:
     """Forget the promise, and wake its waiters with an error."""
-    stored, waiters = await _read(ctx)
-    if isinstance(transition(_state(stored), Dispose()), Pending):
-        ctx.clear_all()
-        _wake_all(ctx, waiters, PENDING)
+    with _checked(ctx):
+        # Pending comes after every state, also after one that cannot be read.
+        _, waiters = await _read(ctx)
+    ctx.clear_all()
+    _wake_all(ctx, waiters, PENDING)
 
 
 @promises.handler("peek", kind="shared", input_serde=RAW, output_serde=RAW)
 async def peek(ctx: ObjectSharedContext, body: bytes) -> bytes:
     """Return the promise's state, without waiting for other handlers."""
-    stored = await ctx.get(_VALUE, RAW)
+    with _checked(ctx) as id:
+        stored = await ctx.get(_VALUE, RAW)
+        _state(id, stored)
     return stored or PENDING
 
 
@@ -118,8 +142,10 @@ async def peek(ctx: ObjectSharedContext, body: bytes) -> bytes:
 )
 async def await_(ctx: ObjectContext, body: bytes) -> bytes:
     """Add the awakeable that the body names as a waiter; wake it if settled."""
-    waiter = json.loads(body)
-    stored = await ctx.get(_VALUE, RAW)
+    with _checked(ctx) as id:
+        waiter = read_waiter(body)
+        stored = await ctx.get(_VALUE, RAW)
+        _state(id, stored)
     if stored:
         ctx.resolve_awakeable(waiter, stored, RAW)
     else:
@@ -132,7 +158,9 @@ async def await_(ctx: ObjectContext, body: bytes) -> bytes:
 )
 async def forget(ctx: ObjectContext, body: bytes) -> None:
     """Remove the waiter whose awakeable the body names."""
-    ctx.clear(_WAITER + json.loads(body))
+    with _checked(ctx):
+        waiter = read_waiter(body)
+    ctx.clear(_WAITER + waiter)
 
 
 @promises.handler(
@@ -145,17 +173,18 @@ async def forget(ctx: ObjectContext, body: bytes) -> None:
 )
 async def wake(ctx: ObjectSharedContext, body: bytes) -> None:
     """Wake the waiters that the body names, with the answer beside their names."""
-    waiters, answer = msgspec.json.decode(body, type=tuple[list[str], msgspec.Raw])
-    _wake_all(ctx, waiters, bytes(answer))
+    with _checked(ctx):
+        waiters, answer = read_wake(body)
+    _wake_all(ctx, waiters, answer)
 
 
 async def _settle(
     ctx: ObjectContext, operation: str, body: bytes, answer: bytes | None = None
 ) -> bytes:
-    with terminal_errors():
-        call = read_settle(operation, ctx.key(), body)
-    stored, waiters = await _read(ctx)
-    before = _state(stored)
+    with _checked(ctx) as id:
+        call = read_settle(operation, id, body)
+        stored, waiters = await _read(ctx)
+        before = _state(id, stored)
     after = transition(before, settle_command(call.outcome))
     if stored and after is before:
         return stored
@@ -181,8 +210,12 @@ async def _read(ctx: ObjectContext) -> tuple[bytes | None, list[str]]:
     waiters = [key.removeprefix(_WAITER) for key in keys if key.startswith(_WAITER)]
     if _LISTENERS in keys:
         listeners = await ctx.get(_LISTENERS, RAW)
-        waiters += json.loads(listeners or b"[]")
-    return stored, waiters
+        waiters += read_names(listeners or b"[]")
+    awakeables = only_awakeables(waiters)
+    # Older versions kept whatever they were given as the name of a waiter.
+    for name in set(waiters).difference(awakeables):
+        ctx.clear(_WAITER + name)
+    return stored, awakeables
 
 
 def _wake_all(
@@ -211,8 +244,14 @@ def _wake_all(
             ctx.resolve_awakeable(waiter, answer, RAW)
 
 
-def _state(stored: bytes | None) -> State[bytes]:
-    return read_answer(Peek(""), 200, stored or PENDING)
+def _state(id: str, stored: bytes | None) -> State[bytes]:
+    try:
+        return read_answer(Peek(id), 200, stored or PENDING)
+    except ProtocolError as error:
+        raise CorruptPromiseError(
+            f"what Restate keeps of promise {quoted(id)} is damaged ({error.reason}); "
+            "dispose of it"
+        ) from None
 
 
 accept_empty_bodies(promises)

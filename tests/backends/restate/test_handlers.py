@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
+from secrets import token_bytes, token_hex
 from typing import Any
 
 import pytest
@@ -137,6 +139,162 @@ def test_after_a_crash_a_step_returns_what_it_returned(
 
         assert {"value": "mine"} == waiting().json()
     assert b'{"value":"another\'s"}' == resolve(restate, settled, "mine").body
+
+
+def pass_on(
+    restate: RestateServer, target: tuple[str, str], body: bytes, key: str | None = None
+) -> tuple[int, str]:
+    """Call a handler of ours from a handler of another service."""
+    call = {"target": target, "body": [*body], "key": key}
+    answer = ask(restate.node.ingress, "/steps/pass_on", call, timeout=20)
+    assert 200 == answer.status, answer
+    status, text = answer.json()
+    return status, text
+
+
+def awakeable(kind: str = "sign") -> str:
+    """Return a name that Restate can decode, of an awakeable that nobody awaits."""
+    return f"{kind}_1{urlsafe_b64encode(token_bytes(28)).decode().rstrip('=')}"
+
+
+_LONG = b'"%b"' % (b"x" * 2**21)
+NOT_AWAKEABLES = (
+    *(b"", b"nonsense", b"5", b"null", b"[]", b'{"a": 1}', b"\xff\xfe", b'"\\ud800"'),
+    *(
+        b'"x"',
+        b'""',
+        b'"sign_1"',
+        b'"sign_2%b"' % (b"A" * 38),
+        b'"%b"' % (b"x" * 2**21),
+    ),
+    # Too short, too long, of another kind, not base64url, bits that are not zero.
+    *(b'"sign_1%b"' % (b"A" * 37), b'"sign_1%b"' % (b"A" * 39)),
+    *(b'"inv_1%b"' % (b"A" * 38), b'"sign_1%b"' % (b"A" * 37 + b"+")),
+    *(b'"sign_1%b"' % (b"A" * 37 + b"B"), b"[" * 100_000),
+)
+
+
+@pytest.mark.parametrize("operation", ["await", "forget"])
+def test_what_is_not_an_awakeable_is_refused(
+    restate: RestateServer, steps: ServiceProcess, operation: str
+) -> None:
+    """A body that names none is answered once, by 400; the promise is as before."""
+    id = token_hex(8)
+
+    for body in NOT_AWAKEABLES:
+        status, message = pass_on(restate, ("promises", operation), body, id)
+        assert 400 == status, (body[:50], message)
+        assert len(message) < 100
+    assert {} == restate.state(id)
+    assert {"value": 1} == resolve(restate, id, 1).json()
+
+
+@pytest.mark.parametrize("kind", ["sign", "prom"])
+def test_an_awakeable_of_nobody_harms_nobody(
+    restate: RestateServer, steps: ServiceProcess, kind: str
+) -> None:
+    """Restate can decode each name that is kept: settles go on, and keep none."""
+    id = token_hex(8)
+    for _ in range(20):
+        name = f'"{awakeable(kind)}"'.encode()
+        assert (200, "null") == pass_on(restate, ("promises", "await"), name, id)
+
+    assert 20 == restate.waiters(id)
+    assert {"value": 1} == resolve(restate, id, 1).json()
+    assert {"value": {"value": 1}} == restate.state(id)
+
+
+def test_a_wake_that_is_not_valid_is_refused(
+    restate: RestateServer, steps: ServiceProcess
+) -> None:
+    """Nobody is woken with what is not an answer, nor is a name tried that is none."""
+    good = awakeable().encode()
+    refused = (
+        *NOT_AWAKEABLES,
+        *(b'["%b", null]' % good, b"[[], 1, 2]", b"[[5], null]", b'[["x"], null]'),
+        *(b'[["%b", "x"], null]' % good, b'[["%b"], nul]' % good),
+        *(b'[["%b"], {"value": nul}]' % good, b'[["%b"], {"error": 5}]' % good),
+    )
+    for body in refused:
+        status, message = pass_on(restate, ("promises", "wake"), body, token_hex(8))
+        assert status in (400, 502), (body[:50], message)
+    for answer in (b"null", b'{"value": 1}', b'{"error": "no"}', b"{}"):
+        body = b'[["%b"], %b]' % (good, answer)
+        assert (200, "") == pass_on(restate, ("promises", "wake"), body, token_hex(8))
+
+
+@pytest.mark.parametrize("service", ["promise", "promises"])
+@pytest.mark.parametrize("operation", ["resolve", "reject", "peek", "dispose", "await"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"nonsense",
+        b"\xff",
+        b"[" * 100_000,
+        b"9" * 900_000,
+        b'{"promiseId": 5, "value": 1, "errorMessage": 1}',
+        b'{"promiseId": "a", "promiseId": "b", "errorMessage": "x"}',
+        b'{"promiseId": "%b", "value": "%b", "errorMessage": "x"}'
+        % (b"x" * 2000, b"y" * 2**21),
+    ],
+    ids=["text", "bytes", "depth", "digits", "types", "twice", "size"],
+)
+def test_every_handler_answers_whatever_it_is_given(
+    restate: RestateServer,
+    steps: ServiceProcess,
+    service: str,
+    operation: str,
+    body: bytes,
+) -> None:
+    """Another service's call ends, as does one at the ingress; no body is retried."""
+    key = token_hex(8) if service == "promises" else None
+    path = f"/promises/{key}/{operation}" if key else f"/promise/{operation}"
+
+    status, message = pass_on(restate, (service, operation), body, key)
+    answer = ask(restate.node.ingress, path, body, timeout=20)
+
+    unread = key is not None and operation in {"peek", "dispose"}
+    if not unread and (status, operation) != (200, "resolve"):
+        assert status in (400, 422), message
+        assert 400 <= answer.status < 500, answer
+        assert len(message) < 1000
+    else:
+        assert 200 == status == answer.status
+    if key and (operation, status) != ("resolve", 200):
+        assert {} == restate.state(key)
+
+
+def test_what_an_older_version_kept_is_passed_over(restate: RestateServer) -> None:
+    """A settle ends although the state names waiters that Restate cannot decode."""
+    id, other, good = token_hex(8), token_hex(8), awakeable()
+    listeners = json.dumps(["x", good]).encode()
+    restate.set_state(id, {"waiter/x": b"true", "listeners": listeners})
+    restate.set_state(other, {"waiter/": b"true", "listeners": b"[5]"})
+
+    assert {"value": 1} == resolve(restate, id, 1).json()
+    assert {"value": {"value": 1}} == restate.state(id)
+    assert 200 == ask(restate.node.ingress, f"/promises/{other}/dispose").status
+    assert {} == restate.state(other)
+
+
+@pytest.mark.parametrize("kept", [b"nonsense", b'{"error": 5}', b"[1]"])
+def test_a_damaged_outcome_is_an_error_until_it_is_disposed_of(
+    restate: RestateServer, kept: bytes
+) -> None:
+    """What is not an outcome is answered by 500 and the way out, never retried."""
+    id = token_hex(8)
+    restate.set_state(id, {"value": kept})
+
+    for path, body in (
+        (f"/promises/{id}/peek", b""),
+        (f"/promises/{id}/resolve", 1),
+        ("/promise/await", {"promiseId": id}),
+    ):
+        answer = ask(restate.node.ingress, path, body, timeout=20)
+        assert 500 == answer.status
+        assert "dispose of it" in answer.json()["message"]
+    assert 200 == ask(restate.node.ingress, f"/promises/{id}/dispose").status
+    assert {"value": 1} == resolve(restate, id, 1).json()
 
 
 def test_asker_and_answerer(restate: RestateServer, qna: ServiceProcess) -> None:

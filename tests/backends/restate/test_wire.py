@@ -125,6 +125,29 @@ def test_a_json_body_may_be_empty(restate: RestateServer) -> None:
     assert b"{}" == ask(restate.node.ingress, f"{path}/peek", headers=JSON).body
 
 
+@pytest.mark.parametrize("operation", ["peek", "resolve", "reject", "dispose"])
+@pytest.mark.parametrize(
+    "id", ["%00", "a%00b", "x" * 1025, "%C3%A4" * 513, "%FF", "a%ED%A0%80", ""]
+)
+def test_an_invalid_id_in_the_path_is_refused(
+    restate: RestateServer, operation: str, id: str
+) -> None:
+    """Whatever the operation, an id that no other form takes is answered by 400."""
+    body = b"" if operation in {"peek", "dispose"} else '"text"'
+    for prefix in ("", "/restate/call"):
+        answer = ask(restate.node.ingress, f"{prefix}/promises/{id}/{operation}", body)
+
+        assert 400 == answer.status, answer
+        assert answer.json()["message"]
+
+
+@pytest.mark.parametrize("id", ["x" * 1024, "%C3%A4" * 512, "%01", "%0A", "%2F%3F"])
+def test_an_odd_id_in_the_path_is_taken(restate: RestateServer, id: str) -> None:
+    """Ids at the edge of what is valid name promises."""
+    assert 200 == ask(restate.node.ingress, f"/promises/{id}/peek").status
+    assert 200 == ask(restate.node.ingress, f"/promises/{id}/resolve", 1).status
+
+
 def test_peek_does_not_queue(restate: RestateServer) -> None:
     """Restate runs any number of peeks at once, also during a settle."""
     service = ask(restate.node.admin, "/v3/services/promises", method="GET").json()
@@ -148,26 +171,15 @@ def test_only_handlers_bring_awakeables(restate: RestateServer, operation: str) 
 def test_the_state_of_the_reference_is_taken_over(restate: RestateServer) -> None:
     """Outcomes that the reference stored are read, and its waiters are woken."""
     kept, id = token_hex(8), token_hex(8)
-    set_state(restate, kept, {"value": {"value": [1]}})
+    restate.set_state(kept, {"value": b'{"value":[1]}'})
     wait = {"promiseId": id}
 
     with pending_ask(restate.node.ingress, "/promise/await", wait) as waited:
         eventually(lambda: bool(restate.state(id)), "it waits")
         waiters = [key.removeprefix("waiter/") for key in restate.state(id)]
-        set_state(restate, id, {"listeners": waiters})
+        restate.set_state(id, {"listeners": json.dumps(waiters).encode()})
         won = ask(restate.node.ingress, f"/promises/{id}/resolve", 7)
 
         assert {"value": 7} == won.json() == waited().json()
     assert {"value": {"value": 7}} == restate.state(id)
     assert {"value": [1]} == ask(restate.node.ingress, f"/promises/{kept}/peek").json()
-
-
-def set_state(restate: RestateServer, id: str, state: dict[str, Any]) -> None:
-    """Make this the state of a promise, all of it."""
-    body = {
-        "object_key": id,
-        "new_state": {k: [*json.dumps(v).encode()] for k, v in state.items()},
-    }
-    answer = ask(restate.node.admin, "/v3/services/promises/state", body)
-    assert 202 == answer.status, answer
-    eventually(lambda: restate.state(id) == state, "its state is changed")

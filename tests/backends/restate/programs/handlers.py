@@ -67,5 +67,16 @@ async def settle_and_wait(ctx: restate.Context, asked: dict[str, str]) -> Any:
     return shown(outcome)
 
 
+@steps.handler()
+async def pass_on(ctx: restate.Context, call: dict[str, Any]) -> list[Any]:
+    """Call any handler with any body; return the status and what it answered."""
+    body = bytes(call["body"])
+    try:
+        answer = await ctx.generic_call(*call["target"], body, key=call.get("key"))
+    except restate.TerminalError as error:
+        return [error.status_code, error.message]
+    return [200, answer.decode()]
+
+
 if __name__ == "__main__":
     asyncio.run(serve([steps], port=int(sys.argv[1]), register=sys.argv[2]))
