@@ -11,114 +11,40 @@ Durable promises: promises that outlive the process that made them.
         value = await promise.get()
 """
 
-from dp_core._client import (
-    DEFAULT_URL,
-    Promises,
-    connect,
-    default_url,
-    durable_promise,
-)
-from dp_core._errors import (
-    AccessDeniedError,
-    BackendClosedError,
-    BackendError,
-    BackendUnavailableError,
-    CodecError,
-    CorruptPromiseError,
-    DuplicateBackendError,
-    DurablePromiseError,
-    InvalidPromiseIdError,
-    InvalidValueError,
-    OutcomeUnknownError,
-    PromiseDisposedError,
-    PromiseRejectedError,
-    PromiseTimeoutError,
-    ProtocolError,
-    UnknownBackendError,
-    ValueMismatchError,
-)
-from dp_core._ids import MAX_ID_BYTES
-from dp_core._plugins import installed_schemes
-from dp_core._promise import DurablePromise
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from dp_core._public import publish
-from dp_core._states import (
-    SETTLED,
-    TRANSITIONS,
-    Command,
-    Dispose,
-    Outcome,
-    Pending,
-    Reject,
-    Rejected,
-    Resolve,
-    Resolved,
-    State,
-    settle_command,
-    transition,
-)
-from dp_core._version import __version__
-from dp_core.backend import Backend
-from dp_core.hookspecs import hookimpl
-from dp_core.values import MAX_DEPTH, MAX_VALUE_BYTES
 
-__all__ = [
-    "DEFAULT_URL",
-    "MAX_DEPTH",
-    "MAX_ID_BYTES",
-    "MAX_VALUE_BYTES",
-    "SETTLED",
-    "TRANSITIONS",
-    "AccessDeniedError",
-    "Backend",
-    "BackendClosedError",
-    "BackendError",
-    "BackendUnavailableError",
-    "CodecError",
-    "Command",
-    "CorruptPromiseError",
-    "Dispose",
-    "DuplicateBackendError",
-    "DurablePromise",
-    "DurablePromiseError",
-    "InvalidPromiseIdError",
-    "InvalidValueError",
-    "Outcome",
-    "OutcomeUnknownError",
-    "Pending",
-    "PromiseDisposedError",
-    "PromiseRejectedError",
-    "PromiseTimeoutError",
-    "Promises",
-    "ProtocolError",
-    "Reject",
-    "Rejected",
-    "Resolve",
-    "Resolved",
-    "State",
-    "UnknownBackendError",
-    "ValueMismatchError",
-    "__version__",
-    "connect",
-    "default_url",
-    "durable_promise",
-    "hookimpl",
-    "installed_schemes",
-    "settle_command",
-    "transition",
-]
+if TYPE_CHECKING:
+    from dp_core._api import *  # noqa: F403
+    from dp_core._api import __all__ as __all__
+    from dp_core._api import __version__ as __version__
+else:
+    # The names are loaded with the first of them, and not before: the program ``dp``
+    # has an exit code for whatever goes wrong while something is loaded, and its
+    # door is in this package.
 
+    def __getattr__(name: str) -> object:
+        if name in ("backend", "hookspecs", "values"):
+            return import_module(f"{__name__}.{name}")
+        if name == "completion":
+            import warnings  # noqa: PLC0415 - only old code needs it
 
-publish(__name__, __all__)
+            warnings.warn(
+                "dp_core.completion is called dp_core.settle_command",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            name = "settle_command"
+        if not name.startswith("_") or name in ("__all__", "__version__"):
+            api = import_module("dp_core._api")
+            names = {public: getattr(api, public) for public in api.__all__}
+            globals().update(names, __all__=api.__all__)
+            publish(__name__, names)
+        if name not in globals():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals()[name]
 
-
-def __getattr__(name: str) -> object:
-    if name == "completion":
-        import warnings  # noqa: PLC0415 - only old code needs it
-
-        warnings.warn(
-            "dp_core.completion is called dp_core.settle_command",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return settle_command
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})

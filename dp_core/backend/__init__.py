@@ -6,7 +6,8 @@ Write a subclass of `Backend`, register it through
 `dp_core.testing`. The library's own backends come in by the same door.
 
 The rest is what backends have in common. By `LeaderFollowers` and `LoopLocal`,
-calls that come together share one look, one question, or one commit. `check_id`,
+calls that come together share one look, one question, or one commit. `in_thread`
+calls what blocks, also where no thread can be started. `check_id`,
 `quoted`, `without_password` and `token_from_environment` are the one place where
 ids are checked, foreign text and URLs are made safe to show, and tokens are read.
 """
@@ -18,6 +19,7 @@ from dp_core._tokens import TOKEN_ADVICE, token_from_environment
 from dp_core.backend._contract import Backend, Listable, WireBackend
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal
+from dp_core.backend._threads import in_thread
 from dp_core.backend._waiting import wait_or_peek
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "LoopLocal",
     "WireBackend",
     "check_id",
+    "in_thread",
     "quoted",
     "token_from_environment",
     "wait_or_peek",

@@ -6,7 +6,7 @@ script can branch on it.
 """
 
 from dp_core._public import publish
-from dp_core.cli._main import main
+from dp_core.cli._door import main
 from dp_core.cli._status import Status
 
 __all__ = ["Status", "main"]

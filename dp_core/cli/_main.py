@@ -1,9 +1,10 @@
-"""`main`: the program, its commands, and the exit codes of their errors."""
+"""`run`: the program, its commands, and the exit codes of their errors."""
 
 from __future__ import annotations
 
-import sys
-from typing import Final, NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 import click
 
@@ -11,11 +12,11 @@ from dp_core._errors import DurablePromiseError
 from dp_core._version import __version__
 from dp_core.cli import _conformance, _copy, _promises, _serve, _tools
 from dp_core.cli._options import json_option, url_option
-from dp_core.cli._output import complain_once
+from dp_core.cli._output import all_was_said, complain_once, unwritable
 from dp_core.cli._plugin_commands import find_command, installed_commands
 from dp_core.cli._status import Status
 
-__all__ = ["main"]
+__all__ = ["run"]
 
 _COMMANDS: Final[dict[str, click.Command]] = {
     "peek": _promises.peek,
@@ -51,6 +52,23 @@ class _Program(click.Group):
             command = find_command(name)
         return name, command, rest
 
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        with _broken_pipes_said():
+            return super().make_context(*arguments, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _broken_pipes_said():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _broken_pipes_said() -> Iterator[None]:
+    """Say that nobody reads the help; click would exit with 1."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise unwritable(error) from None
+
 
 @click.group(cls=_Program, commands=_COMMANDS)
 @url_option
@@ -75,14 +93,18 @@ def program(ctx: click.Context, url: str | None, *, as_json: bool) -> None:
     ctx.default_map = {name: {"url": url, "as_json": as_json} for name in _COMMANDS}
 
 
-def main() -> NoReturn:
-    """Run the program, and exit."""
+def run() -> object:
+    """Run the program, and return its exit code."""
     try:
-        status = program.main(prog_name="dp", standalone_mode=False)
+        status: object = program.main(prog_name="dp", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         status = Status.FAILED
-    except click.Abort:
+    except click.Abort as error:
+        if error.__cause__ is not None and not isinstance(
+            error.__cause__, KeyboardInterrupt
+        ):
+            raise error.__cause__ from None
         status = Status.INTERRUPTED
     except click.ClickException as error:
         complain_once(_advice(error))
@@ -90,7 +112,7 @@ def main() -> NoReturn:
     except DurablePromiseError as error:
         complain_once(str(error))
         status = Status.FAILED
-    sys.exit(status)
+    return status if all_was_said() else Status.FAILED
 
 
 def _advice(error: click.ClickException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TextIO
+from typing import Final, TextIO
 
 import click
 
@@ -14,7 +14,7 @@ from dp_core.cli._status import STATUS_OF, Status
 from dp_core.values import decode
 from dp_core.wire import write_answer
 
-__all__ = ["complain", "complain_once", "report", "say"]
+__all__ = ["all_was_said", "complain", "complain_once", "report", "say", "unwritable"]
 
 
 def report(state: State[bytes] | Outcome[bytes], *, as_json: bool) -> Status:
@@ -44,24 +44,47 @@ def say(text: str) -> None:
     Raises:
         click.ClickException: It cannot be written.
     """
+    line = f"{_shown(text, sys.stdout)}\n"
     try:
-        click.echo(_shown(text, sys.stdout).encode())
+        sys.stdout.flush()
+        sys.stdout.buffer.write(line.encode(errors="backslashreplace"))
+        sys.stdout.buffer.flush()
     except OSError as error:
         # The interpreter would try once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise click.ClickException(
-            f"the output cannot be written: {error.strerror}"
-        ) from None
+        raise unwritable(error) from None
+
+
+def unwritable(error: OSError) -> click.ClickException:
+    """Return the error for output that could not be written."""
+    return click.ClickException(f"the output cannot be written: {error.strerror}")
 
 
 def complain(text: str) -> None:
-    """Print a line on stderr."""
-    click.echo(_shown(text, sys.stderr), err=True)
+    """
+    Print a line on stderr.
+
+    One that cannot be written stops nothing; at the end, `all_was_said` tells.
+    """
+    try:
+        sys.stderr.write(f"{_shown(text, sys.stderr)}\n")
+        sys.stderr.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        _UNSAID.append(error)
 
 
 def complain_once(text: str) -> None:
     """Print a failure on stderr, in one line whatever *text* has in it."""
-    complain("dp: " + for_terminal(text.replace("\n", " ")))
+    complain("dp: " + for_terminal(" ".join(text.splitlines())))
+
+
+def all_was_said() -> bool:
+    """Tell whether every line for stderr has been written there."""
+    return not _UNSAID
+
+
+_UNSAID: Final[list[OSError]] = []
 
 
 def _shown(text: str, stream: TextIO | None) -> str:

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 
 from dp_backends.file._read_batcher import ReadBatcher
 from dp_backends.file._store import FileStore
@@ -28,12 +28,13 @@ from dp_backends.file._watch import WATCHERS
 from dp_core import (
     Backend,
     BackendClosedError,
+    BackendUnavailableError,
     Outcome,
     State,
     UnknownBackendError,
     hookimpl,
 )
-from dp_core.backend import LoopLocal
+from dp_core.backend import LoopLocal, in_thread
 from dp_core.hookspecs import Register
 
 __all__ = ["FileBackend"]
@@ -70,26 +71,24 @@ class FileBackend(Backend):
         self._check_open()
         # One hop. A cancel scope of anyio waits for its end, a few milliseconds;
         # asyncio's own cancellation does not, but neither leaves it half done.
-        return await to_thread.run_sync(
-            self._store.settle, id, outcome, limiter=_WRITING.get()
-        )
+        return await in_thread(self._store.settle, id, outcome, limiter=_WRITING.get())
 
     async def wait(self, id: str) -> Outcome[bytes]:
         self._check_open()
         if not self._store.is_open:
-            await to_thread.run_sync(self._store.open, limiter=_READING.get())
+            await in_thread(self._store.open, limiter=_READING.get())
         return await WATCHERS.get().wait(self._store, self._store.place(id))
 
     async def dispose(self, id: str) -> None:
         self._check_open()
-        await to_thread.run_sync(self._store.dispose, id, limiter=_WRITING.get())
+        await in_thread(self._store.dispose, id, limiter=_WRITING.get())
 
     async def settled(
         self, after: str | None, limit: int
     ) -> list[tuple[str, Outcome[bytes]]]:
         """Return settled promises; see `dp_core.backend.Listable`."""
         self._check_open()
-        return await to_thread.run_sync(
+        return await in_thread(
             self._store.settled, after, limit, limiter=_READING.get()
         )
 
@@ -133,4 +132,10 @@ def _path(url: str) -> str:
         raise UnknownBackendError(url, "it has a lone surrogate in it") from None
     if b"\0" in raw:
         raise UnknownBackendError(url, "no name of a directory has NUL in it")
-    return os.path.abspath(os.fsdecode(raw))
+    try:
+        return os.path.abspath(os.fsdecode(raw))
+    except FileNotFoundError:
+        raise BackendUnavailableError(
+            "the working directory was removed, and the store's path is relative to "
+            "it; go to another directory, or write an absolute path"
+        ) from None

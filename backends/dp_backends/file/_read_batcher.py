@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Final, TypeAlias, final
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 from anyio.lowlevel import checkpoint
 
 from dp_backends.file._layout import Place
 from dp_backends.file._store import FileStore, View
-from dp_core.backend import Follower, LeaderFollowers
+from dp_core.backend import Follower, LeaderFollowers, in_thread
 
 __all__ = ["Finding", "ReadBatcher", "look_at_all"]
 
@@ -54,9 +54,7 @@ class ReadBatcher:
         await checkpoint()
         batch = tuple(islice(self._readers, _BATCH))
         places = {reader.request for reader in batch}
-        findings = await to_thread.run_sync(
-            self._look_at_all, places, limiter=self._limiter
-        )
+        findings = await in_thread(self._look_at_all, places, limiter=self._limiter)
         for reader in batch:
             finding = findings[reader.request]
             if isinstance(finding, Exception):

@@ -25,14 +25,14 @@ from random import uniform
 from typing import Final, TypeAlias, final
 
 import anyio
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 
 from dp_backends.file._inotify import Inotify, open_inotify
 from dp_backends.file._layout import TEMPORARY, Place, read_name
 from dp_backends.file._read_batcher import Finding, look_at_all
 from dp_backends.file._store import FileStore
 from dp_core import Outcome, Pending, PromiseDisposedError
-from dp_core.backend import Follower, LeaderFollowers, LoopLocal
+from dp_core.backend import Follower, LeaderFollowers, LoopLocal, in_thread
 
 __all__ = ["WATCHERS", "WatchStats", "Watcher"]
 
@@ -243,9 +243,7 @@ class Watcher:
         look = self._look
         places = [(entry.store, entry.place) for entry in batch]
         try:
-            findings = await to_thread.run_sync(
-                look_at_all, places, limiter=self._limiter
-            )
+            findings = await in_thread(look_at_all, places, limiter=self._limiter)
         except BaseException:
             # Cancelled: the next leader has to look.
             for entry in batch:

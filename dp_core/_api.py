@@ -1,0 +1,96 @@
+"""The public names of `dp_core`, which loads them when the first one is used."""
+
+from dp_core._client import (
+    DEFAULT_URL,
+    Promises,
+    connect,
+    default_url,
+    durable_promise,
+)
+from dp_core._errors import (
+    AccessDeniedError,
+    BackendClosedError,
+    BackendError,
+    BackendUnavailableError,
+    CodecError,
+    CorruptPromiseError,
+    DuplicateBackendError,
+    DurablePromiseError,
+    InvalidPromiseIdError,
+    InvalidValueError,
+    OutcomeUnknownError,
+    PromiseDisposedError,
+    PromiseRejectedError,
+    PromiseTimeoutError,
+    ProtocolError,
+    UnknownBackendError,
+    ValueMismatchError,
+)
+from dp_core._ids import MAX_ID_BYTES
+from dp_core._plugins import installed_schemes
+from dp_core._promise import DurablePromise
+from dp_core._states import (
+    SETTLED,
+    TRANSITIONS,
+    Command,
+    Dispose,
+    Outcome,
+    Pending,
+    Reject,
+    Rejected,
+    Resolve,
+    Resolved,
+    State,
+    settle_command,
+    transition,
+)
+from dp_core._version import __version__
+from dp_core.backend import Backend
+from dp_core.hookspecs import hookimpl
+from dp_core.values import MAX_DEPTH, MAX_VALUE_BYTES
+
+__all__ = [
+    "DEFAULT_URL",
+    "MAX_DEPTH",
+    "MAX_ID_BYTES",
+    "MAX_VALUE_BYTES",
+    "SETTLED",
+    "TRANSITIONS",
+    "AccessDeniedError",
+    "Backend",
+    "BackendClosedError",
+    "BackendError",
+    "BackendUnavailableError",
+    "CodecError",
+    "Command",
+    "CorruptPromiseError",
+    "Dispose",
+    "DuplicateBackendError",
+    "DurablePromise",
+    "DurablePromiseError",
+    "InvalidPromiseIdError",
+    "InvalidValueError",
+    "Outcome",
+    "OutcomeUnknownError",
+    "Pending",
+    "PromiseDisposedError",
+    "PromiseRejectedError",
+    "PromiseTimeoutError",
+    "Promises",
+    "ProtocolError",
+    "Reject",
+    "Rejected",
+    "Resolve",
+    "Resolved",
+    "State",
+    "UnknownBackendError",
+    "ValueMismatchError",
+    "__version__",
+    "connect",
+    "default_url",
+    "durable_promise",
+    "hookimpl",
+    "installed_schemes",
+    "settle_command",
+    "transition",
+]

@@ -1,0 +1,44 @@
+"""`in_thread`: a blocking function in a worker thread, where there can be one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+__all__ = ["in_thread"]
+
+T = TypeVar("T")
+
+
+async def in_thread(
+    function: Callable[..., T],
+    *arguments: object,
+    limiter: CapacityLimiter | None = None,
+) -> T:
+    """
+    Return what a blocking function returns that is called in a worker thread.
+
+    Where no thread can be started (a limit of processes is reached, or the
+    interpreter is at its end and runs what was registered with `atexit`), it is
+    called in this thread, and the event loop waits for it.
+
+    Args:
+        function: The function.
+        arguments: What it is called with.
+        limiter: How many threads there may be, as `anyio.to_thread.run_sync` has it.
+    """
+    has_begun = False
+
+    def call() -> T:
+        nonlocal has_begun
+        has_begun = True
+        return function(*arguments)
+
+    try:
+        return await to_thread.run_sync(call, limiter=limiter)
+    except RuntimeError:
+        if has_begun:
+            raise
+        return call()

@@ -1,0 +1,70 @@
+"""`dp_core.backend.in_thread`: a worker thread, where there can be one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import dp_core as dp
+from dp_core.backend import in_thread
+
+
+async def test_it_runs_in_another_thread() -> None:
+    """The event loop goes on meanwhile."""
+    assert threading.get_ident() != await in_thread(threading.get_ident)
+
+
+async def test_without_threads_it_runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel refuses a thread, the call is made in the one that asks."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr("trio._core._thread_cache.THREAD_CACHE._idle_workers", {})
+
+    assert threading.get_ident() == await in_thread(threading.get_ident)
+
+
+async def test_its_own_errors_are_raised_once() -> None:
+    """A RuntimeError of the function itself is not taken for a missing thread."""
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise RuntimeError("can't start new thread")
+
+    with pytest.raises(RuntimeError):
+        await in_thread(fail)
+    assert [1] == calls
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("used", [False, True])
+def test_the_last_word_of_a_process_is_heard(
+    tmp_path: Path, loop: str, *, used: bool
+) -> None:
+    """What atexit runs can settle and read, whether the store was used before."""
+    script = (
+        "import atexit, anyio, dp_core as dp\n"
+        f"promise = dp.durable_promise('id', 'file:{tmp_path}/p')\n"
+        "async def last():\n"
+        "    await promise.resolve('bye')\n"
+        "    print(await promise.peek(), await promise.get())\n"
+        f"{used} and anyio.run(promise.peek, backend='{loop}')\n"
+        f"atexit.register(anyio.run, last, backend='{loop}')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=False, text=True
+    )
+
+    assert ("Resolved(value='bye') bye\n", "") == (done.stdout, done.stderr)
+
+
+def test_it_is_public() -> None:
+    """Backends of other packages have it, too."""
+    assert dp.backend.in_thread is in_thread
