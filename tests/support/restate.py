@@ -25,11 +25,17 @@ __all__ = [
     "RestateServer",
     "ServiceProcess",
     "ask",
+    "dp_restate",
     "eventually",
     "free_ports",
+    "lines",
     "pending_ask",
     "running",
+    "started",
 ]
+
+DP_RESTATE: Final = (sys.executable, "-m", "dp_core", "restate")
+Done = subprocess.CompletedProcess[str]
 
 JSON: Final = {"Content-Type": "application/json"}
 TIMEOUT: Final = 90
@@ -265,6 +271,54 @@ class ServiceProcess:
             self._process.stdout.close()
             self._process.wait()
             self._process = None
+
+
+def dp_restate(*arguments: object, **environment: str) -> Done:
+    """Run a command of ``dp restate`` to its end."""
+    return subprocess.run(
+        [*DP_RESTATE, *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        env={**os.environ, **environment},
+        text=True,
+        timeout=60,
+    )
+
+
+@contextmanager
+def started(
+    *arguments: object,
+    stderr: int | None = None,
+    script: bool = False,
+    source: str = "",
+) -> Iterator[subprocess.Popen[str]]:
+    """
+    Run a command of ``dp restate`` until the block ends.
+
+    Args:
+        arguments: The command.
+        stderr: As for `subprocess.Popen`.
+        script: Whether to start it as a script does with ``&``: Ctrl-C is ignored.
+        source: A program to run in place of ``dp``.
+    """
+    command = [*DP_RESTATE, *map(str, arguments)]
+    if source:
+        command[1:3] = ["-c", source]
+    if script:
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def lines(process: subprocess.Popen[str], number: int) -> list[str]:
+    """Return the next lines that a process prints."""
+    assert process.stdout is not None
+    return [process.stdout.readline().rstrip() for _ in range(number)]
 
 
 @contextmanager

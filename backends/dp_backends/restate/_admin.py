@@ -1,4 +1,4 @@
-"""Requests to Restate's admin API: register services, list settled promises."""
+"""Requests to Restate's admin API, and the questions whether it is ready."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ from collections.abc import Mapping
 from enum import Enum
 from functools import partial
 from http.client import HTTPException
+from secrets import token_hex
 from typing import Any, Final
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
+import anyio
+import msgspec
 from anyio import to_thread
 
-from dp_backends.restate._names import OBJECT
+from dp_backends.restate._names import OBJECT, SERVICE
 from dp_core import BackendError, BackendUnavailableError
+from dp_core.backend import quoted
 
 __all__ = [
     "ADMIN_URL",
     "Registration",
+    "ingress_url",
     "is_healthy",
     "register_deployment",
     "settled_ids",
+    "until_answered",
 ]
 
 ADMIN_URL: Final = "http://localhost:9070"
@@ -29,6 +36,12 @@ ADMIN_URL: Final = "http://localhost:9070"
 
 _TIMEOUT: Final = 60
 """The time for an answer, in seconds: for it, Restate calls our service first."""
+
+_READY_SECONDS: Final = 20
+"""The time that an ingress has to learn of services that are registered."""
+
+_PEEK_SECONDS: Final = 5
+"""The time for one answer of those."""
 
 _SETTLED_IDS: Final = f"""
     SELECT service_key FROM state
@@ -40,6 +53,33 @@ _SETTLED_IDS: Final = f"""
 # each run of a program, GET among them, where speed does not matter.
 # Without proxies, because the admin API is on this machine or in its network.
 _open: Final = build_opener(ProxyHandler({})).open
+
+
+class _Service(msgspec.Struct):
+    name: str
+    deployment_id: str
+    metadata: dict[str, str] | None = None
+
+
+class _Services(msgspec.Struct):
+    services: list[_Service]
+
+
+class _Deployment(msgspec.Struct):
+    id: str
+
+
+class _Row(msgspec.Struct):
+    service_key: str
+
+
+class _Rows(msgspec.Struct):
+    rows: list[_Row]
+
+
+class _Version(msgspec.Struct):
+    version: str
+    ingress_endpoint: str | None = None
 
 
 class Registration(Enum):
@@ -69,28 +109,26 @@ async def register_deployment(
     """
     before = await _registered(admin)
     deployment = {"uri": url, "force": False}
-    status, answer = await _request(admin, "/v3/deployments", deployment)
+    status, answer = await _ask(admin, "/v3/deployments", _Deployment, deployment)
     if status == 201:
         replaced = not before.keys().isdisjoint(services)
         return Registration.REPLACED if replaced else Registration.NEW
     # Restate knows the URL, and did not look at the services. An older version may
     # have been there, or another deployment may have replaced this one since.
-    unchanged = {name: (answer["id"], version) for name, version in services.items()}
+    unchanged = {name: (answer.id, version) for name, version in services.items()}
     if None not in services.values() and unchanged.items() <= before.items():
         return Registration.UNCHANGED
-    await _request(admin, "/v3/deployments", deployment | {"force": True})
+    anew = deployment | {"force": True}
+    await _ask(admin, "/v3/deployments", _Deployment, anew)
     return Registration.RENEWED
 
 
 async def _registered(admin: str) -> dict[str, tuple[str, str | None]]:
     """Return the deployment and the version of each registered service."""
-    _, answer = await _request(admin, "/v3/services")
+    _, answer = await _ask(admin, "/v3/services", _Services)
     return {
-        service["name"]: (
-            service["deployment_id"],
-            (service.get("metadata") or {}).get("version"),
-        )
-        for service in answer["services"]
+        service.name: (service.deployment_id, (service.metadata or {}).get("version"))
+        for service in answer.services
     }
 
 
@@ -102,50 +140,109 @@ async def settled_ids(admin: str) -> list[str]:
         BackendUnavailableError: Restate cannot be reached at *admin*.
         BackendError: Restate refuses the query.
     """
-    _, answer = await _request(admin, "/query", {"query": _SETTLED_IDS})
-    return [row["service_key"] for row in answer["rows"]]
+    _, answer = await _ask(admin, "/query", _Rows, {"query": _SETTLED_IDS})
+    return [row.service_key for row in answer.rows]
+
+
+async def ingress_url(admin: str) -> str | None:
+    """Return where the node of this admin API says that its ingress is."""
+    answer: _Version
+    _, answer = await _ask(admin, "/version", _Version)
+    return answer.ingress_endpoint
+
+
+async def until_answered(ingress: str) -> str | None:
+    """
+    Wait until an ingress answers a peek, as it does once it knows the services.
+
+    Returns:
+        None; or after a while, why there is no answer yet.
+    """
+    why = "it does not answer"
+    body = {"promiseId": token_hex(16)}
+    with anyio.move_on_after(_READY_SECONDS):
+        while True:
+            try:
+                await _ask(ingress, f"/{SERVICE}/peek", None, body, _PEEK_SECONDS)
+            except BackendError as error:
+                why = error.reason
+            else:
+                return None
+            await anyio.sleep(0.1)
+    return why
 
 
 async def is_healthy(url: str) -> bool:
     """Return whether one of Restate's health checks succeeds."""
     try:
-        status, _ = await _request(url, "")
+        status, _ = await _ask(url, "", Any)
     except BackendError:
         return False
     return status == 200
 
 
-async def _request(admin: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Make a request, POST if it has a body, else GET; return status and JSON."""
+async def _ask(
+    url: str, path: str, type_: Any, body: Any = None, seconds: float = _TIMEOUT
+) -> tuple[int, Any]:
+    """Make a request, POST if it has a body, else GET; return status and answer."""
     return await to_thread.run_sync(
-        partial(_request_blocking, admin, path, body), abandon_on_cancel=True
+        partial(_ask_blocking, url, path, type_, body, seconds), abandon_on_cancel=True
     )
 
 
-def _request_blocking(admin: str, path: str, body: Any) -> tuple[int, Any]:
-    request = Request(  # noqa: S310 - the URL is the user's own
-        admin.rstrip("/") + path,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", "Accept": "application/json"},
-    )
+def _ask_blocking(
+    url: str, path: str, type_: Any, body: Any, seconds: float
+) -> tuple[int, Any]:
     try:
-        with _open(request, timeout=_TIMEOUT) as response:
-            text = response.read()
-            return response.status, json.loads(text) if text else None
+        _check_url(url)
+        request = Request(  # noqa: S310 - the URL is the user's own
+            url.rstrip("/") + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", "Accept": "application/json"},
+        )
+    except ValueError as error:
+        raise BackendError(f"{quoted(url)} is not a valid URL: {error}") from None
+    try:
+        with _open(request, timeout=seconds) as response:
+            status, text = response.status, response.read()
     except HTTPError as error:
-        raise BackendError(f"Restate at {admin} refuses: {_reason(error)}") from None
+        raise BackendError(_refusal(url, path, error)) from None
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise BackendUnavailableError(
-            f"cannot reach Restate's admin API at {admin} ({reason}); start "
+            f"cannot reach Restate at {url} ({reason}); start "
             "restate-server, name the right URL, or try `dp restate up`"
+        ) from None
+    try:
+        # Health checks are answered by any body, or by none.
+        checked = type_ is not Any
+        return status, msgspec.json.decode(text, type=type_) if checked else None
+    except msgspec.MsgspecError:
+        raise BackendError(
+            f"what answers at {url} is not Restate, or another port of it: "
+            f"{path} is {quoted(text[:200].decode(errors='replace'))}"
         ) from None
 
 
-def _reason(error: HTTPError) -> str:
-    """Return Restate's message, or else the beginning of the body."""
-    text = error.read().decode(errors="replace")
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    # A port that is not valid raises, too.
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        raise ValueError("write http://HOST:PORT")
+
+
+def _refusal(url: str, path: str, error: HTTPError) -> str:
+    """Return what to say of an answer that is a failure: Restate's message, if any."""
+    with error:
+        text = error.read(10_000).decode(errors="replace")
     try:
-        return str(json.loads(text)["message"])
+        reason = str(json.loads(text)["message"])
     except (ValueError, LookupError, TypeError):
-        return f"{text[:200]} (HTTP {error.code})"
+        reason = f"{quoted(text, 200)} (HTTP {error.code})"
+    is_ingress = error.headers.get("x-restate-error-source") == "ingress"
+    if is_ingress and not path.startswith(f"/{SERVICE}/"):
+        reason += (
+            "; this is its ingress, which clients use: its admin API has another port, "
+            f"as in {ADMIN_URL}"
+        )
+    return f"Restate at {url} refuses: {reason}"

@@ -6,7 +6,6 @@ import json
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from subprocess import Popen
 from typing import Any, Final
@@ -14,9 +13,10 @@ from typing import Any, Final
 import anyio
 import click
 
-from dp_backends.restate._admin import ADMIN_URL, settled_ids
+from dp_backends.restate._admin import ADMIN_URL, settled_ids, until_answered
 from dp_backends.restate._host import (
     host_services,
+    is_open,
     register_services,
     run_until_first,
     serve,
@@ -104,7 +104,7 @@ def serve_command(
     It has no state of its own: kill it at will, if it is at the same URL again soon.
     Clients use the URL of Restate's ingress: dp --url http://localhost:8080 get ID.
     """
-    if not (identity_keys or ip_address(host).is_loopback):
+    if not identity_keys and is_open(host):
         click.echo(
             "Without --identity-key, anybody who reaches this address can call the "
             "handlers; promises are safe, because their state is in Restate.",
@@ -163,6 +163,8 @@ def up(  # noqa: PLR0913, PLR0917 - they are options
     """
     # Until the service handles SIGTERM itself, treat it as Ctrl-C, which cancels the
     # task; an exception from a signal handler could hit the event loop's own code.
+    # A shell script starts what runs in the background with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     node = Node(directory.absolute(), port, admin_port, node_port)
     anyio.run(_up, cluster_nodes(number, node), service_port, backend_options=_UVLOOP)
@@ -176,6 +178,10 @@ async def _up(nodes: Sequence[Node], port: int) -> None:
         async def started() -> None:
             url = url_at("127.0.0.1", port)
             await register_services(nodes[0].admin_url, url, SERVICES)
+            for node in nodes:
+                # Each node learns of the services by itself, the first one first.
+                if why := await until_answered(node.ingress_url):
+                    raise BackendError(f"{why}; see {node.log}")
             for node, server in zip(nodes, servers, strict=True):
                 click.echo(f"Promises are at {node.ingress_url} (process {server.pid})")
             click.echo(_HINT.format(node=nodes[0]))

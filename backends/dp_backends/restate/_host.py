@@ -13,7 +13,7 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
 import restate
@@ -24,12 +24,20 @@ from granian.server.embed import Server
 from restate import Service, VirtualObject, Workflow
 from restate.server import install_shutdown_hook
 
-from dp_backends.restate._admin import Registration, register_deployment
+from dp_backends.restate._admin import (
+    Registration,
+    ingress_url,
+    register_deployment,
+    until_answered,
+)
+from dp_backends.restate._names import SERVICE
 from dp_core import BackendError, BackendUnavailableError
+from dp_core.backend import quoted
 
 __all__ = [
     "Hosted",
     "host_services",
+    "is_open",
     "register_services",
     "run_until_first",
     "serve",
@@ -76,12 +84,13 @@ async def serve(  # noqa: PLR0913 - each has a default
         identity_keys: Public keys of Restate (``publickeyv1_…``). With any,
             calls that it has not signed are refused.
         announce: Called with lines for a person: one when the server listens,
-            and one when the services are registered.
+            and one when the services are registered, and those of promises answer
+            at Restate's ingress, or why they do not.
 
     Raises:
         BackendUnavailableError: The address cannot be listened at, or Restate
             cannot be reached.
-        BackendError: Restate refuses the services.
+        BackendError: Restate refuses the services, or a key is not valid.
     """
     services = list(services)
     here = url_at(host, port)
@@ -90,7 +99,8 @@ async def serve(  # noqa: PLR0913 - each has a default
         announce(f"Listening at {here}")
         if register is not None:
             done = await register_services(register, advertise or here, services)
-            announce(f"{advertise or here} {done.value} at {register}")
+            why = await _ingress_failure(register, services)
+            announce(f"{advertise or here} {done.value} at {register}{why}")
 
     await host_services(services, host, port, identity_keys, started)
 
@@ -105,7 +115,7 @@ async def host_services(
     """Host services until a signal; call *started* once the server listens."""
     _check_address(host, port)
     server = Server(
-        restate.app(services, identity_keys=list(identity_keys)),
+        _app(services, identity_keys),
         address=host,
         port=port,
         interface=Interfaces.ASGINL,
@@ -145,6 +155,24 @@ async def register_services(
     return await register_deployment(admin, url, versions)
 
 
+async def _ingress_failure(admin: str, services: Iterable[Hosted]) -> str:
+    """Return nothing once Restate's ingress answers a peek; else why it does not."""
+    if all(service.name != SERVICE for service in services):
+        return ""
+    ingress = await ingress_url(admin)
+    if ingress is None or (why := await until_answered(ingress)) is None:
+        return ""
+    return f"; but its ingress, seen from here, is not ready: {why}"
+
+
+def is_open(host: str) -> bool:
+    """Return whether other machines may reach what listens at *host*."""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # Refused when it is to be listened at.
+
+
 def url_at(host: str, port: int) -> str:
     """Return the URL of a server that listens at an IP address and port."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -166,6 +194,20 @@ async def run_until_first(*functions: Callable[[], Awaitable[object]]) -> None:
             tasks.start_soon(run, function)
     if failures:
         raise failures[0]
+
+
+def _app(services: Iterable[Hosted], identity_keys: Iterable[str]) -> Any:
+    """Return the app of *services*; *identity_keys* are checked first."""
+    keys = list(identity_keys)
+    for key in keys:
+        try:
+            restate.app((), identity_keys=[key])
+        except Exception as error:  # noqa: BLE001 - the SDK's own error is private
+            raise BackendError(
+                f"{quoted(key)} is not a valid identity key ({error}); restate-server "
+                "writes its own to its log, publickeyv1_…"
+            ) from None
+    return restate.app(services, identity_keys=keys)
 
 
 def _check_address(host: str, port: int) -> None:

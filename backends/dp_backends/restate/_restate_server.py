@@ -188,17 +188,22 @@ def _start(program: Path, node: Node) -> Popen[bytes]:
     A cancelled ``create_subprocess_exec`` of uvloop leaves a process running that
     we have no handle on.
     """
-    node.directory.mkdir(parents=True, exist_ok=True)
-    with node.log.open("ab") as log:
-        return Popen(  # noqa: S603 - a program that `find_program` found
-            [program],
-            stdout=log,
-            stderr=log,
-            env=node.environment(),
-            # Ctrl-C signals the whole session; the server has to outlive us, until
-            # the service has stopped.
-            start_new_session=True,
-        )
+    try:
+        node.directory.mkdir(parents=True, exist_ok=True)
+        with node.log.open("ab") as log:
+            return Popen(  # noqa: S603 - a program that `find_program` found
+                [program],
+                stdout=log,
+                stderr=log,
+                env=node.environment(),
+                # Ctrl-C signals the whole session; the server has to outlive us, until
+                # the service has stopped.
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise BackendUnavailableError(
+            f"cannot start {program} with its data in {node.directory} ({error})"
+        ) from None
 
 
 async def _wait_until_ready(node: Node, process: Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Examples 1 to 3, run as a learner runs them, with Restate as the store."""
+"""Examples 1 to 3 and the page on Restate, run as a reader runs them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from secrets import token_hex
 
 import pytest
 
-from support.paths import EXAMPLES
-from support.restate import RestateServer
+from support.paths import EXAMPLES, ROOT
+from support.restate import RestateServer, running
 
 HERE = Path(__file__).parent
+PAGE = ROOT / "docs" / "how-to" / "move-to-restate.md"
 
 
 def run(name: str, *arguments: object) -> list[str]:
@@ -78,3 +79,39 @@ def test_javascript(restate: RestateServer) -> None:
         ["reject", 200, json_, won],
         ["peek", 200, json_, won],
     ] == [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a reader, with ``dp`` in PATH."""
+    mine = {k: v for k, v in os.environ.items() if not k.startswith("DP_")}
+    return {**mine, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def test_the_commands_run(program: None, tmp_path: Path, shell: dict[str, str]) -> None:
+    """The commands print what the page says, one after the other."""
+    blocks = re.findall(
+        r"^```console\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    expected = "".join(blocks)
+    with running(RestateServer(tmp_path / "restate")) as restate:
+
+        def output(line: str) -> str:
+            line = line.replace("http://localhost:8080", restate.url)
+            line = line.replace(
+                "restate ids", f"restate ids --admin {restate.admin_url}"
+            )
+            done = subprocess.check_output(
+                ["bash", "-c", f"exec 2>&1; {line}"],
+                cwd=tmp_path,
+                env=shell,
+                text=True,
+                timeout=60,
+            )
+            return done.replace(restate.url, "http://localhost:8080")
+
+        lines = re.findall(r"^\$ (.*)$", expected, re.MULTILINE)
+        printed = "".join(f"$ {line}\n{output(line)}" for line in lines)
+
+    assert 3 < len(lines)
+    assert expected == printed

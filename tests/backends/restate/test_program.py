@@ -4,99 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
 import anyio.from_thread
 import psutil
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
 
 import dp_core as core
-from support.restate import JSON, RestateServer, ask, eventually, free_ports
-
-DP = (sys.executable, "-m", "dp_core", "restate")
-Done = subprocess.CompletedProcess[str]
-
-
-def dp(*arguments: object, **environment: str) -> Done:
-    """Run a command to its end."""
-    return subprocess.run(
-        [*DP, *map(str, arguments)],
-        capture_output=True,
-        check=False,
-        env={**os.environ, **environment},
-        text=True,
-        timeout=60,
-    )
-
-
-@contextmanager
-def started(
-    *arguments: object, stderr: int | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a command until the block ends."""
-    with subprocess.Popen(
-        [*DP, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-def lines(process: subprocess.Popen[str], number: int) -> list[str]:
-    """Return the next lines that a process prints."""
-    assert process.stdout is not None
-    return [process.stdout.readline().rstrip() for _ in range(number)]
-
-
-@pytest.fixture
-def server(program: None, tmp_path: Path) -> Iterator[RestateServer]:
-    """Return a restate-server where no service is registered."""
-    restate = RestateServer(tmp_path / "restate")
-    restate.start()
-    try:
-        restate.wait_until_ready()
-        yield restate
-    finally:
-        restate.kill()
-
-
-def test_serve_registers_where_it_must(server: RestateServer) -> None:
-    """Serving registers once, replaces another process, and exits with 0."""
-    one, two = free_ports(2)
-    replaced = "registered, in place of another deployment"
-    for port, signum, what in (
-        (one, signal.SIGTERM, "registered"),
-        (one, signal.SIGINT, "was registered already"),
-        (two, signal.SIGTERM, replaced),
-        (one, signal.SIGTERM, "registered anew"),
-    ):
-        here, id = f"http://127.0.0.1:{port}", token_hex(8)
-        with started("serve", "--port", port, "--register", server.admin_url) as serve:
-            said = lines(serve, 2)
-            won = ask(server.node.ingress, f"/promises/{id}/resolve", 1)
-            serve.send_signal(signum)
-            code = serve.wait(30)
-
-        assert [f"Listening at {here}", f"{here} {what} at {server.admin_url}"] == said
-        assert (200, 0) == (won.status, code)
+from support.restate import (
+    JSON,
+    RestateServer,
+    ask,
+    dp_restate,
+    eventually,
+    free_ports,
+    lines,
+    started,
+)
 
 
 def test_ids_are_listed_for_other_programs(restate: RestateServer) -> None:
@@ -107,7 +36,7 @@ def test_ids_are_listed_for_other_programs(restate: RestateServer) -> None:
     wait = {**JSON, "Prefer": "wait=0"}
     ask(restate.node.ingress, "/promise/await", {"promiseId": pending}, wait)
 
-    listed = dp("ids", "--admin", restate.admin_url).stdout.splitlines()
+    listed = dp_restate("ids", "--admin", restate.admin_url).stdout.splitlines()
 
     ids = [json.loads(line) for line in listed]
     assert settled in ids
@@ -123,7 +52,7 @@ def test_promises_move_there_and_back(restate: RestateServer, tmp_path: Path) ->
         portal.call(settle, here, ids)
         copy = (sys.executable, "-m", "dp_core", "copy")
         subprocess.run([*copy, here, restate.url], check=True)
-        listed = dp("ids", "--admin", restate.admin_url).stdout
+        listed = dp_restate("ids", "--admin", restate.admin_url).stdout
         subprocess.run(
             [*copy, restate.url, there, "--ids", "-"],
             check=True,
@@ -148,95 +77,19 @@ async def peek(url: str, ids: list[str]) -> list[core.State[object]]:
         return [await promises.promise(id).peek() for id in ids]
 
 
-def test_without_a_restate_it_says_so() -> None:
-    """Without an admin API, the error is one line that says what to do."""
-    port, closed = free_ports(2)
-    admin = f"http://127.0.0.1:{closed}"
-    for done in (
-        dp("serve", "--port", port, "--register", admin),
-        dp("ids", "--admin", admin),
-    ):
-        assert 2 == done.returncode
-        assert f"cannot reach Restate's admin API at {admin}" in done.stderr
-        assert "dp restate up" in done.stderr
-        assert 1 == done.stderr.count("\n")
-
-
-def test_a_service_that_restate_does_not_reach_is_an_error(
-    restate: RestateServer,
-) -> None:
-    """The error has Restate's own reason in it."""
-    port, closed = free_ports(2)
-    elsewhere = f"http://127.0.0.1:{closed}"
-    done = dp(
-        *("serve", "--port", port, "--register", restate.admin_url),
-        *("--advertise", elsewhere),
-    )
-
-    assert 2 == done.returncode
-    assert f"Restate at {restate.admin_url} refuses" in done.stderr
-    assert elsewhere in done.stderr
-
-
 def test_an_address_that_is_taken_is_an_error(restate: RestateServer) -> None:
     """A port that is in use is not shared with its owner."""
-    done = dp("serve", "--port", restate.node.ingress)
+    done = dp_restate("serve", "--port", restate.node.ingress)
 
     assert 2 == done.returncode
     assert "Address already in use" in done.stderr
 
 
-def test_calls_that_restate_has_not_signed_are_refused(server: RestateServer) -> None:
-    """With the key of another Restate, calls of this one get a 401."""
-    key = "publickeyv1_w7YHemBctH5Ck2nQRQ47iBBqhNHy4FV7t2Usbye2A6f"
-    (port,) = free_ports(1)
-    serve = ("serve", "--port", port, "--register", server.admin_url)
-    done = dp(*serve, "--identity-key", key)
-
-    assert 2 == done.returncode
-    assert "401" in done.stderr
-
-
-def test_calls_that_restate_has_signed_are_taken(program: None, tmp_path: Path) -> None:
-    """With the key of the Restate that calls, it serves, but not unsigned calls."""
-    key = Ed25519PrivateKey.generate()
-    pem = tmp_path / "key.pem"
-    pem.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    option = "RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE"
-    signing = RestateServer(tmp_path / "signing", **{option: str(pem)})
-    unsigned = RestateServer(tmp_path / "unsigned")
-    (port,) = free_ports(1)
-    serve = ("serve", "--port", port, "--register", signing.admin_url)
-    try:
-        for restate in (signing, unsigned):
-            restate.start()
-            restate.wait_until_ready()
-        with started(*serve, "--identity-key", shown_key(signing)) as service:
-            said = lines(service, 2)
-            won = ask(signing.node.ingress, "/promises/signed/resolve", 1)
-            refused = ask(
-                unsigned.node.admin, "/v3/deployments", {"uri": said[0].split()[-1]}
-            )
-    finally:
-        signing.kill()
-        unsigned.kill()
-
-    assert said[1].endswith(f"registered at {signing.admin_url}")
-    assert {"value": 1} == won.json()
-    assert b"401" in refused.body
-
-
-def shown_key(restate: RestateServer) -> str:
-    """Return the public key that Restate wrote to its log."""
-    return re.findall(r"publickeyv1_\w+", restate.node.log.read_text())[0]
-
-
+@pytest.mark.parametrize("script", [False, True], ids=["shell", "script"])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("servers", [0, 1])
 def test_up_may_be_stopped_while_it_starts(
-    program: None, tmp_path: Path, servers: int, signum: signal.Signals
+    program: None, tmp_path: Path, servers: int, signum: signal.Signals, script: bool
 ) -> None:
     """While it starts, one signal ends it, and no process is left."""
     port, admin, node, service = free_ports(4)
@@ -244,6 +97,7 @@ def test_up_may_be_stopped_while_it_starts(
         *("up", "--base-dir", tmp_path, "--port", port, "--admin-port", admin),
         *("--node-port", node, "--service-port", service),
         stderr=subprocess.PIPE,
+        script=script,
     ) as process:
         itself = psutil.Process(process.pid)
         lines(process, 1)
@@ -282,6 +136,39 @@ def test_up_starts_all_that_is_needed(program: None, tmp_path: Path) -> None:
         assert not any(child.is_running() for child in children)
 
 
+def test_every_node_answers_once_up_says_so(program: None, tmp_path: Path) -> None:
+    """Of three nodes each settles and reads at once what it is asked."""
+    port = free_ports(12, in_a_row=True)[0]
+    with started(
+        *("up", "--nodes", 3, "--base-dir", tmp_path, "--port", port),
+        *("--admin-port", port + 3, "--node-port", port + 6),
+        *("--service-port", port + 9),
+    ) as process:
+        _, *where = lines(process, 4)
+        answers = [
+            ask(port + n % 3, path, body).status
+            for n in range(60)
+            for path, body in (
+                (f"/promises/id-{n}/resolve", n),
+                ("/promise/peek", {"promiseId": f"id-{n}"}),
+            )
+        ]
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+    assert all(line.startswith("Promises are at") for line in where), where
+    assert [200] * 120 == answers
+
+
+def test_up_says_what_it_cannot_write(program: None, tmp_path: Path) -> None:
+    """A base directory below a file is an error in one line."""
+    (tmp_path / "file").touch()
+    done = dp_restate("up", "--base-dir", tmp_path / "file" / "data")
+
+    assert (2, 1) == (done.returncode, done.stderr.count("\n"))
+    assert f"{tmp_path}/file/data" in done.stderr
+
+
 def test_up_says_how_to_get_the_server(tmp_path: Path) -> None:
     """Without restate-server, the error names the command that installs it."""
     # The places where the program is looked for: all of them are empty.
@@ -311,7 +198,7 @@ def test_up_says_why_the_server_stopped(program: None, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        done = dp(
+        done = dp_restate(
             *("up", "--base-dir", tmp_path, "--port", port, "--admin-port", admin),
             *("--node-port", node, "--service-port", service),
         )
