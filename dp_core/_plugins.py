@@ -1,35 +1,28 @@
 """
 `open_backend`: from a store URL to a backend, through the installed plugins.
 
-A scheme is looked up among the installed entry points, and only its own plugin
-is imported, so that a broken or slow plugin harms only those who use it. The
-scan takes about 10 ms, so results are cached until `sys.path` changes.
+A scheme is looked up among the installed plugins, and only its own one is imported,
+so that a broken or slow plugin harms only those who use it. The scan for those of
+others takes about 10 ms, so results are cached until `sys.path` changes.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import Final
 
 import pluggy
 
 from dp_core import hookspecs
 from dp_core._errors import DuplicateBackendError, UnknownBackendError
+from dp_core._installed import Plugin, PluginFailure, built_in, installed_plugins
+from dp_core._safe_text import type_name
 from dp_core.backend import Backend
-from dp_core.hookspecs import BackendFactory
+from dp_core.hookspecs import PROJECT, BackendFactory
 
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
-__all__ = [
-    "find_factory",
-    "installed_schemes",
-    "open_backend",
-    "package_of",
-    "plugin_manager",
-    "plugin_points",
-]
+__all__ = ["find_factory", "installed_schemes", "open_backend", "plugin_manager"]
 
 _found: Final[dict[str, tuple[list[str], BackendFactory]]] = {}
 """``{scheme: (the sys.path of the scan, factory of its backends)}``."""
@@ -42,7 +35,8 @@ def open_backend(url: str) -> Backend:
     Return a new handle on the store that *url* names.
 
     Raises:
-        UnknownBackendError: No installed plugin knows the scheme.
+        UnknownBackendError: No installed plugin knows the scheme, or the one that
+            does fails.
         DuplicateBackendError: Two plugins claim it.
     """
     match = _SCHEME.match(url)
@@ -57,7 +51,8 @@ def open_backend(url: str) -> Backend:
 
 def installed_schemes() -> dict[str, str]:
     """Return ``{scheme: package that provides it}`` of all installed plugins."""
-    return {point.name: package_of(point) for point in _entry_points()}
+    plugins = reversed(installed_plugins(PROJECT))  # Ours come last, and win.
+    return {plugin.name: plugin.package for plugin in plugins}
 
 
 def find_factory(scheme: str, url: str) -> BackendFactory:
@@ -70,16 +65,44 @@ def find_factory(scheme: str, url: str) -> BackendFactory:
     """
     path, factory = _found.get(scheme, (None, None))
     if factory is None or path != sys.path:
-        factory = _search(scheme, url)
+        plugin = _claimant(scheme, url)
+        try:
+            factory = _registered(plugin)
+        except PluginFailure as failure:
+            raise UnknownBackendError(
+                url, f"{failure}; reinstall that package"
+            ) from failure
+        if not plugin.is_ours:
+            factory = partial(_make, plugin, factory)
         _found[scheme] = sys.path.copy(), factory
     return factory
 
 
-def _search(scheme: str, url: str) -> BackendFactory:
-    claims = _entry_points(scheme)
+def _claimant(scheme: str, url: str) -> Plugin:
+    """Return the one plugin that is installed for *scheme*."""
+    ours = built_in(PROJECT, scheme)
+    if ours is not None:
+        return ours
+    claims = [plugin for plugin in installed_plugins(PROJECT) if plugin.name == scheme]
     if len(claims) > 1:
-        plugins = tuple(sorted(f"{package_of(p)} ({p.value})" for p in claims))
-        raise DuplicateBackendError(scheme, plugins)
+        named = (f"{plugin.package} ({plugin.module})" for plugin in claims)
+        raise DuplicateBackendError(scheme, tuple(sorted(named)))
+    if not claims:
+        raise UnknownBackendError(
+            url,
+            f"the schemes known here are {_known()}; install the package that brings "
+            f"{scheme}:",
+        )
+    return claims[0]
+
+
+def _registered(plugin: Plugin) -> BackendFactory:
+    """
+    Return the factory that a plugin registers for its scheme.
+
+    Raises:
+        PluginFailure: It fails, or registers none.
+    """
     factories: dict[str, BackendFactory] = {}
 
     def register(name: str, factory: BackendFactory) -> None:
@@ -87,23 +110,38 @@ def _search(scheme: str, url: str) -> BackendFactory:
             raise DuplicateBackendError(name, (repr(factories[name]), repr(factory)))
         factories[name] = factory
 
+    module = plugin.load()
     manager = plugin_manager()
-    for point in claims:
-        manager.register(_load(point, url), name=point.value)
-    manager.hook.dp_register_backends(register=register)
-    if scheme in factories:
-        return factories[scheme]
-    if claims:
-        raise UnknownBackendError(
-            url,
-            f"{package_of(claims[0])} has a plugin for {scheme!r} that does not "
-            "register it; report this to its authors",
-        )
-    raise UnknownBackendError(
-        url,
-        f"the schemes known here are {_known()}; install the package that brings "
-        f"{scheme}:",
+    hook = manager.hook.dp_register_backends
+    plugin.attempt(
+        "has not a valid hook", partial(manager.register, module, name=plugin.module)
     )
+    plugin.attempt("has a hook that fails", partial(hook, register=register))
+    if plugin.name not in factories:
+        raise plugin.failure(f"does not register {plugin.name!r}")
+    factory = factories[plugin.name]
+    if not callable(factory):
+        raise plugin.failure(
+            f"registers {type_name(type(factory))} for {plugin.name!r}, which is not "
+            "a valid factory: a factory is a function from a store URL to a Backend"
+        )
+    return factory
+
+
+def _make(plugin: Plugin, factory: BackendFactory, url: str) -> Backend:
+    """Return what another package's factory makes, if it is a backend."""
+    try:
+        backend: object = plugin.attempt(
+            "fails to make a backend", partial(factory, url)
+        )
+        if not isinstance(backend, Backend):
+            made = type_name(type(backend))
+            raise plugin.failure(
+                f"makes {made}, which is not a valid backend: a subclass of Backend"
+            )
+    except PluginFailure as failure:
+        raise UnknownBackendError(url, str(failure)) from failure
+    return backend
 
 
 def plugin_manager() -> pluggy.PluginManager:
@@ -113,41 +151,7 @@ def plugin_manager() -> pluggy.PluginManager:
     return manager
 
 
-def plugin_points(group: str, name: str | None = None) -> list[EntryPoint]:
-    """Return the entry points of a group, those with one name where it is given."""
-    # Half of this package's import time, and needed only to connect.
-    from importlib.metadata import entry_points  # noqa: PLC0415
-
-    points = entry_points(group=group)
-    if name is not None:
-        points = points.select(name=name)
-    # One distribution can be found twice: installed, and in a checkout.
-    distinct = {(point.name, point.value, package_of(point)): point for point in points}
-    return list(distinct.values())
-
-
-def package_of(point: EntryPoint) -> str:
-    """Return the package of an entry point, with the extras that it needs."""
-    extras = f"[{','.join(point.extras)}]" if point.extras else ""
-    return f"{point.dist.name}{extras}" if point.dist else "an unnamed package"
-
-
-def _entry_points(scheme: str | None = None) -> list[EntryPoint]:
-    return plugin_points(hookspecs.PROJECT, scheme)
-
-
-def _load(point: EntryPoint, url: str) -> object:
-    try:
-        return point.load()
-    except Exception as error:
-        raise UnknownBackendError(
-            url,
-            f"its plugin {point.value!r} of {package_of(point)} cannot be imported "
-            f"({type(error).__name__}: {error}); reinstall that package",
-        ) from error
-
-
 def _known() -> str:
     schemes = installed_schemes()
     named = (f"{scheme}: ({schemes[scheme]})" for scheme in sorted(schemes))
-    return ", ".join(named) or "none"
+    return ", ".join(named)

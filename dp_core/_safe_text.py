@@ -12,6 +12,7 @@ direction of writing, or give a password away.
 `shortened`        any of them, with its middle left out
 `without_password` a store URL
 `type_name`        a type
+`described`        an exception
 ================== ====================================================
 """
 
@@ -21,6 +22,7 @@ import re
 from typing import Any, Final
 
 __all__ = [
+    "described",
     "for_terminal",
     "quoted",
     "shortened",
@@ -95,3 +97,13 @@ def without_password(url: str) -> str:
 def type_name(type_: Any) -> str:
     """Return the name by which a message calls a type."""
     return getattr(type_, "__qualname__", None) or str(type_)
+
+
+def described(error: BaseException, limit: int = 300) -> str:
+    """Return the class and the text of an exception, on one line; never raises."""
+    try:
+        text = visible(" ".join(str(error).split()))
+    except Exception:  # noqa: BLE001 - a str of others may do anything
+        text = "its text cannot be shown"
+    name = type(error).__name__
+    return f"{name}: {shortened(text, limit)}" if text else name

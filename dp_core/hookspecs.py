@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from dp_core.backend import Backend
 
 __all__ = [
+    "COMMANDS",
+    "PROJECT",
     "BackendFactory",
     "Register",
     "RegisterCommand",

@@ -12,7 +12,7 @@ import click
 from dp_core._client import connect
 from dp_core._tokens import token_from_environment
 from dp_core.backend import Backend, WireBackend
-from dp_core.cli._options import json_option
+from dp_core.cli._input import json_option
 from dp_core.cli._output import say
 from dp_core.cli._status import Status
 

@@ -1,5 +1,5 @@
 """
-`read_value`: a value on the command line as JSON text.
+Options that several commands share, and `read_value`: a value as JSON text.
 
 ``5`` is a number and ``hello`` is text: a value is JSON where it reads as
 JSON, else plain text. A value that only begins like an object, an array or a
@@ -12,12 +12,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
-from typing import Final
+from math import isfinite
+from typing import Any, Final
 
+import click
+from click.shell_completion import CompletionItem
+
+from dp_core._client import DEFAULT_URL
 from dp_core._errors import InvalidValueError
+from dp_core._plugins import installed_schemes
 from dp_core.values import check_text, encode
 
-__all__ = ["FORMS", "read_text", "read_value"]
+__all__ = ["FORMS", "json_option", "read_text", "read_value", "seconds", "url_option"]
 
 
 def read_value(argument: str | None, form: str) -> bytes:
@@ -85,3 +91,41 @@ FORMS: Final[Mapping[str, Callable[[str], bytes]]] = {
     "json": _as_json,
 }
 """``{form: function that reads a value of that form}``."""
+
+
+# Options --------------------------------------------------------------------
+
+_Decorator = Callable[[Any], Any]
+
+
+def _schemes(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    return [
+        CompletionItem(f"{scheme}:")
+        for scheme in sorted(installed_schemes())
+        if scheme.startswith(incomplete)
+    ]
+
+
+url_option: Final[_Decorator] = click.option(
+    "--url",
+    metavar="STORE",
+    help=f"URL of the store.  [default: $DP_URL, else {DEFAULT_URL}]",
+    shell_complete=_schemes,
+)
+
+json_option: Final[_Decorator] = click.option(
+    "--json", "as_json", is_flag=True, help="Print one line of JSON on stdout."
+)
+
+
+def seconds(
+    ctx: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    """Refuse anything but a length of time."""
+    if value is not None and not (isfinite(value) and value >= 0):
+        raise click.BadParameter(
+            f"{value} is not a valid number of seconds; write 0 or more"
+        )
+    return value

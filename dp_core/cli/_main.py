@@ -11,7 +11,7 @@ import click
 from dp_core._errors import DurablePromiseError
 from dp_core._version import __version__
 from dp_core.cli import _conformance, _copy, _promises, _serve, _tools
-from dp_core.cli._options import json_option, url_option
+from dp_core.cli._input import json_option, url_option
 from dp_core.cli._output import all_was_said, complain_once, unwritable
 from dp_core.cli._plugin_commands import find_command, installed_commands
 from dp_core.cli._status import Status

@@ -12,8 +12,7 @@ from dp_core._client import connect
 from dp_core._ids import check_id
 from dp_core._states import Outcome, Pending, Rejected, Resolved
 from dp_core.backend import Backend, wait_or_peek
-from dp_core.cli._input import read_text, read_value
-from dp_core.cli._options import json_option, seconds, url_option
+from dp_core.cli._input import json_option, read_text, read_value, seconds, url_option
 from dp_core.cli._output import complain_once, report
 from dp_core.cli._status import Status
 from dp_core.values import check_message, decode, encode

@@ -8,7 +8,7 @@ import anyio
 import click
 
 from dp_core._tokens import token_from_environment
-from dp_core.cli._options import url_option
+from dp_core.cli._input import url_option
 from dp_core.cli._output import say
 from dp_core.cli._status import Status
 

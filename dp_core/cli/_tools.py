@@ -8,11 +8,13 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
-from dp_core._errors import DurablePromiseError
-from dp_core._plugins import find_factory, installed_schemes
-from dp_core.cli._options import json_option
+from dp_core._installed import Plugin, PluginFailure, built_in, installed_plugins
+from dp_core._probe import probe, probe_here
+from dp_core._safe_text import for_terminal
+from dp_core.cli._input import json_option
 from dp_core.cli._output import say
 from dp_core.cli._status import Status
+from dp_core.hookspecs import PROJECT
 
 __all__ = ["backends", "completion"]
 
@@ -23,25 +25,30 @@ _COLUMNS: Final = ("scheme", "package", "error")
 @json_option
 def backends(*, as_json: bool) -> Status:
     """List the URL schemes of stores, their packages, and whether they load."""
-    rows = [
-        (scheme, package, _failure(scheme))
-        for scheme, package in sorted(installed_schemes().items())
-    ]
+    plugins = installed_plugins(PROJECT)
+    rows = [(plugin.name, plugin.package, _failure(plugin)) for plugin in plugins]
+    rows.sort(key=lambda row: row[:2])
     if as_json:
         say(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows]))
         return Status.RESOLVED
     for scheme, package, failure in rows:
-        say(f"{scheme:<10} {package:<24} {failure or 'ok'}")
+        line = " ".join((failure or "ok").split())
+        say(for_terminal(f"{scheme:<10} {package:<24} {line}"))
     return Status.RESOLVED
 
 
-def _failure(scheme: str) -> str | None:
-    """Return the reason why the backend of *scheme* cannot be used, or None."""
-    try:
-        find_factory(scheme, f"{scheme}:")
-    except DurablePromiseError as error:
-        return str(error)
-    return None
+def _failure(plugin: Plugin) -> str | None:
+    """Return the reason why a plugin's backend cannot be used, or None."""
+    if plugin.is_ours:
+        return probe_here(plugin.name)
+    if built_in(PROJECT, plugin.name):
+        return f"not used: {plugin.name}: is built in"
+    if plugin.name == "?":
+        try:
+            plugin.load()
+        except PluginFailure as failure:
+            return str(failure)
+    return probe(plugin.name)
 
 
 @click.command()

@@ -78,6 +78,7 @@ def test_what_it_lacks_is_named(run: Run) -> None:
 
     assert 2 == done.returncode
     assert "No module named 'no_such_module'" in done.stderr
+    assert 1 == done.stderr.count("\n")
     assert "pip install 'dp-greet[loud]'" in done.stderr
 
 
@@ -96,3 +97,90 @@ def test_an_unknown_command_is_still_an_error(run: Run) -> None:
 
     assert 2 == done.returncode
     assert "No such command 'gret'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("import sys; sys.exit(7)", "SystemExit: 7"),
+        ("raise SystemExit", "SystemExit"),
+        ("raise RuntimeError('a\\nb')", "RuntimeError: a b"),
+        (GREET.replace("(register)", "(registre)"), "registre"),
+        (GREET.replace("register(greet)", "1 / 0"), "ZeroDivisionError"),
+        (GREET.replace("register(greet)", "register(None)"), "does not register"),
+        (GREET.replace("register(greet)", "pass"), "does not register"),
+        (GREET.replace("return Status.PENDING", "return"), "returned None"),
+        (GREET.replace("return Status.PENDING", "return 'x'"), "returned x"),
+        (GREET.replace("return Status.PENDING", "return 7"), "returned 7"),
+        (GREET.replace("return Status.PENDING", "raise SystemExit(1)"), "exit(1)"),
+        (GREET.replace("return Status.PENDING", "exit(0)"), "exit(0)"),
+        (GREET.replace("return Status.PENDING", "1 / 0"), "ZeroDivisionError"),
+    ],
+)
+def test_a_faulty_one_is_named_in_one_line(run: Run, source: str, word: str) -> None:
+    """Whatever a package's command does, the exit code says that nothing is known."""
+    done = run("greet", "world", source=source)
+
+    assert 2 == done.returncode
+    assert done.stderr.startswith("dp: ")
+    assert word in done.stderr
+    assert 1 == done.stderr.count("\n")
+
+
+BACKEND = """
+import dp_core, os, sys
+print("a word at import")
+
+@dp_core.hookimpl
+def dp_register_backends({arguments}):
+    {body}
+"""
+
+FAULTS = {
+    "import": ("import no_such_module", "no_such_module"),
+    "exit": ("import sys; sys.exit(7)", "SystemExit: 7"),
+    "os-exit": ("import os; os._exit(1)", "ends the process that loads it (status 1)"),
+    "zero": ("import os; os._exit(0)", "ends the process that loads it (status 0)"),
+    "crash": ("import os; os.abort()", "ends the process that loads it (status -6)"),
+    "signature": (BACKEND.format(arguments="registre", body="pass"), "registre"),
+    "raises": (BACKEND.format(arguments="register", body="1 / 0"), "ZeroDivision"),
+    "none": (
+        BACKEND.format(arguments="register", body="register('none', None)"),
+        "registers NoneType",
+    ),
+    "good": (
+        BACKEND.format(arguments="register", body="register('good', lambda url: 1)"),
+        "ok",
+    ),
+}
+
+
+def test_backends_tells_of_all_whatever_they_do(tmp_path: Path) -> None:
+    """One line each, with what is wrong; those that work are there beside them."""
+    for name, (source, _) in FAULTS.items():
+        (tmp_path / f"dp_{name.replace('-', '_')}.py").write_text(source)
+        info = tmp_path / f"dp_{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dp-{name}\n")
+        module = f"dp_{name.replace('-', '_')}"
+        (info / "entry_points.txt").write_text(f"[dp_core]\n{name} = {module}\n")
+    damaged = tmp_path / "damaged-1.0.dist-info"
+    damaged.mkdir()
+    (damaged / "entry_points.txt").write_bytes(b"\xff")
+    done = subprocess.run(
+        [sys.executable, "-m", "dp_core", "backends"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        text=True,
+        timeout=120,
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)
+    lines = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert {*FAULTS, "file", "http", "https", "memory", "?"} == set(lines)
+    for name, (_, word) in FAULTS.items():
+        assert f" dp-{name} " in lines[name]
+        assert word in lines[name]
+    assert all(lines[name].endswith(" ok") for name in ("file", "http", "memory"))
+    assert "UnicodeDecodeError" in lines["?"]

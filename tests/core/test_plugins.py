@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 import dp_core
@@ -17,6 +20,9 @@ from dp_core import (
     connect,
     installed_schemes,
 )
+from dp_core._installed import installed_plugins
+from dp_core.hookspecs import COMMANDS, PROJECT
+from support.paths import ROOT
 
 Install = Callable[..., None]
 
@@ -46,8 +52,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return install
 
 
-def test_the_first_party_backends_come_in_by_the_common_door() -> None:
-    """Each of our schemes is an entry point of our distribution."""
+def test_the_first_party_backends_are_installed() -> None:
+    """Each of our schemes is listed with our distribution."""
     ours = {"file", "http", "https", "memory"}
 
     assert ours <= {
@@ -82,7 +88,7 @@ def test_what_was_found_is_not_looked_for_again(
     install("dp-one", "one", PLUGIN.format(scheme="one"))
     connect("one:")
     with monkeypatch.context() as patched:
-        patched.setattr(_plugins, "plugin_points", None)
+        patched.setattr(_plugins, "installed_plugins", None)
         connect("one:there")
         patched.setattr(sys, "path", [*sys.path, "elsewhere"])
         with pytest.raises(TypeError):
@@ -117,7 +123,7 @@ def test_a_plugin_that_does_not_register_its_scheme_is_named(install: Install) -
     """The error points at the package that is wrong."""
     install("dp-liar", "liar", PLUGIN.format(scheme="other"))
 
-    with pytest.raises(UnknownBackendError, match="dp-liar has a plugin for 'liar'"):
+    with pytest.raises(UnknownBackendError, match="dp-liar does not register 'liar'"):
         connect("liar:")
 
 
@@ -140,13 +146,170 @@ def test_an_unknown_url_lists_what_is_known(url: str, advice: str) -> None:
     assert isinstance(caught.value, LookupError)
 
 
-def test_a_known_scheme_whose_package_is_missing_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Nobody has to search for the package."""
-    monkeypatch.setattr("dp_core._plugins._entry_points", lambda scheme=None: [])
+# What other packages do wrong ------------------------------------------------
 
-    with pytest.raises(
-        UnknownBackendError, match="none; install the package that brings memory:"
-    ):
-        connect("memory:")
+HOOK = """
+import dp_core, os, sys
+
+@dp_core.hookimpl
+def dp_register_backends({arguments}):
+    {body}
+"""
+
+FAULTS = {
+    "import": ("import no_such_module", "no_such_module"),
+    "exit": ("import sys; sys.exit(7)", "SystemExit: 7"),
+    "exit with words": ("raise SystemExit('a\\nb')", "SystemExit: a b"),
+    "base": ("raise BaseException('b')", "BaseException: b"),
+    "no text": ("class E(Exception):\n def __str__(s): raise s\nraise E", "E"),
+    "syntax": ("def", "SyntaxError"),
+    "signature": (HOOK.format(arguments="registre", body="pass"), "registre"),
+    "arguments": (HOOK.format(arguments="register, more", body="pass"), "more"),
+    "raises": (HOOK.format(arguments="register", body="1 / 0"), "ZeroDivisionError"),
+    "exits": (HOOK.format(arguments="register", body="sys.exit()"), "SystemExit"),
+    "calls": (HOOK.format(arguments="register", body="register('f')"), "TypeError"),
+    "nothing": (HOOK.format(arguments="register", body="pass"), "does not register"),
+    "no hook": ("x = 1", "does not register"),
+    "none": (HOOK.format(arguments="register", body="register('f', None)"), "NoneType"),
+    "a name": (HOOK.format(arguments="register", body="register('f', 'F')"), "str"),
+    "makes none": (
+        HOOK.format(arguments="register", body="register('f', lambda url: None)"),
+        "makes NoneType",
+    ),
+    "makes a dict": (
+        HOOK.format(arguments="register", body="register('f', lambda url: {})"),
+        "makes dict",
+    ),
+    "takes nothing": (
+        HOOK.format(arguments="register", body="register('f', lambda: None)"),
+        "TypeError",
+    ),
+    "fails": (
+        HOOK.format(arguments="register", body="register('f', lambda url: 1 / 0)"),
+        "ZeroDivisionError",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_plugins_fault_is_an_error_that_names_it(install: Install, case: str) -> None:
+    """Whatever another package does, it is one of our errors, in one line."""
+    source, word = FAULTS[case]
+    sys.modules.pop("dp_faulty", None)
+    install("dp-faulty", "f", source)
+
+    with pytest.raises(UnknownBackendError) as caught:
+        connect("f:x")
+
+    assert "dp-faulty" in str(caught.value)
+    assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert isinstance(connect("memory:").backend, Backend)
+
+
+def test_an_interrupt_while_a_plugin_loads_is_one(install: Install) -> None:
+    """Ctrl-C is the user's, and no fault of the plugin."""
+    install("dp-slow", "slow", "raise KeyboardInterrupt")
+
+    with pytest.raises(KeyboardInterrupt):
+        connect("slow:")
+
+
+def test_our_schemes_are_ours(install: Install) -> None:
+    """A package that claims one of them does not come between."""
+    install("dp-evil", "file", "raise SystemExit")
+
+    assert "file" == type(connect("file:x").backend).__module__.split(".")[1]
+    assert "durable-promises" == installed_schemes()["file"]
+
+
+# Metadata ---------------------------------------------------------------------
+
+METADATA = {
+    "none": {},
+    "stale": {
+        "METADATA": b"Metadata-Version: 2.1\nName: durable_promises\nVersion: 0.0.1\n",
+        "entry_points.txt": b"[dp_core]\nfile = dp_backends.no_such\n",
+    },
+    "no name": {"entry_points.txt": b"[dp_core]\nx = y\n"},
+    "not text": {"entry_points.txt": b"[dp_core]\n\xff\xfe = \x00\n"},
+    "not its format": {"entry_points.txt": b"dp_core = file\n[dp_core]\n= =\n[["},
+    "no module": {"entry_points.txt": b"[dp_core]\nx = ./y z\n"},
+    "not a name": {
+        "METADATA": b"\xff\xff: \xff\n",
+        "entry_points.txt": b"[dp_core]\nx=y",
+    },
+}
+
+
+@pytest.mark.parametrize("case", METADATA)
+def test_ours_work_beside_any_metadata(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """Missing, stale and damaged metadata of packages harms no scheme of ours."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    info = tmp_path / "dp_thing-1.0.dist-info"
+    info.mkdir()
+    for name, content in METADATA[case].items():
+        (info / name).write_bytes(content)
+
+    for url in ("memory:", "file:x", "http://localhost"):
+        assert isinstance(connect(url).backend, Backend)
+    assert {"file", "http", "https", "memory"} <= set(installed_schemes())
+    with pytest.raises(UnknownBackendError):
+        connect("x:y")
+
+
+def test_the_table_is_what_is_installed() -> None:
+    """Our own entry points name what the table does, for others who read them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    for group in (PROJECT, COMMANDS):
+        points = project["entry-points"][group]
+        ours = {plugin.name: plugin for plugin in installed_plugins(group)}
+        for name, value in points.items():
+            module, _, extras = value.partition(" ")
+            assert (module, f"durable-promises{extras}") == (
+                ours[name].module,
+                ours[name].package,
+            )
+            assert ours[name].is_ours
+
+
+VENDORED = """
+import sys
+sys.path[:] = [path for path in sys.path if "site-packages" not in path]
+sys.path[:0] = sys.argv[1:]
+import anyio, dp_core
+assert "durable-promises" == dp_core.installed_schemes()["file"]
+print(anyio.run(dp_core.durable_promise("id", f"file:{sys.argv[1]}/p").peek))
+from importlib.metadata import entry_points
+assert not entry_points(group="dp_core")
+from dp_core.cli import main
+sys.argv[1:] = ["backends"]
+main()
+"""
+
+
+def test_ours_work_without_metadata(tmp_path: Path) -> None:
+    """Vendored, or frozen into one file: no distribution says that they are there."""
+    site = Path(anyio.__file__).parent.parent
+    for name in ("anyio", "click", "httptools", "idna", "msgspec", "pluggy", "sniffio"):
+        if (site / name).exists():
+            (tmp_path / name).symlink_to(site / name)
+    for path in site.glob("typing_extensions.py"):
+        (tmp_path / path.name).symlink_to(path)
+    for package in ("dp_core", "backends/dp_backends"):
+        (tmp_path / Path(package).name).symlink_to(ROOT / package)
+    done = subprocess.run(
+        [sys.executable, "-c", VENDORED, str(tmp_path)],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        text=True,
+    )
+
+    assert 0 == done.returncode, done.stderr
+    lines = done.stdout.splitlines()
+    assert "Pending()" == lines[0]
+    assert ["ok"] * 4 == [line.split()[-1] for line in lines[1:]]

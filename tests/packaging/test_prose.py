@@ -32,7 +32,7 @@ ALLOWED: Final = {
     "dp_core": "completion",  # the deprecated name of settle_command
     "dp_core.cli._tools": "completion",  # of a shell's commands
     "dp_core.cli._main": "completion",
-    "dp_core.cli._options": "completion",
+    "dp_core.cli._input": "completion",
 }
 # The wire calls its calls as the state machine calls its commands.
 SHARED_NAMES: Final = {"Dispose"}

@@ -32,13 +32,13 @@ async def test_many_reads_take_few_hops(
     store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two hundred reads at once take one hop."""
-    batcher, hops, real = ReadBatcher(store), Counter[str](), anyio.to_thread.run_sync
+    batcher, hops, real = ReadBatcher(store), Counter[str](), _read_batcher.in_thread
 
     async def count(*args: Any, **kwargs: Any) -> Any:
         hops["made"] += 1
         return await real(*args, **kwargs)
 
-    monkeypatch.setattr(_read_batcher.to_thread, "run_sync", count)
+    monkeypatch.setattr(_read_batcher, "in_thread", count)
     seen: dict[int, Any] = {}
 
     async def read(number: int) -> None:
