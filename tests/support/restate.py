@@ -244,6 +244,15 @@ class ServiceProcess:
         """Return a program that takes a port and the URL of Restate's admin API."""
         return cls(path, *free_ports(1), restate.admin_url)
 
+    def shift_clock(self, by: str) -> None:
+        """Let its clock differ from all others, when it is started, as in ``+7s``."""
+        ask = ["faketime", "-f", by, "printenv", "LD_PRELOAD"]
+        library = subprocess.check_output(ask, text=True).strip()
+        # The program itself would be the process to kill. Durations are measured as
+        # everywhere.
+        shifted = f"LD_PRELOAD={library}", f"FAKETIME={by}", "DONT_FAKE_MONOTONIC=1"
+        self._command = ["env", *shifted, *self._command]
+
     def start(self) -> str:
         """Start it; return the line that it prints once it is registered."""
         self._process = subprocess.Popen(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from functools import partial
 from http.client import HTTPException
 from secrets import token_hex
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
@@ -27,6 +29,7 @@ __all__ = [
     "ingress_url",
     "is_healthy",
     "register_deployment",
+    "seconds_ahead",
     "settled_ids",
     "until_answered",
 ]
@@ -151,6 +154,16 @@ async def ingress_url(admin: str) -> str | None:
     return answer.ingress_endpoint
 
 
+async def seconds_ahead(admin: str) -> int:
+    """Return by how much our clock is ahead of that of a node, to about a second."""
+    response = await _fetch(admin, "/version")
+    try:
+        theirs = parsedate_to_datetime(response.date).timestamp()
+    except ValueError:
+        return 0  # Not said, or by somebody in between.
+    return round(time.time() - theirs)
+
+
 async def until_answered(ingress: str) -> str | None:
     """
     Wait until an ingress answers a peek, as it does once it knows the services.
@@ -181,18 +194,39 @@ async def is_healthy(url: str) -> bool:
     return status == 200
 
 
+class _Reply(NamedTuple):
+    status: int
+    body: bytes
+    date: str
+
+
 async def _ask(
     url: str, path: str, type_: Any, body: Any = None, seconds: float = _TIMEOUT
 ) -> tuple[int, Any]:
-    """Make a request, POST if it has a body, else GET; return status and answer."""
+    """Make a request, and return its status and its answer, which is of a type."""
+    response = await _fetch(url, path, body, seconds)
+    try:
+        # Health checks are answered by any body, or by none.
+        checked = type_ is not Any
+        answer = msgspec.json.decode(response.body, type=type_) if checked else None
+    except msgspec.MsgspecError:
+        raise BackendError(
+            f"what answers at {url} is not Restate, or another port of it: "
+            f"{path} is {quoted(response.body[:200].decode(errors='replace'))}"
+        ) from None
+    return response.status, answer
+
+
+async def _fetch(
+    url: str, path: str, body: Any = None, seconds: float = _TIMEOUT
+) -> _Reply:
+    """Make a request, POST if it has a body, else GET."""
     return await to_thread.run_sync(
-        partial(_ask_blocking, url, path, type_, body, seconds), abandon_on_cancel=True
+        partial(_fetch_blocking, url, path, body, seconds), abandon_on_cancel=True
     )
 
 
-def _ask_blocking(
-    url: str, path: str, type_: Any, body: Any, seconds: float
-) -> tuple[int, Any]:
+def _fetch_blocking(url: str, path: str, body: Any, seconds: float) -> _Reply:
     try:
         _check_url(url)
         request = Request(  # noqa: S310 - the URL is the user's own
@@ -204,7 +238,8 @@ def _ask_blocking(
         raise BackendError(f"{quoted(url)} is not a valid URL: {error}") from None
     try:
         with _open(request, timeout=seconds) as response:
-            status, text = response.status, response.read()
+            date = response.headers.get("date", "")
+            return _Reply(response.status, response.read(), date)
     except HTTPError as error:
         raise BackendError(_refusal(url, path, error)) from None
     except (OSError, HTTPException, ValueError) as error:
@@ -212,15 +247,6 @@ def _ask_blocking(
         raise BackendUnavailableError(
             f"cannot reach Restate at {url} ({reason}); start "
             "restate-server, name the right URL, or try `dp restate up`"
-        ) from None
-    try:
-        # Health checks are answered by any body, or by none.
-        checked = type_ is not Any
-        return status, msgspec.json.decode(text, type=type_) if checked else None
-    except msgspec.MsgspecError:
-        raise BackendError(
-            f"what answers at {url} is not Restate, or another port of it: "
-            f"{path} is {quoted(text[:200].decode(errors='replace'))}"
         ) from None
 
 

@@ -11,14 +11,22 @@ promise. So a name is checked before it is kept, and before it is used.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
-from restate import Context, TerminalError, select
+from restate import (
+    Context,
+    RestateDurableFuture,
+    RunOptions,
+    TerminalError,
+    select,
+)
 
 from dp_backends.restate._invocations import PENDING, RAW
 from dp_backends.restate._names import AWAIT, FORGET, OBJECT
@@ -37,6 +45,9 @@ __all__ = [
 # invocation and a number. The last character holds two bits of them, and zeros.
 # SDKs name awakeables "sign" since the service protocol 4, and "prom" before.
 _AWAKEABLE: Final = re.compile(r"(?:sign|prom)_1[A-Za-z0-9_-]{37}[AQgw]")
+
+_IN_TIME: Final = 0.1
+"""Seconds by which a wait may end too early."""
 
 
 def read_waiter(body: bytes) -> str:
@@ -86,7 +97,9 @@ def _decoded(body: bytes, type_: Any) -> Any:
         raise ProtocolError(400, "the body is not what this handler takes") from None
 
 
-async def wait_for_answer(ctx: Context, id: str, seconds: float | None) -> bytes:
+async def wait_for_answer(
+    ctx: Context, id: str, seconds: float | None, awake: float
+) -> bytes:
     """
     Wait until a promise is settled, as durable steps of an invocation.
 
@@ -94,6 +107,8 @@ async def wait_for_answer(ctx: Context, id: str, seconds: float | None) -> bytes
         ctx: The invocation that waits.
         id: The promise's id.
         seconds: The longest wait; None for as long as it takes.
+        awake: For how long the invocation is not suspended while it waits, in
+            seconds.
 
     Returns:
         The outcome, as the wire answers it; `PENDING` after *seconds*.
@@ -110,10 +125,8 @@ async def wait_for_answer(ctx: Context, id: str, seconds: float | None) -> bytes
             return answer
         if seconds is None:
             return await woken
-        timeout = ctx.sleep(timedelta(seconds=seconds))
-        match await select(woken=woken, timeout=timeout):
-            case ["woken", bytes(answer)]:
-                return answer
+        if (told := await _within(ctx, woken, seconds, awake)) is not None:
+            return told
     except TerminalError as error:
         # A dispose has cleared the waiters already.
         if error.message != DISPOSED_MESSAGE:
@@ -121,3 +134,40 @@ async def wait_for_answer(ctx: Context, id: str, seconds: float | None) -> bytes
         raise
     ctx.generic_send(OBJECT, FORGET, waiter, key=id)
     return PENDING
+
+
+async def _within(
+    ctx: Context, woken: RestateDurableFuture[bytes], seconds: float, awake: float
+) -> bytes | None:
+    """
+    Return what an awakeable is resolved with, or None when the time is over.
+
+    A timer of Restate's ends when *its* clock shows what was *our* clock and the
+    time to wait: too early or too late by as much as the two differ. So it is used
+    only where the invocation is to be suspended meanwhile, and what it left of the
+    time is waited for here, by steps that run no longer than *awake*.
+    """
+    left = seconds
+    if seconds > awake:
+        began = ctx.run_typed("clock", _clock)
+        sleeping = ctx.sleep(timedelta(seconds=seconds))
+        match await select(woken=woken, sleeping=sleeping):
+            case ["woken", bytes(answer)]:
+                return answer
+        left -= await ctx.run_typed("clock", _clock) - await began
+    while left > _IN_TIME:
+        step = min(left, awake)
+        timer = ctx.run_typed("wait", _sleep, RunOptions(), step)
+        match await select(woken=woken, timer=timer):
+            case ["woken", bytes(answer)]:
+                return answer
+        left -= step
+    return None
+
+
+async def _clock() -> float:
+    return time.time()
+
+
+async def _sleep(seconds: float) -> None:
+    await asyncio.sleep(seconds)

@@ -46,6 +46,9 @@ T = TypeVar("T")
 
 _URL: Final = "restate:"
 
+_AWAKE: Final = 50.0
+"""Seconds without news after which Restate suspends a handler: 60 by default."""
+
 
 @overload
 def durable_promise(id: str, ctx: Context) -> HandlerPromise[Any]: ...
@@ -156,7 +159,7 @@ class _JournaledBackend(Backend):
 
     async def wait(self, id: str) -> Outcome[bytes]:
         try:
-            answer = await wait_for_answer(self._ctx, id, self._seconds)
+            answer = await wait_for_answer(self._ctx, id, self._seconds, _AWAKE)
         except TerminalError as error:
             if error.message == DISPOSED_MESSAGE:
                 raise PromiseDisposedError(id) from None

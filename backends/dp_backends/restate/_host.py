@@ -28,6 +28,7 @@ from dp_backends.restate._admin import (
     Registration,
     ingress_url,
     register_deployment,
+    seconds_ahead,
     until_answered,
 )
 from dp_backends.restate._names import SERVICE
@@ -49,6 +50,10 @@ Hosted: TypeAlias = Service | VirtualObject | Workflow
 
 _STREAMS: Final = 100_000
 """The most concurrent calls: high, because Restate has limits of its own."""
+
+
+_CLOCK_SECONDS: Final = 3
+"""The difference of clocks that is named: it is seen to a second, by a slow answer."""
 
 
 def _print_line(line: str) -> None:
@@ -85,7 +90,8 @@ async def serve(  # noqa: PLR0913 - each has a default
             calls that it has not signed are refused.
         announce: Called with lines for a person: one when the server listens,
             and one when the services are registered, and those of promises answer
-            at Restate's ingress, or why they do not.
+            at Restate's ingress, or why they do not; and by how much the clocks
+            differ, if they do.
 
     Raises:
         BackendUnavailableError: The address cannot be listened at, or Restate
@@ -99,8 +105,8 @@ async def serve(  # noqa: PLR0913 - each has a default
         announce(f"Listening at {here}")
         if register is not None:
             done = await register_services(register, advertise or here, services)
-            why = await _ingress_failure(register, services)
-            announce(f"{advertise or here} {done.value} at {register}{why}")
+            notes = await _ingress_failure(register, services), await _clocks(register)
+            announce(f"{advertise or here} {done.value} at {register}{''.join(notes)}")
 
     await host_services(services, host, port, identity_keys, started)
 
@@ -163,6 +169,18 @@ async def _ingress_failure(admin: str, services: Iterable[Hosted]) -> str:
     if ingress is None or (why := await until_answered(ingress)) is None:
         return ""
     return f"; but its ingress, seen from here, is not ready: {why}"
+
+
+async def _clocks(admin: str) -> str:
+    """Return nothing if the clocks are in step; else by how much they differ."""
+    ahead = await seconds_ahead(admin)
+    if abs(ahead) < _CLOCK_SECONDS:
+        return ""
+    how = "ahead of" if ahead > 0 else "behind"
+    return (
+        f"; but the clock here is {abs(ahead):,} s {how} Restate's: keep them in step, "
+        "or waits with a time may end late"
+    )
 
 
 def is_open(host: str) -> bool:

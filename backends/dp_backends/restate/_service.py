@@ -36,6 +36,10 @@ __all__ = ["LONGEST_WAIT", "SERVICES", "promise"]
 LONGEST_WAIT: Final = 3600
 """The longest wait, in seconds; afterwards nothing is kept of a waiter."""
 
+_INACTIVITY: Final = timedelta(seconds=10)
+_AWAKE: Final = 5.0
+"""Seconds for which a wait surely is not suspended."""
+
 promise: Final = Service(
     SERVICE, description="Durable promises; their ids are in the bodies.", **SETTINGS
 )
@@ -79,7 +83,7 @@ async def dispose(ctx: Context, body: bytes) -> None:
     output_serde=RAW,
     # After that, Restate closes the stream of a wait, which then costs this
     # process nothing; while the stream is open, waking is a little faster.
-    inactivity_timeout=timedelta(seconds=10),
+    inactivity_timeout=_INACTIVITY,
 )
 async def await_(ctx: Context, body: bytes) -> bytes:
     """Return a promise's outcome, once it is settled."""
@@ -87,7 +91,7 @@ async def await_(ctx: Context, body: bytes) -> bytes:
         call = read_call(f"/{SERVICE}/{AWAIT}", body)
     preferred = read_prefer(ctx.request().headers.get("prefer", ""))
     seconds = LONGEST_WAIT if preferred is None else min(preferred, LONGEST_WAIT)
-    answer = await wait_for_answer(ctx, call.id, seconds)
+    answer = await wait_for_answer(ctx, call.id, seconds, _AWAKE)
     if answer == PENDING and preferred is None:
         raise TerminalError("the promise is still pending; ask again", 504)
     return answer

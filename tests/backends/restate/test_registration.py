@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from secrets import token_hex
@@ -146,7 +148,9 @@ NOT_FOUND = (404, b'{"code":404,"message":"service \'promise\' not found"}')
 
 @contextmanager
 def stand_in(
-    answers: Mapping[str, Answer], peeks: list[Answer] | None = None
+    answers: Mapping[str, Answer],
+    peeks: list[Answer] | None = None,
+    date: str | None = None,
 ) -> Iterator[tuple[str, deque[Answer]]]:
     """Answer as Restate might, by path; yield the URL, and the peeks to come."""
     coming = deque(peeks or ())
@@ -163,6 +167,9 @@ def stand_in(
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(timestamp) if date is None else date
 
         do_POST = do_GET  # noqa: N815 - the name is http.server's
 
@@ -240,6 +247,37 @@ def test_an_ingress_that_is_never_ready_is_named(
     assert said.startswith(f"http://127.0.0.1:{port} registered at {url}")
     assert ("not ready" in said) is bool(why)
     assert why in said
+
+
+@pytest.mark.parametrize(
+    ("behind", "said"),
+    [(3600, "3,6"), (-40, "behind Restate's"), (10, "ahead of Restate's"), (0, "")],
+)
+def test_clocks_that_differ_are_named(behind: int, said: str) -> None:
+    """Who registers hears by how much the clock here is ahead, or behind."""
+    (port,) = free_ports(1)
+    date = formatdate(time.time() - behind, usegmt=True)
+    with (
+        stand_in(ADMIN, date=date) as (url, _),
+        started("serve", "--port", port, "--register", url) as serve,
+    ):
+        _, line = lines(serve, 2)
+
+    assert ("keep them in step" in line) is bool(said)
+    assert said in line
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Nov 2026 99:99:99 GMT"])
+def test_a_date_that_is_none_says_nothing(date: str) -> None:
+    """What is not a date is not a difference of clocks, nor an error."""
+    (port,) = free_ports(1)
+    with (
+        stand_in(ADMIN, date=date) as (url, _),
+        started("serve", "--port", port, "--register", url) as serve,
+    ):
+        _, line = lines(serve, 2)
+
+    assert f"http://127.0.0.1:{port} registered at {url}" == line
 
 
 @pytest.mark.parametrize(

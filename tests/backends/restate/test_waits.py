@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
+
+import pytest
 
 from support.restate import (
     JSON,
@@ -19,6 +23,8 @@ from support.restate import (
     free_ports,
     pending_ask,
 )
+
+HANDLERS = Path(__file__).parent / "programs" / "handlers.py"
 
 # More than one invocation of the object wakes by itself.
 WAITERS = 10_000 if os.environ.get("DP_TORTURE") else 250
@@ -170,6 +176,81 @@ def test_nobody_waits_for_ever(program: None, tmp_path: Path) -> None:
     finally:
         service.kill()
         restate.kill()
+
+
+@pytest.fixture(scope="module", params=["+1h", "-1h", "+7s", "-7s"])
+def shifted(
+    program: None, tmp_path_factory: pytest.TempPathFactory, request: Any
+) -> Iterator[RestateServer]:
+    """Return a server whose services have a clock that differs from its own."""
+    if shutil.which("faketime") is None:
+        missing = "no faketime"
+        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
+    restate = RestateServer(tmp_path_factory.mktemp("shifted"))
+    services = [
+        ServiceProcess.of_promises(restate),
+        ServiceProcess.of_program(HANDLERS, restate),
+    ]
+    try:
+        restate.start()
+        restate.wait_until_ready()
+        for service in services:
+            service.shift_clock(request.param)
+            service.start()
+        yield restate
+    finally:
+        for service in services:
+            service.kill()
+        restate.kill()
+
+
+# Longer than that a wait may be suspended, and end late where the clock is ahead.
+@pytest.mark.parametrize("seconds", [1, 4])
+def test_a_wait_takes_its_time_whatever_the_clocks_show(
+    shifted: RestateServer, seconds: int
+) -> None:
+    """``Prefer: wait`` ends neither at once nor hours late, and is woken meanwhile."""
+    id = token_hex(8)
+    body, begun = {"promiseId": id}, time.monotonic()
+
+    answer = ask(shifted.node.ingress, "/promise/await", body, prefer(seconds))
+
+    assert (200, b"null") == (answer.status, answer.body)
+    assert seconds - 0.2 < time.monotonic() - begun
+    with pending_ask(shifted.node.ingress, "/promise/await", body, prefer(5)) as wait:
+        eventually(lambda: shifted.waiters(id) > 0, "it waits")
+        ask(shifted.node.ingress, f"/promises/{id}/resolve", 1)
+        assert {"value": 1} == wait().json()
+
+
+@pytest.mark.parametrize("seconds", [0.5, 12])
+def test_a_handler_waits_as_long_as_it_says(
+    shifted: RestateServer, seconds: float
+) -> None:
+    """``get(timeout=…)`` in a handler does neither, and is woken meanwhile."""
+    id, begun = token_hex(8), time.monotonic()
+    asked = {"id": id, "timeout": seconds}
+
+    caught = ask(shifted.node.ingress, "/steps/caught", asked).json()
+
+    assert "PromiseTimeoutError" == caught
+    assert seconds - 0.2 < time.monotonic() - begun
+    asked = {"id": id, "timeout": 60}
+    with pending_ask(shifted.node.ingress, "/steps/get", asked) as waiting:
+        eventually(lambda: shifted.waiters(id) > 0, "it waits")
+        ask(shifted.node.ingress, f"/promises/{id}/resolve", 1)
+        assert 1 == waiting().json()
+
+
+@pytest.mark.parametrize("shifted", ["-1h", "-7s"], indirect=True)
+def test_a_long_wait_never_ends_early(shifted: RestateServer) -> None:
+    """What Restate's timer leaves of the time is waited for all the same."""
+    body, begun = {"promiseId": token_hex(8)}, time.monotonic()
+
+    answer = ask(shifted.node.ingress, "/promise/await", body, prefer(9))
+
+    assert (200, b"null") == (answer.status, answer.body)
+    assert 8.8 < time.monotonic() - begun
 
 
 def test_a_dispose_does_not_overtake_a_settle(
