@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
+from typing import Any
 
 import anyio
 import pytest
@@ -17,10 +18,10 @@ import dp_core as dp
 from support.restate import RestateServer, eventually
 
 
-@pytest.fixture
-def url(restate: RestateServer) -> str:
-    """Return the URL by which users name the store."""
-    return restate.url
+@pytest.fixture(params=["", "/restate/call"])
+def url(restate: RestateServer, request: Any) -> str:
+    """Return a URL by which users name the store: either form of Restate's paths."""
+    return restate.url + request.param
 
 
 async def until_waiting(restate: RestateServer, id: str) -> None:

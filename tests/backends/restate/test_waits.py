@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -28,6 +29,7 @@ HANDLERS = Path(__file__).parent / "programs" / "handlers.py"
 
 # More than one invocation of the object wakes by itself.
 WAITERS = 10_000 if os.environ.get("DP_TORTURE") else 250
+CALLS = 10_000 if os.environ.get("DP_TORTURE") else 350
 
 
 def prefer(seconds: int) -> dict[str, str]:
@@ -75,6 +77,42 @@ def test_what_is_done_leaves_only_the_promise(quiet: RestateServer) -> None:
 
     eventually(lambda: not kept(), "no invocation is left")
     assert {"value": {"value": 1}} == quiet.state(id)
+
+
+@pytest.mark.parametrize("prefix", ["", "/restate/call"])
+def test_keyless_answers_leave_no_journal(quiet: RestateServer, prefix: str) -> None:
+    """
+    However many calls have no Idempotency-Key, Restate stores none of their answers.
+
+    From 1.7 on it makes a key for each, and keeps an answer as long as the handler
+    says: not at all.
+    """
+
+    def kept() -> dict[str, int]:
+        tables = ("sys_invocation", "sys_invocation_status", "sys_journal", "sys_inbox")
+        rows = {t: quiet.query(f"SELECT count(1) AS n FROM {t}")[0] for t in tables}  # noqa: S608
+        return {table: row["n"] for table, row in rows.items()}
+
+    id = token_hex(8)
+    eventually(lambda: not any(kept().values()), "nothing is kept of other tests")
+    calls = [
+        (f"{prefix}/promises/{id}/peek", b"", JSON),
+        (f"{prefix}/promises/{id}/resolve", 1, JSON),
+        (f"{prefix}/promise/peek", {"promiseId": id}, JSON),
+        (f"{prefix}/promise/reject", {"promiseId": id, "errorMessage": "no"}, JSON),
+        (f"{prefix}/promise/await", {"promiseId": id}, prefer(60)),
+        (f"{prefix}/promise/await", {"promiseId": f"{id}-not"}, prefer(0)),
+        (f"{prefix}/promise/peek", {"promiseId": ""}, JSON),
+    ]
+    with ThreadPoolExecutor(16) as threads:
+        answers = threads.map(
+            lambda n: ask(quiet.node.ingress, *calls[n % len(calls)]), range(CALLS)
+        )
+        assert {200, 400} == {answer.status for answer in answers}
+
+    eventually(lambda: not any(kept().values()), "no answer is kept")
+    assert {"value": {"value": 1}} == quiet.state(id)
+    assert {} == quiet.state(f"{id}-not")
 
 
 def test_a_wait_that_is_cancelled_leaves_nothing(quiet: RestateServer) -> None:
