@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import RLock
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 from anyio.lowlevel import EventLoopToken, checkpoint, current_token
@@ -32,6 +32,7 @@ from dp_core import (
     settle_command,
     transition,
 )
+from dp_core.backend import call_soon
 from dp_core.hookspecs import Register
 
 __all__ = ["MemoryBackend"]
@@ -42,7 +43,7 @@ def dp_register_backends(register: Register) -> None:
     register("memory", MemoryBackend)
 
 
-_Result: TypeAlias = Outcome[bytes] | PromiseDisposedError
+_Result: TypeAlias = Outcome[bytes] | PromiseDisposedError | BackendClosedError
 
 
 @dataclass(eq=False)
@@ -51,30 +52,22 @@ class _MemoryWaiter:
     A caller of `MemoryBackend.wait`.
 
     Attributes:
+        handle: The handle that it was called on.
         event: Set when the wait has a result.
         token: The event loop of the caller.
         result: How the wait ends; None as long as it goes on.
     """
 
+    handle: MemoryBackend
     event: anyio.Event = field(default_factory=anyio.Event)
     token: EventLoopToken = field(default_factory=current_token)
     result: _Result | None = None
 
     def end(self, result: _Result) -> None:
-        """End the wait; called once, by any thread."""
-        self.result = result
-        try:
-            _call_soon(self.token, self.event.set)
-        except RuntimeError:
-            # Its event loop is over, and so is the wait.
-            return
-
-
-def _call_soon(token: EventLoopToken, call: Callable[[], object]) -> None:
-    native: Any = token.native_token
-    # anyio can only call into a loop and wait for it, which could deadlock.
-    schedule = getattr(native, "run_sync_soon", None) or native.call_soon_threadsafe
-    schedule(call)
+        """End the wait, if it has not ended; called by any thread."""
+        if self.result is None:
+            self.result = result
+            call_soon(self.token, self.event.set)
 
 
 @dataclass
@@ -104,6 +97,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_parent)
 
 
+def _closed() -> BackendClosedError:
+    return BackendClosedError("this handle was closed; connect() again")
+
+
 class MemoryBackend(Backend):
     """A handle on the promises of one ``memory:`` URL of this process."""
 
@@ -129,8 +126,9 @@ class MemoryBackend(Backend):
     async def wait(self, id: str) -> Outcome[bytes]:
         await self._checkpoint()
         store = self._store
-        waiter = _MemoryWaiter()
+        waiter = _MemoryWaiter(self)
         with store.lock:
+            self._check_open()
             state = store.states.get(id, Pending())
             if not isinstance(state, Pending):
                 return state
@@ -141,7 +139,7 @@ class MemoryBackend(Backend):
         finally:
             with store.lock:
                 self._forget(id, waiter)
-        if isinstance(waiter.result, PromiseDisposedError):
+        if isinstance(waiter.result, Exception):
             raise waiter.result
         return waiter.result
 
@@ -166,11 +164,19 @@ class MemoryBackend(Backend):
         return settled[start : start + limit]
 
     async def aclose(self) -> None:
-        self._closed = True
+        with self._store.lock:
+            self._closed = True
+            for waiters in self._store.waiters.values():
+                for waiter in waiters:
+                    if waiter.handle is self:
+                        waiter.end(_closed())
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise _closed()
 
     async def _checkpoint(self) -> None:
-        if self._closed:
-            raise BackendClosedError("this handle was closed; connect() again")
+        self._check_open()
         await checkpoint()
 
     def _forget(self, id: str, waiter: _MemoryWaiter) -> None:

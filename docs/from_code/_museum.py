@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from dp_core.testing import LAWS, Law
 from from_code._files import replace
+from from_code._tables import needs_in_words
 from mutants.contract.registry import MUTANTS, Mutant, load
 from mutants.contract.violations import RECORDED
 from mutants.file.registry import Mutant as FileMutant
@@ -119,7 +120,7 @@ def _law_lines(law: Law, mutants: list[Mutant]) -> Iterator[str]:
     yield f"\n{_prose(law.sentence)}\n"
     yield f"The contract says: *{_prose(law.contract)}*\n"
     if law.needs:
-        yield f"It applies to stores that are {' and '.join(sorted(law.needs))}.\n"
+        yield f"It applies to stores {needs_in_words(law)}.\n"
     if law.method:
         yield f"{_prose(law.method)}\n"
     yield "## The check\n"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dp_core
 from dp_core.testing import LAWS, Law
 
-__all__ = ["error_tree", "laws", "transitions"]
+__all__ = ["error_tree", "laws", "needs_in_words", "transitions"]
 
 
 def transitions() -> str:
@@ -49,14 +49,22 @@ def laws() -> str:
     )
 
 
+def needs_in_words(law: Law) -> str:
+    """Return which stores a law applies to, in words; empty for any."""
+    if "outage" in law.needs:
+        return "whose author says how to make them fail for a while"
+    kinds = " and ".join(sorted(law.needs))
+    return f"that are {kinds}" if kinds else ""
+
+
 def _law_table(found: list[Law]) -> str:
-    head = ["law", "demands", "sentence of the contract", "for stores that are"]
+    head = ["law", "demands", "sentence of the contract", "for stores"]
     rows = [
         [
             f"[{law.name}](../museum/{law.name}.md)",
             law.sentence,
             law.contract,
-            " and ".join(sorted(law.needs)) or "any",
+            needs_in_words(law) or "of any kind",
         ]
         for law in found
     ]

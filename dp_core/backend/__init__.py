@@ -6,8 +6,9 @@ Write a subclass of `Backend`, register it through
 `dp_core.testing`. The library's own backends come in by the same door.
 
 The rest is what backends have in common. By `LeaderFollowers` and `LoopLocal`,
-calls that come together share one look, one question, or one commit. `in_thread`
-calls what blocks, also where no thread can be started. `check_id`,
+calls that come together share one look, one question, or one commit. By `Closable`
+a handle ends its waits when it is closed, in other threads too (`call_soon`).
+`in_thread` calls what blocks, also where no thread can be started. `check_id`,
 `quoted`, `without_password` and `token_from_environment` are the one place where
 ids are checked, foreign text and URLs are made safe to show, and tokens are read.
 """
@@ -16,20 +17,23 @@ from dp_core._ids import check_id
 from dp_core._public import publish
 from dp_core._safe_text import quoted, without_password
 from dp_core._tokens import TOKEN_ADVICE, token_from_environment
+from dp_core.backend._closable import Closable
 from dp_core.backend._contract import Backend, Listable, WireBackend
 from dp_core.backend._leader import Follower, LeaderFollowers
-from dp_core.backend._loop_local import LoopLocal
+from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._threads import in_thread
 from dp_core.backend._waiting import wait_or_peek
 
 __all__ = [
     "TOKEN_ADVICE",
     "Backend",
+    "Closable",
     "Follower",
     "LeaderFollowers",
     "Listable",
     "LoopLocal",
     "WireBackend",
+    "call_soon",
     "check_id",
     "in_thread",
     "quoted",

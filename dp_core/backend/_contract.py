@@ -61,8 +61,13 @@ class Backend(ABC):
         """
         Return the outcome, as soon as there is one.
 
+        A failure that may pass does not end it: too many open files, a store that
+        is away for a while, a server that restarts. The caller's deadline does,
+        and so does closing the handle.
+
         Raises:
             PromiseDisposedError: The promise was disposed of meanwhile.
+            BackendClosedError: The handle was closed meanwhile.
         """
 
     @abstractmethod
@@ -79,7 +84,8 @@ class Backend(ABC):
         """
         Release what this handle holds; promises are not touched.
 
-        Closing twice is allowed. Operations after it raise
+        Closing twice is allowed. Its waits end with `BackendClosedError`, in
+        whatever thread and event loop they are. Operations after it raise
         `BackendClosedError`.
         """
 

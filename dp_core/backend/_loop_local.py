@@ -1,14 +1,15 @@
-"""`LoopLocal`: a value of its own for each event loop."""
+"""`LoopLocal` and `call_soon`: values and calls of one event loop among several."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar, final
+from contextlib import suppress
+from typing import Any, Generic, TypeVar, final
 from weakref import WeakKeyDictionary
 
-from anyio.lowlevel import current_token
+from anyio.lowlevel import EventLoopToken, current_token
 
-__all__ = ["LoopLocal"]
+__all__ = ["LoopLocal", "call_soon"]
 
 T = TypeVar("T")
 
@@ -38,3 +39,20 @@ class LoopLocal(Generic[T]):
         except KeyError:
             # No other thread makes this one: an event loop runs in one thread.
             return self._values.setdefault(loop, self._make())
+
+
+def call_soon(token: EventLoopToken, call: Callable[[], object]) -> None:
+    """
+    Let an event loop make a call soon, without waiting for it; from any thread.
+
+    Nothing happens if the event loop is over.
+
+    Args:
+        token: The event loop, as ``anyio.lowlevel.current_token`` names it.
+        call: Is called in the thread of the event loop; must not raise.
+    """
+    native: Any = token.native_token
+    # anyio can only call into a loop and wait for it, which could deadlock.
+    schedule = getattr(native, "run_sync_soon", None) or native.call_soon_threadsafe
+    with suppress(RuntimeError):
+        schedule(call)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Effort,
         Law,
         OpenBackend,
+        Outage,
         Report,
         Violation,
     )
@@ -45,6 +46,7 @@ __all__ = [
     "Effort",
     "Law",
     "OpenBackend",
+    "Outage",
     "PromiseMachine",
     "Report",
     "Violation",
@@ -59,6 +61,7 @@ _HOMES: Final = {
     "Effort": "kit",
     "Law": "kit",
     "OpenBackend": "kit",
+    "Outage": "kit",
     "PromiseMachine": "stateful",
     "Report": "kit",
     "Violation": "kit",

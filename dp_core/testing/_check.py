@@ -12,6 +12,7 @@ from dp_core.testing.kit import (
     Judge,
     Law,
     OpenBackend,
+    Outage,
     Report,
     check_names,
 )
@@ -29,6 +30,7 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
     laws: Iterable[Law] | None = None,
     effort: Effort | None = None,
     seed: int | None = None,
+    outage: Outage | None = None,
 ) -> Report:
     """
     Try every law on a store, and report which it breaks.
@@ -47,6 +49,8 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
         laws: The laws to try; by default all of `LAWS`.
         effort: The amount of work; by default it takes some seconds.
         seed: The seed of an earlier run, to repeat its random choices.
+        outage: Makes the store fail for a while, for the law that needs it; see
+            `Outage`.
 
     Returns:
         The report, where every law holds.
@@ -61,7 +65,9 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
     check_names(skip, (law.name for law in chosen))
     if seed is None:
         seed = SystemRandom().getrandbits(32)
-    run = ConformanceRun(open_backend, durable, shared, seed, effort, effort.patience)
+    run = ConformanceRun(
+        open_backend, durable, shared, seed, effort, effort.patience, outage=outage
+    )
     judge = Judge(run, skip)
     await judge.try_all(chosen)
     report = judge.report()

@@ -31,7 +31,14 @@ import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
 from dp_core.testing._check import check_backend
-from dp_core.testing.kit import ConformanceError, Effort, Law, OpenBackend, check_names
+from dp_core.testing.kit import (
+    ConformanceError,
+    Effort,
+    Law,
+    OpenBackend,
+    Outage,
+    check_names,
+)
 from dp_core.testing.laws import LAWS
 from dp_core.testing.pytest_plugin import coverage
 from dp_core.testing.stateful import PromiseMachine
@@ -73,6 +80,15 @@ class BackendSuite:
             "a function that opens another handle on one store, new for each test"
         )
 
+    @pytest.fixture
+    def outage(self) -> Outage | None:
+        """
+        Return a function that makes the store fail for a while; see `Outage`.
+
+        Without one, the law about outages is a skipped test.
+        """
+        return None
+
     @pytest.fixture(params=_LOOPS)
     def anyio_backend(self, request: pytest.FixtureRequest) -> str:
         """Run every test on every event loop that is installed."""
@@ -80,10 +96,14 @@ class BackendSuite:
 
     @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
     async def test_law(
-        self, law: Law, open_backend: OpenBackend, request: pytest.FixtureRequest
+        self,
+        law: Law,
+        open_backend: OpenBackend,
+        outage: Outage | None,
+        request: pytest.FixtureRequest,
     ) -> None:
         """The law holds."""
-        await self.judge(law, open_backend, request)
+        await self.judge(law, open_backend, request, outage)
 
     def test_machine(self, open_backend: OpenBackend, anyio_backend: str) -> None:
         """Random sequences of operations have the same results as on a dict."""
@@ -122,7 +142,11 @@ class BackendSuite:
         return self.durable, self.shared
 
     async def judge(
-        self, law: Law, open_backend: OpenBackend, request: pytest.FixtureRequest
+        self,
+        law: Law,
+        open_backend: OpenBackend,
+        request: pytest.FixtureRequest,
+        outage: Outage | None = None,
     ) -> None:
         """Try *law*; fail with its history, or skip with the reason."""
         durable, shared = self.promises()
@@ -140,6 +164,7 @@ class BackendSuite:
                 laws=[law],
                 effort=effort,
                 seed=covered.seed,
+                outage=outage,
             )
         except ConformanceError as error:
             pytest.fail(str(error), pytrace=False)

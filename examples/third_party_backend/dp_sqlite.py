@@ -32,9 +32,9 @@ import anyio
 
 from dp_core import (
     Backend,
-    BackendClosedError,
+    BackendError,
     BackendUnavailableError,
-    DurablePromiseError,
+    CorruptPromiseError,
     Outcome,
     OutcomeUnknownError,
     Pending,
@@ -44,7 +44,7 @@ from dp_core import (
     State,
     hookimpl,
 )
-from dp_core.backend import Follower, LeaderFollowers, LoopLocal
+from dp_core.backend import Closable, Follower, LeaderFollowers, LoopLocal
 from dp_core.hookspecs import Register
 
 __all__ = ["SqliteBackend"]
@@ -101,7 +101,7 @@ class SqliteBackend(Backend):
         self._path = Path(url.partition(":")[2]).absolute()
         self._lock = Lock()
         self._db: sqlite3.Connection | None = None
-        self._closed = False
+        self._life = Closable()
         # The waits of each event loop share their looks.
         self._waits: LoopLocal[LeaderFollowers[_Wait, Outcome[bytes]]] = LoopLocal(
             lambda: LeaderFollowers(self._look_again)
@@ -115,10 +115,11 @@ class SqliteBackend(Backend):
         return await self._do(lambda db: _settle(db, id, outcome))
 
     async def wait(self, id: str) -> Outcome[bytes]:
-        generation, state = await self._do(lambda db: _read(db, id))
-        if not isinstance(state, Pending):
-            return state
-        return await Follower(self._waits.get(), _Wait(id, generation)).join()
+        with self._life.wait():
+            generation, state = await self._do(lambda db: _read(db, id))
+            if not isinstance(state, Pending):
+                return state
+            return await Follower(self._waits.get(), _Wait(id, generation)).join()
 
     async def _look_again(self, leader: _Waiter) -> None:
         await anyio.sleep(min(waiter.request.pause for waiter in leader.group))
@@ -126,13 +127,16 @@ class SqliteBackend(Backend):
         ids = {waiter.request.id for waiter in waiters}
         try:
             found = await self._do(lambda db: _read_all(db, ids))
-        except DurablePromiseError as error:
+        except CorruptPromiseError as error:
             for waiter in waiters:
                 waiter.set_exception(error)
             return
+        except BackendError:
+            # It may pass: too many open files, a disk that is full or away.
+            found = {}
         for waiter in waiters:
             wait = waiter.request
-            generation, state = found[wait.id]
+            generation, state = found.get(wait.id, (wait.generation, Pending()))
             if generation != wait.generation:
                 waiter.set_exception(PromiseDisposedError(wait.id))
             elif not isinstance(state, Pending):
@@ -143,6 +147,7 @@ class SqliteBackend(Backend):
         await self._do(lambda db: _dispose(db, id))
 
     async def aclose(self) -> None:
+        self._life.close()
         await anyio.to_thread.run_sync(self._close)
 
     async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -153,14 +158,15 @@ class SqliteBackend(Backend):
                 db = self._open()
                 try:
                     return work(db)
-                except sqlite3.Error as error:
+                except sqlite3.OperationalError as error:
                     raise OutcomeUnknownError(f"{self._path}: {error}") from error
+                except sqlite3.Error as error:
+                    raise CorruptPromiseError(f"{self._path}: {error}") from error
 
         return await anyio.to_thread.run_sync(locked)
 
     def _open(self) -> sqlite3.Connection:
-        if self._closed:
-            raise BackendClosedError("this handle was closed; connect() again")
+        self._life.check_open()
         try:
             self._db = self._db or _connect(self._path)
         except (sqlite3.Error, OSError) as error:
@@ -171,7 +177,6 @@ class SqliteBackend(Backend):
 
     def _close(self) -> None:
         with self._lock:
-            self._closed = True
             if self._db is not None:
                 self._db.close()
 

@@ -173,3 +173,28 @@ async def test_a_cancelled_settle_has_not_happened(anyio_backend: str) -> None:
         await backend.settle("x", dp.Resolved(b"1"))
 
     assert dp.Pending() == await backend.peek("x")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_closing_ends_waits_in_other_threads(loop: str) -> None:
+    """A handle is closed in one event loop, and its wait in another one hears of it."""
+    backend = MemoryBackend(URL)
+    ready = Barrier(2)
+
+    async def wait() -> str:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, ready.wait)
+            with pytest.raises(dp.BackendClosedError), anyio.fail_after(20):
+                await backend.wait("x")
+        return "told"
+
+    async def close() -> None:
+        await anyio.to_thread.run_sync(ready.wait)
+        await backend.aclose()
+
+    told, _ = in_threads(
+        lambda: anyio.run(wait, backend=loop), lambda: anyio.run(close)
+    )
+
+    assert "told" == told
+    assert {} == backend._store.waiters

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pickle
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from textwrap import dedent
 
@@ -32,6 +34,7 @@ from dp_core.testing.kit import (
     ConformanceRun,
     Judge,
     LawContext,
+    no_files_left,
     shown,
 )
 from dp_core.testing.laws.values import NUMBERS, TEXTS, VALUES
@@ -92,7 +95,7 @@ async def test_a_right_backend_gets_a_report() -> None:
         seed=7,
     )
 
-    assert {n for n, law in LAWS.items() if "durable" not in law.needs} == set(
+    assert {n for n, law in LAWS.items() if law.needs <= {"shared"}} == set(
         report.passed
     )
     assert (7, 2) == (report.seed, report.histories)
@@ -151,6 +154,42 @@ async def test_skipping_is_visible() -> None:
     assert "skipped handles-see-each-other: the store is not said to be shared" in str(
         report
     )
+
+
+async def test_a_law_that_needs_an_outage_says_so() -> None:
+    """It is tried where somebody says how the store fails, else visibly skipped."""
+    outages = []
+
+    @asynccontextmanager
+    async def outage() -> AsyncIterator[None]:
+        outages.append("begins")
+        yield
+        outages.append("ends")
+
+    law = LAWS["waits-outlive-an-outage"]
+    for given in (None, outage):
+        report = await check_backend(
+            lambda: connect("memory:test-outage").backend,
+            durable=False,
+            shared=True,
+            laws=[law],
+            outage=given,
+        )
+        assert (given is not None) == (law.name in report.passed)
+        assert (given is None) == ("nobody says how" in str(report))
+
+    assert ["begins", "ends"] == outages
+
+
+def test_the_kit_can_use_up_the_files() -> None:
+    """No file can be opened meanwhile, and any again afterwards."""
+    gap = os.open(os.devnull, os.O_RDONLY)
+    above = os.open(os.devnull, os.O_RDONLY)
+    os.close(gap)
+    with no_files_left(), pytest.raises(OSError, match="Too many open files"):
+        os.open(os.devnull, os.O_RDONLY)
+    os.close(above)
+    os.close(os.open(os.devnull, os.O_RDONLY))
 
 
 async def test_a_name_that_does_not_exist_is_refused() -> None:

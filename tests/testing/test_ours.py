@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from dp_core import connect
-from dp_core.testing import BackendSuite, Effort, OpenBackend
+from dp_core.testing import BackendSuite, Effort, OpenBackend, Outage
 from dp_core.testing.suite import WireSuite
-from support.server_process import running
+from support.server_process import Server, running
 
 STORES = count()
 LOOPS = ("asyncio", "trio")
@@ -46,6 +48,18 @@ class TestFile(BackendSuite):
         """Open handles on one directory."""
         return lambda: connect(f"file:{tmp_path}/s").backend
 
+    @pytest.fixture
+    def outage(self, tmp_path: Path) -> Outage:
+        """Move the directory away, as a disk that is unmounted, and back."""
+
+        @asynccontextmanager
+        async def outage() -> AsyncIterator[None]:
+            (tmp_path / "s").rename(tmp_path / "away")
+            yield
+            (tmp_path / "away").rename(tmp_path / "s")
+
+        return outage
+
 
 @pytest.fixture(scope="module", params=LOOPS)
 def loop(request: pytest.FixtureRequest) -> str:
@@ -54,17 +68,17 @@ def loop(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def over_memory(loop: str) -> Iterator[str]:
-    """Run a server over memory for the tests on one loop; return its URL."""
+def over_memory(loop: str) -> Iterator[Server]:
+    """Run a server over memory for the tests on one loop."""
     with running("memory:") as server:
-        yield f"http://127.0.0.1:{server.port}"
+        yield server
 
 
 @pytest.fixture(scope="module")
-def over_file(loop: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a server over a directory for the tests on one loop; return its URL."""
+def over_file(loop: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run a server over a directory for the tests on one loop."""
     with running(f"file:{tmp_path_factory.mktemp('store')}/s") as server:
-        yield f"http://127.0.0.1:{server.port}"
+        yield server
 
 
 class OverHttp(WireSuite):
@@ -79,17 +93,39 @@ class OverHttp(WireSuite):
         return loop
 
     @pytest.fixture
+    def server(self) -> Server:
+        """Return the server; a subclass says which."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def url(self, server: Server) -> str:
+        """Return the server's URL."""
+        return f"http://127.0.0.1:{server.port}"
+
+    @pytest.fixture
     def open_backend(self, url: str) -> OpenBackend:
         """Open clients of the server."""
         return lambda: connect(url).backend
+
+    @pytest.fixture
+    def outage(self, server: Server) -> Outage:
+        """Stop the server's process, which then answers nothing, and continue it."""
+
+        @asynccontextmanager
+        async def outage() -> AsyncIterator[None]:
+            server.process.send_signal(signal.SIGSTOP)
+            yield
+            server.process.send_signal(signal.SIGCONT)
+
+        return outage
 
 
 class TestHttpOverMemory(OverHttp):
     """The HTTP backend, and the server over memory."""
 
     @pytest.fixture
-    def url(self, over_memory: str) -> str:
-        """Return the server's URL."""
+    def server(self, over_memory: Server) -> Server:
+        """Return the server."""
         return over_memory
 
 
@@ -97,6 +133,6 @@ class TestHttpOverFile(OverHttp):
     """The HTTP backend, and the server over a directory."""
 
     @pytest.fixture
-    def url(self, over_file: str) -> str:
-        """Return the server's URL."""
+    def server(self, over_file: Server) -> Server:
+        """Return the server."""
         return over_file

@@ -27,14 +27,13 @@ from dp_backends.file._store import FileStore
 from dp_backends.file._watch import WATCHERS
 from dp_core import (
     Backend,
-    BackendClosedError,
     BackendUnavailableError,
     Outcome,
     State,
     UnknownBackendError,
     hookimpl,
 )
-from dp_core.backend import LoopLocal, in_thread
+from dp_core.backend import Closable, LoopLocal, in_thread
 from dp_core.hookspecs import Register
 
 __all__ = ["FileBackend"]
@@ -60,44 +59,38 @@ class FileBackend(Backend):
         self._store = FileStore(self.directory)
         # Of this store only: if its disk hangs, no other store is held up.
         self._readers = LoopLocal(partial(ReadBatcher, self._store))
-        self._closed = False
+        self._life = Closable()
 
     async def peek(self, id: str) -> State[bytes]:
-        self._check_open()
+        self._life.check_open()
         view = await self._readers.get().read(self._store.place(id))
         return view.state
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
-        self._check_open()
+        self._life.check_open()
         # One hop. A cancel scope of anyio waits for its end, a few milliseconds;
         # asyncio's own cancellation does not, but neither leaves it half done.
         return await in_thread(self._store.settle, id, outcome, limiter=_WRITING.get())
 
     async def wait(self, id: str) -> Outcome[bytes]:
-        self._check_open()
-        if not self._store.is_open:
-            await in_thread(self._store.open, limiter=_READING.get())
-        return await WATCHERS.get().wait(self._store, self._store.place(id))
+        with self._life.wait():
+            return await WATCHERS.get().wait(self._store, self._store.place(id))
 
     async def dispose(self, id: str) -> None:
-        self._check_open()
+        self._life.check_open()
         await in_thread(self._store.dispose, id, limiter=_WRITING.get())
 
     async def settled(
         self, after: str | None, limit: int
     ) -> list[tuple[str, Outcome[bytes]]]:
         """Return settled promises; see `dp_core.backend.Listable`."""
-        self._check_open()
+        self._life.check_open()
         return await in_thread(
             self._store.settled, after, limit, limiter=_READING.get()
         )
 
     async def aclose(self) -> None:
-        self._closed = True
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise BackendClosedError("this handle was closed; connect() again")
+        self._life.close()
 
 
 # Limiters of our own: waits for the disk do not use up the application's threads,

@@ -10,11 +10,15 @@ life of another.
 A wake-up cannot be lost: a waiter is registered, and its directory watched,
 before the first look that counts for it, and every look is repeated after a
 while, whatever the kernel reported.
+
+A failure that may pass ends no wait: whoever waits looks again after a pause.
 """
 
 from __future__ import annotations
 
+import errno
 import heapq
+import logging
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +27,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import uniform
 from typing import Final, TypeAlias, final
+from weakref import WeakSet
 
 import anyio
 from anyio import CapacityLimiter
@@ -31,7 +36,14 @@ from dp_backends.file._inotify import Inotify, open_inotify
 from dp_backends.file._layout import TEMPORARY, Place, read_name
 from dp_backends.file._read_batcher import Finding, look_at_all
 from dp_backends.file._store import FileStore
-from dp_core import Outcome, Pending, PromiseDisposedError
+from dp_core import (
+    AccessDeniedError,
+    BackendError,
+    CorruptPromiseError,
+    Outcome,
+    Pending,
+    PromiseDisposedError,
+)
 from dp_core.backend import Follower, LeaderFollowers, LoopLocal, in_thread
 
 __all__ = ["WATCHERS", "WatchStats", "Watcher"]
@@ -42,6 +54,9 @@ _NET: Final = (1.0, 5.0)
 _ALONE: Final = (0.01, 0.25)
 """The same where it does not: no inotify, no watch left, a remote disk."""
 
+_FAILING: Final = (0.05, 1.0)
+"""The same after a look that failed, and may succeed again."""
+
 _HELP_AFTER: Final = 0.02
 """Seconds that a writer may take from visible to durable before a reader helps."""
 
@@ -49,6 +64,8 @@ _AT_ONCE: Final = -math.inf
 """A pause before all looks that are only due because time has passed."""
 
 _BATCH: Final = 256
+
+_log: Final = logging.getLogger("dp_backends.file")
 
 
 @final
@@ -98,16 +115,24 @@ class _Entry:
     A promise with waiters, all of one handle: another's may fail alone.
 
     Attributes:
+        is_watched: Whether the kernel reports changes of its directory.
+        pauses: The kind of pauses between looks, see above.
+        pause: The next of them, in seconds.
+        due: When the next look is due.
+        generation: The generation that the last look found.
+        failures: How many looks in a row have failed.
         joined: The waiters for whom no look has counted yet.
         waiting: The waiters that know that *generation* is pending.
     """
 
     store: FileStore
     place: Place
-    pauses: tuple[float, float]
-    pause: float
+    is_watched: bool
+    pauses: tuple[float, float] = (0.0, 0.0)
+    pause: float = 0.0
     due: float = math.inf
     generation: str | None = None
+    failures: int = 0
     joined: set[_Waiter] = field(default_factory=set)
     waiting: set[_Waiter] = field(default_factory=set)
 
@@ -118,6 +143,10 @@ class _Entry:
         It does not count for those that joined while it was under way: it may have
         seen a generation that was disposed of before they came.
         """
+        if isinstance(finding, Exception) and may_pass(self.store, finding):
+            self.failures += 1
+            return
+        self.failures = 0
         ready = {waiter for waiter in self.joined if waiter.request.since < look}
         self.joined -= ready
         if isinstance(finding, Exception):
@@ -133,10 +162,42 @@ class _Entry:
                 waiter.set_result(finding.state)
             self.waiting = set()
 
+    def next_pause(self) -> float:
+        """Return how long to wait before the next look, in seconds."""
+        if self.failures:
+            pauses = _FAILING
+        else:
+            reported = self.is_watched and not self.store.is_remote
+            pauses = _NET if reported else _ALONE
+        if pauses is not self.pauses:
+            self.pauses, self.pause = pauses, pauses[0]
+        pause = self.pause * uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
+        self.pause = min(self.pause * 2, pauses[1])
+        return pause
+
     def _fail(self, error: Exception) -> None:
         for waiter in self.waiting:
             waiter.set_exception(error)
         self.waiting = set()
+
+
+def may_pass(store: FileStore, error: Exception) -> bool:
+    """
+    Tell whether a look that failed may succeed if it is repeated.
+
+    Damage stays. Of what is wrong with a store, more may pass if it was right before:
+    a disk that is away leaves a directory that is empty, or of somebody else.
+    """
+    if isinstance(error, CorruptPromiseError) or not isinstance(error, BackendError):
+        return False
+    if store.is_open:
+        return True
+    cause = error.__cause__
+    return (
+        isinstance(cause, OSError)
+        and not isinstance(error, AccessDeniedError)
+        and cause.errno != errno.ENOTDIR
+    )
 
 
 _Key: TypeAlias = tuple[str, str]
@@ -161,6 +222,8 @@ class Watcher:
         # is skipped, so that changing it is cheap.
         self._due: list[tuple[float, int, _Entry]] = []
         self._order = count()
+        # The stores of which it was said that they fail.
+        self._failing: WeakSet[FileStore] = WeakSet()
 
     async def wait(self, store: FileStore, place: Place) -> Outcome[bytes]:
         """
@@ -196,9 +259,7 @@ class Watcher:
         key = (place.shard, place.name)
         entries = self._entries.setdefault(key, {})
         if store not in entries:
-            watched = self._watch(place.shard) and not store.is_remote
-            pauses = _NET if watched else _ALONE
-            entries[store] = _Entry(store, place, pauses, pauses[0])
+            entries[store] = _Entry(store, place, self._watch(place.shard))
         entry = entries[store]
         entry.joined.add(waiter)
         self._schedule(entry, _AT_ONCE)
@@ -241,6 +302,10 @@ class Watcher:
     async def _look_at(self, batch: list[_Entry]) -> None:
         self._look += 1
         look = self._look
+        for entry in batch:
+            # Before the look: it may have been made only now, or again.
+            if not entry.is_watched and self._inotify is not None:
+                entry.is_watched = self._inotify.add(entry.place.shard)
         places = [(entry.store, entry.place) for entry in batch]
         try:
             findings = await in_thread(look_at_all, places, limiter=self._limiter)
@@ -251,9 +316,16 @@ class Watcher:
             raise
         for entry, finding in zip(batch, findings, strict=True):
             entry.apply(finding, look)
-            jitter = uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
-            self._schedule(entry, entry.pause * jitter)
-            entry.pause = min(entry.pause * 2, entry.pauses[1])
+            self._note(entry, finding)
+            self._schedule(entry, entry.next_pause())
+
+    def _note(self, entry: _Entry, finding: Finding) -> None:
+        """Say once that a store fails, unless that is over at once."""
+        if not entry.failures:
+            self._failing.discard(entry.store)
+        elif entry.failures > 1 and entry.store not in self._failing:
+            self._failing.add(entry.store)
+            _log.warning("%s; who waits there goes on waiting", finding)
 
     # What is due ------------------------------------------------------------
 
@@ -298,7 +370,7 @@ class Watcher:
                 # Events were dropped, or the directory is gone.
                 for entry in self._all_entries():
                     if entry.place.shard == event.directory:
-                        entry.pauses, entry.pause = _ALONE, _ALONE[0]
+                        entry.is_watched = False
                     self._schedule(entry, _AT_ONCE)
                 continue
             name, what = read_name(event.file)

@@ -39,6 +39,7 @@ from dp_backends.http._long_polls import LongPolls
 from dp_backends.http._url import parse_url
 from dp_backends.http._wire_client import WireClient
 from dp_core import Backend, Outcome, State, hookimpl
+from dp_core.backend import Closable
 from dp_core.hookspecs import Register
 from dp_core.wire import Dispose, Peek, Settle
 
@@ -78,6 +79,7 @@ class HttpBackend(Backend):
     def __init__(self, url: str) -> None:
         self._client = WireClient(parse_url(url))
         self._polls = LongPolls(self._client)
+        self._life = Closable()
 
     async def peek(self, id: str) -> State[bytes]:
         return await self._client.call(Peek(id))
@@ -86,12 +88,15 @@ class HttpBackend(Backend):
         return await self._client.call(Settle(id, outcome))
 
     async def wait(self, id: str) -> Outcome[bytes]:
-        return await self._polls.wait(id)
+        with self._life.wait():
+            return await self._polls.wait(id)
 
     async def dispose(self, id: str) -> None:
         await self._client.call(Dispose(id))
 
     async def aclose(self) -> None:
+        # First the waits: what comes of an interrupted request is not their end.
+        self._life.close()
         self._client.pool.close()
         await checkpoint()
 

@@ -36,6 +36,7 @@ from dp_core.testing.kit._context import (
     Effort,
     LawContext,
     OpenBackend,
+    Outage,
     StoreHandle,
 )
 from dp_core.testing.kit._history import Span, render
@@ -63,6 +64,7 @@ from dp_core.testing.kit._sentences import (
     CANCELLABLE,
     CLOSE,
     CLOSED,
+    CLOSED_WAIT,
     CONCURRENT,
     CONTRACT,
     DISPOSE,
@@ -71,12 +73,14 @@ from dp_core.testing.kit._sentences import (
     FIRST_WINS,
     IDS,
     NO_LOST_WAKE_UP,
+    PASSING,
     PEEK,
     SETTLE,
     STAYS,
     SURVIVES,
     TWICE,
 )
+from dp_core.testing.kit._shortage import no_files_left
 from dp_core.testing.kit._stepping import (
     AbandonedError,
     LoopBlockedError,
@@ -92,6 +96,7 @@ __all__ = [
     "CANCELLED",
     "CLOSE",
     "CLOSED",
+    "CLOSED_WAIT",
     "CONCURRENT",
     "CONTRACT",
     "DISPOSE",
@@ -102,6 +107,7 @@ __all__ = [
     "FIRST_WINS",
     "IDS",
     "NO_LOST_WAKE_UP",
+    "PASSING",
     "PEEK",
     "PENDING",
     "RUNNING",
@@ -124,6 +130,7 @@ __all__ = [
     "LawContext",
     "LoopBlockedError",
     "OpenBackend",
+    "Outage",
     "Report",
     "Schedule",
     "Span",
@@ -132,6 +139,7 @@ __all__ = [
     "Violation",
     "check_names",
     "law",
+    "no_files_left",
     "render",
     "shown",
     "step_through",

@@ -264,6 +264,21 @@ class BackendCall:
             )
         return result
 
+    async def raises(self, kind: type[Exception]) -> None:
+        """
+        Check that the call ends in time, with an error of *kind*.
+
+        Raises:
+            LawBrokenError: It does not end, or ends otherwise.
+        """
+        patience = self._log.patience
+        if not await self.over_within(patience):
+            raise self._log.broken(f"{self} did not end within {patience:g} s", self.id)
+        if not isinstance(self.result, kind):
+            raise self._log.broken(
+                f"{self} gave {shown(self.result)}, not {kind.__name__}", self.id
+            )
+
 
 async def _call(method: Callable[[], Awaitable[Any]]) -> Any:
     return await method()

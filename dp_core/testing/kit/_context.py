@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from random import Random
@@ -20,10 +21,25 @@ from dp_core.testing.kit._report import LawBrokenError
 from dp_core.testing.kit._stepping import Schedule
 from dp_core.testing.kit._tempo import Tempo
 
-__all__ = ["ConformanceRun", "Effort", "LawContext", "OpenBackend", "StoreHandle"]
+__all__ = [
+    "ConformanceRun",
+    "Effort",
+    "LawContext",
+    "OpenBackend",
+    "Outage",
+    "StoreHandle",
+]
 
 OpenBackend: TypeAlias = Callable[[], Union[Backend, Awaitable[Backend]]]
 """Opens another handle on the store under test."""
+
+Outage: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
+"""
+Makes a context in which the store under test fails, as it may for a while.
+
+A server is stopped and started again, a directory is away and comes back. What was
+acknowledged is there afterwards, where the store is durable.
+"""
 
 _TURNS: Final = 40
 _GRACE: Final = (0.002, 0.03)
@@ -66,6 +82,7 @@ class ConformanceRun:
         patience: How long a call may take from now on, in seconds.
         checked: How many histories were checked so far.
         tempo: How long calls take.
+        outage: Makes the store fail for a while; None if nobody says how.
     """
 
     open_backend: OpenBackend
@@ -76,6 +93,7 @@ class ConformanceRun:
     patience: float
     checked: int = 0
     tempo: Tempo = field(default_factory=Tempo)
+    outage: Outage | None = None
 
 
 class StoreHandle:

@@ -90,8 +90,7 @@ class Judge:
     def _reason_to_skip(self, law: Law) -> str:
         if law.name in self._skip:
             return "as asked"
-        unmet = law.unmet(self._run)
-        return unmet and f"the store is not said to be {unmet}"
+        return law.unmet(self._run)
 
     def _hurry(self) -> None:
         run = self._run

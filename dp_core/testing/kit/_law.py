@@ -26,8 +26,8 @@ class Law:
         sentence: The demand, in one sentence.
         contract: The sentence of the backend contract that it spells out.
         check: Tries to break it.
-        needs: What a store must promise for the law to apply: "durable",
-            "shared", or both.
+        needs: What the law needs to apply: a store that is "durable" or "shared",
+            an "outage" of it.
         method: How the check tries to break it, where that is not obvious.
     """
 
@@ -39,10 +39,11 @@ class Law:
     method: str = ""
 
     def unmet(self, run: ConformanceRun) -> str:
-        """Return what the law needs and the store does not promise, in words."""
-        return " and ".join(
-            need for need in sorted(self.needs) if not getattr(run, need)
-        )
+        """Return why the law does not apply, in words; empty if it does."""
+        unmet = [need for need in sorted(self.needs) if not getattr(run, need)]
+        if "outage" in unmet:
+            return "nobody says how to make the store fail for a while (outage)"
+        return f"the store is not said to be {' and '.join(unmet)}" if unmet else ""
 
 
 def law(contract: str, *needs: str) -> Callable[[LawCheck], Law]:
@@ -54,7 +55,7 @@ def law(contract: str, *needs: str) -> Callable[[LawCheck], Law]:
 
     Args:
         contract: The sentence of the contract that it spells out.
-        *needs: What a store must promise for it to apply.
+        *needs: What it needs to apply; see `Law.needs`.
     """
 
     def make(check: LawCheck) -> Law:

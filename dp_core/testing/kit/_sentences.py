@@ -14,6 +14,7 @@ __all__ = [
     "CANCELLABLE",
     "CLOSE",
     "CLOSED",
+    "CLOSED_WAIT",
     "CONCURRENT",
     "CONTRACT",
     "DISPOSE",
@@ -22,6 +23,7 @@ __all__ = [
     "FIRST_WINS",
     "IDS",
     "NO_LOST_WAKE_UP",
+    "PASSING",
     "PEEK",
     "SETTLE",
     "STAYS",
@@ -52,6 +54,10 @@ BYTES: Final = "It does not look into a value and returns it byte for byte."
 IDS: Final = "ids are compared as they are."
 CONCURRENT: Final = "All methods may be called concurrently."
 CANCELLABLE: Final = "All are cancellable"
+PASSING: Final = (
+    "A failure that may pass does not end it: too many open files, a store that is "
+    "away for a while, a server that restarts."
+)
 PEEK: Final = "Return the promise's state without waiting for anybody."
 SETTLE: Final = "Settle the promise unless it is settled; return its outcome."
 DISPOSE: Final = "Forget the promise; its id is pending again, and afresh."
@@ -59,6 +65,10 @@ DISPOSED_WAIT: Final = "Its waiters get `PromiseDisposedError`."
 DISPOSE_DURABLE: Final = "Returns once the disposal is durable."
 CLOSE: Final = "Release what this handle holds; promises are not touched."
 TWICE: Final = "Closing twice is allowed."
+CLOSED_WAIT: Final = (
+    "Its waits end with `BackendClosedError`, in whatever thread and event loop they "
+    "are."
+)
 CLOSED: Final = "Operations after it raise `BackendClosedError`."
 
 CONTRACT: Final = (
@@ -73,11 +83,13 @@ CONTRACT: Final = (
     CANCELLABLE,
     PEEK,
     SETTLE,
+    PASSING,
     DISPOSE,
     DISPOSED_WAIT,
     DISPOSE_DURABLE,
     CLOSE,
     TWICE,
+    CLOSED_WAIT,
     CLOSED,
 )
 """All sentences, in the order of the contract."""

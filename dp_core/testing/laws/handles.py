@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from dp_core._errors import DurablePromiseError
+from dp_core._errors import BackendClosedError, DurablePromiseError
 from dp_core._states import Outcome, Rejected, Resolved
 from dp_core.testing.kit import (
     CLOSE,
     CLOSED,
+    CLOSED_WAIT,
     DISPOSE_DURABLE,
     NO_LOST_WAKE_UP,
     PENDING,
@@ -26,6 +27,7 @@ from dp_core.values import MAX_VALUE_BYTES, encode
 
 __all__ = [
     "closed_handles_keep_nobody_waiting",
+    "closing_ends_waits",
     "closing_touches_no_promise",
     "closing_twice_is_no_error",
     "disposals_survive_reopening",
@@ -228,6 +230,38 @@ async def closing_twice_is_no_error(context: LawContext) -> None:
         for call in (handle.aclose(), handle.aclose()):
             await call.ends()
         await handle.aclose().ends()
+
+
+@law(CLOSED_WAIT)
+async def closing_ends_waits(context: LawContext) -> None:
+    """
+    Closing a handle ends its waits with `BackendClosedError`, and no others.
+
+    A handle is closed under four waits, for three promises. Then handles are closed
+    under a wait that is held at its k-th checkpoint, for every k.
+    """
+    a, b = await context.pair()
+    ids = [context.id() for _ in range(3)]
+    others = b.wait(ids[0])
+    closed = a if context.run.shared else await context.open()
+    waiting = [closed.wait(id) for id in (*ids, ids[0])]
+    await context.rest(others, *waiting)
+    await closed.aclose().ends()
+    for call in waiting:
+        await call.raises(BackendClosedError)
+    await b.settle(ids[0], ONE).gives(ONE)
+    await others.gives(ONE)
+    for step in context.steps():
+        closed = await context.open()
+        held = closed.wait(context.id(), hold_at=step)
+        await context.rest(held)
+        closing = closed.aclose()
+        await context.rest(closing)
+        held.release()
+        await closing.ends()
+        await held.raises(BackendClosedError)
+        if not held.is_held:
+            break
 
 
 @law(CLOSED)

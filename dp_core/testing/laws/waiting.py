@@ -11,12 +11,14 @@ from dp_core._states import Outcome, Resolved
 from dp_core.testing.kit import (
     CONCURRENT,
     NO_LOST_WAKE_UP,
+    PASSING,
     PEEK,
     PENDING,
     BackendCall,
     LawContext,
     StoreHandle,
     law,
+    no_files_left,
     shown,
 )
 from dp_core.testing.laws.ids import ALIKE
@@ -29,6 +31,8 @@ __all__ = [
     "peek_never_blocks",
     "waiters_are_woken",
     "waiters_hear_only_of_their_own",
+    "waits_outlive_an_outage",
+    "waits_outlive_too_many_open_files",
 ]
 
 _OUTCOMES: Final[tuple[Outcome[bytes], ...]] = (ONE, NO)
@@ -189,6 +193,64 @@ async def waiters_hear_only_of_their_own(context: LawContext) -> None:
         left[id] = waiting[other]
     for id, call in left.items():
         await call.gives(TWO, besides=[id])
+
+
+@law(PASSING)
+async def waits_outlive_too_many_open_files(context: LawContext) -> None:
+    """
+    A wait goes on while no more files can be opened, and then gets the outcome.
+
+    For a moment, this process may open no file and no socket, and a settle is tried
+    meanwhile. One wait began before that, another one begins then.
+    """
+    a, b = await context.pair()
+    early, late, settled = (context.id() for _ in range(3))
+    # What a handle keeps open from its first use on, it has afterwards.
+    for handle in (a, b):
+        await handle.settle(settled, ONE).gives(ONE)
+    waiting = [handle.wait(early) for handle in (a, b)]
+    await context.rest(*waiting)
+    with no_files_left():
+        waiting.append(a.wait(late))
+        # Whether it fails is its own matter.
+        tried = b.settle(early, ONE)
+        await context.all_over([tried], _SHORTAGE)
+        await anyio.sleep(_SHORTAGE)
+    await _check_that_they_wait(context, a, waiting, early, late)
+
+
+@law(PASSING, "outage")
+async def waits_outlive_an_outage(context: LawContext) -> None:
+    """
+    A wait goes on while the store fails, and gets the outcome after that.
+
+    The store fails for a moment. One wait began before that, another one begins then.
+    """
+    assert context.run.outage is not None  # noqa: S101 - for the type checker
+    a, b = await context.pair()
+    early, late, settled = (context.id() for _ in range(3))
+    for handle in (a, b):
+        await handle.settle(settled, ONE).gives(ONE)
+    waiting = [handle.wait(early) for handle in (a, b)]
+    await context.rest(*waiting)
+    async with context.run.outage():
+        waiting.append(a.wait(late))
+        await anyio.sleep(_SHORTAGE)
+    await _check_that_they_wait(context, a, waiting, early, late)
+
+
+async def _check_that_they_wait(
+    context: LawContext, a: StoreHandle, waiting: list[BackendCall], *ids: str
+) -> None:
+    """Settle the promises, by a new handle if it can; no wait may have failed."""
+    settler = await context.open() if context.run.shared else a
+    for id in ids:
+        await settler.settle(id, ONE).gives(ONE)
+    for call in waiting:
+        await call.gives(ONE)
+
+
+_SHORTAGE: Final = 0.3
 
 
 @law(PEEK)

@@ -14,6 +14,7 @@ from importlib import import_module
 from inspect import getdoc
 from typing import Final, TypeVar, final
 
+from dp_core.testing import Outage
 from mutants.contract.right import Right
 
 __all__ = ["MUTANTS", "SUBJECTS", "Mutant", "load", "mutant"]
@@ -26,6 +27,7 @@ SUBJECTS: Final = (
     "disposal",
     "handles",
     "ids",
+    "outages",
     "reading",
     "settling",
     "values",
@@ -62,10 +64,10 @@ class Mutant:
         """The description of the mistake, on one line."""
         return " ".join((getdoc(self.backend) or "").split())
 
-    def store(self) -> Callable[[], Right]:
-        """Return a function that opens handles on one new store."""
+    def store(self) -> tuple[Callable[[], Right], Outage]:
+        """Return functions that open handles on one new store, and make it fail."""
         store = self.backend.store_type()
-        return lambda: self.backend(store)
+        return lambda: self.backend(store), store.outage
 
 
 MUTANTS: Final[dict[str, Mutant]] = {}

@@ -12,9 +12,12 @@ import base64
 import hashlib
 import json
 import os
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -22,6 +25,7 @@ from anyio.lowlevel import checkpoint
 from dp_core import (
     Backend,
     BackendClosedError,
+    BackendUnavailableError,
     Outcome,
     Pending,
     PromiseDisposedError,
@@ -54,9 +58,43 @@ class Store:
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
+        self.there = anyio.Event()
+        self.there.set()
+
+    @property
+    def away(self) -> bool:
+        """Whether the store fails for a while."""
+        return not self.there.is_set()
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        """Fail for a while."""
+        self.there = anyio.Event()
+        yield
+        self.there.set()
 
     def entry(self, key: str) -> Entry:
         return self.entries.setdefault(key, Entry())
+
+
+Wait = Callable[[Any, str], Awaitable[Outcome_]]
+
+
+def lasting(wait: Wait) -> Wait:
+    """Let a method wait while the store is away, and until the handle is closed."""
+
+    @wraps(wait)
+    async def wait_until_closed(self: Any, id: str) -> Outcome_:
+        with anyio.CancelScope() as scope:
+            self.waits.add(scope)
+            try:
+                await self.store.there.wait()
+                return await wait(self, id)
+            finally:
+                self.waits.discard(scope)
+        raise BackendClosedError("closed")
+
+    return wait_until_closed
 
 
 class Right(Backend):
@@ -67,6 +105,12 @@ class Right(Backend):
     def __init__(self, store: Store) -> None:
         self.store = store
         self.closed = False
+        self.waits: set[anyio.CancelScope] = set()
+
+    def __init_subclass__(cls, *, ends_waits: bool = True) -> None:
+        # A mutant whose mistake is another one need not repeat how waits are ended.
+        if ends_waits and "wait" in vars(cls):
+            cls.wait = lasting(cls.wait)  # type: ignore[method-assign,assignment]
 
     async def peek(self, id: str) -> State_:
         await self.turn()
@@ -76,6 +120,7 @@ class Right(Backend):
         await self.turn()
         return self.put(id, outcome)
 
+    @lasting
     async def wait(self, id: str) -> Outcome_:
         await self.turn()
         entry = self.store.entry(self.key(id))
@@ -88,10 +133,14 @@ class Right(Backend):
 
     async def aclose(self) -> None:
         self.closed = True
+        for scope in self.waits:
+            scope.cancel()
 
     async def turn(self) -> None:
         if self.closed:
             raise BackendClosedError("closed")
+        if self.store.away:
+            raise BackendUnavailableError("away")
         await checkpoint()
 
     # Steps that take effect at once: no checkpoint is inside them.
@@ -171,12 +220,9 @@ class Logged(Right):
 
 
 class Eager(Right):
-    """Right, without checkpoints where none is needed; never closed."""
+    """Right, without checkpoints where none is needed; usable after it was closed."""
 
     async def turn(self) -> None:
-        pass
-
-    async def aclose(self) -> None:
         pass
 
 
@@ -246,6 +292,7 @@ class Polling(Backend):
 
     def __init__(self, records: dict[str, tuple[int, Outcome_ | None]]) -> None:
         self.records = records
+        self.closed = False
 
     def record(self, id: str) -> tuple[int, Outcome_ | None]:
         return self.records.get(id, (0, None))
@@ -266,6 +313,8 @@ class Polling(Backend):
         mine, outcome = self.record(id)
         while outcome is None:
             await anyio.sleep(0.05)
+            if self.closed:
+                raise BackendClosedError("closed")
             generation, outcome = self.record(id)
             if generation != mine:
                 raise PromiseDisposedError(id)
@@ -276,6 +325,7 @@ class Polling(Backend):
         self.records[id] = self.record(id)[0] + 1, None
 
     async def aclose(self) -> None:
+        self.closed = True
         await checkpoint()
 
 
@@ -284,6 +334,7 @@ class Directory(Backend):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.closed = False
 
     async def peek(self, id: str) -> State_:
         _, outcome = await anyio.to_thread.run_sync(self._read, id)
@@ -293,19 +344,25 @@ class Directory(Backend):
         return await anyio.to_thread.run_sync(self._settle, id, outcome)
 
     async def wait(self, id: str) -> Outcome_:
-        mine, outcome = await anyio.to_thread.run_sync(self._read, id)
-        while outcome is None:
+        mine: int | None = None
+        while True:
+            # Too many open files, for one, may pass.
+            with suppress(OSError):
+                generation, outcome = await anyio.to_thread.run_sync(self._read, id)
+                mine = generation if mine is None else mine
+                if generation != mine:
+                    raise PromiseDisposedError(id)
+                if outcome is not None:
+                    return outcome
             await anyio.sleep(0.05)
-            generation, outcome = await anyio.to_thread.run_sync(self._read, id)
-            if generation != mine:
-                raise PromiseDisposedError(id)
-        return outcome
+            if self.closed:
+                raise BackendClosedError("closed")
 
     async def dispose(self, id: str) -> None:
         await anyio.to_thread.run_sync(self._dispose, id)
 
     async def aclose(self) -> None:
-        pass
+        self.closed = True
 
     # One directory for each id. Generation n is the file n; it has ended once
     # the directory n.gone exists.

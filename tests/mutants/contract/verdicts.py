@@ -19,7 +19,14 @@ from typing import Any, Final, TypeVar
 import anyio
 
 from dp_core import Backend
-from dp_core.testing import LAWS, ConformanceError, Effort, Violation, check_backend
+from dp_core.testing import (
+    LAWS,
+    ConformanceError,
+    Effort,
+    Outage,
+    Violation,
+    check_backend,
+)
 from mutants.contract.registry import MUTANTS, load
 from mutants.contract.right import (
     Directory,
@@ -97,8 +104,9 @@ def _by_its_law(loop: str, name: str) -> tuple[Violation, ...]:
         linger=_PATIENT.get(name, 0.6),
         patience=1.0,
     )
+    opened, outage = mutant.store()
     laws = [LAWS[mutant.law]]
-    return _violations(mutant.store(), loop, laws=laws, effort=effort, seed=SEED)
+    return _violations(opened, loop, laws=laws, effort=effort, seed=SEED, outage=outage)
 
 
 def all_laws(loop: str, name: str) -> Verdict:
@@ -107,25 +115,29 @@ def all_laws(loop: str, name: str) -> Verdict:
     effort = Effort(
         histories=60 if name in _THOROUGH else 12, linger=_PATIENT.get(name, 0.3)
     )
-    return _broken(MUTANTS[name].store(), loop, effort=effort, seed=SEED)
+    opened, outage = MUTANTS[name].store()
+    return _broken(opened, loop, effort=effort, seed=SEED, outage=outage)
 
 
 def right(loop: str, name: str) -> Verdict:
     """Try every law on one of the right backends."""
     with tempfile.TemporaryDirectory() as folder:
-        return _broken(_right_store(name, Path(folder)), loop, effort=LITTLE)
+        opened, outage = _right_store(name, Path(folder))
+        return _broken(opened, loop, effort=LITTLE, outage=outage)
 
 
-def _right_store(name: str, folder: Path) -> Callable[[], Backend]:
+def _right_store(
+    name: str, folder: Path
+) -> tuple[Callable[[], Backend], Outage | None]:
     if name == "Directory":
-        return lambda: Directory(folder)
+        return lambda: Directory(folder), None
     if name == "Polling":
         records: dict[str, Any] = {}
-        return lambda: Polling(records)
+        return lambda: Polling(records), None
     kinds: tuple[type[Right], ...] = (Eager, Locked, Logged, Monitor, Right)
     kind = {k.__name__: k for k in kinds}[name]
     store = kind.store_type()
-    return lambda: kind(store)
+    return lambda: kind(store), store.outage
 
 
 def _broken(opened: Callable[[], Backend], loop: str, **options: Any) -> Verdict:

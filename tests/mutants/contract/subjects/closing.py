@@ -5,7 +5,14 @@ from __future__ import annotations
 import anyio
 from anyio.lowlevel import checkpoint
 
-from dp_core import BackendClosedError, BackendError, Pending, Rejected, Resolved
+from dp_core import (
+    BackendClosedError,
+    BackendError,
+    BackendUnavailableError,
+    Pending,
+    Rejected,
+    Resolved,
+)
 from mutants.contract.registry import mutant
 from mutants.contract.right import (
     Logged,
@@ -14,6 +21,7 @@ from mutants.contract.right import (
     Right,
     State_,
     Store,
+    lasting,
 )
 
 # Closing --------------------------------------------------------------------
@@ -96,6 +104,45 @@ class SecondCloseRaises(Right):
         if self.closed:
             raise BackendError("already closed")
         await super().aclose()
+
+
+@mutant(
+    "closing-ends-waits",
+    "asyncio.Queue before 3.13, and other queues: getters sleep on after the end",
+    alone=True,
+)
+class WaitsOutliveTheirHandle(Right):
+    """Closing a handle leaves its waits asleep until the promise is settled."""
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@mutant("closing-ends-waits", "pools: close() interrupts what it lent to others")
+class ClosingLooksLikeAnOutage(Right, ends_waits=False):
+    """Waits end when their handle is closed, with the error of a cut connection."""
+
+    async def wait(self, id: str) -> Outcome_:
+        try:
+            return await super().wait(id)
+        except BackendClosedError:
+            raise BackendUnavailableError("the connection was cut") from None
+
+
+@mutant("closing-ends-waits", "shutdown flags that are read once, before the loop")
+class ClosedBeforeItSleeps(Right, ends_waits=False):
+    """A wait that is about to sleep while its handle is closed sleeps on."""
+
+    async def wait(self, id: str) -> Outcome_:
+        await self.turn()
+        await checkpoint()
+        return await self.sleep(id)
+
+    @lasting
+    async def sleep(self, id: str) -> Outcome_:
+        entry = self.store.entry(id)
+        await entry.over.wait()
+        return entry.result(id)
 
 
 @mutant(
