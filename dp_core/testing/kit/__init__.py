@@ -80,7 +80,6 @@ from dp_core.testing.kit._sentences import (
     SURVIVES,
     TWICE,
 )
-from dp_core.testing.kit._shortage import no_files_left
 from dp_core.testing.kit._stepping import (
     AbandonedError,
     LoopBlockedError,
@@ -88,6 +87,7 @@ from dp_core.testing.kit._stepping import (
     step_through,
 )
 from dp_core.testing.kit._tempo import Tempo
+from dp_core.testing.kit._watchdog import no_files_left
 
 __all__ = [
     "BYTES",

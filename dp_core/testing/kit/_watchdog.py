@@ -1,7 +1,7 @@
 """
-`watchdog`: breaks off a call that blocks the event loop itself.
+`watchdog` and `no_files_left`: what the kit does to the whole process.
 
-A timeout of the event loop cannot end a call that never lets the loop turn,
+The watchdog breaks off a call that blocks the event loop itself. A timeout of the event loop cannot end a call that never lets the loop turn,
 such as ``threading.Event.wait()`` in a coroutine. A signal can, in the main
 thread.
 """
@@ -9,10 +9,12 @@ thread.
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
 from types import FrameType
 from typing import Final
 
@@ -20,7 +22,7 @@ import anyio
 
 from dp_core.testing.kit._stepping import LoopBlockedError, step_through
 
-__all__ = ["watchdog"]
+__all__ = ["no_files_left", "watchdog"]
 
 _PERIOD: Final = 0.25
 
@@ -82,3 +84,26 @@ def _is_in_a_call(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+@contextmanager
+def no_files_left() -> Iterator[None]:
+    """
+    Let this process open no more files, sockets and pipes; those open stay.
+
+    Does nothing where a process has no such limit (`resource` is for POSIX).
+    """
+    if find_spec("resource") is None:
+        yield
+        return
+    import resource  # noqa: PLC0415 - not everywhere
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    # The number of the next descriptor is the first that is too high (getrlimit(2)).
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
