@@ -1,9 +1,9 @@
 """
 `watchdog` and `no_files_left`: what the kit does to the whole process.
 
-The watchdog breaks off a call that blocks the event loop itself. A timeout of the event loop cannot end a call that never lets the loop turn,
-such as ``threading.Event.wait()`` in a coroutine. A signal can, in the main
-thread.
+The watchdog breaks off a call that blocks the event loop itself. A timeout of the
+event loop cannot end a call that never lets the loop turn, such as
+``threading.Event.wait()`` in a coroutine. A signal can, in the main thread.
 """
 
 from __future__ import annotations
