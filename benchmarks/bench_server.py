@@ -3,7 +3,7 @@ What a peek costs over HTTP, beside a constant answer of the same server.
 
 Usage: ``python benchmarks/bench_server.py [--seconds 2] [--rounds 5]``
 
-One uvicorn process serves both, the constant by a plain Starlette route
+One process serves both, the constant by a plain Starlette route
 without middleware. Both are measured in turns, in one run, by a client that
 keeps 64 connections busy; the ratio is that of the medians. The goal is a
 ratio of at most 2. CPU is the server's own time, which other programs on the
@@ -24,15 +24,16 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import anyio
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from dp_core import connect
-from dp_core.server import app
-from dp_core.server._listener import listen
-from dp_core.server._uvicorn import Server
+from dp_core.server import Settings, app
+from dp_core.server._http_server import HttpServer
+from dp_core.server._listener import reserve
 
 CONNECTIONS: Final = 64
 TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -47,14 +48,13 @@ class Both:
     def __init__(self, url: str) -> None:
         self.promises = app(connect(url).backend)
         self.constant = Starlette(routes=[Route("/constant", null, methods=["POST"])])
+        self.asking = self.promises.asking
+        self.look = self.promises.look
+        self.stop = self.promises.stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         constant = scope["path"] == "/constant"
         await (self.constant if constant else self.promises)(scope, receive, send)
-
-    def stop(self) -> None:
-        """Stop as the promises do."""
-        self.promises.stop()
 
 
 async def null(request: object) -> Response:
@@ -63,11 +63,11 @@ async def null(request: object) -> Response:
 
 
 async def run(url: str) -> None:
-    """Serve until told to stop; print the port."""
-    with await listen("127.0.0.1", 0, token=False) as listener:
-        port = listener.getsockname()[1]
-        server = Server(Both(url), 1, lambda: print(port, flush=True))  # type: ignore[arg-type]
-        await server.serve(sockets=[listener])
+    """Serve until killed; print the port."""
+    with await reserve("127.0.0.1", 0, token=False) as held:
+        port = held.getsockname()[1]
+        server = HttpServer(Both(url), held, Settings(), 1000)
+        await server.run(lambda: print(port, flush=True), anyio.Event())
 
 
 # The client -----------------------------------------------------------------

@@ -20,6 +20,7 @@ __all__ = [
     "TOKEN_ADVICE",
     "check_token",
     "read_token_file",
+    "token_file_from_environment",
     "token_from_environment",
 ]
 
@@ -52,8 +53,20 @@ def token_from_environment(file: str | None = None) -> str | None:
     token = os.environ.get("DP_TOKEN")
     if not file and token:
         return check_token(token, "DP_TOKEN")
-    file = file or os.environ.get("DP_TOKEN_FILE")
+    file = token_file_from_environment(file)
     return read_token_file(file) if file else None
+
+
+def token_file_from_environment(file: str | None = None) -> str | None:
+    """
+    Return the file that holds the token of this process, or None.
+
+    Args:
+        file: A file that the command line names.
+    """
+    if not file and os.environ.get("DP_TOKEN"):
+        return None
+    return file or os.environ.get("DP_TOKEN_FILE") or None
 
 
 def check_token(token: str, source: str = "the token") -> str:

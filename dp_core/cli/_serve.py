@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import click
 
-from dp_core._tokens import token_from_environment
+from dp_core._tokens import token_file_from_environment, token_from_environment
 from dp_core.cli._input import url_option
 from dp_core.cli._output import say
 from dp_core.cli._status import Status
@@ -51,6 +51,14 @@ __all__ = ["serve"]
     metavar="ORIGIN",
     help="A web site whose pages may send requests, such as https://example.com.",
 )
+@click.option(
+    "--idle-seconds",
+    type=click.FloatRange(0.001, 1_000_000),
+    default=90,
+    metavar="SECONDS",
+    show_default=True,
+    help="The longest silence of a connection; longer than that of a proxy in front.",
+)
 @url_option
 def serve(
     url: str | None, host: str, port: int, token_file: str | None, **settings: Any
@@ -63,7 +71,8 @@ def serve(
     # An extra, and too large to load for the other commands.
     from dp_core import server  # noqa: PLC0415
 
-    token = token_from_environment(token_file)
-    asked = server.Settings(token=token, **settings)
+    file = token_file_from_environment(token_file)
+    token = None if file else token_from_environment()
+    asked = server.Settings(token=token, token_file=file, **settings)
     anyio.run(server.serve, url, host, port, asked, say)
     return Status.RESOLVED

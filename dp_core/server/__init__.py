@@ -3,7 +3,7 @@ Promises over HTTP: `app` is an ASGI app over any backend, `serve` runs it.
 
 The form of requests and answers is in `dp_core.wire`. Here is the rest:
 `_guard` refuses requests, `_app` does what they ask for, `_waits` holds those
-that wait, `_listener` and `_run` make a process of it.
+that wait, `_http_server` and `_run` make a process of it.
 
 .. code-block:: python
 
@@ -21,7 +21,7 @@ try:
     from dp_core.server._run import serve
 except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
-    if missing not in {"httptools", "starlette", "uvicorn"}:
+    if missing not in {"granian", "starlette"}:
         raise
     raise BackendUnavailableError(
         f"the server needs {missing}: pip install 'durable-promises[server]'"

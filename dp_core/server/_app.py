@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, move_on_after, to_thread
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dp_core._errors import (
     AccessDeniedError,
@@ -27,6 +29,7 @@ from dp_core._safe_text import quoted, visible
 from dp_core._states import Pending
 from dp_core.backend import Backend
 from dp_core.server._guard import ClientGoneError, Guard, Headers
+from dp_core.server._notices import Notices
 from dp_core.server._settings import Settings
 from dp_core.server._waits import Waits
 from dp_core.wire import (
@@ -46,19 +49,21 @@ __all__ = ["App", "app"]
 
 _Header: TypeAlias = tuple[bytes, bytes]
 
-_log: Final = logging.getLogger("dp_core.server")
-
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'"),
     (b"x-content-type-options", b"nosniff"),
 )
+_CLOSE: Final = (b"connection", b"close")
 _HEADERS_OF_STATUS: Final[Mapping[int, tuple[_Header, ...]]] = {
     401: ((b"www-authenticate", b"Bearer"),),
     405: ((b"allow", b"POST"),),
-    408: ((b"connection", b"close"),),
     503: ((b"retry-after", b"1"),),
 }
+
+_HEALTH: Final = "/health"
+_HEALTH_ID: Final = "dp.health"
+_HEALTH_SECONDS: Final = 5.0
 
 _SLOW_BODY_BYTES: Final = 32 * 1024
 """The length from which reading a body takes longer than a hop to a thread."""
@@ -73,12 +78,14 @@ class _Response:
     body: bytes
     headers: tuple[_Header, ...] = ()
 
-    async def send(self, send: Send) -> None:
+    async def send(self, send: Send, *, close: bool) -> None:
         headers = [
             (b"content-length", b"%d" % len(self.body)),
             *_HEADERS,
             *self.headers,
         ]
+        if close and _CLOSE not in self.headers:
+            headers.append(_CLOSE)
         # Like the reference, which gives an empty body no type.
         if self.body:
             headers.append((b"content-type", b"application/json"))
@@ -114,22 +121,71 @@ class App:
 
     def __init__(self, backend: Backend, settings: Settings) -> None:
         self._backend = backend
-        self._guard = Guard(settings)
+        self._notices = Notices()
+        self._guard = Guard(settings, self._notices)
         self._limit = settings.max_value_bytes
         self._waits = Waits(backend, settings.max_waiters)
+        self._stopped = False
         self._readers = CapacityLimiter(1)
+        self._asking: set[tuple[str, int]] = set()
+        self._http: ASGIApp = self._answer
+        if settings.allowed_origins:
+            self._http = CORSMiddleware(
+                self._answer,
+                allow_origins=settings.allowed_origins,
+                allow_methods=["POST"],
+                allow_headers=["Authorization", "Prefer"],
+                allow_private_network=True,
+                expose_headers=["Preference-Applied", "Retry-After"],
+            )
         # For everything but HTTP: it answers the lifespan protocol, and closes
         # WebSockets.
         self._router = Router()
 
+    @property
+    def asking(self) -> AbstractSet[tuple[str, int]]:
+        """Addresses and ports of clients whose requests are not answered yet."""
+        return self._asking
+
     def stop(self) -> None:
         """Answer all waits with 503, now. Call it in the app's event loop."""
+        self._stopped = True
         self._waits.stop()
+        self._notices.end()
+
+    def look(self, closed: int = 0, most: int = 0) -> None:
+        """
+        Write to the log what is due. `serve` calls it every second.
+
+        Args:
+            closed: How many idle connections were closed, because others waited.
+            most: The most connections that may be.
+        """
+        if closed:
+            self._notices.tell(
+                ("connections",),
+                lambda: (
+                    f"all {most:,} connections were in use while others waited: closed "
+                    f"{closed:,} idle ones; ulimit -n allows more"
+                ),
+            )
+        self._notices.look()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._router(scope, receive, send)
             return
+        client = scope.get("client")
+        peer = (client[0], client[1]) if client else None
+        if peer:
+            self._asking.add(peer)
+        try:
+            await self._http(scope, receive, send)
+        finally:
+            if peer:
+                self._asking.discard(peer)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await self._respond(scope, receive)
         except ClientGoneError:
@@ -137,26 +193,56 @@ class App:
         except DurablePromiseError as error:
             response = _failure(error)
         except Exception as error:  # noqa: BLE001 - a bug must not end a connection
-            _log.error("unexpected error\n%s", _safe_trace(error))
+            trace = _safe_trace(error)
+            self._notices.tell(
+                ("bug", type(error)),
+                lambda: f"unexpected error\n{trace}",
+                logging.ERROR,
+            )
             response = _failure(OutcomeUnknownError("the server failed; see its log"))
-        await response.send(send)
+        await response.send(send, close=self._stopped)
 
     async def _respond(self, scope: Scope, receive: Receive) -> _Response:
-        headers = self._guard.check(scope)
-        body = await self._guard.read_body(headers, receive)
-        call = await self._read(_path(scope), body)
+        path = _path(scope)
+        try:
+            headers = self._guard.check(scope)
+            if path == _HEALTH and scope["method"] in ("GET", "HEAD"):
+                return await self._health()
+            await self._guard.check_caller(headers, scope)
+        except ProtocolError as error:
+            await self._guard.throw_away_body(dict(scope["headers"]), receive)
+            return _failure(error, closes=True)
+        try:
+            body = await self._guard.read_body(headers, receive)
+        except ProtocolError as error:
+            return _failure(error, closes=True)
+        call = await self._read(path, body)
         try:
             return await self._do(call, receive, headers)
         except ProtocolError:
             raise
         except BackendError as error:
-            _log.error(
-                "%s of %s failed: %s",
-                type(call).__name__.lower(),
-                quoted(call.id),
-                quoted(str(error), 1000),
-            )
+            self._tell_failure(call, error)
             raise _public(error, call) from None
+
+    async def _health(self) -> _Response:
+        """Return whether the store answers, and nothing else."""
+        with move_on_after(_HEALTH_SECONDS):
+            try:
+                await self._backend.peek(_HEALTH_ID)
+            except BackendError as error:
+                self._tell_failure(Peek(_HEALTH_ID), error)
+            else:
+                return _Response(200, b"")
+        return _Response(503, b"", _HEADERS_OF_STATUS[503])
+
+    def _tell_failure(self, call: Call, error: BackendError) -> None:
+        operation, reason = type(call).__name__.lower(), str(error)
+        self._notices.tell(
+            ("store", operation, type(error)),
+            lambda: f"{operation} of {quoted(call.id)} failed: {quoted(reason, 1000)}",
+            logging.ERROR,
+        )
 
     async def _read(self, path: str, body: bytes) -> Call:
         if len(body) < _SLOW_BODY_BYTES:
@@ -188,14 +274,24 @@ class App:
 
 
 def _path(scope: Scope) -> str:
+    """Return the path below where the app is mounted, percent-encoded."""
     # Bytes that are not UTF-8 are refused where the id is read.
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-    return raw.decode(errors="surrogateescape")
+    path = raw.partition(b"?")[0].decode(errors="surrogateescape")
+    root = scope.get("root_path", "").rstrip("/")
+    if root:
+        # Servers agree that the path begins with the root, and do not all do so.
+        parts = path.split("/")
+        depth = root.count("/") + 1
+        if unquote("/".join(parts[:depth])) == root:
+            return "/".join(["", *parts[depth:]])
+    return path
 
 
-def _failure(error: DurablePromiseError) -> _Response:
+def _failure(error: DurablePromiseError, *, closes: bool = False) -> _Response:
     status, body = write_error(error)
-    return _Response(status, body, _HEADERS_OF_STATUS.get(status, ()))
+    headers = _HEADERS_OF_STATUS.get(status, ())
+    return _Response(status, body, (*headers, _CLOSE) if closes else headers)
 
 
 _PUBLIC: Final[Mapping[type[BackendError], type[BackendError]]] = {

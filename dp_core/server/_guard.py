@@ -11,26 +11,30 @@ counted while they arrive, whatever a header says about their length.
 ``Host`` is not ours            421: a foreign name was made to resolve to this
                                 machine (DNS rebinding)
 ``Origin``, ``Sec-Fetch-Site``  403: a page of another site asks
-no or another bearer token      401, without saying which
+no or another bearer token      401
 not POST                        405: links and images must not change anything
 not ``application/json``        415: the types a foreign page can send
                                 without asking first (Fetch §2.2.2)
 a body too long, or too slow    413, 408
 =============================== ======================================
+
+Who is refused for a name, a page or a token leaves a line in the log, with the option
+that would allow it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
-from hmac import compare_digest
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from anyio import move_on_after
 from starlette.types import Receive, Scope
 
 from dp_core._errors import ProtocolError
 from dp_core._safe_text import quoted
+from dp_core.server._bearer import Bearer
+from dp_core.server._hosts import Hosts
+from dp_core.server._notices import Notices
 from dp_core.server._settings import Settings
 from dp_core.wire import ENVELOPE_BYTES
 
@@ -38,15 +42,15 @@ __all__ = ["ClientGoneError", "Guard", "Headers"]
 
 Headers: TypeAlias = Mapping[bytes, bytes]
 
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-"""Names by which a machine calls itself."""
-
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """Bytes of a body that is too long to throw away before it is refused.
 
 A connection that is closed while its client sends is reset, and the client
 never reads why (RFC 9112 §9.6).
 """
+
+LINGER_SECONDS: Final = 5.0
+"""The longest time to wait for the body of a request that is refused anyway."""
 
 # Two of one of these would be read one way here and another way elsewhere.
 _SINGLE: Final = frozenset(
@@ -59,7 +63,6 @@ _SINGLE: Final = frozenset(
         b"sec-fetch-site",
     }
 )
-_DEFAULT_PORT: Final = {"http": "80", "https": "443"}
 
 
 class ClientGoneError(Exception):
@@ -69,16 +72,17 @@ class ClientGoneError(Exception):
 class Guard:
     """Refuses requests that the server's settings do not allow."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
+    def __init__(self, settings: Settings, notices: Notices) -> None:
+        self._hosts = Hosts(settings.allowed_hosts)
         self._origins = frozenset(origin.lower() for origin in settings.allowed_origins)
-        self._token = None if settings.token is None else _hash(settings.token.encode())
+        self._bearer = Bearer(settings, notices)
         self._limit = settings.max_value_bytes + ENVELOPE_BYTES
         self._seconds = settings.body_seconds
+        self._notices = notices
 
     def check(self, scope: Scope) -> Headers:
         """
-        Return the headers of a request that is allowed.
+        Return the headers of a request that names this server, and no foreign page.
 
         Raises:
             ProtocolError: The request is refused.
@@ -86,41 +90,83 @@ class Guard:
         headers: Headers = dict(scope["headers"])
         if len(headers) < len(scope["headers"]):
             _check_single(scope)
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            # One of two lengths is a lie (RFC 9112 §6.1).
+            raise ProtocolError(400, "the body has two lengths")
         host = _text(headers, b"host")
         self._check_host(host, scope)
-        self._check_origin(headers, f"{scope.get('scheme', 'http')}://{host}")
-        self._check_token(headers)
+        self._check_origin(headers, host, scope)
+        return headers
+
+    async def check_caller(self, headers: Headers, scope: Scope) -> None:
+        """
+        Refuse a request without the server's token, or by another method than ours.
+
+        Raises:
+            ProtocolError: The request is refused.
+        """
+        if self._bearer.asked:
+            await self._check_token(headers, scope)
         if scope["method"] != "POST":
             raise ProtocolError(405, "every operation is a POST")
-        return headers
+
+    async def _check_token(self, headers: Headers, scope: Scope) -> None:
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        token = token.strip()
+        if scheme.lower() != b"bearer" or not token:
+            raise self._refused(
+                scope,
+                ProtocolError(401, "this server asks for a token"),
+                "it sent no token; clients send that of DP_TOKEN or DP_TOKEN_FILE",
+            )
+        if not await self._bearer.accepts(token):
+            raise self._refused(
+                scope,
+                ProtocolError(401, "this is not the server's token"),
+                "it sent another token than ours, which --token-file, DP_TOKEN or "
+                "DP_TOKEN_FILE gave",
+            )
 
     async def read_body(self, headers: Headers, receive: Receive) -> bytes:
         """
         Return the body of a request.
 
         Raises:
-            ProtocolError: It is too long, too slow, or not of JSON's type.
-            ClientGoneError: It ended before its end.
+            ProtocolError: It is too long, too slow, cut off, or not of JSON's type.
         """
         # A client that expects a go-ahead sends nothing without it (RFC 9110
         # §10.1.1).
         lingers = 0 if b"expect" in headers else LINGER_BYTES
         if _declared(headers) > self._limit + lingers:
             raise self._too_long()
-        body, more = await _piece(receive)
-        if more:
-            # Most bodies come in one piece, and need no timer.
-            with move_on_after(self._seconds) as scope:
-                body = await self._collect(body, receive)
-            if scope.cancelled_caught:
-                raise ProtocolError(408, f"the body took over {self._seconds:g} s")
+        with move_on_after(self._seconds) as scope:
+            body = await self._collect(receive)
+        if scope.cancelled_caught:
+            raise ProtocolError(408, f"the body took over {self._seconds:g} s")
         if len(body) > self._limit:
             raise self._too_long()
         _check_content_type(headers, body)
         return body
 
-    async def _collect(self, first: bytes, receive: Receive) -> bytes:
-        pieces, size, more = [first], len(first), True
+    async def throw_away_body(self, headers: Headers, receive: Receive) -> None:
+        """
+        Read the body of a refused request, as far as a good one could go.
+
+        So its client can read why, and an endless one is not read on.
+        """
+        if b"expect" in headers or _declared(headers) > self._limit:
+            return
+        size, more = 0, True
+        with move_on_after(LINGER_SECONDS):
+            while more and size <= self._limit:
+                piece, more = await _piece(receive)
+                size += len(piece)
+
+    async def _collect(self, receive: Receive) -> bytes:
+        first, more = await _piece(receive)
+        if not more:
+            return first
+        pieces, size = [first], len(first)
         while more and size <= self._limit + LINGER_BYTES:
             piece, more = await _piece(receive)
             size += len(piece)
@@ -140,46 +186,55 @@ class Guard:
     def _check_host(self, host: str, scope: Scope) -> None:
         if not host:
             raise ProtocolError(400, "the Host header is missing")
-        name, port = _split_host(host, scope.get("scheme", "http"))
-        if name in self._hosts or f"{name}:{port}" in self._hosts:
-            return
-        address, own_port = scope.get("server") or ("", None)
-        own_name = f"[{address}]" if ":" in address else address
-        known = name in LOOPBACK or name == own_name
-        if not known or (own_port is not None and port != str(own_port)):
-            raise ProtocolError(
-                421,
-                f"this server is not known as {quoted(host)}; its owner can allow "
-                "that name",
+        if not self._hosts.know(host, scope.get("scheme", "http"), scope.get("server")):
+            raise self._refused(
+                scope,
+                ProtocolError(421, f"this server is not known as {quoted(host)}"),
+                f"it asked for {quoted(host)}, which is not a name of this server; "
+                "--allow-host allows one",
             )
 
-    def _check_origin(self, headers: Headers, own: str) -> None:
-        origin = _text(headers, b"origin")
-        if b"origin" in headers and origin != own and origin not in self._origins:
-            raise ProtocolError(403, f"pages of {quoted(origin)} may not ask")
+    def _check_origin(self, headers: Headers, host: str, scope: Scope) -> None:
+        if b"origin" in headers:
+            origin = _text(headers, b"origin")
+            if origin in self._origins:
+                return
+            if origin != f"{scope.get('scheme', 'http')}://{host}":
+                raise self._foreign(scope, f"pages of {quoted(origin)}")
         if headers.get(b"sec-fetch-site") == b"cross-site":
-            raise ProtocolError(403, "pages of other sites may not ask")
+            raise self._foreign(scope, "pages of other sites")
 
-    def _check_token(self, headers: Headers) -> None:
-        if self._token is None:
-            return
-        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        # Hashes have one length, so that the time tells nothing.
-        same = compare_digest(_hash(token.strip()), self._token)
-        if not same or scheme.lower() != b"bearer":
-            raise ProtocolError(401, "this server asks for a token")
+    def _foreign(self, scope: Scope, pages: str) -> ProtocolError:
+        return self._refused(
+            scope,
+            ProtocolError(403, f"{pages} may not ask"),
+            f"{pages} may not ask; --allow-origin allows a site",
+        )
+
+    def _refused(self, scope: Scope, error: ProtocolError, why: str) -> ProtocolError:
+        """Return an error, after a line about it in the log."""
+        client: Any = scope.get("client")
+        source = client[0] if client else "somebody"
+        what_to_do = {
+            421: "; its owner can allow that name: dp serve --allow-host",
+            403: "; the server's owner can allow a site: dp serve --allow-origin",
+        }
+        self._notices.tell(
+            (source, error.status, error.reason if error.status == 401 else ""),
+            lambda: f"refused a request from {quoted(source)} ({error.status}): {why}",
+        )
+        return ProtocolError(
+            error.status, error.reason + what_to_do.get(error.status, "")
+        )
 
 
 async def _piece(receive: Receive) -> tuple[bytes, bool]:
     """Return a piece of a body, and whether there is more of it."""
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise ClientGoneError
+        # Also said of a body that is not framed as it has to be: somebody may listen.
+        raise ProtocolError(400, "the body ended before its end")
     return message.get("body", b""), message.get("more_body", False)
-
-
-def _hash(token: bytes) -> bytes:
-    return sha256(token).digest()
 
 
 def _text(headers: Headers, name: bytes) -> str:
@@ -190,14 +245,6 @@ def _check_single(scope: Scope) -> None:
     names = [name for name, _ in scope["headers"] if name in _SINGLE]
     if len(set(names)) < len(names):
         raise ProtocolError(400, "a header is there twice")
-
-
-def _split_host(host: str, scheme: str) -> tuple[str, str]:
-    """Return name and port of a ``Host``; an IPv6 address keeps its brackets."""
-    name, colon, port = host.rpartition(":")
-    if not colon or host.endswith("]"):
-        return host, _DEFAULT_PORT.get(scheme, "")
-    return name, port
 
 
 def _declared(headers: Headers) -> int:

@@ -1,4 +1,10 @@
-"""`listen`: a socket that listens at a host and a port, or an error that helps."""
+"""
+`reserve`: an address where a server may listen, or an error that helps.
+
+The HTTP server opens its sockets itself, and would share a port with whoever else
+does so. So the port is taken here first, for one server alone; `take_over` gives it
+to the socket that the HTTP server opened, with the options that connections inherit.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +18,13 @@ from anyio import getaddrinfo
 from dp_core._errors import BackendUnavailableError
 from dp_core._safe_text import quoted
 
-__all__ = ["authority", "listen"]
+__all__ = ["BACKLOG", "authority", "reserve", "take_over"]
 
-_BACKLOG: Final = 2048
+BACKLOG: Final = 2048
+"""The most connections that wait to be accepted."""
 
-# Connections inherit all but the first.
-_LISTENER_OPTIONS: Final = (
-    ("SOL_SOCKET", "SO_REUSEADDR", 1),
-    # uvicorn writes head and body apart; the body must not wait for the head's
-    # acknowledgement, which may take 40 ms.
+# Connections inherit them.
+_OPTIONS: Final = (
     ("IPPROTO_TCP", "TCP_NODELAY", 1),
     # A client that vanished without a FIN (a laptop asleep, a cable pulled) is
     # noticed within two minutes.
@@ -38,9 +42,9 @@ _WHAT_TO_DO: Final = {
 }
 
 
-async def listen(host: str, port: int, *, token: bool) -> socket.socket:
+async def reserve(host: str, port: int, *, token: bool) -> socket.socket:
     """
-    Return a socket that listens at *host*.
+    Return a socket that holds an address at *host*.
 
     Args:
         host: A name or an address of this machine; IPv4 where there is a
@@ -69,6 +73,11 @@ async def listen(host: str, port: int, *, token: bool) -> socket.socket:
             f"other machines can reach {host}, so a server there needs a token: "
             "set DP_TOKEN, or listen at 127.0.0.1"
         )
+    if "%" in address[0]:
+        raise BackendUnavailableError(
+            f"cannot listen at {quoted(host)}: the HTTP server takes no address with "
+            "a scope; listen at ::, with a token"
+        )
     try:
         return _open(family, address)
     except OSError as error:
@@ -76,6 +85,27 @@ async def listen(host: str, port: int, *, token: bool) -> socket.socket:
         raise BackendUnavailableError(
             f"cannot listen at {host} port {port}: {what_to_do}"
         ) from None
+
+
+def take_over(listener: socket.socket, send_seconds: float) -> None:
+    """
+    Prepare the HTTP server's own socket, in place of the one that held its port.
+
+    Args:
+        listener: The socket.
+        send_seconds: The longest time for which a peer may take nothing of what it
+            is sent. The kernel aborts the connection then (RFC 5482), also where
+            the peer acknowledges every probe and never reads.
+    """
+    milliseconds = round(send_seconds * 1000)
+    for level, option, value in (
+        *_OPTIONS,
+        ("IPPROTO_TCP", "TCP_USER_TIMEOUT", milliseconds),
+        # From now on nobody else can listen here.
+        ("SOL_SOCKET", "SO_REUSEPORT", 0),
+    ):
+        if hasattr(socket, option):
+            listener.setsockopt(getattr(socket, level), getattr(socket, option), value)
 
 
 def authority(host: str, listener: socket.socket) -> str:
@@ -87,14 +117,12 @@ def authority(host: str, listener: socket.socket) -> str:
 def _open(family: int, address: tuple[Any, ...]) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        for level, option, value in _LISTENER_OPTIONS:
-            if hasattr(socket, option):
-                listener.setsockopt(
-                    getattr(socket, level), getattr(socket, option), value
-                )
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         # Two servers may bind at the same moment; only one of them can listen.
-        listener.listen(_BACKLOG)
+        listener.listen()
+        # For the HTTP server, which asks for it, too. Nobody else does.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError:
         listener.close()
         raise

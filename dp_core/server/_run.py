@@ -5,27 +5,36 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import sys
-from collections.abc import Callable
-from contextlib import suppress
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
-from anyio import CancelScope
+from anyio import CancelScope, Event
 
 from dp_core._client import connect
 from dp_core._errors import BackendUnavailableError
 from dp_core._safe_text import without_password
 from dp_core.server._app import app
-from dp_core.server._listener import authority, listen
+from dp_core.server._http_server import HttpServer
+from dp_core.server._listener import authority, reserve
 from dp_core.server._settings import Settings
-from dp_core.server._uvicorn import Server
 
 __all__ = ["serve"]
 
 SPARE_FILES: Final = 256
-"""Open files that waits leave to everything else."""
+"""Open files that connections leave to the store."""
+
+WAITING_PART: Final = 3 / 4
+"""The part of all connections that may wait; the others settle what is waited for."""
+
+MOST_CONNECTIONS: Final = 100_000
+"""The most connections, however many files may be open."""
+
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 Announce: TypeAlias = Callable[[str], object]
 
@@ -64,27 +73,54 @@ async def serve(
     """
     _check_event_loop()
     promises = connect(url)
-    with await listen(host, port, token=settings.token is not None) as listener:
-        at = authority(host, listener)
-        settings = replace(
-            settings,
-            allowed_hosts=(*settings.allowed_hosts, at),
-            max_waiters=min(settings.max_waiters, _most_waiters()),
-        )
+    asks_token = settings.token is not None or settings.token_file is not None
+    most = _most_connections()
+    try:
+        with await reserve(host, port, token=asks_token) as held:
+            at = authority(host, held)
+            settings = replace(
+                settings,
+                allowed_hosts=(*settings.allowed_hosts, at),
+                max_waiters=min(settings.max_waiters, int(most * WAITING_PART)),
+            )
+            server = HttpServer(app(promises.backend, settings), held, settings, most)
 
-        def started() -> None:
-            announce(f"Listening on http://{at}")
-            announce(f"Store {_findable(promises.url)}")
+            def started() -> None:
+                announce(f"Listening on http://{at}")
+                announce(f"Store {_findable(promises.url)}")
 
-        server = Server(
-            app(promises.backend, settings), settings.grace_seconds, started
-        )
-        try:
-            await server.serve(sockets=[listener])
-        finally:
-            with CancelScope(shield=True):
-                await server.finish([listener])
-                await promises.aclose()
+            with _stop_signals() as stop:
+                await server.run(started, stop)
+    finally:
+        with CancelScope(shield=True):
+            await promises.aclose()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Event]:
+    """Set an event by the first SIGTERM or SIGINT; a second one kills the process."""
+    stop = Event()
+    if threading.current_thread() is not threading.main_thread():
+        # Where signals do not arrive: whoever runs us there cancels us.
+        yield stop
+        return
+    loop = asyncio.get_running_loop()
+
+    def heard(number: signal.Signals) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    before = {number: signal.getsignal(number) for number in _STOPPING}
+    try:
+        for number in _STOPPING:
+            loop.add_signal_handler(number, heard, number)
+        yield stop
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 def _check_event_loop() -> None:
@@ -92,8 +128,8 @@ def _check_event_loop() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         raise BackendUnavailableError(
-            "uvicorn runs on asyncio; on trio, run dp_core.server.app(backend) under "
-            "a server for trio"
+            "Granian runs on asyncio; on trio, run dp_core.server.app(backend) under "
+            "a server for trio, such as Hypercorn"
         ) from None
 
 
@@ -106,12 +142,12 @@ def _findable(url: str) -> str:
     return without_password(url)
 
 
-def _most_waiters() -> int:
-    """Raise the limit of open files; return how many requests may wait."""
+def _most_connections() -> int:
+    """Raise the limit of open files; return how many connections there may be."""
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         files = most
     if files == resource.RLIM_INFINITY:
-        return sys.maxsize
-    return files - min(SPARE_FILES, files // 2)
+        return MOST_CONNECTIONS
+    return max(1, min(MOST_CONNECTIONS, files - min(SPARE_FILES, files // 4)))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import final
+from typing import Final, final
 
 from dp_core._tokens import check_token
 from dp_core.values import MAX_VALUE_BYTES
 
-__all__ = ["Settings"]
+__all__ = ["MAX_SECONDS", "MIN_SECONDS", "Settings"]
+
+MIN_SECONDS: Final = 0.001
+"""The shortest time that the HTTP server and the kernel can measure."""
+
+MAX_SECONDS: Final = 1_000_000.0
+"""The longest time that a setting may ask for: eleven days."""
 
 
 @final
@@ -20,29 +26,45 @@ class Settings:
     Attributes:
         token: The bearer token that every request must carry; None for no
             token, which is refused where other machines could send requests.
+        token_file: A file that holds the token, in its place. A server reads it
+            again when it was replaced.
         allowed_hosts: Names, or ``name:port``, by which the server may be
             called besides the loopback names and the address it was reached
             at. Another name in ``Host`` is a DNS rebinding attack.
-        allowed_origins: Origins, such as ``https://example.com``, whose pages
-            reach the server through a proxy of their own. Pages of any other
-            origin are refused; CORS is never granted.
+        allowed_origins: Origins, such as ``https://example.com``, whose pages may
+            send requests; browsers are told so (CORS). Pages of any other origin
+            are refused.
         max_value_bytes: The largest value, in bytes of its JSON text.
-        max_waiters: The most requests that may wait at once. More are answered
-            503; all other operations stay possible.
-        body_seconds: The longest time a request's body may take to arrive,
-            after its first piece.
+        max_waiters: The most requests that may wait at once. For one more, the one
+            that has waited longest is answered 503, and may ask again.
+        body_seconds: The longest time a request's body may take to arrive.
+        idle_seconds: The longest silence of a client between two requests, and the
+            longest time the head of one may take. Longer than what a proxy in front
+            has for the same, so that it is the proxy who closes.
+        send_seconds: The longest time for which a client may read nothing of an
+            answer; its connection is aborted then.
         grace_seconds: The time that running operations get to finish once the
             server was told to stop. Waits are answered at once.
     """
 
     token: str | None = field(default=None, repr=False)
+    token_file: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_value_bytes: int = MAX_VALUE_BYTES
     max_waiters: int = 10_000
     body_seconds: float = 30.0
+    idle_seconds: float = 90.0
+    send_seconds: float = 30.0
     grace_seconds: int = 5
 
     def __post_init__(self) -> None:
         if self.token is not None:
             check_token(self.token)
+        for name in ("body_seconds", "idle_seconds", "send_seconds"):
+            seconds = getattr(self, name)
+            if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+                raise ValueError(
+                    f"{name} is not a valid time: {seconds!r} is not between "
+                    f"{MIN_SECONDS:g} and {MAX_SECONDS:,.0f} seconds"
+                )

@@ -201,7 +201,7 @@ def test_a_port_in_use_is_one_line(dp: Callable[..., Done]) -> None:
         refused(dp("serve", "--port", port), port)
 
 
-@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("package", ["starlette", "granian"])
 def test_without_its_extra_it_says_what_to_install(
     dp: Callable[..., Done], tmp_path: Path, package: str
 ) -> None:

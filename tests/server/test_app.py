@@ -107,16 +107,15 @@ async def test_a_body_that_does_not_come_is_not_awaited(spy: Spy) -> None:
     assert "close" == request.headers["connection"]
 
 
-async def test_a_client_that_goes_amid_its_body_is_not_answered(
-    promises: App,
-) -> None:
-    """Half a call is no call."""
+async def test_a_body_that_ends_before_its_end_is_refused(promises: App) -> None:
+    """Half a call changes nothing, whether its client left or framed it wrongly."""
     for pieces in ([], [b'{"promiseId":"x"'], [b'{"promiseId":"x"}']):
         request = Request("/promise/resolve", pieces, ends=False)
         request.disconnect()
         await request.run(promises)
 
-        assert request.status is None
+        assert 400 == request.status
+        assert "close" == request.headers["connection"]
     assert b"null" == (await ask(promises, "/promise/peek", X)).body
 
 

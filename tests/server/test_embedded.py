@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import pytest
@@ -20,7 +20,7 @@ AWAIT: Final = "/promise/await"
 X: Final = b'{"promiseId":"x"}'
 TIMEOUT: Final = 60
 
-# Where uvicorn runs.
+# Where Granian runs.
 ON_ASYNCIO: Final = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
@@ -63,13 +63,13 @@ async def slow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[tuple[TaskGroup, int]]:
+async def served(**settings: Any) -> AsyncIterator[tuple[TaskGroup, int]]:
     """Run a server in this process; give its task group and its port."""
     lines, line = anyio.create_memory_object_stream[str](10)
     with anyio.fail_after(TIMEOUT), lines, line:
         async with anyio.create_task_group() as group:
-            settings = Settings(grace_seconds=30)
-            arguments = ("slow:", "127.0.0.1", 0, settings, lines.send_nowait)
+            asked = Settings(grace_seconds=30, **settings)
+            arguments = ("slow:", "127.0.0.1", 0, asked, lines.send_nowait)
             group.start_soon(serve, *arguments)
             port = int((await line.receive()).rpartition(":")[2])
             yield group, port
@@ -106,12 +106,9 @@ async def answered(stream: SocketStream) -> bytes:
     ],
     ids=["nothing", "half a head", "half a body", "a request"],
 )
-async def test_a_silent_client_is_not_kept(
-    slow: Slow, monkeypatch: pytest.MonkeyPatch, sent: bytes
-) -> None:
+async def test_a_silent_client_is_not_kept(slow: Slow, sent: bytes) -> None:
     """Whatever a client did not finish saying, its connection is closed."""
-    monkeypatch.setattr("dp_core.server._uvicorn.IDLE_SECONDS", 0.2)
-    async with served() as (group, port):
+    async with served(idle_seconds=0.2, body_seconds=0.2) as (group, port):
         stream = await anyio.connect_tcp("127.0.0.1", port)
         if sent:
             await stream.send(sent.replace(b"PORT", str(port).encode()))
@@ -122,12 +119,9 @@ async def test_a_silent_client_is_not_kept(
 
 
 @ON_ASYNCIO
-async def test_a_waiting_client_may_be_silent(
-    slow: Slow, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_waiting_client_may_be_silent(slow: Slow) -> None:
     """Who has said all there is to say is kept for as long as it takes."""
-    monkeypatch.setattr("dp_core.server._uvicorn.IDLE_SECONDS", 0.01)
-    async with served() as (group, port):
+    async with served(idle_seconds=0.1) as (group, port):
         waiting = await request(port, AWAIT, X)
         await slow.entered.wait()
         # Closed by the timer that would have closed the waiting one.

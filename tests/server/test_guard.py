@@ -233,7 +233,7 @@ def test_what_may_be_sent(server: Server, case: str) -> None:
     if expected != 200:
         assert len(answer.body) < 1000
         assert not re.search(rb"Traceback|\.py|/(tmp|usr|home|lib)", answer.body)
-    if expected != 200 and answer.headers["content-type"] == "application/json":
+    if expected != 200 and answer.body:
         assert answer.json()["code"] == expected
         assert answer.json()["message"]
 

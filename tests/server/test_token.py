@@ -40,7 +40,7 @@ TOKEN: Final = "a-token_of.visible~characters+/="  # noqa: S105 - for this test
     ],
 )
 async def test_a_token_is_asked_for(authorization: str | None, expected: int) -> None:
-    """Only the token itself lets in; a refusal does not say what was wrong."""
+    """Only the token itself lets in; a refusal says whether there was one."""
     guarded = app(connect("memory:guarded").backend, Settings(token=TOKEN))
     headers = (
         []
@@ -52,7 +52,14 @@ async def test_a_token_is_asked_for(authorization: str | None, expected: int) ->
     assert answer.status == expected
     if expected == 401:
         assert "Bearer" == answer.headers["www-authenticate"]
-        assert "this server asks for a token" == answer.json()["message"]
+        sent = (authorization or "").lower().removeprefix("bearer").strip()
+        wrong = sent and (authorization or "").lower().startswith("bearer ")
+        said = (
+            "this is not the server's token"
+            if wrong
+            else "this server asks for a token"
+        )
+        assert said == answer.json()["message"]
 
 
 async def test_without_its_token_nothing_else_is_told() -> None:

@@ -76,22 +76,27 @@ async def test_a_wait_for_what_is_settled_starts_no_wait(
 
 
 async def test_waiters_are_bounded_and_nothing_else_is(spy: Spy) -> None:
-    """Past the bound a wait is told when to come back; all else goes on."""
+    """Past the bound who waited longest is told to come back; all else goes on."""
     bounded = app(spy, Settings(max_waiters=2))
-    requests = [Request("/promise/await", b'{"promiseId":"x"}') for _ in range(2)]
+    first, second, third = (
+        Request("/promise/await", b'{"promiseId":"x"}') for _ in range(3)
+    )
     async with limited() as group:
-        for request in requests:
+        for number, request in enumerate((first, second), 1):
             group.start_soon(request.run, bounded)
+            await spy.until_waiting(number)
+        async with anyio.create_task_group() as refused:
+            refused.start_soon(first.ended.wait)
+            group.start_soon(third.run, bounded)
         await spy.until_waiting(2)
-        refused = await ask(bounded, "/promise/await", X)
         peeked = await ask(bounded, "/promise/peek", X)
         settled = await ask(bounded, "/promise/resolve", {**X, "value": 1})
 
-    assert 503 == refused.status
-    assert "1" == refused.headers["retry-after"]
-    assert 503 == refused.json()["code"]
+    assert 503 == first.status
+    assert "1" == first.headers["retry-after"]
+    assert 503 == first.json()["code"]
     assert peeked.status == settled.status == 200
-    assert [200, 200] == [request.status for request in requests]
+    assert [200, 200] == [request.status for request in (second, third)]
 
     await ask(bounded, "/promise/dispose", X)
     async with limited() as group:
@@ -99,6 +104,37 @@ async def test_waiters_are_bounded_and_nothing_else_is(spy: Spy) -> None:
         group.start_soon(again.run, bounded)
         await spy.until_waiting(1)
         again.disconnect()
+
+
+async def test_who_comes_last_is_never_refused_for_those_who_wait(spy: Spy) -> None:
+    """However many come, each gets a place, and only the oldest give theirs."""
+    bounded = app(spy, Settings(max_waiters=3))
+    requests = [Request("/promise/await", b'{"promiseId":"x"}') for _ in range(20)]
+    async with limited() as group:
+        for number, request in enumerate(requests):
+            group.start_soon(request.run, bounded)
+            if number >= 3:
+                await requests[number - 3].ended.wait()
+            else:
+                await spy.until_waiting(number + 1)
+        await spy.until_waiting(3)
+        await ask(bounded, "/promise/resolve", {**X, "value": 1})
+
+    assert [503] * 17 + [200] * 3 == [request.status for request in requests]
+
+
+@pytest.mark.parametrize("prefer", [None, b"wait=100000"])
+async def test_no_request_is_held_for_ever(
+    promises: App, spy: Spy, monkeypatch: pytest.MonkeyPatch, prefer: bytes | None
+) -> None:
+    """After an hour a wait is answered 503, also one that asked for more."""
+    monkeypatch.setattr("dp_core.server._waits.HELD_SECONDS", 0.01)
+    headers = [] if prefer is None else [(b"prefer", prefer)]
+    answer = await ask(promises, "/promise/await", X, headers=headers)
+
+    assert 503 == answer.status
+    assert "1" == answer.headers["retry-after"]
+    assert 0 == spy.waiting["x"]
 
 
 async def test_a_stop_answers_all_waiters(promises: App, spy: Spy) -> None:

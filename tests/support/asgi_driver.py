@@ -23,6 +23,7 @@ class Request:
         status: The status of the answer; None while there is none.
         headers: Its headers.
         body: Its body.
+        ended: Set once the app has done with it.
 
     Args:
         ends: Whether the request's body comes to its end.
@@ -42,6 +43,7 @@ class Request:
         self.body = b""
         self._chunks = [body] if isinstance(body, bytes) else list(body)
         self._ends = ends
+        self.ended = anyio.Event()
         self._gone = anyio.Event()
         self._scope = {
             "type": "http",
@@ -70,7 +72,10 @@ class Request:
 
     async def run(self, app: ASGIApp) -> None:
         """Let *app* answer."""
-        await app(self._scope, self._receive, self._send)
+        try:
+            await app(self._scope, self._receive, self._send)
+        finally:
+            self.ended.set()
 
     async def _receive(self) -> Message:
         if self._chunks:

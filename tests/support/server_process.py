@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 from typing import Any, Final
 
 __all__ = ["JSON", "TIMEOUT", "Answer", "Server", "read", "running"]
@@ -43,6 +44,10 @@ class Server:
     process: subprocess.Popen[str]
     port: int
     store: str
+
+    def files(self) -> int:
+        """Return how many files the process has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def connect(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)

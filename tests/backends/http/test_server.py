@@ -32,7 +32,7 @@ from dp_core import (
 )
 from support.http_faults import eventually
 
-pytest.importorskip("uvicorn", reason="the server needs durable-promises[server]")
+pytest.importorskip("granian", reason="the server needs durable-promises[server]")
 
 
 def free_port() -> int:

@@ -1,0 +1,78 @@
+"""
+`Hosts`: the names by which a server may be called.
+
+An address has several forms, and all of them are one host: an IPv4 address as a
+server at ``::`` sees it (``::ffff:192.0.2.1``, RFC 4291 §2.5.5.2), a link-local one
+with its scope (RFC 6874), and an IPv6 address with or without its zeros.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
+from typing import Any, Final, final
+
+__all__ = ["Hosts"]
+
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Names by which a machine calls itself."""
+
+_DEFAULT_PORT: Final = {"http": "80", "https": "443"}
+_AUTHORITY: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
+
+
+@final
+class Hosts:
+    """
+    Names that are a server's own.
+
+    Args:
+        allowed: Names, or ``name:port``, besides the loopback names and the address
+            at which a request was received.
+    """
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        found = [_split(host.lower()) for host in allowed]
+        self._anywhere = {name for name, port in found if not port}
+        self._at_port = {(name, port) for name, port in found if port}
+
+    def know(self, host: str, scheme: str, server: Any) -> bool:
+        """
+        Return whether a server may be called by this name.
+
+        Args:
+            host: The value of ``Host``, in lower case.
+            scheme: ``http`` or ``https``.
+            server: Address and port at which the request was received, as ASGI has
+                it; a port of None is not compared.
+        """
+        name, port = _split(host)
+        port = port or _DEFAULT_PORT.get(scheme, "")
+        if name in self._anywhere or (name, port) in self._at_port:
+            return True
+        address, own_port = server or ("", None)
+        known = name in LOOPBACK or (name != "" and name == _normal(address))
+        return known and (own_port is None or port == str(own_port))
+
+
+def _split(host: str) -> tuple[str, str]:
+    """Return the name in its one form, and the port; no name where it is not valid."""
+    match = _AUTHORITY.fullmatch(host)
+    if match is None:
+        return "", ""
+    name, port = match[1], match[2] or ""
+    if name.startswith("["):
+        # "%25" is the "%" before a scope, in a URL.
+        return _normal(name[1:-1].replace("%25", "%")), port
+    return _normal(name), port
+
+
+def _normal(name: str) -> str:
+    try:
+        address = ip_address(name.partition("%")[0])
+    except ValueError:
+        return name
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(address)
