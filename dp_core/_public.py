@@ -8,7 +8,7 @@ from collections.abc import Iterable
 __all__ = ["publish"]
 
 
-def publish(package: str, names: Iterable[str]) -> None:
+def publish(package: str, names: Iterable[str], *, rooms: bool = False) -> None:
     """
     Let reprs and tracebacks say ``dp_core.Resolved``, as users write it.
 
@@ -19,10 +19,13 @@ def publish(package: str, names: Iterable[str]) -> None:
     Args:
         package: The ``__name__`` of the package that re-exports the names.
         names: Its ``__all__``.
+        rooms: Whether also what packages inside of it have published is imported
+            from here.
     """
     members = vars(sys.modules[package])
     for name in names:
         home = getattr(members[name], "__module__", None) or ""
         # Ours, private, and not yet published by a package nearer to it.
-        if home.startswith("dp_") and "._" in home:
+        private = home.startswith("dp_") and "._" in home
+        if private or (rooms and home.startswith(f"{package}.")):
             members[name].__module__ = package

@@ -8,7 +8,8 @@ direction of writing, or give a password away.
 ================== ====================================================
 `quoted`           inside a sentence: errors and log lines
 `visible`          alone, on one line: pages and pictures
-`for_terminal`     alone, on any number of lines: the output of ``dp``
+`for_terminal`     alone, on any number of lines: the output of ``dp``, markup
+`coloured`         one line of a program's output, whose colours stay
 `shortened`        any of them, with its middle left out
 `without_password` a store URL
 `type_name`        a type
@@ -47,33 +48,62 @@ def quoted(text: str, limit: int = 80) -> str:
     if len(text) > limit:
         half = limit // 2
         text = f"{text[:half]}…{text[-half:]}"
-    return repr(text)
+    return _UNSEEN.sub(_escape, repr(text))
 
 
 # What a terminal obeys: the C0 and C1 controls, and the characters that turn the
 # direction of writing (Unicode TR36 §2.5).
 _CONTROLS: Final = r"\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-# What nobody sees: joiners, fillers, tags, and halves of surrogate pairs.
-_HIDDEN: Final = r"\u200b-\u200d\u2060-\u2065\u206a-\u206f\ud800-\udfff\ufeff"
-_TAGS: Final = "\U000e0000-\U000e007f"
+# What no format can hold: halves of surrogate pairs (UTF-8), U+FFFE and U+FFFF (XML
+# 1.0 §2.2), and the other codes that are no characters, so that there is one rule.
+_IMPOSSIBLE: Final = r"\ud800-\udfff\ufdd0-\ufdef" + "".join(
+    f"\\U{plane:04x}fffe\\U{plane:04x}ffff" for plane in range(17)
+)
+# What nobody sees, although it counts as printable: fillers, and selectors, which
+# can hide any text behind a character.
+_BLANK: Final = (
+    r"\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0"
+    r"\U000e0100-\U000e01ef"
+)
 
-_INVISIBLE: Final = re.compile(f"[{_CONTROLS}{_HIDDEN}{_TAGS}]")
+_UNSEEN: Final = re.compile(f"[{_BLANK}]")
 # Text has lines and tabs; and joiners make one emoji of two.
-_UNSAFE: Final = re.compile(rf"(?![\t\n])[{_CONTROLS}]")
+_UNSAFE: Final = re.compile(rf"(?![\t\n])[{_CONTROLS}{_IMPOSSIBLE}]")
 
 
 def visible(text: str) -> str:
     """Return *text* on one line, with every invisible character as an escape."""
-    return _INVISIBLE.sub(_escape, text)
+    if not text.isprintable():
+        # All that is neither a letter, mark, number, sign nor the space: controls,
+        # formats, tags, private and unassigned codes, and the other spaces.
+        text = "".join(c if c.isprintable() else _escaped(c) for c in text)
+    return _UNSEEN.sub(_escape, text)
 
 
 def for_terminal(text: str) -> str:
-    """Return *text* without anything a terminal obeys but tabs and line ends."""
+    """Return *text* without what a terminal obeys or a file cannot hold."""
     return _UNSAFE.sub(_escape, text)
 
 
+# Colours and the like (ECMA-48 §8.3.117), which change nothing but the look.
+_COLOUR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+def coloured(line: str) -> str:
+    """Return a line of output as a terminal shows it: its end, with its colours."""
+    # What a carriage return goes back over is overwritten, a label before it, too.
+    last = line.removesuffix("\r").rpartition("\r")[2]
+    parts = _COLOUR.split(last)
+    parts[::2] = map(for_terminal, parts[::2])
+    return "".join(parts)
+
+
 def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
+    return _escaped(match[0])
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 

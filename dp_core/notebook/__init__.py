@@ -26,6 +26,7 @@ except ModuleNotFoundError as error:
         f"{error}; notebooks need: pip install 'durable-promises[notebook]'",
         name=error.name,
     ) from None
+from dp_core._public import publish
 from dp_core.notebook._journal import JOURNAL, Journal, JournalEvent
 from dp_core.notebook._lesson import Question, check
 from dp_core.notebook.pictures import (
@@ -44,6 +45,7 @@ from dp_core.notebook.processes import (
     ProcessBusyError,
     ProcessDiedError,
     ProcessFailedError,
+    ProcessNameError,
     ProcessStartError,
     UnknownProcessError,
 )
@@ -61,6 +63,7 @@ __all__ = [
     "ProcessBusyError",
     "ProcessDiedError",
     "ProcessFailedError",
+    "ProcessNameError",
     "ProcessStartError",
     "Question",
     "Result",
@@ -79,8 +82,4 @@ __all__ = [
 Event = JournalEvent
 Result = CellResult
 
-# Reprs and tracebacks say the names by which readers import them, although the rooms
-# `pictures` and `processes` have public names, too.
-for _name in __all__:
-    if getattr(globals()[_name], "__module__", "").startswith(f"{__name__}."):
-        globals()[_name].__module__ = __name__
+publish(__name__, __all__, rooms=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, final
 
-from dp_core._safe_text import shortened, visible
 from dp_core.notebook._journal import JOURNAL, JournalEvent
-from dp_core.notebook.pictures._look import code, pill
+from dp_core.notebook.pictures._look import code, pill, shown
 from dp_core.notebook.pictures._markup import Element, Node
 from dp_core.notebook.pictures._timeline import (
     ProcessTrack,
@@ -71,7 +70,7 @@ class Board:
             for promise in self._timeline.promises.values()
         ]
         processes: list[Sequence[Node]] = [
-            [Element("b", track.process), str(track.pid), _condition(track)]
+            [Element("b", shown(track.process)), str(track.pid), _condition(track)]
             for track in self._timeline.tracks.values()
         ]
         tables = _table(_PROMISES, promises) + _table(_PROCESSES, processes)
@@ -88,7 +87,7 @@ class Board:
             for promise in self._timeline.promises.values()
         ]
         processes = [
-            [track.process, str(track.pid), _condition(track)]
+            [shown(track.process), str(track.pid), _condition(track)]
             for track in self._timeline.tracks.values()
         ]
         lines = _columns(_PROMISES, promises) + _columns(_PROCESSES, processes)
@@ -96,21 +95,21 @@ class Board:
 
     def _parties(self, promise: PromiseSummary) -> list[str]:
         """Return who settled, who was refused, and who waits."""
+        waiting = self._timeline.waiting_for(promise.key)
         return [
-            promise.settler or "-",
-            ", ".join(promise.refused) or "-",
-            ", ".join(self._timeline.waiting_for(promise.key)) or "-",
+            ", ".join(map(shown, names)) or "-"
+            for names in (filter(None, [promise.settler]), promise.refused, waiting)
         ]
 
 
 def _names(promise: PromiseSummary) -> list[str]:
-    return [shortened(visible(promise.key[1]), 40), shortened(promise.text, 48)]
+    return [shown(promise.key[1], 40), shown(promise.text, 48)]
 
 
 def _condition(track: ProcessTrack) -> str:
     if not track.alive:
         return {"killed": "☠ killed", "stopped": "■ ended"}[track.how_it_ended]
-    awaited = [f"'{shortened(wait.begin.id, 40)}'" for wait in track.open_waits]
+    awaited = [f"'{shown(wait.begin.id, 40)}'" for wait in track.open_waits]
     return f"… waiting for {', '.join(awaited)}" if awaited else "▷ alive"
 
 

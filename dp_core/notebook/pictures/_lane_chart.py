@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final, final
 
-from dp_core._safe_text import shortened, visible
 from dp_core._states import Pending
 from dp_core.notebook._journal import JournalEvent, PromiseKey
-from dp_core.notebook.pictures._look import STYLES
+from dp_core.notebook.pictures._look import STYLES, shown
 from dp_core.notebook.pictures._markup import Element
 from dp_core.notebook.pictures._symbols import legend_symbols, symbol_of
 from dp_core.notebook.pictures._timeline import ProcessTrack, Timeline, WaitSpan
@@ -98,18 +97,18 @@ class LaneChart:
         promises = self._timeline.promises
         if len(promises) == 1:
             [promise] = promises.values()
-            value = f": {_name(promise.text, 50)}" if promise.text else ""
+            value = f": {shown(promise.text, 50)}" if promise.text else ""
             style = promise.style
-            return f"{_name(promise.key[1])} {style.shape} {style.word}{value}"
+            return f"{shown(promise.key[1])} {style.shape} {style.word}{value}"
         return ",  ".join(
-            f"{letter}: {_name(key[1])} {promises[key].style.shape}"
+            f"{letter}: {shown(key[1])} {promises[key].style.shape}"
             for key, letter in self._letters.items()
         )
 
     def _track(self, track: ProcessTrack) -> Iterator[Element]:
         """Draw the name, and a line for as long as there is a process."""
         y = self._rows[track.process]
-        yield _text(12, y + 4, _name(track.process, 13), weight="bold")
+        yield _text(12, y + 4, shown(track.process, 13), weight="bold")
         yield _text(_LEFT - 14, y + 4, str(track.pid), ink="#444444", anchor="end")
         # A process whose start was not reported is older than the first event.
         since: float | None = None if track.events[0].kind == "started" else _LEFT
@@ -241,7 +240,3 @@ def _path(d: str, width: float = 1.5, dash: str | None = None) -> Element:
         stroke_width=width,
         stroke_dasharray=dash,
     )
-
-
-def _name(name: str, limit: int = 60) -> str:
-    return shortened(visible(name), limit)

@@ -6,9 +6,9 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Final, final
 
-from dp_core._safe_text import shortened, visible
 from dp_core.notebook._journal import JOURNAL, JournalEvent
 from dp_core.notebook.pictures._lane_chart import LaneChart
+from dp_core.notebook.pictures._look import shown
 from dp_core.notebook.pictures._markup import Element
 from dp_core.notebook.pictures._symbols import legend_symbols, symbol_of
 from dp_core.notebook.pictures._timeline import ProcessTrack, Timeline
@@ -80,7 +80,7 @@ class Lanes:
         """Return one sentence for each event."""
         events = self._timeline.events
         return [
-            f"{event.at - events[0].at:8.3f} s  {event.process} {event.pid}  "
+            f"{event.at - events[0].at:8.3f} s  {shown(event.process)} {event.pid}  "
             f"{symbol.word}{_about(event)}"
             for event in events
             if (symbol := symbol_of(event))
@@ -92,11 +92,12 @@ class Lanes:
         if not timeline.events:
             return _NOTHING
         column = {id(event): i for i, event in enumerate(timeline.events)}
-        names = [f"{track.process} {track.pid}" for track in timeline.tracks.values()]
+        tracks = timeline.tracks.values()
+        names = [f"{shown(track.process)} {track.pid}" for track in tracks]
         width = max(map(len, names))
         rows = [
             f"{name:<{width}}  {_cells(track, column)}".rstrip()
-            for name, track in zip(names, timeline.tracks.values(), strict=True)
+            for name, track in zip(names, tracks, strict=True)
         ]
         legend = [f"{s.char} {s.word}" for s in legend_symbols(timeline.events)]
         return "\n".join([*rows, "  ".join(legend)])
@@ -116,6 +117,6 @@ def _cells(track: ProcessTrack, column: dict[int, int]) -> str:
 
 
 def _about(event: JournalEvent) -> str:
-    name = f" '{shortened(visible(event.id), 60)}'" if event.id else ""
-    value = f": {shortened(event.text, 80)}" if event.text else ""
+    name = f" '{shown(event.id)}'" if event.id else ""
+    value = f": {shown(event.text, 80)}" if event.text else ""
     return name + value

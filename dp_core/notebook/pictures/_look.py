@@ -25,6 +25,7 @@ __all__ = [
     "pill",
     "preview",
     "promise_bundle",
+    "shown",
     "style_of",
 ]
 
@@ -81,16 +82,20 @@ def promise_bundle(
         value: What `preview` made of the outcome.
     """
     style = STYLES[None] if state is None else STYLE_OF_WORD[state]
-    name = shortened(visible(id), 60)
-    store = shortened(visible(without_password(url)), 60)
+    name, store = shown(id), shown(without_password(url))
     plain = f"{style.shape} {style.word}  '{name}' at {store}"
     html: list[Node] = [pill(style), " ", code(name), " at ", code(store)]
     if state in ("resolved", "rejected"):
         link = " = " if state == "resolved" else " with "
-        value = shortened(value, 80)
+        value = shown(value, 80)
         plain += link + value
         html += [link, code(value)]
     return {"text/plain": plain, "text/html": str(Element("div", *html))}
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """Return an id, a value, a URL or a name as all pictures show it, on one line."""
+    return shortened(visible(text), limit)
 
 
 def pill(style: StateStyle) -> Element:
@@ -117,9 +122,9 @@ def preview(state: State[bytes] | None, limit: int = 80) -> str:
         case Resolved(text):
             # A character takes at most four bytes of UTF-8.
             ends = text if len(text) <= 8 * limit else _ends(text, 4 * limit)
-            return shortened(visible(ends.decode(errors="replace")), limit)
+            return shown(ends.decode(errors="replace"), limit)
         case Rejected(error):
-            return shortened(visible(error[: 2 * limit]), limit)
+            return shown(error[: 2 * limit], limit)
         case _:
             return ""
 

@@ -1,9 +1,16 @@
-"""`Element`: an element of HTML or SVG; the one place where markup is escaped."""
+"""
+`Element`: an element of HTML or SVG; the one place where markup is escaped.
+
+Text is also cleaned for its format here: XML cannot hold controls, U+FFFE, or half of
+a surrogate pair, and what turns the direction of writing would turn our own words.
+"""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TypeAlias, final
+
+from dp_core._safe_text import for_terminal
 
 __all__ = ["Element", "Node"]
 
@@ -33,7 +40,9 @@ class Element:
             if value is not None
         )
         inside = "".join(
-            escape(child, quote=False) if isinstance(child, str) else str(child)
+            escape(for_terminal(child), quote=False)
+            if isinstance(child, str)
+            else str(child)
             for child in children
         )
         # An empty <td> needs an end tag, and <img> must not have one.
@@ -45,4 +54,5 @@ class Element:
 
 def _escaped(value: str | float) -> str:
     # Nobody sees less than a tenth of a pixel.
-    return escape(f"{value:.1f}" if isinstance(value, float) else str(value))
+    text = f"{value:.1f}" if isinstance(value, float) else str(value)
+    return escape(for_terminal(text))

@@ -196,6 +196,9 @@ def _extend(track: ProcessTrack, event: JournalEvent) -> None:
 def _order(item: tuple[str, ProcessTrack]) -> tuple[bool, list[tuple[int, str]]]:
     """Sort the notebook first, then by name, with "p10" behind "p9"."""
     name = item[0]
-    parts = re.split(r"(\d+)", name)
-    numbered = [(int(part) if part.isdigit() else -1, part) for part in parts]
+    # By the length of a number, because any name may come, and int() limits them.
+    parts = re.split(r"([0-9]+)", name)
+    numbered = [
+        (len(part.lstrip("0")) if n % 2 else -1, part) for n, part in enumerate(parts)
+    ]
     return name != NOTEBOOK, numbered

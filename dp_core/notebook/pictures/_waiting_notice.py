@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from dp_core._safe_text import shortened, visible, without_password
+from dp_core._safe_text import without_password
 from dp_core.notebook._journal import JournalEvent, PromiseKey
 from dp_core.notebook.pictures._cell_output import LiveOutput, bundle
+from dp_core.notebook.pictures._look import shown
 
 __all__ = ["WaitingNotices"]
 
@@ -77,5 +78,4 @@ class WaitingNotices:
 
 
 def _name(event: JournalEvent) -> str:
-    store = shortened(visible(without_password(event.store)), 60)
-    return f"'{shortened(visible(event.id), 60)}' at {store}"
+    return f"'{shown(event.id)}' at {shown(without_password(event.store))}"

@@ -7,6 +7,7 @@ from dp_core.notebook.processes._errors import (
     ProcessBusyError,
     ProcessDiedError,
     ProcessFailedError,
+    ProcessNameError,
     ProcessStartError,
     UnknownProcessError,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "ProcessBusyError",
     "ProcessDiedError",
     "ProcessFailedError",
+    "ProcessNameError",
     "ProcessStartError",
     "UnknownProcessError",
     "fleet_of",

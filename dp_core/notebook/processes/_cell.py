@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
+from dp_core._safe_text import coloured, for_terminal
 from dp_core.notebook.pictures import bundle, cell_number, in_notebook, show
 from dp_core.notebook.processes._kernel import CellReply, Kernel, Message
 
@@ -48,7 +49,9 @@ class CellResult:
     def __str__(self) -> str:
         if self.died:
             return f"☠ {self.process} ({self.pid}) died"
-        return f"! {self.process}: {self.error}" if self.error else f"✔ {self.process}"
+        if self.error:
+            return f"! {self.process}: {for_terminal(self.error)}"
+        return f"✔ {self.process}"
 
     def _repr_pretty_(self, printer: Any, cycle: object) -> None:
         """Show in IPython how it ended; its output was shown already."""
@@ -153,7 +156,7 @@ class RemoteCell:
             self._say(stream, line)
 
     def _say(self, stream: str, line: str) -> None:
-        labelled = f"{self._label} │ {line}"
+        labelled = f"{self._label} │ {coloured(line)}"
         if self._late is not None:
             self._late.append(labelled)
         print(labelled, file=sys.stderr if stream == "stderr" else sys.stdout)

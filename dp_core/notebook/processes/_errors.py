@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dp_core._errors import DurablePromiseError
-from dp_core._safe_text import quoted
+from dp_core._safe_text import coloured, for_terminal, quoted
 
 __all__ = [
     "FleetError",
     "ProcessBusyError",
     "ProcessDiedError",
     "ProcessFailedError",
+    "ProcessNameError",
     "ProcessStartError",
     "UnknownProcessError",
 ]
@@ -21,6 +22,25 @@ class FleetError(DurablePromiseError):
     def _render_traceback_(self) -> list[str]:
         """Show the sentence alone in IPython; the traceback is not the reader's."""
         return [f"{type(self).__name__}: {self}"]
+
+
+class ProcessNameError(FleetError, ValueError):
+    """
+    A name cannot be that of a process.
+
+    Attributes:
+        process: The name.
+        reason: What is wrong with it, or what it means already.
+    """
+
+    def __init__(self, process: object, reason: str) -> None:
+        super().__init__(process, reason)
+        self.process = process
+        self.reason = reason
+
+    def __str__(self) -> str:
+        shown = self.process if isinstance(self.process, str) else repr(self.process)
+        return f"not a valid name of a process: {quoted(shown)} ({self.reason})"
 
 
 class ProcessStartError(FleetError):
@@ -38,7 +58,7 @@ class ProcessStartError(FleetError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"process {self.process} did not start: {self.reason}"
+        return f"process {self.process} did not start: {for_terminal(self.reason)}"
 
 
 class ProcessDiedError(FleetError):
@@ -100,11 +120,12 @@ class ProcessFailedError(FleetError):
         self.lines = lines
 
     def __str__(self) -> str:
-        return f"in process {self.process}: {self.error}"
+        return f"in process {self.process}: {for_terminal(self.error)}"
 
     def _render_traceback_(self) -> list[str]:
         """Show the traceback of the process in IPython, not our own."""
-        return [f"In process {self.process}:", *(self.lines or (self.error,))]
+        lines = "\n".join(self.lines or (self.error,)).split("\n")
+        return [f"In process {self.process}:", *map(coloured, lines)]
 
 
 class UnknownProcessError(FleetError, LookupError):

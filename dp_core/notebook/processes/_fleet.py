@@ -19,8 +19,8 @@ from dp_core.notebook.processes._cell import CellResult, CellResults
 from dp_core.notebook.processes._collect import collect, interrupt
 from dp_core.notebook.processes._errors import UnknownProcessError
 from dp_core.notebook.processes._kernel import Kernel
-from dp_core.notebook.processes._process import Process
-from dp_core.notebook.processes._resources import FleetResources
+from dp_core.notebook.processes._process import Process, check_name
+from dp_core.notebook.processes._resources import FleetResources, room_for
 
 __all__ = ["Fleet", "fleet_of", "running"]
 
@@ -60,9 +60,15 @@ class Fleet:
     Args:
         names: The processes' names.
         env: Added to the environment that they inherit.
+
+    Raises:
+        ProcessNameError: A name is not valid.
+        ValueError: There is no name, or one twice.
     """
 
     def __init__(self, *names: str, env: Mapping[str, str] | None = None) -> None:
+        for name in names:
+            check_name(name)
         if not names or len(set(names)) < len(names):
             raise ValueError("a fleet needs at least one name, and no name twice")
         self._env = dict(env or {})
@@ -96,16 +102,23 @@ class Fleet:
 
         Raises:
             ProcessStartError: One did not start; the others are ended.
+            FleetError: There are too few open files left, or no place for sockets;
+                none was started.
         """
         for other in {_RUNNING[name] for name in self.names if name in _RUNNING}:
             await other.stop(*(set(other.names) & set(self.names)))
         began, output = time.monotonic(), LiveOutput()
         output.show(bundle(f"starting {', '.join(self.names)} …"))
-        try:
-            await asyncio.gather(*map(self._launch, self._processes.values()))
-        except BaseException:
-            await asyncio.shield(self.stop())
-            raise
+        with room_for(len(self.names)):
+            launches = [
+                asyncio.create_task(self._launch(process))
+                for process in self._processes.values()
+            ]
+            try:
+                await asyncio.gather(*launches)
+            except BaseException:
+                await asyncio.shield(self._undo(launches))
+                raise
         there = "  ".join(f"▷ {name} {pid}" for name, pid in self.pids.items())
         output.show(bundle(f"{there}  (after {time.monotonic() - began:.1f} s)"))
 
@@ -119,7 +132,11 @@ class Fleet:
         process = self._process(name)
         if process.kernel is not None:
             await self.kill(name)
-        await self._launch(process)
+        with room_for(1):
+            try:
+                await self._launch(process)
+            finally:
+                self._release_if_over()
         show(bundle(f"▷ {process} starts"))
 
     async def kill(self, name: str) -> None:
@@ -140,9 +157,19 @@ class Fleet:
         for process in ending:
             if _RUNNING.get(process.name) is self:
                 del _RUNNING[process.name]
+        self._release_if_over()
+
+    def _release_if_over(self) -> None:
         if self._resources is not None and not self.pids:
             self._resources.release()
             self._resources = None
+
+    async def _undo(self, launches: Sequence[asyncio.Task[None]]) -> None:
+        """End what has begun to start, and what has started."""
+        for launch in launches:
+            launch.cancel()
+        await asyncio.wait(launches)
+        await self.stop()
 
     # Work -------------------------------------------------------------------
 
@@ -236,8 +263,7 @@ class Fleet:
     async def _launch(self, process: Process) -> None:
         if self._resources is None:
             self._resources = FleetResources()
-        resources = self._resources
-        await process.start(resources.new_place(), resources.pipes, self._env)
+        await process.start(self._resources, self._env)
         _RUNNING[process.name] = self
 
     async def _collect(

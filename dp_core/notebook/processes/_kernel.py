@@ -6,19 +6,21 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any, Final, final
 
+import zmq
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
 from dp_core.notebook.processes._errors import ProcessStartError
-from dp_core.notebook.processes._pipes import PROCESS, Pipes
+from dp_core.notebook.processes._pipes import PROCESS
+from dp_core.notebook.processes._resources import FleetResources
 
 __all__ = ["CellReply", "Kernel", "Message"]
 
@@ -68,60 +70,71 @@ class Kernel:
 
     def __init__(self, manager: AsyncKernelManager, pid: int) -> None:
         self._manager = manager
-        self._client: AsyncKernelClient = manager.client()
+        self._client: AsyncKernelClient = manager.client(context=manager.context)
         self.pid = pid
 
     @classmethod
     async def start(
-        cls, name: str, place: str, pipes: Pipes, env: Mapping[str, str]
+        cls, name: str, resources: FleetResources, env: Mapping[str, str]
     ) -> Kernel:
         """
         Start a process and return it when it is ready.
 
         Args:
             name: The process's name, for its environment.
-            place: Path, without an ending, for the files and sockets of this
-                process; nobody else may use it.
-            pipes: The pipes to the notebook; the process ends with them.
+            resources: Those of the fleet; the process ends with them.
             env: Added to this process's environment.
 
         Raises:
-            ProcessStartError: It did not start.
+            ProcessStartError: It did not start, and nothing of it is left.
         """
+        place, pipes = resources.new_place(), resources.pipes
         # Without a connection file of its own, jupyter_client takes sockets in
         # the current directory, the same for all.
         short = len(os.fsencode(place)) <= _PATH
         manager = _KernelManager(
-            transport="ipc" if short else "tcp", connection_file=f"{place}.json"
+            transport="ipc" if short else "tcp",
+            connection_file=f"{place}.json",
+            context=resources.context,
         )
         errors = Path(f"{place}.err")
-        with errors.open("wb") as stderr:  # noqa: ASYNC230 - opened for the child
-            await manager.start_kernel(
-                env={
-                    **os.environ,
-                    **env,
-                    **pipes.env,
-                    PROCESS: name,
-                    # A profile of one's own may print or import anything.
-                    "IPYTHONDIR": f"{place}.ipython",
-                },
-                stdout=DEVNULL,
-                stderr=stderr,
-                pass_fds=pipes.inherited,
-            )
-        kernel = cls(manager, manager.provisioner.pid)  # type: ignore[union-attr] # it was started
+        environment = {
+            **os.environ,
+            **env,
+            **pipes.env,
+            PROCESS: name,
+            # A profile of one's own may print or import anything.
+            "IPYTHONDIR": f"{place}.ipython",
+        }
         try:
-            await kernel._connect()
-        except RuntimeError:
-            await kernel.close()
-            raise ProcessStartError(name, _reason(errors)) from None
-        except BaseException:
-            await asyncio.shield(kernel.close())
+            with errors.open("wb") as stderr:  # noqa: ASYNC230 - opened for the child
+                await _whole(
+                    manager.start_kernel(
+                        env=environment,
+                        stdin=DEVNULL,
+                        stdout=DEVNULL,
+                        stderr=stderr,
+                        pass_fds=pipes.inherited,
+                    )
+                )
+            kernel = cls(manager, manager.provisioner.pid)  # type: ignore[union-attr] # it was started
+            try:
+                await kernel._connect()
+            except BaseException:
+                kernel._hang_up()
+                raise
+        except BaseException as error:
+            await _whole(_end(manager))
+            if isinstance(error, RuntimeError):
+                raise ProcessStartError(name, _reason(errors)) from None
+            if isinstance(error, OSError | zmq.ZMQError):
+                raise ProcessStartError(name, str(error)) from None
             raise
         return kernel
 
     async def _connect(self) -> None:
-        self._client.start_channels()
+        # A thread and six files less than with all of them.
+        self._client.start_channels(stdin=False, hb=False, control=False)
         await self._client.wait_for_ready(timeout=_START)
         await self.run("%load_ext dp_core.notebook", lambda message: None)
 
@@ -180,8 +193,30 @@ class Kernel:
 
     async def close(self) -> None:
         """End the process and close its sockets; no cell may be running."""
-        self._client.stop_channels()
-        await self._manager.shutdown_kernel(now=True)
+        self._hang_up()
+        await _end(self._manager)
+
+    def _hang_up(self) -> None:
+        # Not `stop_channels`: it would make the others, to ask whether they run.
+        for channel in (self._client.shell_channel, self._client.iopub_channel):
+            channel.stop()
+
+
+async def _end(manager: AsyncKernelManager) -> None:
+    if manager.has_kernel:
+        await manager.shutdown_kernel(now=True)
+    else:
+        await manager.cleanup_resources()
+
+
+async def _whole(step: Awaitable[object]) -> None:
+    """Run a step to its end also when we are cancelled: half of it would be left."""
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _reason(errors: Path) -> str:

@@ -50,7 +50,12 @@ class Pipes:
 
     def __init__(self, place: str) -> None:
         lifeline, self._lifeline = os.pipe()
-        self._reports, reports = os.pipe()
+        try:
+            self._reports, reports = os.pipe()
+        except OSError:
+            os.close(lifeline)
+            os.close(self._lifeline)
+            raise
         for fd in (self._reports, reports):
             os.set_blocking(fd, False)
         self.inherited = (lifeline, reports)
@@ -93,7 +98,8 @@ def reporter() -> Callable[[JournalEvent], None] | None:
         return None
 
     def report(event: JournalEvent) -> None:
-        line = json.dumps(asdict(event), ensure_ascii=False).encode()
+        # The environment's name of this process may hold what UTF-8 cannot.
+        line = json.dumps(asdict(event), ensure_ascii=False).encode(errors="replace")
         # The pipe is full only if the notebook is busy for long. Pictures with
         # gaps are better than processes that stand still.
         with suppress(BlockingIOError):

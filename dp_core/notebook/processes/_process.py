@@ -5,16 +5,42 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
-from dp_core.notebook._journal import JOURNAL, JournalEvent, Kind
+from dp_core._safe_text import quoted, visible
+from dp_core.notebook._journal import JOURNAL, NOTEBOOK, JournalEvent, Kind
 from dp_core.notebook.pictures import Timeline
 from dp_core.notebook.processes._cell import RemoteCell
-from dp_core.notebook.processes._errors import ProcessBusyError
+from dp_core.notebook.processes._errors import ProcessBusyError, ProcessNameError
 from dp_core.notebook.processes._kernel import Kernel
-from dp_core.notebook.processes._pipes import Pipes
+from dp_core.notebook.processes._resources import FleetResources
 
-__all__ = ["Process"]
+__all__ = ["Process", "check_name"]
+
+_LONGEST: Final = 32
+
+# "%%on all" means every process, "&" goes on without waiting, and lanes and boards
+# call the notebook's own process so.
+_RESERVED: Final = ("all", NOTEBOOK)
+
+
+def check_name(name: object) -> None:
+    """
+    Check the name of a process, which is typed behind ``%%on`` and shown in pictures.
+
+    Raises:
+        ProcessNameError: It is not a string of letters, digits, "_", "-" and ".", or
+            too long, or a word that means something else.
+    """
+    if not isinstance(name, str):
+        raise ProcessNameError(name, "it is not a string")
+    if len(name) > _LONGEST:
+        raise ProcessNameError(name, f"it has more than {_LONGEST} characters")
+    letters = name.replace("-", "_").replace(".", "_")
+    if not name or not f"_{letters}".isidentifier() or visible(name) != name:
+        raise ProcessNameError(name, 'write letters, digits, "_", "-" and "."')
+    if name in _RESERVED:
+        raise ProcessNameError(name, "it means something else; write another")
 
 
 @final
@@ -36,14 +62,14 @@ class Process:
     def __str__(self) -> str:
         return f"{self.name} ({self.kernel.pid})" if self.kernel else self.name
 
-    async def start(self, place: str, pipes: Pipes, env: Mapping[str, str]) -> None:
+    async def start(self, resources: FleetResources, env: Mapping[str, str]) -> None:
         """
         Start a kernel; see `Kernel.start`.
 
         Raises:
             ProcessStartError: It did not start.
         """
-        self.kernel = await Kernel.start(self.name, place, pipes, env)
+        self.kernel = await Kernel.start(self.name, resources, env)
         JOURNAL.add(JournalEvent(self.name, self.kernel.pid, "started"))
 
     async def end(self, kind: Kind) -> None:
@@ -91,4 +117,4 @@ class Process:
         waits = track.open_waits if track else []
         if not waits:
             return "is running"
-        return f"waits for {', '.join(repr(wait.begin.id) for wait in waits)}"
+        return f"waits for {', '.join(quoted(wait.begin.id) for wait in waits)}"

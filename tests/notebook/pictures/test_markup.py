@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from dp_core._safe_text import for_terminal
 from dp_core.notebook.pictures import Element
 from support.notebook.markup import HOSTILE
 
 
 def test_text_and_attributes_are_escaped() -> None:
     """Text stays text, in an element as in an attribute; elements are not escaped."""
-    text = HOSTILE.replace("\x1b", "").replace("\n", "")
-    markup = str(Element("div", Element("b", text), text, title=text))
+    text = for_terminal(HOSTILE.replace("\n", ""))
+    given = HOSTILE.replace("\n", "")
+    markup = str(Element("div", Element("b", given), given, title=given))
 
     parsed = ET.fromstring(markup)  # noqa: S314 - made by us
     assert text == parsed.get("title")

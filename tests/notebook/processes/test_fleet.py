@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from dp_core.notebook import (
     ProcessBusyError,
     ProcessDiedError,
     ProcessFailedError,
+    ProcessNameError,
     ProcessStartError,
     UnknownProcessError,
 )
@@ -310,3 +312,46 @@ def test_names_are_unique() -> None:
     for names in ((), ("alice", "alice")):
         with pytest.raises(ValueError, match="at least one name, and no name twice"):
             Fleet(*names)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "²", "a b", " ", "a\tb", "a\n", "&", "all", "notebook", "x" * 33),
+        *("\u202ea", "\x1b[31m", "a\u200b", "\u3164", "\ud800", "a/b", "a'b", "<b>"),
+        *("½", "a²", "\u00a0", "a#", "%%on", 5, None, b"a"),
+    ],
+)
+def test_a_name_that_is_not_valid_is_refused(name: str) -> None:
+    """It is refused where it is given, and the error shows it and says what is."""
+    with pytest.raises(ProcessNameError) as caught:
+        Fleet("alice", name)
+
+    assert name == caught.value.process
+    assert str(caught.value).startswith("not a valid name of a process: ")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(caught.value) == str(again)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a", "p10", "1", "żółw", "太郎", "नमस्ते", "a-b", "a_b", "a.b", "class", "x" * 32],
+)
+def test_names_are_those_of_any_language(name: str) -> None:
+    """Letters and digits of any script, and words that Python reserves."""
+    assert (name,) == Fleet(name).names
+
+
+async def test_output_stays_on_its_line(
+    pair: Fleet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process cannot write over its label, nor over another's line."""
+    pid = pair.pids["alice"]
+    said = "one\\rbob 1 │ forged\\x1b[1A\\u202e\\x1b[31mred\\x1b[0m"
+    result = await pair.run("alice", f"print('{said}')")
+
+    assert "\x1b[1A" in result.text
+    shown = "bob 1 │ forged\\u001b[1A\\u202e\x1b[31mred\x1b[0m\n"
+    assert f"alice {pid} │ {shown}" == capsys.readouterr().out
