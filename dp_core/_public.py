@@ -24,6 +24,9 @@ def publish(package: str, names: Iterable[str], *, rooms: bool = False) -> None:
     """
     members = vars(sys.modules[package])
     for name in names:
+        # An instance says its class's module, and has none of its own.
+        if not hasattr(members[name], "__qualname__"):
+            continue
         home = getattr(members[name], "__module__", None) or ""
         # Ours, private, and not yet published by a package nearer to it.
         private = home.startswith("dp_") and "._" in home

@@ -96,6 +96,7 @@ ERRORS: dict[type[DurablePromiseError], tuple[Any, ...]] = {
     dp_core.notebook.ProcessBusyError: ("alice", "waits for 'id'"),
     dp_core.notebook.ProcessDiedError: ("alice", 4711),
     dp_core.notebook.ProcessFailedError: ("alice", "NameError: x", ("line 1",)),
+    dp_core.notebook.ProcessNameError: ("²", "write letters"),
     dp_core.notebook.ProcessStartError: ("alice", "no ipykernel"),
     dp_core.notebook.UnknownProcessError: ("carol", ("alice", "bob")),
 }
