@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, overload
+from typing import Any, Final, Self, TypeAlias, TypeVar, overload
+from urllib.parse import quote
 
 from dp_core._ids import check_id
 from dp_core._plugins import open_backend
 from dp_core._promise import DurablePromise
 from dp_core._safe_text import quoted, without_password
-from dp_core.backend import Backend
+from dp_core.backend import Backend, Located
 from dp_core.values import MAX_VALUE_BYTES
 
 __all__ = ["DEFAULT_URL", "Promises", "connect", "default_url", "durable_promise"]
 
 T = TypeVar("T")
+
+StoreUrl: TypeAlias = str | os.PathLike[str]
+"""A store URL, or the path of a directory."""
 
 DEFAULT_URL: Final = "file:./promises"
 """The store URL where neither a URL nor ``DP_URL`` is given: a directory here."""
@@ -33,7 +36,8 @@ class Promises:
 
     Works as an async context manager, and without: nothing runs in the
     background, so a handle that was never closed costs idle connections at
-    most. One handle may be shared by tasks, threads and event loops.
+    most. One handle may be shared by tasks, threads and event loops. Two are equal
+    where they are on one store.
 
     Attributes:
         backend: The backend that keeps the promises.
@@ -45,7 +49,16 @@ class Promises:
     ) -> None:
         self.backend = backend
         self.url = url
+        self._store = backend.location if isinstance(backend, Located) else url
         self._limit = max_value_bytes
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Promises):
+            return NotImplemented
+        return self._store == other._store
+
+    def __hash__(self) -> int:
+        return hash(self._store)
 
     def __repr__(self) -> str:
         return f"<Promises at {quoted(without_password(self.url))}>"
@@ -67,7 +80,9 @@ class Promises:
             InvalidPromiseIdError: *id* cannot name a promise.
         """
         check_id(id)
-        return DurablePromise(id, type, self.backend, self.url, self._limit)
+        return DurablePromise(
+            id, type, self.backend, self.url, self._limit, self._store
+        )
 
     async def aclose(self) -> None:
         """Release what the handle holds; the promises are not touched."""
@@ -86,14 +101,15 @@ class Promises:
 
 
 def connect(
-    url: str | None = None, *, max_value_bytes: int = MAX_VALUE_BYTES
+    url: StoreUrl | None = None, *, max_value_bytes: int = MAX_VALUE_BYTES
 ) -> Promises:
     """
     Return a handle on the store that *url* names, without I/O.
 
     Args:
         url: A store URL such as ``memory:``, ``file:./promises`` or
-            ``http://host:8080``; by default `default_url`.
+            ``http://host:8080``, or the path of a directory as a `pathlib.Path`;
+            by default `default_url`.
         max_value_bytes: The largest value to settle with, in bytes of its JSON
             text.
 
@@ -101,30 +117,40 @@ def connect(
         UnknownBackendError: No installed plugin knows the URL's scheme.
         DuplicateBackendError: Two plugins claim it.
     """
+    if isinstance(url, os.PathLike):
+        # "./" keeps a path that begins with "~" or "//" what it is.
+        path = quote(os.fspath(url), safe="/")
+        url = f"file:{path if path.startswith('/') else f'./{path}'}"
     url = url or default_url()
     return Promises(open_backend(url), url, max_value_bytes=max_value_bytes)
 
 
 @overload
-def durable_promise(id: str, url: str | None = None) -> DurablePromise[Any]: ...
+def durable_promise(id: str, url: StoreUrl | None = None) -> DurablePromise[Any]: ...
 @overload
-def durable_promise(id: str, url: str | None, type: type[T]) -> DurablePromise[T]: ...
+def durable_promise(
+    id: str, url: StoreUrl | None, type: type[T]
+) -> DurablePromise[T]: ...
 @overload
 def durable_promise(id: str, *, type: type[T]) -> DurablePromise[T]: ...
 def durable_promise(
-    id: str, url: str | None = None, type: Any = Any
+    id: str, url: StoreUrl | None = None, type: Any = Any
 ) -> DurablePromise[Any]:
     """
     Return a handle on one promise: the short way.
 
     All promises made this way share one handle for each store, which lives as
-    long as the process.
+    long as the process. The store is the one that the URL names at this moment: a
+    relative path, a link, or ``DP_URL`` may name another one at the next call.
 
     Raises:
         InvalidPromiseIdError: *id* cannot name a promise.
         UnknownBackendError: No installed plugin knows the URL's scheme.
     """
-    return _shared(url or default_url()).promise(id, type)
+    here = connect(url)
+    # The URL may have options, which do not name another store.
+    return _SHARED.setdefault((here, here.url), here).promise(id, type)
 
 
-_shared = lru_cache(maxsize=None)(connect)
+_SHARED: Final[dict[tuple[Promises, str], Promises]] = {}
+"""The handles of `durable_promise`; equal ones are on one store."""

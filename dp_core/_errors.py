@@ -8,6 +8,7 @@ Errors: `DurablePromiseError` and all that this library raises on purpose.
     ├── PromiseDisposedError          get(): somebody disposed of the promise
     ├── PromiseTimeoutError           get(timeout=...): still pending
     ├── InvalidPromiseIdError         the id cannot name a promise
+    ├── InvalidTimeoutError           the time limit is not a length of time
     ├── CodecError
     │   ├── InvalidValueError         the value is not strict JSON
     │   └── ValueMismatchError        the value is not of the promise's type
@@ -27,7 +28,7 @@ it survives pickling and may cross processes.
 
 from __future__ import annotations
 
-from dp_core._safe_text import quoted
+from dp_core._safe_text import quoted, repr_of
 
 __all__ = [
     "AccessDeniedError",
@@ -39,6 +40,7 @@ __all__ = [
     "DuplicateBackendError",
     "DurablePromiseError",
     "InvalidPromiseIdError",
+    "InvalidTimeoutError",
     "InvalidValueError",
     "OutcomeUnknownError",
     "PromiseDisposedError",
@@ -52,6 +54,10 @@ __all__ = [
 
 class DurablePromiseError(Exception):
     """Base of all errors of this library."""
+
+    def __repr__(self) -> str:
+        # An argument may be what was refused because it cannot be shown.
+        return f"{type(self).__name__}({', '.join(map(repr_of, self.args))})"
 
 
 class PromiseRejectedError(DurablePromiseError):
@@ -67,6 +73,9 @@ class PromiseRejectedError(DurablePromiseError):
         super().__init__(error, id)
         self.error = error
         self.id = id
+        if id is not None:
+            # The text is the message, for people; a traceback names the promise, too.
+            self.add_note(f"promise {quoted(id)} was rejected with this message")
 
     def __str__(self) -> str:
         return self.error
@@ -138,6 +147,25 @@ class InvalidPromiseIdError(DurablePromiseError, ValueError):
         return (
             f"invalid promise id {shown}: {self.reason} (an id is 1 to 1,024 "
             "bytes of UTF-8 without NUL)"
+        )
+
+
+class InvalidTimeoutError(DurablePromiseError, ValueError):
+    """
+    A time limit is not a length of time.
+
+    Attributes:
+        shown: What was given, as text.
+    """
+
+    def __init__(self, shown: str) -> None:
+        super().__init__(shown)
+        self.shown = shown
+
+    def __str__(self) -> str:
+        return (
+            f"{self.shown} is not a valid timeout: write a number of seconds, 0 or "
+            "more, or None for as long as it takes"
         )
 
 

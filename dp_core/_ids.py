@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from dp_core._errors import InvalidPromiseIdError
+from dp_core._safe_text import shortened
 
 __all__ = ["MAX_ID_BYTES", "check_id"]
 
 MAX_ID_BYTES: Final = 1024
 """The longest id, in bytes of UTF-8."""
+
+_SHOWN: Final = 80
 
 
 def check_id(id: str) -> bytes:
@@ -24,6 +27,11 @@ def check_id(id: str) -> bytes:
     """
     if not isinstance(id, str):
         raise InvalidPromiseIdError(id, "it is not a string")
+    if len(id) > MAX_ID_BYTES:
+        # Not measured in bytes, and not kept by the error: it may have gigabytes.
+        raise InvalidPromiseIdError(
+            shortened(id, _SHOWN), f"it has {len(id):,} characters"
+        )
     try:
         raw = id.encode()
     except UnicodeEncodeError:

@@ -18,7 +18,7 @@ import pluggy
 from dp_core import hookspecs
 from dp_core._errors import DuplicateBackendError, UnknownBackendError
 from dp_core._installed import Plugin, PluginFailure, built_in, installed_plugins
-from dp_core._safe_text import type_name
+from dp_core._safe_text import quoted, shown, type_name
 from dp_core.backend import Backend
 from dp_core.hookspecs import PROJECT, BackendFactory
 
@@ -28,6 +28,11 @@ _found: Final[dict[str, tuple[list[str], BackendFactory]]] = {}
 """``{scheme: (the sys.path of the scan, factory of its backends)}``."""
 
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+_ADDRESS: Final = re.compile(
+    r"([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}(/.*)?", re.IGNORECASE
+)
+_KINDS: Final = {"http://": "server", "file:": "directory"}
+_CONTROL: Final = re.compile(r"[\0-\x1f\x7f-\x9f]")
 
 
 def open_backend(url: str) -> Backend:
@@ -39,12 +44,21 @@ def open_backend(url: str) -> Backend:
             does fails.
         DuplicateBackendError: Two plugins claim it.
     """
-    match = _SCHEME.match(url)
-    if match is None:
+    if not isinstance(url, str):
+        # A caller without a type checker may hand over anything.
+        raise UnknownBackendError(shown(url), "a store URL is a string, or a Path")
+    if _CONTROL.search(url):
         raise UnknownBackendError(
             url,
-            f"a store URL starts with a scheme, one of {_known()}; "
-            f"for a directory write {'file:' + url!r}",
+            "there is a control character in it (the CR of a line end?); remove it",
+        )
+    match = _SCHEME.match(url)
+    if match is None:
+        kind = "http://" if _ADDRESS.fullmatch(url) else "file:"
+        raise UnknownBackendError(
+            url,
+            f"a store URL starts with a scheme, one of {_known()}; for a "
+            f"{_KINDS[kind]} write {quoted(kind + url)}",
         )
     return find_factory(match[1].lower(), url)(url)
 
@@ -87,6 +101,8 @@ def _claimant(scheme: str, url: str) -> Plugin:
     if len(claims) > 1:
         named = (f"{plugin.package} ({plugin.module})" for plugin in claims)
         raise DuplicateBackendError(scheme, tuple(sorted(named)))
+    if not claims and _ADDRESS.fullmatch(url):
+        raise UnknownBackendError(url, f"for a server write {quoted('http://' + url)}")
     if not claims:
         raise UnknownBackendError(
             url,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from dp_core._errors import (
+    CorruptPromiseError,
+    InvalidTimeoutError,
+    InvalidValueError,
     PromiseRejectedError,
     PromiseTimeoutError,
     ValueMismatchError,
 )
 from dp_core._observation import OBSERVERS, Observation
-from dp_core._safe_text import quoted, without_password
+from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core.backend import Backend, wait_or_peek
-from dp_core.values import check_message, decode_as, encode
+from dp_core.backend import Backend, in_thread, wait_or_peek
+from dp_core.values import check_message, decode_as, draft, takes_long
 
 __all__ = ["DurablePromise"]
 
@@ -27,20 +30,28 @@ class DurablePromise(Generic[T]):
 
     Made by `Promises.promise` or `durable_promise`; making it does no I/O.
     Handles are cheap and equal in rights: any number of them, in any number of
-    processes, may await and settle the same promise in any order.
+    processes, may await and settle the same promise in any order. Two are equal
+    where store and id are; the type does not count.
 
     Attributes:
         id: The promise's id.
         url: The store's URL.
     """
 
-    __slots__ = ("_backend", "_limit", "_type", "id", "url")
+    __slots__ = ("_backend", "_limit", "_store", "_type", "id", "url")
 
-    def __init__(
-        self, id: str, type_: type[T], backend: Backend, url: str, limit: int
+    def __init__(  # noqa: PLR0913, PLR0917 - made by `Promises`
+        self,
+        id: str,
+        type_: type[T],
+        backend: Backend,
+        url: str,
+        limit: int,
+        store: str | None = None,
     ) -> None:
         self.id = id
         self.url = url
+        self._store = url if store is None else store
         self._backend = backend
         self._type: Any = type_
         self._limit = limit
@@ -48,6 +59,14 @@ class DurablePromise(Generic[T]):
     def __repr__(self) -> str:
         url = without_password(self.url)
         return f"<DurablePromise {quoted(self.id)} at {quoted(url)}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DurablePromise):
+            return NotImplemented
+        return (self._store, self.id) == (other._store, other.id)
+
+    def __hash__(self) -> int:
+        return hash((self._store, self.id))
 
     def __await__(self) -> Generator[Any, Any, T]:
         """``await promise`` is ``await promise.get()``."""
@@ -62,10 +81,10 @@ class DurablePromise(Generic[T]):
             BackendError: The store could not be asked.
         """
         if not OBSERVERS:
-            return self._decoded(await self._backend.peek(self.id))
+            return await self._decoded(await self._backend.peek(self.id))
         with Observation("peek", self.id, self.url) as observed:
             observed.state = state = await self._backend.peek(self.id)
-            return self._decoded(state)
+            return await self._decoded(state)
 
     async def get(self, timeout: float | None = None) -> T:
         """
@@ -78,18 +97,25 @@ class DurablePromise(Generic[T]):
             PromiseRejectedError: The promise was rejected.
             PromiseDisposedError: It was disposed of while we waited.
             PromiseTimeoutError: It is still pending after *timeout*.
+            InvalidTimeoutError: *timeout* is not a number of seconds, 0 or more.
             ValueMismatchError: The value is not of this handle's type.
             BackendError: The store could not be asked.
         """
+        _check_timeout(timeout)
         if not OBSERVERS:
-            return self._value(
+            return await self._value(
                 await wait_or_peek(self._backend, self.id, timeout), timeout
             )
         with Observation("get", self.id, self.url) as observed:
             observed.state = state = await wait_or_peek(self._backend, self.id, timeout)
-            return self._value(state, timeout)
+            return await self._value(state, timeout)
 
-    async def resolve(self, value: T | None = None) -> Resolved[T] | Rejected:
+    # Without a value it is null, which only some types have.
+    @overload
+    async def resolve(self: DurablePromise[None]) -> Resolved[None] | Rejected: ...
+    @overload
+    async def resolve(self, value: T) -> Resolved[T] | Rejected: ...
+    async def resolve(self, value: Any = None) -> Resolved[Any] | Rejected:
         """
         Settle the promise with a value, unless it is settled already.
 
@@ -107,12 +133,12 @@ class DurablePromise(Generic[T]):
             BackendError: The store could not be asked.
         """
         if not OBSERVERS:
-            resolution = self._encoded(value)
-            return self._outcome(await self._backend.settle(self.id, resolution))
+            resolution = await self._encoded(value)
+            return await self._outcome(await self._backend.settle(self.id, resolution))
         with Observation("resolve", self.id, self.url) as observed:
-            observed.asked = resolution = self._encoded(value)
+            observed.asked = resolution = await self._encoded(value)
             observed.state = won = await self._backend.settle(self.id, resolution)
-            return self._outcome(won)
+            return await self._outcome(won)
 
     async def reject(self, error: str) -> Resolved[T] | Rejected:
         """
@@ -130,11 +156,11 @@ class DurablePromise(Generic[T]):
         """
         if not OBSERVERS:
             rejection = Rejected(check_message(error, self._limit))
-            return self._outcome(await self._backend.settle(self.id, rejection))
+            return await self._outcome(await self._backend.settle(self.id, rejection))
         with Observation("reject", self.id, self.url) as observed:
             observed.asked = rejection = Rejected(check_message(error, self._limit))
             observed.state = won = await self._backend.settle(self.id, rejection)
-            return self._outcome(won)
+            return await self._outcome(won)
 
     async def dispose(self) -> None:
         """
@@ -152,8 +178,8 @@ class DurablePromise(Generic[T]):
             await self._backend.dispose(self.id)
             observed.state = Pending()
 
-    def _value(self, state: State[bytes], timeout: float | None) -> T:
-        match self._decoded(state):
+    async def _value(self, state: State[bytes], timeout: float | None) -> T:
+        match await self._decoded(state):
             case Resolved(value):
                 return value
             case Rejected(error):
@@ -161,27 +187,57 @@ class DurablePromise(Generic[T]):
             case Pending():
                 raise PromiseTimeoutError(self.id, timeout or 0.0)
 
-    def _encoded(self, value: T | None) -> Resolved[bytes]:
-        text = encode(value, self._limit)
+    async def _encoded(self, value: T | None) -> Resolved[bytes]:
+        written = draft(value, self._limit)
+        text = await in_thread(written.text) if written.takes_long else written.text()
         if self._type is not Any:
             # A check: what this handle could not read back is refused now, while
             # nothing has happened. Plain JSON can always be read back.
-            decode_as(text, self._type)
+            await self._read(text)
         return Resolved(text)
 
-    def _decoded(self, state: State[bytes]) -> State[T]:
-        return state if isinstance(state, Pending) else self._outcome(state)
+    async def _read(self, text: bytes) -> T:
+        """Return the value of JSON text; off the event loop where it takes long."""
+        value: T
+        if takes_long(text):
+            value = await in_thread(decode_as, text, self._type)
+        else:
+            value = decode_as(text, self._type)
+        return value
 
-    def _outcome(self, outcome: Outcome[bytes]) -> Resolved[T] | Rejected:
-        match outcome:
-            case Resolved(text):
-                try:
-                    return Resolved(decode_as(text, self._type))
-                except ValueMismatchError as error:
-                    raise ValueMismatchError(
-                        error.type_name, error.reason, self.id
-                    ) from None
-            case Rejected():
-                return outcome
-            case _:
-                raise TypeError(f"a backend returned {outcome!r}")
+    async def _decoded(self, state: State[bytes]) -> State[T]:
+        return state if isinstance(state, Pending) else await self._outcome(state)
+
+    async def _outcome(self, outcome: Outcome[bytes]) -> Resolved[T] | Rejected:
+        try:
+            match outcome:
+                case Resolved(text):
+                    return Resolved(await self._read(text))
+                case Rejected(error):
+                    check_message(error, len(error) * 6 + 2)
+                    return outcome
+        except ValueMismatchError as error:
+            raise ValueMismatchError(error.type_name, error.reason, self.id) from None
+        except InvalidValueError as error:
+            raise CorruptPromiseError(
+                f"promise {quoted(self.id)} holds what a store never takes: {error}; "
+                "restore it from a backup, or dispose of the promise"
+            ) from None
+        raise TypeError(f"a backend returned {shown(outcome)}")
+
+
+def _check_timeout(timeout: object) -> None:
+    """
+    Refuse what is not a length of time.
+
+    Raises:
+        InvalidTimeoutError: It is not.
+    """
+    if timeout is None:
+        return
+    try:
+        is_length = not isinstance(timeout, bool) and float(timeout) >= 0  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        is_length = False
+    if not is_length or isinstance(timeout, str | bytes):
+        raise InvalidTimeoutError(shown(timeout))

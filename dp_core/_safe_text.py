@@ -14,6 +14,8 @@ direction of writing, or give a password away.
 `without_password` a store URL
 `type_name`        a type
 `described`        an exception
+`shown`            any other object, in a sentence
+`repr_of`          an object inside a repr, whole
 ================== ====================================================
 """
 
@@ -26,7 +28,9 @@ __all__ = [
     "described",
     "for_terminal",
     "quoted",
+    "repr_of",
     "shortened",
+    "shown",
     "type_name",
     "visible",
     "without_password",
@@ -125,8 +129,26 @@ def without_password(url: str) -> str:
 
 
 def type_name(type_: Any) -> str:
-    """Return the name by which a message calls a type."""
-    return getattr(type_, "__qualname__", None) or str(type_)
+    """Return the name by which a message calls a type; never raises."""
+    try:
+        return getattr(type_, "__qualname__", None) or str(type_)
+    except Exception:  # noqa: BLE001 - a repr of others may do anything
+        return "a type whose name cannot be shown"
+
+
+def shown(thing: object, limit: int = 80) -> str:
+    """
+    Return the repr of anything, on one line; never raises.
+
+    A repr of others may raise, or be of any length, and that of an integer over
+    4,300 digits raises in Python itself.
+    """
+    try:
+        if isinstance(thing, str):
+            return quoted(thing, limit)
+        return visible(shortened(repr(thing), limit))
+    except Exception:  # noqa: BLE001 - see above
+        return f"an object of type {type_name(type(thing))}"
 
 
 def described(error: BaseException, limit: int = 300) -> str:
@@ -137,3 +159,11 @@ def described(error: BaseException, limit: int = 300) -> str:
         text = "its text cannot be shown"
     name = type(error).__name__
     return f"{name}: {shortened(text, limit)}" if text else name
+
+
+def repr_of(thing: object) -> str:
+    """Return ``repr(thing)``; where that raises, a word about its type."""
+    try:
+        return repr(thing)
+    except Exception:  # noqa: BLE001 - see `shown`
+        return f"<{type_name(type(thing))} that cannot be shown>"

@@ -41,6 +41,7 @@ from typing import (
 )
 
 from dp_core._errors import PromiseRejectedError
+from dp_core._safe_text import repr_of, shown
 
 __all__ = [
     "SETTLED",
@@ -62,6 +63,21 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
+def _field_repr(holder: Any) -> str:
+    # A value may be an integer over 4,300 digits, whose repr raises.
+    ((name, value),) = ((name, getattr(holder, name)) for name in holder.__match_args__)
+    return f"{type(holder).__name__}({name}={repr_of(value)})"
+
+
+def _has_no_truth(state: object) -> NoReturn:
+    # `if await promise.peek():` would be true for ever, pending or not.
+    raise TypeError(
+        "a state is neither true nor false; to ask whether it is settled write "
+        "'not isinstance(state, dp_core.Pending)', and to get at its value "
+        "'match state: case dp_core.Resolved(value): …'"
+    )
+
+
 # States ---------------------------------------------------------------------
 
 
@@ -70,9 +86,11 @@ T_co = TypeVar("T_co", covariant=True)
 class Pending:
     """The promise is not settled yet."""
 
+    __bool__ = _has_no_truth
+
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Resolved(Generic[T_co]):
     """
     The promise has a value, for ever.
@@ -83,13 +101,16 @@ class Resolved(Generic[T_co]):
 
     value: T_co
 
+    __repr__ = _field_repr
+    __bool__ = _has_no_truth
+
     def unwrap(self) -> T_co:
         """Return the value."""
         return self.value
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Rejected:
     """
     The promise failed, for ever.
@@ -99,6 +120,9 @@ class Rejected:
     """
 
     error: str
+
+    __repr__ = _field_repr
+    __bool__ = _has_no_truth
 
     def unwrap(self) -> NoReturn:
         """
@@ -127,19 +151,23 @@ SETTLED: Final = (Resolved, Rejected)
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Resolve(Generic[T_co]):
     """Settle the promise with a value."""
 
     value: T_co
 
+    __repr__ = _field_repr
+
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Reject:
     """Settle the promise with an error message."""
 
     error: str
+
+    __repr__ = _field_repr
 
 
 @final
@@ -187,7 +215,9 @@ def transition(state: State[T], command: Command[T]) -> State[T]:
     try:
         target = TRANSITIONS[type(state)][type(command)]
     except KeyError:
-        raise TypeError(f"no transition from {state!r} by {command!r}") from None
+        raise TypeError(
+            f"no transition from {shown(state)} by {shown(command)}"
+        ) from None
     if target is type(state):
         return state
     # The table decides whether the state changes; a command carries exactly what
@@ -216,4 +246,4 @@ def settle_command(outcome: Outcome[T]) -> Resolve[T] | Reject:
             return Reject(error)
         case _:
             # A caller without a type checker may hand over anything.
-            raise TypeError(f"not an outcome: {outcome!r}")
+            raise TypeError(f"not an outcome: {shown(outcome)}")

@@ -15,6 +15,7 @@ from typing import Final
 
 from dp_core._errors import AccessDeniedError
 from dp_core._safe_text import quoted
+from dp_core._text import decode_text
 
 __all__ = [
     "TOKEN_ADVICE",
@@ -113,4 +114,7 @@ def read_token_file(path: str) -> str:
         raise AccessDeniedError(f"{shown} belongs to another user")
     if stat.S_IMODE(found.st_mode) & (0o022 if found.st_uid == 0 else 0o077):
         raise AccessDeniedError(f"{shown} is open to other users; chmod 600 it")
-    return check_token(text.decode("ascii", errors="replace").strip(), shown)
+    try:
+        return check_token(decode_text(text).strip(), shown)
+    except ValueError as error:
+        raise AccessDeniedError(f"{shown} cannot be read: {error}") from None

@@ -102,10 +102,17 @@ def _closed() -> BackendClosedError:
 
 
 class MemoryBackend(Backend):
-    """A handle on the promises of one ``memory:`` URL of this process."""
+    """
+    A handle on the promises of one ``memory:`` URL of this process.
+
+    Attributes:
+        location: That URL, see `dp_core.backend.Located`.
+    """
 
     def __init__(self, url: str) -> None:
-        self._store = _STORES.setdefault(url.partition(":")[2], _MemoryStore())
+        name = url.partition(":")[2]
+        self.location: Final = f"memory:{name}"
+        self._store = _STORES.setdefault(name, _MemoryStore())
         self._closed = False
 
     async def peek(self, id: str) -> State[bytes]:

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from dp_core._errors import BackendError
 from dp_core._states import Outcome, State
 
-__all__ = ["Backend", "Listable", "WireBackend"]
+__all__ = ["Backend", "Listable", "Located", "WireBackend"]
 
 
 class Backend(ABC):
@@ -102,13 +103,16 @@ class Listable(Protocol):
 
     async def settled(
         self, after: str | None, limit: int
-    ) -> Sequence[tuple[str, Outcome[bytes]]]:
+    ) -> Sequence[tuple[str, Outcome[bytes] | BackendError]]:
         """
         Return settled promises, in an order of the store's own that stays.
 
+        An error stands in the place of an outcome that cannot be read. Where not even
+        its id can be, the store's own name for it stands there, which contains a NUL.
+
         Args:
             after: The id after which to begin, which need not be there (any
-                more); None for the first.
+                more), or such a name; None for the first.
             limit: How many to return at most; none is the end.
         """
 
@@ -124,3 +128,20 @@ class WireBackend(Protocol):
     @property
     def wire_url(self) -> str:
         """The URL before the paths of the wire, such as ``http://host:8080``."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """
+    Optional protocol: backends whose store has more than one URL.
+
+    Handles are equal, and `dp_core.durable_promise` shares one, where this is equal.
+    """
+
+    @property
+    def location(self) -> str:
+        """
+        The store's URL in its normal form.
+
+        As it was when the handle was made: with an absolute path, without links.
+        """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
 
@@ -30,15 +30,28 @@ async def in_thread(
         limiter: How many threads there may be, as `anyio.to_thread.run_sync` has it.
     """
     has_begun = False
+    failure: BaseException | None = None
 
-    def call() -> T:
-        nonlocal has_begun
+    def call() -> T | None:
+        nonlocal has_begun, failure
         has_begun = True
-        return function(*arguments)
+        try:
+            return function(*arguments)
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            failure = error
+            return None
 
     try:
-        return await to_thread.run_sync(call, limiter=limiter)
-    except RuntimeError:
-        if has_begun:
-            raise
-        return call()
+        try:
+            result = await to_thread.run_sync(call, limiter=limiter)
+        except RuntimeError:
+            if has_begun:
+                raise
+            result = call()
+        if failure is not None:
+            raise failure
+        return cast("T", result)
+    finally:
+        # An event loop keeps what a thread raised, and so would this frame: in a
+        # cycle with its traceback, which holds what was refused.
+        failure = None

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TextIO, TypeVar
+from itertools import islice
+from typing import BinaryIO, Final, TypeVar
 
 import anyio
 import click
 
 from dp_core._client import Promises, connect
-from dp_core._errors import DurablePromiseError, UnknownBackendError
+from dp_core._errors import (
+    BackendError,
+    CodecError,
+    CorruptPromiseError,
+    DurablePromiseError,
+    InvalidPromiseIdError,
+    ProtocolError,
+    UnknownBackendError,
+)
 from dp_core._ids import check_id
-from dp_core._safe_text import quoted
+from dp_core._safe_text import quoted, without_password
 from dp_core._states import Outcome, Pending
 from dp_core.backend import Listable
+from dp_core.cli._input import read_ids
 from dp_core.cli._output import complain, say
-from dp_core.cli._promises import comparable
+from dp_core.cli._promises import checked, comparable
 from dp_core.cli._status import Status
 
 __all__ = ["copy"]
@@ -27,9 +36,20 @@ __all__ = ["copy"]
 AT_ONCE: Final = 32
 """The number of promises under way at once, for stores where one takes long."""
 
+_NAMED: Final = 1000
+"""The number of promises that are named at the end, of those that stay behind."""
+
+_CONCERNS_ONE: Final = (
+    CodecError,
+    CorruptPromiseError,
+    InvalidPromiseIdError,
+    ProtocolError,
+)
+"""Errors about one promise: the others can be copied all the same."""
+
 T = TypeVar("T")
 
-Settled = tuple[str, Outcome[bytes]]
+Settled = tuple[str, Outcome[bytes] | BackendError]
 
 
 @click.command()
@@ -37,89 +57,122 @@ Settled = tuple[str, Outcome[bytes]]
 @click.argument("target", metavar="TO")
 @click.option(
     "--ids",
-    type=click.File(encoding="utf-8"),
+    type=click.File("rb"),
     metavar="FILE",
     help="Copy these, one id a line, as plain text or a JSON string; - for stdin.",
 )
 @click.option("--after", metavar="ID", help="Go on after this one.")
-def copy(source: str, target: str, ids: TextIO | None, after: str | None) -> Status:
+def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> Status:
     """
     Copy settled promises from the store FROM to the store TO.
 
     A promise that is settled in TO stays as it is, so repeating a copy does no
-    harm. A promise with another outcome there is reported, and makes the exit
-    code 1. Waiters do not move: point them to TO.
+    harm. A promise with another outcome there is reported. One that is damaged,
+    or that TO cannot take, is left out, and named at the end. Either makes the
+    exit code 1. Waiters do not move: point them to TO.
 
     file: and memory: can list their promises; for any other store, name the ids.
     """
     progress = _Progress(after)
-    named = None if ids is None else [_read_id(line) for line in ids]
-    if named is not None and after is not None and after not in named:
-        raise click.BadParameter(f"--after {quoted(after)} is none of --ids")
+    named = None if ids is None else _after(read_ids(ids), after)
     try:
         anyio.run(partial(_copy, source, target, named, progress))
     except (DurablePromiseError, KeyboardInterrupt):
+        progress.say_failures()
         if progress.last is not None:
             complain(f"to go on from here, add: --after {shlex.quote(progress.last)}")
         raise
-    say(f"{progress.copied:,} settled promises of {source} are in {target}")
-    return Status.REJECTED if progress.different else Status.RESOLVED
+    progress.say_failures()
+    promises = f"{progress.copied:,} settled promises of {without_password(source)}"
+    say(f"{promises} are in {without_password(target)}")
+    return Status.REJECTED if progress.different or progress.failed else Status.RESOLVED
 
 
 @dataclass
 class _Progress:
-    """Progress: everything up to and including *last* was copied."""
+    """Progress: everything up to and including *last* was copied, or has failed."""
 
     last: str | None
     copied: int = 0
     different: int = 0
+    failed: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def fail(self, id: str, reason: str) -> None:
+        """Count one that could not be copied; not the error, which may hold it."""
+        self.failed += 1
+        if len(self.failures) < _NAMED:
+            # A store's own name, where the id cannot be read.
+            shown = f"a promise whose id is lost ({id[1:]})"
+            named = quoted(id, 200) if "\0" not in id else shown
+            self.failures.append(f"{named}: {reason}")
+
+    def say_failures(self) -> None:
+        """Name those that could not be copied."""
+        if self.failed:
+            complain(f"dp: {self.failed:,} promises could not be copied:")
+        for failure in self.failures:
+            complain(" ".join(failure.splitlines()))
+        if self.failed > len(self.failures):
+            complain(f"and {self.failed - len(self.failures):,} more")
 
 
 async def _copy(
-    source: str, target: str, ids: list[str] | None, progress: _Progress
+    source: str, target: str, ids: Iterator[str] | None, progress: _Progress
 ) -> None:
     async with connect(source) as here, connect(target) as there:
-        listing = _NamedPromises(here, ids) if ids is not None else here.backend
+        copy_one = partial(_settle, there, progress)
+        if ids is not None:
+            copy_named = partial(_look, here, copy_one, progress)
+            while batch := list(islice(ids, AT_ONCE)):
+                await _for_each(dict.fromkeys(batch), copy_named)
+                progress.last = batch[-1]
+            return
+        listing = here.backend
         if not isinstance(listing, Listable):
             raise UnknownBackendError(
                 source, "it cannot list its promises; name them with --ids"
             )
-        while page := await listing.settled(progress.last, AT_ONCE):
-            await _for_each(page, partial(_settle, there, progress))
-            progress.last = page[-1][0]
+        after = progress.last
+        while page := await listing.settled(after, AT_ONCE):
+            await _for_each(page, copy_one)
+            after = page[-1][0]
+            known = [id for id, _ in page if "\0" not in id]
+            progress.last = known[-1] if known else progress.last
+
+
+async def _look(
+    here: Promises,
+    copy_one: Callable[[Settled], Awaitable[None]],
+    progress: _Progress,
+    id: str,
+) -> None:
+    try:
+        check_id(id)
+        state = await here.backend.peek(id)
+    except _CONCERNS_ONE as error:
+        progress.fail(id, str(error))
+    else:
+        if not isinstance(state, Pending):
+            await copy_one((id, state))
 
 
 async def _settle(there: Promises, progress: _Progress, settled: Settled) -> None:
     id, outcome = settled
-    won = await there.backend.settle(id, outcome)
+    if isinstance(outcome, BackendError):
+        progress.fail(id, str(outcome))
+        return
+    try:
+        checked(outcome)
+        won = await there.backend.settle(id, outcome)
+        is_same = comparable(won) == comparable(outcome)
+    except _CONCERNS_ONE as error:
+        progress.fail(id, str(error))
+        return
     progress.copied += 1
-    if comparable(won) != comparable(outcome):
+    if not is_same:
         progress.different += 1
-        complain(f"{quoted(id)} has another outcome in {there.url}")
-
-
-class _NamedPromises:
-    """The promises of a store that the user has named, in that order."""
-
-    def __init__(self, store: Promises, ids: Iterable[str]) -> None:
-        self._store = store
-        self._ids = list(dict.fromkeys(ids))
-        self._places = {id: place for place, id in enumerate(self._ids)}
-
-    async def settled(self, after: str | None, limit: int) -> list[Settled]:
-        found: dict[str, Outcome[bytes]] = {}
-
-        async def look(id: str) -> None:
-            check_id(id)
-            state = await self._store.backend.peek(id)
-            if not isinstance(state, Pending):
-                found[id] = state
-
-        start = 0 if after is None else self._places[after] + 1
-        while start < len(self._ids) and len(found) < limit:
-            await _for_each(self._ids[start : start + limit], look)
-            start += limit
-        return sorted(found.items(), key=lambda item: self._places[item[0]])[:limit]
+        complain(f"{quoted(id)} has another outcome in {without_password(there.url)}")
 
 
 async def _for_each(
@@ -142,13 +195,8 @@ async def _for_each(
         raise failures[0]
 
 
-def _read_id(line: str) -> str:
-    line = line.removesuffix("\n")
-    if not line.startswith('"'):
-        return line
-    try:
-        return str(json.loads(line))
-    except ValueError as error:
-        raise click.BadParameter(
-            f"{quoted(line)} is not a valid JSON string: {error}"
-        ) from None
+def _after(ids: Iterator[str], after: str | None) -> Iterator[str]:
+    """Yield the ids after one of them; all of them without it."""
+    if after is not None and after not in ids:  # It takes those before, and this one.
+        raise click.BadParameter(f"--after {quoted(after)} is none of --ids")
+    yield from ids

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import click
 from click.shell_completion import CompletionItem
@@ -21,9 +21,19 @@ from click.shell_completion import CompletionItem
 from dp_core._client import DEFAULT_URL
 from dp_core._errors import InvalidValueError
 from dp_core._plugins import installed_schemes
-from dp_core.values import check_text, encode
+from dp_core._safe_text import quoted
+from dp_core._text import decode_text
+from dp_core.values import MAX_VALUE_BYTES, check_text, encode
 
-__all__ = ["FORMS", "json_option", "read_text", "read_value", "seconds", "url_option"]
+__all__ = [
+    "FORMS",
+    "json_option",
+    "read_ids",
+    "read_text",
+    "read_value",
+    "seconds",
+    "url_option",
+]
 
 
 def read_value(argument: str | None, form: str) -> bytes:
@@ -45,14 +55,57 @@ def read_text(argument: str) -> str:
     Return *argument*, or for ``-`` the text of stdin without its last line end.
 
     Raises:
-        InvalidValueError: stdin is not UTF-8.
+        InvalidValueError: stdin is not UTF-8, or longer than any value can be.
+        click.ClickException: stdin cannot be read.
     """
     if argument != "-":
         return argument
     try:
-        return sys.stdin.buffer.read().decode().removesuffix("\n")
-    except UnicodeDecodeError as error:
-        raise InvalidValueError("$", f"stdin is not UTF-8: {error.reason}") from None
+        raw = sys.stdin.buffer.read(_MAX_INPUT + 1)
+    except OSError as error:
+        raise click.ClickException(f"stdin cannot be read: {error.strerror}") from None
+    if len(raw) > _MAX_INPUT:
+        raise InvalidValueError(
+            "$",
+            f"stdin has more than {_MAX_INPUT:,} bytes; store the bulk elsewhere and "
+            "settle with a reference",
+        )
+    try:
+        return decode_text(raw).removesuffix("\n")
+    except ValueError as error:
+        raise InvalidValueError("$", f"stdin cannot be read: {error}") from None
+
+
+# White space that is not kept may be longer than the value.
+_MAX_INPUT: Final = 4 * MAX_VALUE_BYTES
+
+
+def read_ids(file: BinaryIO) -> Iterator[str]:
+    """
+    Yield the ids in a file: one a line, as plain text or a JSON string.
+
+    Raises:
+        click.BadParameter: A line is not one.
+    """
+    first = True
+    while line := file.readline(_MAX_LINE + 1):
+        if len(line) > _MAX_LINE:
+            raise click.BadParameter(f"a line has more than {_MAX_LINE:,} bytes")
+        if not first:
+            # A byte order mark is one at the beginning only.
+            line = b"\n" + line
+        try:
+            text = decode_text(line).strip("\n")
+            if text:
+                yield str(json.loads(text)) if text.startswith('"') else text
+        except ValueError as error:
+            shown = quoted(line.decode(errors="replace").strip())
+            raise click.BadParameter(f"{shown} is not a valid id: {error}") from None
+        first = False
+
+
+# An id of 1,024 bytes, each escaped.
+_MAX_LINE: Final = 16 * 1024
 
 
 def _as_json(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -9,15 +10,16 @@ import anyio
 import click
 
 from dp_core._client import connect
+from dp_core._errors import CodecError, CorruptPromiseError
 from dp_core._ids import check_id
-from dp_core._states import Outcome, Pending, Rejected, Resolved
+from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core.backend import Backend, wait_or_peek
 from dp_core.cli._input import json_option, read_text, read_value, seconds, url_option
 from dp_core.cli._output import complain_once, report
 from dp_core.cli._status import Status
-from dp_core.values import check_message, decode, encode
+from dp_core.values import check_message, check_text, decode, encode
 
-__all__ = ["comparable", "dispose", "get", "peek", "reject", "resolve"]
+__all__ = ["checked", "comparable", "dispose", "get", "peek", "reject", "resolve"]
 
 T = TypeVar("T")
 
@@ -28,7 +30,7 @@ T = TypeVar("T")
 @json_option
 def peek(id: str, url: str | None, *, as_json: bool) -> Status:
     """Print the state of ID, without waiting."""
-    return report(_ask(url, id, lambda store: store.peek(id)), as_json=as_json)
+    return report(checked(_ask(url, id, lambda store: store.peek(id))), as_json=as_json)
 
 
 @click.command()
@@ -45,7 +47,7 @@ def peek(id: str, url: str | None, *, as_json: bool) -> Status:
 def get(id: str, timeout: float | None, url: str | None, *, as_json: bool) -> Status:
     """Wait for ID, and print its outcome."""
     state = _ask(url, id, lambda store: wait_or_peek(store, id, timeout))
-    return report(state, as_json=as_json)
+    return report(checked(state), as_json=as_json)
 
 
 @click.command()
@@ -62,8 +64,8 @@ def resolve(
     Settle ID with VALUE, and print its outcome.
 
     VALUE is JSON where it reads as JSON, else plain text: 5 is a number,
-    hello and '"5"' are text. "-" takes it from stdin, without its last line
-    end. Without VALUE, it is null.
+    hello and '"5"' are text. "-" takes it from stdin: text in UTF-8, without
+    its last line end. Without VALUE, it is null.
     """
     text = read_value(value, form or "either")
     return _settle(url, id, Resolved(text), as_json=as_json)
@@ -98,6 +100,7 @@ def dispose(id: str, url: str | None, *, as_json: bool) -> Status:
 
 def _settle(url: str | None, id: str, ours: Outcome[bytes], *, as_json: bool) -> Status:
     won = _ask(url, id, lambda store: store.settle(id, ours))
+    checked(won)
     if comparable(won) != comparable(ours):
         state = type(won).__name__.lower()
         complain_once(f"already {state}; yours changed nothing")
@@ -108,9 +111,30 @@ def comparable(outcome: Outcome[bytes]) -> Outcome[bytes]:
     """Return *outcome* in one spelling; backends keep the spelling they got."""
     match outcome:
         case Resolved(text):
-            return Resolved(encode(decode(text)))
+            return Resolved(encode(decode(text), sys.maxsize))
         case _:
             return outcome
+
+
+def checked(state: State[bytes]) -> State[bytes]:
+    """
+    Return *state* if it is as strict as what a store takes, whoever wrote it.
+
+    Raises:
+        CorruptPromiseError: It is not.
+    """
+    try:
+        match state:
+            case Resolved(text):
+                check_text(text, len(text))
+            case Rejected(error):
+                check_message(error, sys.maxsize)
+    except CodecError as error:
+        raise CorruptPromiseError(
+            f"the store holds what no store takes: {error}; restore it from a backup, "
+            "or dispose of the promise"
+        ) from None
+    return state
 
 
 def _ask(url: str | None, id: str, operation: Callable[[Backend], Awaitable[T]]) -> T:

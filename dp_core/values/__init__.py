@@ -8,20 +8,29 @@ the place. A tuple is written as an array and comes back as a list.
 
 from dp_core._public import publish
 from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES
-from dp_core.values._read import check_parsed, check_text, decode, split_object
+from dp_core.values._read import (
+    check_parsed,
+    check_text,
+    decode,
+    split_object,
+    takes_long,
+)
 from dp_core.values._typed import decode_as
-from dp_core.values._write import check_message, encode
+from dp_core.values._write import Draft, check_message, draft, encode
 
 __all__ = [
     "MAX_DEPTH",
     "MAX_VALUE_BYTES",
+    "Draft",
     "check_message",
     "check_parsed",
     "check_text",
     "decode",
     "decode_as",
+    "draft",
     "encode",
     "split_object",
+    "takes_long",
 ]
 
 publish(__name__, __all__)

@@ -6,7 +6,7 @@ from typing import Final
 
 from dp_core._errors import InvalidValueError
 
-__all__ = ["MAX_DEPTH", "MAX_VALUE_BYTES", "TOO_DEEP", "check_size"]
+__all__ = ["MAX_DEPTH", "MAX_VALUE_BYTES", "TOO_DEEP", "check_size", "too_long"]
 
 MAX_VALUE_BYTES: Final = 1024 * 1024
 """The default limit of a value's JSON text, in bytes of UTF-8."""
@@ -27,7 +27,13 @@ def check_size(text: bytes, limit: int) -> None:
     """
     if len(text) > limit:
         raise InvalidValueError(
-            "$",
-            f"its JSON text has {len(text):,} bytes, over the limit of "
-            f"{limit:,}; store the bulk elsewhere and settle with a reference",
+            "$", f"its JSON text has {len(text):,} bytes, {too_long(limit)}"
         )
+
+
+def too_long(limit: int) -> str:
+    """Return the reason for text of more than *limit* bytes, and what to do."""
+    return (
+        f"over the limit of {limit:,}; store the bulk elsewhere and settle with a "
+        "reference"
+    )

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from math import isfinite
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from dp_core._errors import InvalidValueError
 from dp_core._safe_text import quoted
 from dp_core.values._bigints import int_from_text
 from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES, TOO_DEEP, check_size
-from dp_core.values._write import RefusedError, write
+from dp_core.values._write import draft
 
-__all__ = ["check_parsed", "check_text", "decode", "split_object"]
+__all__ = ["check_parsed", "check_text", "decode", "split_object", "takes_long"]
+
+T = TypeVar("T")
 
 
 def decode(text: bytes) -> Any:
@@ -31,10 +33,16 @@ def decode(text: bytes) -> Any:
     Return the Python value of JSON text.
 
     Raises:
-        InvalidValueError: *text* is not one JSON value in UTF-8, has a key
-            twice in one object, or nests too deep to be read.
+        InvalidValueError: *text* is not one JSON value in UTF-8, or not strict: it
+            has a key twice in one object, a lone surrogate, or a number beyond
+            a float's range, or nests deeper than `MAX_DEPTH`.
     """
-    return _loads(text, _DECODER)
+    value = _loads(text, _DECODER)
+    if _SURROGATE.search(text) or (
+        text.count(b"[") + text.count(b"{") > MAX_DEPTH and _nests_too_deep(value)
+    ):
+        _refuse(_loads(text, _CHECKER))
+    return value
 
 
 def check_text(text: bytes, limit: int = MAX_VALUE_BYTES) -> bytes:
@@ -59,10 +67,7 @@ def check_text(text: bytes, limit: int = MAX_VALUE_BYTES) -> bytes:
     check_size(compact, limit)
     value = _loads(text, _CHECKER)
     if _SURROGATE.search(text) or _is_suspicious(structure):
-        try:
-            write(value, 0, lambda chunk: None)
-        except RefusedError as refused:
-            raise refused.public() from None
+        _refuse(value)
     return compact
 
 
@@ -79,6 +84,41 @@ def check_parsed(text: bytes) -> bytes:
     if brackets > MAX_DEPTH or _SURROGATE.search(text) or _HUGE.search(text):
         check_text(text, len(text))
     return text
+
+
+def takes_long(text: bytes) -> bool:
+    """Tell whether `decode` may take long: it reads numbers of very many digits."""
+    return len(text) > _LONG_DIGITS and b"0" * _LONG_DIGITS in text.translate(
+        _ONE_DIGIT
+    )
+
+
+_LONG_DIGITS: Final = 20_000
+_ONE_DIGIT: Final = bytes(0x30 if 0x30 <= c <= 0x39 else 0x20 for c in range(256))
+
+
+def _refuse(value: Any) -> None:
+    """
+    Walk over a value that was parsed, and refuse what is not strict.
+
+    Raises:
+        InvalidValueError: Something is not.
+    """
+    draft(value, sys.maxsize)
+
+
+def _nests_too_deep(value: Any) -> bool:
+    containers: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [
+            item
+            for container in containers
+            for item in (container.values() if type(container) is dict else container)
+            if type(item) is dict or type(item) is list
+        ]
+        if not containers:
+            return False
+    return True
 
 
 _STRING: Final = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")')
@@ -116,22 +156,24 @@ def split_object(text: bytes) -> dict[str, bytes]:
     Raises:
         InvalidValueError: *text* is not a JSON object, or has a key twice.
     """
+    return _parsed(_split, text)
+
+
+def _split(source: str) -> dict[str, bytes]:
     pairs: list[tuple[str, Any]] = []
-    with _json_errors():
-        source = text.decode()
-        _CHECKER.decode(source)
-        place = _skip(source, 0)
-        if source[place] != "{":
-            raise InvalidValueError("$", "it is not an object")
-        place = _skip(source, place + 1)
-        while source[place] != "}":
-            key, place = _CHECKER.raw_decode(source, place)
-            start = _skip(source, _skip(source, place) + 1)
-            _, end = _CHECKER.raw_decode(source, start)
-            pairs.append((key, source[start:end].encode()))
-            place = _skip(source, end)
-            if source[place] == ",":
-                place = _skip(source, place + 1)
+    _CHECKER.decode(source)
+    place = _skip(source, 0)
+    if source[place] != "{":
+        raise InvalidValueError("$", "it is not an object")
+    place = _skip(source, place + 1)
+    while source[place] != "}":
+        key, place = _CHECKER.raw_decode(source, place)
+        start = _skip(source, _skip(source, place) + 1)
+        _, end = _CHECKER.raw_decode(source, start)
+        pairs.append((key, source[start:end].encode()))
+        place = _skip(source, end)
+        if source[place] == ",":
+            place = _skip(source, place + 1)
     return _object(pairs)
 
 
@@ -143,22 +185,26 @@ def _skip(source: str, place: int) -> int:
 
 
 def _loads(text: bytes, decoder: json.JSONDecoder) -> Any:
-    with _json_errors():
-        return decoder.decode(text.decode())
+    return _parsed(decoder.decode, text)
 
 
-@contextmanager
-def _json_errors() -> Iterator[None]:
+def _parsed(parse: Callable[[str], T], text: bytes) -> T:
+    """
+    Return what *parse* makes of *text*.
+
+    Raises:
+        InvalidValueError: It is not JSON.
+    """
     try:
-        yield
+        return parse(text.decode())
     except UnicodeDecodeError as error:
-        raise InvalidValueError("$", f"not UTF-8: {error.reason}") from None
+        reason = f"not UTF-8: {error.reason}"
     except json.JSONDecodeError as error:
-        raise InvalidValueError(
-            "$", f"{error.msg} (line {error.lineno}, column {error.colno})"
-        ) from None
+        reason = f"{error.msg} (line {error.lineno}, column {error.colno})"
     except RecursionError:
-        raise InvalidValueError("$", TOO_DEEP) from None
+        reason = TOO_DEEP
+    # Here, and not where the other error is: that has the whole text in it.
+    raise InvalidValueError("$", reason)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar, cast
 
 from dp_core._errors import ValueMismatchError
-from dp_core._safe_text import type_name
+from dp_core._safe_text import described, type_name
 from dp_core.values._read import decode
 
 __all__ = ["decode_as"]
@@ -35,7 +35,7 @@ def decode_as(text: bytes, type_: type[T]) -> T:
         return msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
         raise ValueMismatchError(type_name(type_), str(error)) from None
-    except (TypeError, NameError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - code of the type runs, and may do anything
         raise ValueMismatchError(
-            type_name(type_), f"this type cannot be decoded: {error}"
+            type_name(type_), f"this type cannot be decoded: {described(error)}"
         ) from None

@@ -175,9 +175,16 @@ def _read_body(operation: str, body: bytes, id_key: str, limit: int) -> Call:
     text = _member(members, id_key)
     if not _is_string(text):
         raise ProtocolError(400, f"{id_key!r} is not a string")
-    id = decode(text)
+    return _READERS[operation](_body_id(id_key, text), members, limit)
+
+
+def _body_id(key: str, text: bytes) -> str:
+    try:
+        id: str = decode(text)
+    except CodecError as error:
+        raise ProtocolError(400, f"{key!r} is {error}") from None
     check_id(id)
-    return _READERS[operation](id, members, limit)
+    return id
 
 
 def _envelope(body: bytes) -> _Members:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -111,6 +112,12 @@ def test_a_slip_in_a_value_settles_nothing(
         (b"hello\n", b'"hello"'),
         (b"two\nlines\n\n", b'"two\\nlines\\n"'),
         ("é".encode(), '"é"'.encode()),
+        (b"\xef\xbb\xbfhello\r\n", b'"hello"'),
+        (b"\xef\xbb\xbf5\r\n", b"5"),
+        (b'\xef\xbb\xbf{"a":\r\n1}\r\n', b'{"a":1}'),
+        (b"one\r\ntwo\r\n", b'"one\\ntwo"'),
+        (b"\xef\xbb\xbf", b'""'),
+        (b"\r", b'"\\r"'),
     ],
 )
 def test_a_dash_takes_the_value_from_stdin(dp: Run, given: bytes, value: bytes) -> None:
@@ -120,13 +127,49 @@ def test_a_dash_takes_the_value_from_stdin(dp: Run, given: bytes, value: bytes) 
     assert (0, b'{"value":%b}\n' % value, b"") == said(done)
 
 
-def test_stdin_that_is_not_text_is_refused(dp: Run) -> None:
-    """Bytes that are no UTF-8 are an error of ours."""
-    done = dp("resolve", "id", "-", input=b"\xff")
+@pytest.mark.parametrize("command", ["resolve", "reject"])
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        (b"\xff", b"not UTF-8"),
+        (b"caf\xe9\r\n", b"not UTF-8"),
+        ("hello".encode("utf-16"), b"UTF-16"),
+        ("hello".encode("utf-16-le"), b"UTF-16"),
+        ("hello".encode("utf-16-be"), b"UTF-16"),
+        ("\ufeffhello".encode("utf-32-be"), b"UTF-16"),
+        (b" " * (4 * 1024 * 1024 + 1), b"store the bulk elsewhere"),
+    ],
+)
+def test_stdin_that_is_not_text_is_refused(
+    dp: Run, command: str, given: bytes, word: bytes
+) -> None:
+    """What is not a value's text in UTF-8 settles nothing, and the error says why."""
+    done = dp(command, "id", "-", input=given)
 
-    assert 2 == done.returncode
+    assert (2, b"") == (done.returncode, done.stdout)
     assert done.stderr.startswith(b"dp: ")
-    assert b"not UTF-8" in done.stderr
+    assert word in done.stderr
+    assert 1 == done.stderr.count(b"\n")
+    assert 3 == dp("peek", "id").returncode
+
+
+def test_stdin_without_an_end_is_refused(env: dict[str, str]) -> None:
+    """As much is read as a value can have, and no more."""
+    with Path("/dev/zero").open("rb") as endless, Path("/dev/urandom").open("rb") as r:
+        for stdin in (endless, r):
+            done = subprocess.run(
+                [*PROGRAM, "resolve", "id", "-"],
+                env=env,
+                stdin=stdin,
+                capture_output=True,
+                check=False,
+                timeout=60,
+                preexec_fn=lambda: resource.setrlimit(
+                    resource.RLIMIT_AS, (1 << 30, 1 << 30)
+                ),
+            )
+            assert 2 == done.returncode
+            assert b"stdin has more than 4,194,304 bytes" in done.stderr
 
 
 def test_a_rejection_may_come_from_stdin(dp: Run) -> None:
@@ -299,6 +342,10 @@ def test_the_store_is_named_by_option_or_environment(
         (("peek", b"\xff"), b"surrogate"),
         (("--url", "ftp://host", "peek", "id"), b"the schemes known here are"),
         (("peek", "id", "--url", "promises"), b"'file:promises'"),
+        (("peek", "id", "--url", "localhost:8080"), b"'http://localhost:8080'"),
+        (("peek", "id", "--url", "127.0.0.1:80/p"), b"'http://127.0.0.1:80/p'"),
+        (("peek", "id", "--url", "[::1]:80"), b"'http://[::1]:80'"),
+        (("peek", "id", "--url", "file:p\r"), b"a control character"),
         (("peek", "a\nb" * 999), b"invalid promise id"),
     ],
 )
@@ -327,11 +374,9 @@ def test_output_that_cannot_be_written_is_an_error(dp: Run) -> None:
 
 def test_a_terminal_gets_no_control_characters(dp: Run, env: dict[str, str]) -> None:
     """On a terminal a value cannot drive it; in a pipe it is as it was."""
-    value = "a\x1b[31mb\u009b1m\u202ec\td\r\ne"
-    assert (
-        f"{value}\n".encode()
-        == dp("resolve", "id", "--text", "-", input=value.encode()).stdout
-    )
+    value = "a\x1b[31mb\u009b1m\u202ec\td\r\r\ne"
+    said = f"{value}\n".encode().replace(b"\r\n", b"\n")
+    assert said == dp("resolve", "id", "--text", "-", input=value.encode()).stdout
 
     shown = b"a\\u001b[31mb\\u009b1m\\u202ec\td\\u000d\r\ne\r\n"
     assert shown == on_terminal([*PROGRAM, "peek", "id"], env)

@@ -84,6 +84,7 @@ ERRORS: dict[type[DurablePromiseError], tuple[Any, ...]] = {
     dp_core.CorruptPromiseError: ("damaged",),
     dp_core.DuplicateBackendError: ("s3", ("one", "two")),
     dp_core.InvalidPromiseIdError: ("", "it is empty"),
+    dp_core.InvalidTimeoutError: ("'5'",),
     dp_core.InvalidValueError: ("$.a", "no JSON type"),
     dp_core.OutcomeUnknownError: ("interrupted",),
     dp_core.PromiseDisposedError: ("id",),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypedDict, cast
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dp_core import (
@@ -94,6 +94,7 @@ def test_integers_of_any_size_survive_exactly(digits: int, sign: int) -> None:
     assert limit == sys.get_int_max_str_digits()
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=-(2**20_000), max_value=2**20_000))
 @example(0)
 @example(-1)
@@ -127,9 +128,9 @@ REFUSED: list[tuple[Any, str, str]] = [
     (math.nan, "$", "JSON has no nan"),
     ([1, math.inf], "$[1]", "JSON has no inf"),
     ({"a": [{"b": -math.inf}]}, "$.a[0].b", "JSON has no -inf"),
-    ({1: 2}, "$", "'1' is not a string, and so not a key"),
-    ({10**5000: 2}, "$", "a key of type int is not a string"),
-    ({"a": {None: 1}}, "$.a", "'None' is not a string"),
+    ({1: 2}, "$", "1 is not a string, and so not a key"),
+    ({10**5000: 2}, "$", "an object of type int is not a string"),
+    ({"a": {None: 1}}, "$.a", "None is not a string"),
     ({"a b": {"\ud800": 1}}, "$['a b']['\\ud800']", "lone surrogate"),
     (["x", "\udfff"], "$[1]", "lone surrogate"),
     (b"bytes", "$", "bytes is not a JSON type"),

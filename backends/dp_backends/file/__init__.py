@@ -16,9 +16,10 @@ The room, from the files up to the event loop:
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from anyio import CapacityLimiter
 
@@ -27,6 +28,7 @@ from dp_backends.file._store import FileStore
 from dp_backends.file._watch import WATCHERS
 from dp_core import (
     Backend,
+    BackendError,
     BackendUnavailableError,
     Outcome,
     State,
@@ -51,11 +53,14 @@ class FileBackend(Backend):
     The directory is made when it is first used, readable by this user alone.
 
     Attributes:
-        directory: The directory, absolute.
+        directory: The directory, absolute and without links, as they were when the
+            handle was made.
+        location: Its URL, see `dp_core.backend.Located`.
     """
 
     def __init__(self, url: str) -> None:
         self.directory: Final = _path(url)
+        self.location: Final = f"file:{self.directory}"
         self._store = FileStore(self.directory)
         # Of this store only: if its disk hangs, no other store is held up.
         self._readers = LoopLocal(partial(ReadBatcher, self._store))
@@ -82,7 +87,7 @@ class FileBackend(Backend):
 
     async def settled(
         self, after: str | None, limit: int
-    ) -> list[tuple[str, Outcome[bytes]]]:
+    ) -> list[tuple[str, Outcome[bytes] | BackendError]]:
         """Return settled promises; see `dp_core.backend.Listable`."""
         self._life.check_open()
         return await in_thread(
@@ -119,16 +124,28 @@ def _path(url: str) -> str:
         )
     if not path:
         raise UnknownBackendError(url, "it names no directory; try 'file:./promises'")
+    if path.startswith("~"):
+        home, slash, rest = path.partition("/")
+        path = f"{quote(os.path.expanduser(home), safe='/~')}{slash}{rest}"
+        if path.startswith("~"):
+            raise UnknownBackendError(
+                url, f"{home!r} is not a valid home; write './~…' for a name with ~"
+            )
     try:
         raw = unquote_to_bytes(path)
     except UnicodeEncodeError:
         raise UnknownBackendError(url, "it has a lone surrogate in it") from None
-    if b"\0" in raw:
-        raise UnknownBackendError(url, "no name of a directory has NUL in it")
+    if _CONTROL.search(raw):
+        raise UnknownBackendError(
+            url, "a name of a directory has no control characters; remove them"
+        )
     try:
-        return os.path.abspath(os.fsdecode(raw))
+        return os.path.realpath(os.fsdecode(raw))
     except FileNotFoundError:
         raise BackendUnavailableError(
             "the working directory was removed, and the store's path is relative to "
             "it; go to another directory, or write an absolute path"
         ) from None
+
+
+_CONTROL: Final = re.compile(rb"[\0-\x1f\x7f]")

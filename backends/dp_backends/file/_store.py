@@ -57,6 +57,7 @@ from dp_backends.file._listing import places_after
 from dp_backends.file._publishing import publish
 from dp_backends.file._record import FIRST, Record
 from dp_core import (
+    BackendError,
     CorruptPromiseError,
     Outcome,
     OutcomeUnknownError,
@@ -209,19 +210,22 @@ class FileStore:
 
     def settled(
         self, after: str | None, limit: int
-    ) -> list[tuple[str, Outcome[bytes]]]:
+    ) -> list[tuple[str, Outcome[bytes] | BackendError]]:
         """
         Return settled promises; see `dp_core.backend.Listable`.
 
         Raises:
-            CorruptPromiseError: A stored record is damaged.
             BackendError: The store could not be read.
         """
         self._ready()
-        found: list[tuple[str, Outcome[bytes]]] = []
+        found: list[tuple[str, Outcome[bytes] | BackendError]] = []
         with explained(f"list the promises in {self.root}"):
             for place in places_after(self.root, after):
-                state = self.look_at(place).state
+                state: State[bytes] | BackendError
+                try:
+                    state = self.look_at(place).state
+                except CorruptPromiseError as error:
+                    state = error.with_traceback(None)
                 if not isinstance(state, Pending):
                     found.append((place.id, state))
                 if len(found) == limit:

@@ -101,6 +101,11 @@ class HttpBackend(Backend):
         await checkpoint()
 
     @property
+    def location(self) -> str:
+        """The URL without options, see `dp_core.backend.Located`."""
+        return self._client.url.base
+
+    @property
     def wire_url(self) -> str:
         """The URL of the server, by which its wire can be asked directly."""
         return self._client.url.base

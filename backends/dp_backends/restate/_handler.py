@@ -115,7 +115,11 @@ class HandlerPromise(DurablePromise[T], Generic[T]):
         with _terminal_cause():
             return await promise.get()
 
-    async def resolve(self, value: T | None = None) -> Resolved[T] | Rejected:
+    @overload
+    async def resolve(self: HandlerPromise[None]) -> Resolved[None] | Rejected: ...
+    @overload
+    async def resolve(self, value: T) -> Resolved[T] | Rejected: ...
+    async def resolve(self, value: Any = None) -> Resolved[Any] | Rejected:
         with _terminal_cause():
             return await super().resolve(value)
 
