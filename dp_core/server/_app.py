@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 from urllib.parse import quote, unquote
 
-from anyio import CapacityLimiter, move_on_after, to_thread
+from anyio import CapacityLimiter, move_on_after
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,7 +27,7 @@ from dp_core._errors import (
 )
 from dp_core._safe_text import quoted, visible
 from dp_core._states import Pending
-from dp_core.backend import Backend
+from dp_core.backend import Backend, in_thread
 from dp_core.server._guard import ClientGoneError, Guard, Headers
 from dp_core.server._notices import Notices
 from dp_core.server._settings import Settings
@@ -249,7 +249,7 @@ class App:
             return read_call(path, body, self._limit)
         # A megabyte of small items takes a tenth of a second, for which the whole
         # event loop would stand still.
-        return await to_thread.run_sync(
+        return await in_thread(
             read_call, path, body, self._limit, limiter=self._readers
         )
 

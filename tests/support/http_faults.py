@@ -302,7 +302,7 @@ class Server:
             self._tell()
         if isinstance(told, DurablePromiseError):
             raise told
-        return (200, write_answer(told)) if told else (202, b"null")
+        return (200, write_answer(told)) if told is not None else (202, b"null")
 
 
 def _port(listener: TypedAttributeProvider) -> int:

@@ -306,7 +306,7 @@ class Polling(Backend):
         generation, stands = self.record(id)
         if stands is None:
             self.records[id] = generation, outcome
-        return stands or outcome
+        return outcome if stands is None else stands
 
     async def wait(self, id: str) -> Outcome_:
         await checkpoint()
