@@ -12,6 +12,7 @@ TESTS: Final = Path(__file__).parent
 # Plain `pytest` runs what is in neither list, in under a minute; `make test` runs
 # everything. A path stands for all that is below it.
 SLOW: Final = (
+    "attacks",
     "backends/file/test_crash.py",
     "backends/file/test_faults.py",
     "backends/file/test_powerloss.py",

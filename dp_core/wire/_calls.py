@@ -106,6 +106,15 @@ _READERS: Final[Mapping[str, Callable[[str, _Members, int], Call]]] = {
     **_SETTLES,
 }
 
+_FORMS: Final = (
+    "OPERATION is one of peek, await, resolve, reject, dispose, in three forms: "
+    'POST /promise/OPERATION with the body {"promiseId": ID, "value": JSON or '
+    '"errorMessage": TEXT}; POST /promises/ID/OPERATION with the bare value or message '
+    "as its body, nothing around it; POST /durablePromiseServer/OPERATION with "
+    '{"request": {"promiseName": ID, "value" or "errorMessage"}}'
+)
+"""All forms of a request, for whoever got it wrong."""
+
 # The member that the whole body is in the form whose path names the promise.
 _BARE_MEMBER: Final = {"resolve": "value", "reject": "errorMessage"}
 
@@ -130,16 +139,13 @@ def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> Call:
         case ["", "durablePromiseServer", operation] if operation in _READERS:
             inner = _member(_envelope(body), "request")
             return _read_body(operation, inner, "promiseName", limit)
-        case ["", "promises", id, operation] if (
-            operation in _READERS and operation != "await"
-        ):
+        case ["", "promises", id, operation] if operation in _READERS:
             members = _bare_members(operation, body)
             return _READERS[operation](_path_id(id), members, limit)
         case _:
             raise ProtocolError(
                 404,
-                f"no operation at {quoted(path)}; there are "
-                "POST /promise/{peek,await,resolve,reject,dispose}",
+                f"no operation at {quoted(path)}; {_FORMS}",
             )
 
 

@@ -192,6 +192,29 @@ def test_what_is_settled_to(path: str, body: bytes, outcome: Resolved[bytes]) ->
     assert read_call(path, body) == Settle("x", outcome)
 
 
+def test_a_wait_can_name_its_promise_in_the_path() -> None:
+    """All operations have all forms, with a body or without one."""
+    for path in ("/promises/a%2Fb/await", "/promises/%61%2fb/await"):
+        for body in (b"", b"null", b"{}"):
+            assert Wait("a/b") == read_call(path, body)
+
+
+@pytest.mark.parametrize("path", ["/", "/promise/resolv", "/promises/x", "/x/y/z/w"])
+def test_who_mistypes_a_path_is_told_all_forms(path: str) -> None:
+    """The three forms are in the error, with the body of each."""
+    with pytest.raises(ProtocolError) as failure:
+        read_call(path, b"")
+
+    assert 404 == failure.value.status
+    for part in (
+        "peek, await, resolve, reject, dispose",
+        '{"promiseId": ID, "value": JSON or "errorMessage": TEXT}',
+        "POST /promises/ID/OPERATION with the bare value",
+        '{"request": {"promiseName": ID',
+    ):
+        assert part in failure.value.reason
+
+
 # What is refused ------------------------------------------------------------
 
 _LONG = b'"%b"' % (b"x" * 1025)
@@ -202,7 +225,6 @@ REFUSED = [
     ("/promise/nope", b"{}", 404),
     ("/promise/peek/", b'{"promiseId":"x"}', 404),
     ("/promises/peek", b"", 404),
-    ("/promises/x/await", b"", 404),
     ("/promises/a/b/peek", b"", 404),
     ("//promise/peek", b'{"promiseId":"x"}', 404),
     ("/promise/peek", b"", 400),
