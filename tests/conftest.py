@@ -46,6 +46,7 @@ SLOW: Final = (
 """Tests that take over a second, or start many processes."""
 
 SYSTEM: Final = (
+    "attacks/test_pages.py",
     "backends/file/test_crash.py",
     "backends/file/test_powerloss.py",
     "backends/restate",
