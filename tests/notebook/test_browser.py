@@ -155,8 +155,9 @@ def picture(lab: Lab, where: Locator, name: str) -> None:
 
 
 def drawn(where: Locator) -> bool:
-    """Tell whether an image is shown and was understood by the browser."""
-    return bool(where.evaluate("image => image.complete && image.naturalWidth >= 300"))
+    """Tell whether an image was understood by the browser, once it has looked at it."""
+    wide = "image => image.decode().then(() => image.naturalWidth >= 300, () => false)"
+    return bool(where.evaluate(wide))
 
 
 LANES: Final = 'img[alt^="Lane chart"]'

@@ -98,15 +98,12 @@ async def test_a_dead_process_does_not_hang_its_cell(pair: Fleet) -> None:
 
 
 async def test_what_it_said_before_it_died_is_there(pair: Fleet) -> None:
-    """Output that was flushed before kill -9 is not lost."""
-    code = "import os, sys; print('last words'); sys.stdout.flush(); input_ = 1"
-    await pair.run("bob", code)
-    result = await pair.run(
-        "bob",
-        "import time\nprint('last words', flush=True)\n"
-        "time.sleep(0.2)\nos.kill(os.getpid(), 9)",
-        check=False,
-    )
+    """Output of a cell whose process is killed is not lost."""
+    code = "import time\nprint('last words', flush=True)\ntime.sleep(3600)"
+    await pair.begin("bob", code, until="last words")
+
+    await pair.kill("bob")
+    result = (await pair.join("bob", check=False))["bob"]
 
     assert result.died
     assert "last words\n" == result.text
@@ -264,7 +261,8 @@ async def test_a_kernel_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 
 DRIVER = """
-import asyncio, json, sys
+import asyncio, sys
+import psutil
 from dp_core.notebook import Fleet
 
 async def main():
@@ -275,7 +273,8 @@ async def main():
         await fleet.begin("bob", "import asyncio; await asyncio.sleep(3600)")
         await fleet.begin("carol", "import time; time.sleep(3600)")
     else:
-        await asyncio.sleep(0.05)
+        while len(psutil.Process().children()) < 3:
+            await asyncio.sleep(0)
     print("now", flush=True)
     await asyncio.sleep(3600)
 
