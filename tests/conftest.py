@@ -12,7 +12,6 @@ TESTS: Final = Path(__file__).parent
 # Plain `pytest` runs what is in neither list, in under a minute; `make test` runs
 # everything. A path stands for all that is below it.
 SLOW: Final = (
-    "attacks",
     "backends/file/test_crash.py",
     "backends/file/test_faults.py",
     "backends/file/test_powerloss.py",
@@ -37,6 +36,7 @@ SLOW: Final = (
     "notebook/test_notebooks.py",
     "packaging/test_make.py",
     "packaging/test_types.py",
+    "server/attacks",
     "server/test_run.py",
     "testing/test_check.py",
     "testing/test_crash.py",
@@ -46,13 +46,13 @@ SLOW: Final = (
 """Tests that take over a second, or start many processes."""
 
 SYSTEM: Final = (
-    "attacks/test_pages.py",
     "backends/file/test_crash.py",
     "backends/file/test_powerloss.py",
     "backends/restate",
     "mutants/file",
     "notebook/test_browser.py",
     "packaging/test_types.py",
+    "server/attacks/test_pages.py",
     "testing/test_crash.py",
 )
 """Tests that need what a machine may lack: root, strace, a browser, npm, Restate."""

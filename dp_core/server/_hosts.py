@@ -18,6 +18,7 @@ __all__ = ["Hosts"]
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 """Names by which a machine calls itself."""
 
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - names, not a choice
 _DEFAULT_PORT: Final = {"http": "80", "https": "443"}
 _AUTHORITY: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
 
@@ -52,7 +53,11 @@ class Hosts:
         if name in self._anywhere or (name, port) in self._at_port:
             return True
         address, own_port = server or ("", None)
-        known = name in LOOPBACK or (name != "" and name == _normal(address))
+        own = _normal(address)
+        # Some servers say that they listen at all addresses, and not which it was. Then
+        # any address will do: rebinding needs a name, an address is not resolved.
+        everywhere = own in _EVERYWHERE and _is_address(name)
+        known = name in LOOPBACK or (name != "" and name == own) or everywhere
         return known and (own_port is None or port == str(own_port))
 
 
@@ -66,6 +71,14 @@ def _split(host: str) -> tuple[str, str]:
         # "%25" is the "%" before a scope, in a URL.
         return _normal(name[1:-1].replace("%25", "%")), port
     return _normal(name), port
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _normal(name: str) -> str:

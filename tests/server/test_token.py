@@ -14,8 +14,9 @@ from typing import Final
 import pytest
 
 from dp_core import AccessDeniedError, connect
-from dp_core.server import Settings, app, read_token_file
+from dp_core.server import App, Settings, app, read_token_file
 from support.asgi_driver import Request, ask
+from support.attackers import until
 from support.server_process import JSON, running
 
 PEEK: Final = b'{"promiseId":"x"}'
@@ -181,7 +182,7 @@ def test_a_token_file_holds_a_token(tmp_path: Path, text: bytes) -> None:
     path.write_bytes(text)
     path.chmod(0o600)
 
-    with pytest.raises(AccessDeniedError, match="token_urlsafe"):
+    with pytest.raises(AccessDeniedError, match=r"token_urlsafe|UTF-8"):
         read_token_file(str(path))
 
 
@@ -202,3 +203,76 @@ def test_a_real_server_asks_for_its_token() -> None:
 
     assert 401 == without.status
     assert 200 == given.status
+
+
+async def asked(promises: App, token: str) -> int:
+    """Return how a request with a token is answered."""
+    header = (b"authorization", f"Bearer {token}".encode())
+    return (await ask(promises, "/promises/x/peek", headers=[header])).status
+
+
+@pytest.mark.parametrize("how", ["written", "replaced", "by a link"])
+async def test_a_replaced_token_counts_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """However the file was replaced, the new token lets in, and the old one not."""
+    monkeypatch.setattr("dp_core.server._bearer._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("dp_core.server._bearer._AGAIN_SECONDS", 0.0)
+    old, new = tmp_path / "old", tmp_path / "new"
+    for path in (old, new):
+        path.write_text(f"{path.name}-{TOKEN}\n")
+        path.chmod(0o600)
+    # As orchestrators do it: the name is a link that is put somewhere else.
+    file = tmp_path / "token"
+    file.symlink_to(old) if how == "by a link" else old.rename(file)
+    guarded = app(connect("memory:").backend, Settings(token_file=str(file)))
+
+    assert 200 == await asked(guarded, f"old-{TOKEN}")
+    assert 401 == await asked(guarded, f"new-{TOKEN}")
+    if how == "written":
+        file.write_text(new.read_text())
+    elif how == "replaced":
+        new.rename(file)
+    else:
+        (tmp_path / "next").symlink_to(new)
+        (tmp_path / "next").rename(file)
+    assert 200 == await asked(guarded, f"new-{TOKEN}")
+    assert 401 == await asked(guarded, f"old-{TOKEN}")
+
+
+@pytest.mark.parametrize("fault", ["gone", "empty", "open to others", "a directory"])
+async def test_a_token_stays_where_its_file_is_no_secret_any_more(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+) -> None:
+    """The server goes on with the token it has, and says why in its log."""
+    monkeypatch.setattr("dp_core.server._bearer._LOOK_SECONDS", 0.0)
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o600)
+    guarded = app(connect("memory:").backend, Settings(token_file=str(file)))
+    file.unlink()
+    if fault == "a directory":
+        file.mkdir()
+    elif fault != "gone":
+        file.write_text("" if fault == "empty" else f"new-{TOKEN}")
+        file.chmod(0o600 if fault == "empty" else 0o666)
+
+    assert 200 == await asked(guarded, TOKEN)
+    assert 401 == await asked(guarded, f"new-{TOKEN}")
+    assert "the token stays what it was" in caplog.text
+    assert TOKEN not in caplog.text
+
+
+def test_a_real_server_takes_a_new_token(tmp_path: Path) -> None:
+    """The whole way: a file that is replaced under a running process."""
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o600)
+    with running("memory:", token_file=str(file)) as server:
+        bearer = {**JSON, "Authorization": f"Bearer new-{TOKEN}"}
+        assert 401 == server.ask("/promise/peek", PEEK, bearer).status
+        file.write_text(f"new-{TOKEN}")
+        until(lambda: server.ask("/promise/peek", PEEK, bearer).status == 200)

@@ -1,0 +1,101 @@
+"""Names of a server: one host in all forms of its address, and no other."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from dp_core.server._hosts import Hosts
+from support.server_process import JSON, TIMEOUT, read, running
+
+KNOWN = [
+    ("192.0.2.1:8080", ("::ffff:192.0.2.1", 8080)),
+    ("192.0.2.1:8080", ("::ffff:c000:201", 8080)),
+    ("[::ffff:192.0.2.1]:8080", ("192.0.2.1", 8080)),
+    ("[::ffff:192.0.2.1]:8080", ("::ffff:192.0.2.1", 8080)),
+    ("[fe80::1]:8080", ("fe80::1%eth0", 8080)),
+    ("[fe80::1%25eth0]:8080", ("fe80::1", 8080)),
+    ("[fe80::1%eth0]:8080", ("fe80::1%2", 8080)),
+    ("[2001:db8:0:0::5]", ("2001:db8::5", 80)),
+    ("[0:0:0:0:0:0:0:1]:8080", ("::1", 8080)),
+    ("[::ffff:127.0.0.1]:8080", ("127.0.0.1", 8080)),
+    ("127.0.0.1:8080", ("::ffff:127.0.0.1", 8080)),
+    ("localhost:8080", ("::1", 8080)),
+    ("127.0.0.7:8080", ("127.0.0.7", 8080)),
+    ("192.0.2.7:8080", ("0.0.0.0", 8080)),  # noqa: S104 - which one is not said
+    ("192.0.2.7:8080", ("::", 8080)),
+    ("[2001:db8::5]:8080", ("::", 8080)),
+]
+UNKNOWN = [
+    ("192.0.2.2:8080", ("::ffff:192.0.2.1", 8080)),
+    ("192.0.2.1:81", ("::ffff:192.0.2.1", 8080)),
+    ("[fe80::2]:8080", ("fe80::1%eth0", 8080)),
+    ("[::]:8080", ("::1", 8080)),
+    ("evil.test:8080", ("0.0.0.0", 8080)),  # noqa: S104
+    ("evil.test:8080", ("::", 8080)),
+    ("192.0.2.7:81", ("::", 8080)),
+    ("", ("", None)),
+    ("[]", ("", None)),
+    (":8080", ("", 8080)),
+    ("a b", ("127.0.0.1", 80)),
+    ("[::1", ("::1", 80)),
+    ("::1", ("::1", 80)),
+    ("[::1]evil.test", ("::1", 80)),
+    ("127.0.0.1:80@evil.test", ("127.0.0.1", 80)),
+    ("127.1", ("127.0.0.1", 80)),
+    ("2130706433", ("127.0.0.1", 80)),
+    ("0x7f.0.0.1", ("127.0.0.1", 80)),
+    ("127.0.0.1:٨٠", ("127.0.0.1", 80)),
+]
+
+
+@pytest.mark.parametrize(("host", "server"), KNOWN)
+def test_an_address_has_many_forms(host: str, server: Any) -> None:
+    """Mapped, scoped, and with or without zeros: the same host."""
+    assert Hosts([]).know(host, "http", server)
+
+
+@pytest.mark.parametrize(("host", "server"), UNKNOWN)
+def test_another_host_is_not_ours(host: str, server: Any) -> None:
+    """Another address, another port, and what is not a host at all."""
+    assert not Hosts([]).know(host, "http", server)
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    ["192.0.2.9", "[::ffff:192.0.2.9]:8080", "::ffff:192.0.2.9", "192.0.2.9:8080"],
+)
+def test_an_allowed_address_has_many_forms(allowed: str) -> None:
+    """An owner may write it in any form, too, if it is one."""
+    hosts = Hosts([allowed])
+    known = [
+        hosts.know(host, "http", ("10.0.0.1", 8080))
+        for host in ("192.0.2.9:8080", "[::ffff:192.0.2.9]:8080")
+    ]
+
+    assert [True, True] == known or allowed == "::ffff:192.0.2.9"
+
+
+def test_a_server_at_all_addresses_knows_those_of_ipv4() -> None:
+    """``--host ::`` answers clients of both families, by each address of its own."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 that takes IPv4, too")
+    token = "t" * 40
+    with running("memory:", "::", token=token) as server:
+        statuses = {}
+        for host in ("127.0.0.1", "::1", "127.0.0.9"):
+            connection = server.connect()
+            connection.sock = socket.create_connection((host, server.port), TIMEOUT)
+            shown = f"[{host}]" if ":" in host else host
+            headers = {
+                **JSON,
+                "Authorization": f"Bearer {token}",
+                "Host": f"{shown}:{server.port}",
+            }
+            connection.request("POST", "/promises/x/peek", b"", headers)
+            statuses[host] = read(connection).status
+            connection.close()
+
+    assert {"127.0.0.1": 200, "::1": 200, "127.0.0.9": 200} == statuses
