@@ -15,10 +15,10 @@ ids are checked, foreign text and URLs are made safe to show, and tokens are rea
 
 from dp_core._ids import check_id
 from dp_core._public import publish
-from dp_core._safe_text import quoted, without_password
+from dp_core._safe_text import quoted, visible, without_password
 from dp_core._tokens import TOKEN_ADVICE, token_from_environment
 from dp_core.backend._closable import Closable
-from dp_core.backend._contract import Backend, Listable, Located, WireBackend
+from dp_core.backend._contract import Backend, Listable, Located, MadeOnUse, WireBackend
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._threads import in_thread
@@ -33,12 +33,14 @@ __all__ = [
     "Listable",
     "Located",
     "LoopLocal",
+    "MadeOnUse",
     "WireBackend",
     "call_soon",
     "check_id",
     "in_thread",
     "quoted",
     "token_from_environment",
+    "visible",
     "wait_or_peek",
     "without_password",
 ]

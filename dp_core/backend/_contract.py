@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from dp_core._errors import BackendError
 from dp_core._states import Outcome, State
 
-__all__ = ["Backend", "Listable", "Located", "WireBackend"]
+__all__ = ["Backend", "Listable", "Located", "MadeOnUse", "WireBackend"]
 
 
 class Backend(ABC):
@@ -145,3 +145,15 @@ class Located(Protocol):
 
         As it was when the handle was made: with an absolute path, without links.
         """
+
+
+@runtime_checkable
+class MadeOnUse(Protocol):
+    """
+    Optional protocol: backends that make their store when it is first used.
+
+    Used by ``dp``, so that a misspelt URL is not taken for an empty store.
+    """
+
+    async def is_made(self) -> bool:
+        """Tell whether the store is there; nothing is made."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import click
 
 from dp_core._client import connect
+from dp_core._errors import BackendError
+from dp_core._safe_text import without_password
 from dp_core._tokens import token_from_environment
 from dp_core.backend import Backend, WireBackend
 from dp_core.cli._input import json_option
-from dp_core.cli._output import say
+from dp_core.cli._output import complain_once, say
 from dp_core.cli._status import Status
 
 if TYPE_CHECKING:
@@ -51,21 +53,30 @@ def conformance(  # noqa: PLR0913 - click passes each option by its name
 
     For http: and https: these are also the laws of the wire, so that a server
     in any language can be judged. All ids are new ones, and stay there. The
-    exit code is 0 if all laws hold, and 1 if one is broken.
+    exit code is 0 if all laws hold, 1 if one is broken, and 2 if the store
+    cannot be reached, or cannot any more.
     """
     # The kit is large, and of no use to the other commands.
     from dp_core.testing import ConformanceError  # noqa: PLC0415
+    from dp_core.testing.kit import StoreGoneError  # noqa: PLC0415
 
     judge = partial(
         _judge, store, durable=durable, shared=not alone, skip=skip, seed=seed
     )
+    gone: StoreGoneError | None = None
     try:
         report = anyio.run(judge, backend=loop)
-    except ConformanceError as error:
+    except (ConformanceError, StoreGoneError) as error:
         report = error.report
+        gone = error if isinstance(error, StoreGoneError) else None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--skip") from None
     say(json.dumps(report.as_dict(), ensure_ascii=False) if as_json else str(report))
+    if gone is not None:
+        complain_once(
+            f"{gone}: {without_password(store)}; this is what was judged before"
+        )
+        return Status.FAILED
     return Status.REJECTED if report.violations else Status.RESOLVED
 
 
@@ -87,10 +98,26 @@ async def _judge(
             skip=skip,
             seed=seed,
             headers={"Authorization": f"Bearer {token}"} if token else None,
+            is_there=partial(_is_there, url),
         )
     return await check_backend(
         open_backend, durable=durable, shared=shared, skip=skip, seed=seed
     )
+
+
+async def _is_there(url: str) -> bool:
+    with anyio.move_on_after(_PATIENCE):
+        async with connect(url) as store:
+            try:
+                await store.backend.peek("dp-conformance")
+            except BackendError:
+                return False
+        return True
+    return False
+
+
+_PATIENCE: Final = 5
+"""Seconds for a server to say that it is there."""
 
 
 def _open(url: str) -> Backend:

@@ -15,6 +15,7 @@ import click
 from dp_core._client import Promises, connect
 from dp_core._errors import (
     BackendError,
+    BackendUnavailableError,
     CodecError,
     CorruptPromiseError,
     DurablePromiseError,
@@ -25,7 +26,7 @@ from dp_core._errors import (
 from dp_core._ids import check_id
 from dp_core._safe_text import quoted, without_password
 from dp_core._states import Outcome, Pending
-from dp_core.backend import Listable
+from dp_core.backend import Listable, MadeOnUse
 from dp_core.cli._input import read_ids
 from dp_core.cli._output import complain, say
 from dp_core.cli._promises import checked, comparable
@@ -121,6 +122,11 @@ async def _copy(
     source: str, target: str, ids: Iterator[str] | None, progress: _Progress
 ) -> None:
     async with connect(source) as here, connect(target) as there:
+        if isinstance(here.backend, MadeOnUse) and not await here.backend.is_made():
+            raise BackendUnavailableError(
+                f"there is no store at {quoted(without_password(source), 200)}; is the "
+                "URL right?"
+            )
         copy_one = partial(_settle, there, progress)
         if ids is not None:
             copy_named = partial(_look, here, copy_one, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -12,7 +13,7 @@ from dp_core._errors import DurablePromiseError
 from dp_core._version import __version__
 from dp_core.cli import _conformance, _copy, _promises, _serve, _tools
 from dp_core.cli._input import json_option, url_option
-from dp_core.cli._output import all_was_said, complain_once, unwritable
+from dp_core.cli._output import NoticeHandler, all_was_said, complain_once, unwritable
 from dp_core.cli._plugin_commands import find_command, installed_commands
 from dp_core.cli._status import Status
 
@@ -70,7 +71,11 @@ def _broken_pipes_said() -> Iterator[None]:
         raise unwritable(error) from None
 
 
-@click.group(cls=_Program, commands=_COMMANDS)
+@click.group(
+    cls=_Program,
+    commands=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @url_option
 @json_option
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -95,6 +100,8 @@ def program(ctx: click.Context, url: str | None, *, as_json: bool) -> None:
 
 def run() -> object:
     """Run the program, and return its exit code."""
+    # Logs of the server, which are not for whoever types, have lines of their own.
+    logging.getLogger("dp_backends").addHandler(NoticeHandler(logging.WARNING))
     try:
         status: object = program.main(prog_name="dp", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

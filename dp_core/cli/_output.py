@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Final, TextIO
@@ -14,7 +15,15 @@ from dp_core.cli._status import STATUS_OF, Status
 from dp_core.values import decode
 from dp_core.wire import write_answer
 
-__all__ = ["all_was_said", "complain", "complain_once", "report", "say", "unwritable"]
+__all__ = [
+    "NoticeHandler",
+    "all_was_said",
+    "complain",
+    "complain_once",
+    "report",
+    "say",
+    "unwritable",
+]
 
 
 def report(state: State[bytes] | Outcome[bytes], *, as_json: bool) -> Status:
@@ -77,6 +86,13 @@ def complain(text: str) -> None:
 def complain_once(text: str) -> None:
     """Print a failure on stderr, in one line whatever *text* has in it."""
     complain("dp: " + for_terminal(" ".join(text.splitlines())))
+
+
+class NoticeHandler(logging.Handler):
+    """Prints what libraries log as sentences of the program, one line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain_once(record.getMessage())
 
 
 def all_was_said() -> bool:

@@ -12,14 +12,24 @@ import click
 from dp_core._client import connect
 from dp_core._errors import CodecError, CorruptPromiseError
 from dp_core._ids import check_id
+from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core.backend import Backend, wait_or_peek
+from dp_core.backend import Backend, Located, MadeOnUse, wait_or_peek
 from dp_core.cli._input import json_option, read_text, read_value, seconds, url_option
-from dp_core.cli._output import complain_once, report
+from dp_core.cli._output import complain, complain_once, report
 from dp_core.cli._status import Status
 from dp_core.values import check_message, check_text, decode, encode
 
-__all__ = ["checked", "comparable", "dispose", "get", "peek", "reject", "resolve"]
+__all__ = [
+    "checked",
+    "comparable",
+    "dispose",
+    "get",
+    "is_made",
+    "peek",
+    "reject",
+    "resolve",
+]
 
 T = TypeVar("T")
 
@@ -30,7 +40,11 @@ T = TypeVar("T")
 @json_option
 def peek(id: str, url: str | None, *, as_json: bool) -> Status:
     """Print the state of ID, without waiting."""
-    return report(checked(_ask(url, id, lambda store: store.peek(id))), as_json=as_json)
+
+    async def look(store: Backend) -> State[bytes]:
+        return await store.peek(id) if await is_made(store) else Pending()
+
+    return report(checked(_ask(url, id, look)), as_json=as_json)
 
 
 @click.command()
@@ -46,7 +60,13 @@ def peek(id: str, url: str | None, *, as_json: bool) -> Status:
 @json_option
 def get(id: str, timeout: float | None, url: str | None, *, as_json: bool) -> Status:
     """Wait for ID, and print its outcome."""
-    state = _ask(url, id, lambda store: wait_or_peek(store, id, timeout))
+
+    async def wait(store: Backend) -> State[bytes]:
+        if not await is_made(store) and timeout is not None and timeout <= 0:
+            return Pending()
+        return await wait_or_peek(store, id, timeout)
+
+    state = _ask(url, id, wait)
     return report(checked(state), as_json=as_json)
 
 
@@ -105,6 +125,15 @@ def _settle(url: str | None, id: str, ours: Outcome[bytes], *, as_json: bool) ->
         state = type(won).__name__.lower()
         complain_once(f"already {state}; yours changed nothing")
     return report(won, as_json=as_json)
+
+
+async def is_made(store: Backend) -> bool:
+    """Tell whether a store is there; say so where it is not."""
+    if not isinstance(store, MadeOnUse) or await store.is_made():
+        return True
+    where = f" at {quoted(store.location, 200)}" if isinstance(store, Located) else ""
+    complain(f"dp: there is no store{where} yet; is the URL right?")
+    return False
 
 
 def comparable(outcome: Outcome[bytes]) -> Outcome[bytes]:

@@ -9,6 +9,7 @@ from dp_core.testing.kit import (
     ConformanceError,
     ConformanceRun,
     Effort,
+    IsThere,
     Judge,
     Law,
     OpenBackend,
@@ -31,6 +32,7 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
     effort: Effort | None = None,
     seed: int | None = None,
     outage: Outage | None = None,
+    is_there: IsThere | None = None,
 ) -> Report:
     """
     Try every law on a store, and report which it breaks.
@@ -51,6 +53,7 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
         seed: The seed of an earlier run, to repeat its random choices.
         outage: Makes the store fail for a while, for the law that needs it; see
             `Outage`.
+        is_there: Asked when a law is broken; a store that is gone is not judged.
 
     Returns:
         The report, where every law holds.
@@ -58,6 +61,7 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
     Raises:
         ConformanceError: The backend breaks laws; each is named, with the
             shortest history that shows it.
+        StoreGoneError: The store is not there any more, as *is_there* tells.
         ValueError: *skip* names a law that does not exist.
     """
     effort = effort or Effort()
@@ -68,7 +72,7 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
     run = ConformanceRun(
         open_backend, durable, shared, seed, effort, effort.patience, outage=outage
     )
-    judge = Judge(run, skip)
+    judge = Judge(run, skip, is_there=is_there)
     await judge.try_all(chosen)
     report = judge.report()
     if report.violations:

@@ -28,6 +28,7 @@ from anyio import to_thread
 from dp_core.testing._check import check_backend
 from dp_core.testing.kit import (
     Effort,
+    IsThere,
     Law,
     LawBrokenError,
     LawContext,
@@ -52,6 +53,7 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
     effort: Effort | None = None,
     seed: int | None = None,
     headers: Mapping[str, str] | None = None,
+    is_there: IsThere | None = None,
 ) -> Report:
     """
     Try every law on a server: those of its wire, and those of backends.
@@ -64,12 +66,14 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
         effort: The amount of work that goes into breaking a law.
         seed: The seed of an earlier run, to repeat its random choices.
         headers: Sent with every request, such as a token.
+        is_there: Asked when a law is broken; a server that is gone is not judged.
 
     Returns:
         The report, where every law holds.
 
     Raises:
         ConformanceError: The server breaks laws.
+        StoreGoneError: The server is not there any more, as *is_there* tells.
         ValueError: *skip* names a law that does not exist.
     """
     recorded = [wire_law(name, url, headers) for name in CASES]
@@ -81,6 +85,7 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
         laws=[*LAWS.values(), *recorded],
         effort=effort,
         seed=seed,
+        is_there=is_there,
     )
 
 

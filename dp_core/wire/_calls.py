@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias, Union, assert_never, final
 from urllib.parse import unquote_to_bytes
@@ -115,8 +115,9 @@ _FORMS: Final = (
 )
 """All forms of a request, for whoever got it wrong."""
 
-# The member that the whole body is in the form whose path names the promise.
+# The member beside the id, which is the whole body where the path names the promise.
 _BARE_MEMBER: Final = {"resolve": "value", "reject": "errorMessage"}
+_ARGUMENT: Final = {operation: (name,) for operation, name in _BARE_MEMBER.items()}
 
 
 def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> Call:
@@ -137,7 +138,9 @@ def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> Call:
         case ["", "promise", operation] if operation in _READERS:
             return _read_body(operation, body, "promiseId", limit)
         case ["", "durablePromiseServer", operation] if operation in _READERS:
-            inner = _member(_envelope(body), "request")
+            outer = _envelope(body)
+            _refuse_unknown(outer, ["request"])
+            inner = _member(outer, "request")
             return _read_body(operation, inner, "promiseName", limit)
         case ["", "promises", id, operation] if operation in _READERS:
             members = _bare_members(operation, body)
@@ -178,6 +181,7 @@ def _bare_members(operation: str, body: bytes) -> _Members:
 
 def _read_body(operation: str, body: bytes, id_key: str, limit: int) -> Call:
     members = _envelope(body)
+    _refuse_unknown(members, [id_key, *_ARGUMENT.get(operation, ())])
     text = _member(members, id_key)
     if not _is_string(text):
         raise ProtocolError(400, f"{id_key!r} is not a string")
@@ -198,6 +202,21 @@ def _envelope(body: bytes) -> _Members:
         return split_object(body)
     except CodecError as error:
         raise ProtocolError(400, f"the body is {error}") from None
+
+
+def _refuse_unknown(members: _Members, known: Collection[str]) -> None:
+    # A misspelt "value" would resolve a write-once promise with null.
+    unknown = [key for key in members if key not in known]
+    if unknown:
+        shown = ", ".join(quoted(key) for key in unknown[:_SHOWN])
+        raise ProtocolError(
+            400,
+            f"unknown: {shown}; the members here are {', '.join(map(repr, known))}. "
+            + _FORMS,
+        )
+
+
+_SHOWN: Final = 5
 
 
 def _member(members: _Members, key: str) -> bytes:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,44 @@ def test_what_cannot_be_judged_is_an_error() -> None:
     assert "127.0.0.1:9" in nobody.stderr
     assert 2 == unknown.returncode
     assert "no law is called 'no-such-law'" in unknown.stderr
+
+
+def test_a_server_that_dies_is_not_judged() -> None:
+    """It is said, with exit code 2, and with what was judged until then."""
+    with running("memory:") as server:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "dp_core",
+                "conformance",
+                "--json",
+                f"http://127.0.0.1:{server.port}?retry=0.5",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_until_asked(server.port)
+        server.process.kill()
+        output, errors = process.communicate(timeout=120)
+
+    assert 2 == process.returncode
+    assert "the store is not reachable any more" in errors
+    # Notices are sentences of the program, as its errors are.
+    assert all(line.startswith("dp: ") for line in errors.splitlines())
+    assert "'no answer" not in errors
+    assert [] == json.loads(output)["violations"]
+
+
+def wait_until_asked(port: int) -> None:
+    """Return when laws ask a port of this machine; the first look is one connection."""
+    local, established = f":{port:04X}", "01"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        rows = [line.split() for line in lines]
+        if 2 < sum(row[1].endswith(local) and row[3] == established for row in rows):
+            return
+        time.sleep(0.01)
+    pytest.fail("nobody asks the server")

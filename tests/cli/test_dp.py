@@ -484,3 +484,47 @@ def test_other_shells_complete_too(dp: Run, env: dict[str, str], shell: str) -> 
         "COMP_CWORD": "me" if shell == "fish" else "2",
     }
     assert b"memory:" in dp(env=env | asked).stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("peek", "id"), ("get", "--timeout", "0", "id"), ("peek", "--json", "id")]
+)
+def test_a_question_makes_no_store(
+    dp: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """A misspelt directory is not made, and stderr says that there is no store."""
+    done = dp(*words, "--url", f"file:{tmp_path}/promisses")
+
+    assert 3 == done.returncode
+    assert b"dp: there is no store at 'file:" in done.stderr
+    assert b"promisses" in done.stderr
+    assert not (tmp_path / "promisses").exists()
+
+
+def test_nothing_is_copied_from_a_store_that_is_not_there(
+    dp: Run, tmp_path: Path
+) -> None:
+    """It is an error, for a listing and for named ids, and nothing is made."""
+    urls = (f"file:{tmp_path}/promisses", f"file:{tmp_path}/target")
+    for options in ((), ("--ids", "-")):
+        done = dp("copy", *urls, *options, input=b"id\n")
+        assert 2 == done.returncode
+        assert b"dp: there is no store at" in done.stderr
+        assert b"" == done.stdout
+    assert not (tmp_path / "promisses").exists()
+
+
+def test_home_is_a_tilde(dp: Run, env: dict[str, str], tmp_path: Path) -> None:
+    """file:~/p is below HOME, wherever it is used."""
+    env["HOME"] = str(tmp_path / "home")
+    assert 0 == dp("resolve", "id", "x", "--url", "file:~/p").returncode
+
+    assert b"x\n" == dp("peek", "id", "--url", f"file:{tmp_path}/home/p").stdout
+    assert b"x\n" == dp("peek", "id", env=env | {"DP_URL": "file:~/p"}, cwd="/").stdout
+    assert not Path("~").exists()
+
+
+@pytest.mark.parametrize("words", [("-h",), ("peek", "-h"), ("serve", "-h")])
+def test_h_is_help(dp: Run, words: tuple[str, ...]) -> None:
+    """The short option is known to every command."""
+    assert dp(*words[:-1], "--help").stdout == dp(*words).stdout

@@ -337,3 +337,47 @@ def test_reading_a_call_fails_only_with_errors_of_ours(path: str, body: bytes) -
 
         assert 400 <= status < 500
         json.loads(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "named"),
+    [
+        ("/promise/resolve", b'{"promiseId":"x","valeu":1}', "'valeu'"),
+        ("/promise/resolve", b'{"promiseId":"x","errorMessage":"e"}', "'errorMessage'"),
+        (
+            "/promise/reject",
+            b'{"promiseId":"x","errorMessage":"e","value":1}',
+            "'value'",
+        ),
+        ("/promise/peek", b'{"promiseId":"x","promiseID":"y"}', "'promiseID'"),
+        ("/promise/dispose", b'{"promiseId":"x","":1}', "''"),
+        ("/promise/await", b'{"promiseId":"x","a\\n":1}', "'a\\n'"),
+        (
+            "/durablePromiseServer/resolve",
+            b'{"request":{"promiseName":"x","Value":1}}',
+            "'Value'",
+        ),
+        (
+            "/durablePromiseServer/peek",
+            b'{"request":{"promiseName":"x"},"value":1}',
+            "'value'",
+        ),
+        (
+            "/promise/peek",
+            b'{"promiseId":"x",%b}' % b",".join(b'"k%d":1' % n for n in range(9999)),
+            "'k4'",
+        ),
+    ],
+)
+def test_unknown_members_are_refused(path: str, body: bytes, named: str) -> None:
+    """A typo settles nothing: 400 names it, and says which members there are."""
+    with pytest.raises(ProtocolError) as caught:
+        read_call(path, body)
+
+    assert 400 == caught.value.status
+    assert named in caught.value.reason
+    assert "the members here are 'promise" in caught.value.reason or (
+        "'request'" in caught.value.reason
+    )
+    assert "POST /promises/ID/OPERATION" in caught.value.reason
+    assert len(caught.value.reason) < 800

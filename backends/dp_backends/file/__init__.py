@@ -94,6 +94,11 @@ class FileBackend(Backend):
             self._store.settled, after, limit, limiter=_READING.get()
         )
 
+    async def is_made(self) -> bool:
+        """Tell whether the store is there; see `dp_core.backend.MadeOnUse`."""
+        self._life.check_open()
+        return await in_thread(os.path.lexists, self.directory)
+
     async def aclose(self) -> None:
         self._life.close()
 

@@ -20,6 +20,7 @@ from dp_backends.http._responses import HttpResponse
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_backends.http._url import ServerUrl
 from dp_core import Outcome, State
+from dp_core.backend import visible
 from dp_core.wire import Call, Dispose, Peek, Settle
 
 __all__ = ["WireClient"]
@@ -139,4 +140,4 @@ class WireClient:
         # The first failure in a row need not be an outage.
         if attempts.count == 2 and not self._outage:
             self._outage = True
-            _log.warning("%r; trying again", attempts.reason)
+            _log.warning("%s; trying again", visible(attempts.reason))

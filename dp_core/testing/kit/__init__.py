@@ -40,12 +40,13 @@ from dp_core.testing.kit._context import (
     StoreHandle,
 )
 from dp_core.testing.kit._history import Span, render
-from dp_core.testing.kit._judge import Judge, check_names
+from dp_core.testing.kit._judge import IsThere, Judge, check_names
 from dp_core.testing.kit._law import Law, LawCheck, law
 from dp_core.testing.kit._report import (
     ConformanceError,
     LawBrokenError,
     Report,
+    StoreGoneError,
     Violation,
 )
 from dp_core.testing.kit._results import (
@@ -123,6 +124,7 @@ __all__ = [
     "ConformanceError",
     "ConformanceRun",
     "Effort",
+    "IsThere",
     "Judge",
     "Law",
     "LawBrokenError",
@@ -134,6 +136,7 @@ __all__ = [
     "Report",
     "Schedule",
     "Span",
+    "StoreGoneError",
     "StoreHandle",
     "Tempo",
     "Violation",

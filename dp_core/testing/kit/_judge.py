@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from time import monotonic
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
 
 from dp_core.testing.kit._context import ConformanceRun, LawContext
 from dp_core.testing.kit._law import Law
-from dp_core.testing.kit._report import LawBrokenError, Report, Violation
+from dp_core.testing.kit._report import (
+    LawBrokenError,
+    Report,
+    StoreGoneError,
+    Violation,
+)
 from dp_core.testing.kit._watchdog import watchdog
 
-__all__ = ["Judge", "check_names"]
+__all__ = ["IsThere", "Judge", "check_names"]
+
+IsThere: TypeAlias = Callable[[], Awaitable[bool]]
+"""A function that asks a store for anything, and tells whether it answered."""
 
 _LEAST_PATIENCE: Final = 3.0
 _SLOWEST_CALLS: Final = 10
@@ -40,11 +48,17 @@ class Judge:
         skip: Names of laws to leave out.
         naming: How long the other laws may take together once one is broken,
             in seconds.
+        is_there: Asked when a law is broken; one that cannot be asked is not judged.
     """
 
     def __init__(
-        self, run: ConformanceRun, skip: Collection[str] = (), naming: float = 60.0
+        self,
+        run: ConformanceRun,
+        skip: Collection[str] = (),
+        naming: float = 60.0,
+        is_there: IsThere | None = None,
     ) -> None:
+        self._is_there = is_there
         self._run = run
         self._skip = skip
         self._naming = naming
@@ -55,7 +69,12 @@ class Judge:
         self._violations: list[Violation] = []
 
     async def try_all(self, laws: Iterable[Law]) -> None:
-        """Try every law of *laws* that applies to the store."""
+        """
+        Try every law of *laws* that applies to the store.
+
+        Raises:
+            StoreGoneError: The store is not there any more.
+        """
         async with watchdog(lambda: self._run.patience):
             for law in sorted(laws, key=lambda law: law.name != _FIRST):
                 await self._try(law)
@@ -82,6 +101,8 @@ class Judge:
             self._skipped.append((law.name, "another law is broken, and time is over"))
         elif violation is None:
             self._passed.append(law.name)
+        elif self._is_there is not None and not await self._is_there():
+            raise StoreGoneError(self.report())
         else:
             self._violations.append(violation)
         if self._violations:

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
-__all__ = ["ConformanceError", "LawBrokenError", "Report", "Violation"]
+__all__ = [
+    "ConformanceError",
+    "LawBrokenError",
+    "Report",
+    "StoreGoneError",
+    "Violation",
+]
 
 
 @final
@@ -101,6 +107,22 @@ class ConformanceError(AssertionError):
     def __str__(self) -> str:
         names = ", ".join(violation.law for violation in self.violations)
         return f"broken: {names}\n\n{self.report}"
+
+
+class StoreGoneError(Exception):
+    """
+    A store could be reached at first, and cannot be any more.
+
+    Attributes:
+        report: The result of the laws that were tried before.
+    """
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self.report = report
+
+    def __str__(self) -> str:
+        return "the store is not reachable any more"
 
 
 class LawBrokenError(Exception):

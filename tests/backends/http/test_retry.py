@@ -134,7 +134,7 @@ async def test_who_is_asked_in_vain_is_said_meanwhile(
     with pytest.raises(BackendUnavailableError) as error:
         await backend.peek("a")
 
-    assert [f"{error.value.reason!r}; trying again"] == caplog.messages
+    assert [f"{error.value.reason}; trying again"] == caplog.messages
 
 
 @pytest.mark.usefixtures("_long_pauses")

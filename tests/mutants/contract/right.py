@@ -150,7 +150,8 @@ class Right(Backend):
 
     def look(self, id: str) -> State_:
         entry = self.store.entries.get(self.key(id))
-        return (entry and entry.outcome) or Pending()  # type: ignore[return-value]
+        outcome = None if entry is None else entry.outcome
+        return Pending() if outcome is None else outcome
 
     def put(self, id: str, outcome: Outcome_) -> Outcome_:
         entry = self.store.entry(self.key(id))
@@ -299,7 +300,8 @@ class Polling(Backend):
 
     async def peek(self, id: str) -> State_:
         await checkpoint()
-        return self.record(id)[1] or Pending()  # type: ignore[return-value]
+        _, outcome = self.record(id)
+        return Pending() if outcome is None else outcome
 
     async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
         await checkpoint()
@@ -338,7 +340,7 @@ class Directory(Backend):
 
     async def peek(self, id: str) -> State_:
         _, outcome = await anyio.to_thread.run_sync(self._read, id)
-        return outcome or Pending()  # type: ignore[return-value]
+        return Pending() if outcome is None else outcome
 
     async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
         return await anyio.to_thread.run_sync(self._settle, id, outcome)

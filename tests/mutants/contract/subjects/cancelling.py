@@ -284,7 +284,7 @@ class PublishedNotNotified(Right):
 
     async def wait(self, id: str) -> Outcome_:
         outcome = self.store.entry(id).outcome
-        return outcome or await super().wait(id)
+        return await super().wait(id) if outcome is None else outcome
 
 
 @mutant("cancelled-settlers-leave-a-whole-state", "settlements sent after a rollback")

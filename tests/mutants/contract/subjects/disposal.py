@@ -155,7 +155,7 @@ class TheNextAreToldTheOld(Tombstones):
     async def wait(self, id: str) -> Outcome_:
         former = self.store.gone.get(id)
         outcome = await super().wait(id) if former is None else former.outcome
-        return outcome or await super().wait(id)
+        return await super().wait(id) if outcome is None else outcome
 
 
 @mutant("dispose-forgets", "cleanups that skip finished records")

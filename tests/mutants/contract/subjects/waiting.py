@@ -254,7 +254,7 @@ class NotifiesThoseItRead(Right):
     async def wait(self, id: str) -> Outcome_:
         await self.turn()
         outcome = self.store.entry(id).outcome
-        return outcome or await super().wait(id)
+        return await super().wait(id) if outcome is None else outcome
 
 
 @mutant(
