@@ -59,6 +59,7 @@ class Judge:
         is_there: IsThere | None = None,
     ) -> None:
         self._is_there = is_there
+        self._is_gone = False
         self._run = run
         self._skip = skip
         self._naming = naming
@@ -77,7 +78,11 @@ class Judge:
         """
         async with watchdog(lambda: self._run.patience):
             for law in sorted(laws, key=lambda law: law.name != _FIRST):
-                await self._try(law)
+                if not self._is_gone:
+                    await self._try(law)
+        # Not within the watchdog, whose task group would wrap it.
+        if self._is_gone:
+            raise StoreGoneError(self.report())
 
     def report(self) -> Report:
         """Return the report on all laws that were tried so far."""
@@ -102,7 +107,7 @@ class Judge:
         elif violation is None:
             self._passed.append(law.name)
         elif self._is_there is not None and not await self._is_there():
-            raise StoreGoneError(self.report())
+            self._is_gone = True
         else:
             self._violations.append(violation)
         if self._violations:
