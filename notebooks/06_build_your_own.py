@@ -465,7 +465,10 @@ early.reveal("b" if verdict_early else "a")
 # Back to the right one, and now everything the kit has. This takes some seconds.
 
 # %%
-verdict_all = await judge(Mine, laws=None)
+# All but one, which lets no file be opened for a while: that would end this kernel.
+SKIPPED = "waits-outlive-too-many-open-files"
+EVERY = [law for name, law in LAWS.items() if name != SKIPPED]
+verdict_all = await judge(Mine, laws=EVERY)
 print(verdict_all or "conformant")
 
 # %% [markdown]
