@@ -255,6 +255,9 @@ def _declared(headers: Headers) -> int:
 
 
 def _check_content_type(headers: Headers, body: bytes) -> None:
+    coding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if coding != b"identity":
+        raise ProtocolError(415, "the body must be sent as it is, without a coding")
     if not body and b"content-type" not in headers:
         return
     media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()

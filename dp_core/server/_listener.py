@@ -101,8 +101,6 @@ def take_over(listener: socket.socket, send_seconds: float) -> None:
     for level, option, value in (
         *_OPTIONS,
         ("IPPROTO_TCP", "TCP_USER_TIMEOUT", milliseconds),
-        # From now on nobody else can listen here.
-        ("SOL_SOCKET", "SO_REUSEPORT", 0),
     ):
         if hasattr(socket, option):
             listener.setsockopt(getattr(socket, level), getattr(socket, option), value)

@@ -109,6 +109,9 @@ BROWSERS_AND_NAMES: Final = {
     ),
     "no type": ({"drop": "content-type"}, 415),
     "an empty type": ({"content_type": ""}, 415),
+    "JSON that claims to be compressed": ({"content_encoding": "gzip"}, 415),
+    "JSON that claims to be compressed twice": ({"content_encoding": "br, gzip"}, 415),
+    "JSON that claims to be itself": ({"content_encoding": "Identity"}, 200),
     "two types": (
         {"content_type": "application/json\r\ncontent-type: text/plain"},
         400,

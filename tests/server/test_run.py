@@ -101,6 +101,17 @@ async def test_a_port_in_use_is_named() -> None:
 
 
 @ON_ASYNCIO
+async def test_two_servers_do_not_share_a_port() -> None:
+    """A second one is refused, although the HTTP server would share it."""
+    with running("memory:") as server:
+        for host in ("127.0.0.1", "localhost"):
+            with pytest.raises(BackendUnavailableError, match="another"):
+                await lines_of("memory:", host, server.port)
+
+        assert 200 == server.ask("/promises/x/peek").status
+
+
+@ON_ASYNCIO
 @pytest.mark.parametrize(
     ("host", "port", "advice"),
     [
