@@ -29,6 +29,7 @@ async def typed(promises: dp.Promises) -> None:
     assert_type(await promise.reject("no"), dp.Resolved[Invoice] | dp.Rejected)
     assert_type((await promise.resolve(Invoice(1))).unwrap(), Invoice)
     await promise.resolve("text")  # type: ignore[arg-type]
+    await promise.resolve()  # type: ignore[call-arg]
     await promise.reject(ValueError())  # type: ignore[arg-type]
 
 
