@@ -9,7 +9,7 @@ from typing import TypeVar
 import anyio
 import click
 
-from dp_core._client import connect
+from dp_core._client import DEFAULT_URL, connect, default_url
 from dp_core._errors import CodecError, CorruptPromiseError
 from dp_core._ids import check_id
 from dp_core._safe_text import quoted
@@ -62,7 +62,10 @@ def get(id: str, timeout: float | None, url: str | None, *, as_json: bool) -> St
     """Wait for ID, and print its outcome."""
 
     async def wait(store: Backend) -> State[bytes]:
-        if not await is_made(store) and timeout is not None and timeout <= 0:
+        at_once = timeout is not None and timeout <= 0
+        # The first one who waits at the default makes it: there is no URL to misspell.
+        is_named = bool(url) or default_url() != DEFAULT_URL
+        if (at_once or is_named) and not await is_made(store) and at_once:
             return Pending()
         return await wait_or_peek(store, id, timeout)
 

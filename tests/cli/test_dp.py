@@ -247,6 +247,7 @@ def test_dispose_makes_the_promise_pending(dp: Run) -> None:
 
 def test_get_waits_for_another_process(dp: Run, env: dict[str, str]) -> None:
     """A value that comes while get waits ends it."""
+    assert 0 == dp("resolve", "other", "x").returncode
     with running("get", "id", env=env) as waiter:
         assert 0 == dp("resolve", "id", "hello").returncode
 
@@ -256,6 +257,7 @@ def test_get_waits_for_another_process(dp: Run, env: dict[str, str]) -> None:
 
 def test_a_disposed_promise_ends_get(dp: Run, env: dict[str, str]) -> None:
     """The waiter gets an error of ours and exit code 2."""
+    assert 0 == dp("resolve", "other", "x").returncode
     with running("get", "id", env=env) as waiter:
         wait_until_watching(waiter.pid)
         dp("dispose", "id")
@@ -266,8 +268,9 @@ def test_a_disposed_promise_ends_get(dp: Run, env: dict[str, str]) -> None:
     assert 1 == error.count(b"\n")
 
 
-def test_an_interrupt_ends_get_with_130(env: dict[str, str]) -> None:
+def test_an_interrupt_ends_get_with_130(dp: Run, env: dict[str, str]) -> None:
     """Ctrl-C leaves no traceback."""
+    assert 0 == dp("resolve", "other", "x").returncode
     with running("get", "id", env=env) as waiter:
         wait_until_watching(waiter.pid)
         waiter.send_signal(signal.SIGINT)
