@@ -16,13 +16,16 @@ with our server and ours with it.
 
 An answer is ``null`` (pending), ``{"value": …}``, ``{"error": …}``, or nothing
 at all after ``dispose``; a failure is ``{"code", "message"}``, with the name of
-our error as ``"type"``. A missing value means null.
+our error as ``"type"``. A missing value means null. Whatever else comes back was not
+said by a server of promises.
 """
 
 from dp_core._public import publish
 from dp_core.wire._answers import (
     DISPOSED_MESSAGE,
     TRANSIENT,
+    TURNED_AWAY,
+    is_failure,
     read_answer,
     write_answer,
     write_error,
@@ -45,11 +48,13 @@ __all__ = [
     "DISPOSED_MESSAGE",
     "ENVELOPE_BYTES",
     "TRANSIENT",
+    "TURNED_AWAY",
     "Call",
     "Dispose",
     "Peek",
     "Settle",
     "Wait",
+    "is_failure",
     "prefer_wait",
     "read_answer",
     "read_call",

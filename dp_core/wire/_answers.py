@@ -28,6 +28,8 @@ from dp_core.wire._calls import Call, Dispose, Peek, Settle, Wait
 __all__ = [
     "DISPOSED_MESSAGE",
     "TRANSIENT",
+    "TURNED_AWAY",
+    "is_failure",
     "read_answer",
     "write_answer",
     "write_error",
@@ -98,38 +100,90 @@ def read_answer(call: Call, status: int, body: bytes) -> State[bytes] | None:
         for a `Settle` always an outcome; for a `Dispose` nothing.
 
     Raises:
+        ProtocolError: It is not an answer of the wire to that call.
         DurablePromiseError: The answer says so; one of `TRANSIENT` where the
             same call may succeed later.
     """
-    if status not in (200, 202, 204):
+    if not 200 <= status < 300:
         raise _read_error(call, status, body)
+    if status not in _SUCCESSES[type(call)]:
+        raise ProtocolError(status, "the server's answer has another status")
     if isinstance(call, Dispose):
+        if body:
+            raise ProtocolError(status, "the server's answer to a dispose has a body")
         return None
-    state = _read_state(body)
+    state = _read_state(status, body)
     if isinstance(call, Settle) and isinstance(state, Pending):
-        raise ProtocolError(502, "the server's answer to a settle is not an outcome")
+        raise ProtocolError(status, "the server's answer to a settle is not an outcome")
+    if status == _NOT_YET and not isinstance(state, Pending):
+        raise ProtocolError(status, "the server's answer is an outcome, and is not")
     return state
 
 
-def _read_state(body: bytes) -> State[bytes]:
-    if body.strip() == b"null":
+_NOT_YET: Final = 202
+"""The status of a wait that ended without an outcome."""
+
+_SUCCESSES: Final[Mapping[type[Call], tuple[int, ...]]] = {
+    Peek: (200,),
+    Wait: (200, _NOT_YET),
+    Settle: (200,),
+    Dispose: (200, 204),
+}
+
+
+def _read_state(status: int, body: bytes) -> State[bytes]:
+    if body.strip(_WHITE_SPACE) == b"null":
         return Pending()
     try:
         members = split_object(body)
         # What the server could keep must come through, whatever our own limit for
         # settling is, so a message is checked against its own length.
-        if "error" in members:
-            text = members["error"]
-            return Rejected(check_message(decode(text), len(text)))
-        return Resolved(check_parsed(members.get("value", b"null")))
+        match [*members.items()]:
+            case [("error", text)]:
+                return Rejected(check_message(decode(text), len(text)))
+            case [("value", text)]:
+                return Resolved(check_parsed(text))
+            case []:
+                # The reference leaves a value out that was not given.
+                return Resolved(b"null")
     except CodecError as error:
-        raise ProtocolError(502, f"the server's answer is {error}") from None
+        raise ProtocolError(status, f"the server's answer is {error}") from None
+    raise ProtocolError(
+        status,
+        "the server's answer is an object with other members than value or error",
+    )
 
 
-# Statuses that say the request was turned away before anything was done (RFC
-# 9110 §15.5.9 and §15.6.4, RFC 8470, RFC 6585); any other failure of a server,
-# or of a proxy before it, may come after the fact.
-_TURNED_AWAY: Final = (408, 425, 429, 503)
+_WHITE_SPACE: Final = b" \t\n\r"
+"""White space of JSON (RFC 8259 §2)."""
+
+
+def is_failure(status: int, body: bytes) -> bool:
+    """
+    Tell whether a body is a failure in the wire's form.
+
+    That is an object with the status as ``"code"`` and a string as
+    ``"message"``. A gateway on the way fails in a form of its own.
+    """
+    try:
+        failure = decode(body)
+    except CodecError:
+        return False
+    return (
+        isinstance(failure, dict)
+        and type(failure.get("code")) is int
+        and failure["code"] == status
+        and isinstance(failure.get("message"), str)
+    )
+
+
+TURNED_AWAY: Final = (408, 425, 429, 503)
+"""
+Statuses that say the request was turned away before anything was done.
+
+RFC 9110 §15.5.9 and §15.6.4, RFC 8470, RFC 6585. Any other failure of a server, or
+of a proxy before it, may come after the fact.
+"""
 
 
 def _read_error(call: Call, status: int, body: bytes) -> DurablePromiseError:
@@ -146,8 +200,8 @@ def _read_error(call: Call, status: int, body: bytes) -> DurablePromiseError:
         )
     if status in (413, 422):
         return InvalidValueError("$", f"the server refuses it: {message}")
-    if status in _TURNED_AWAY or status >= 500:
-        changes = status not in _TURNED_AWAY and isinstance(call, Settle | Dispose)
+    if status in TURNED_AWAY or status >= 500:
+        changes = status not in TURNED_AWAY and isinstance(call, Settle | Dispose)
         failure = OutcomeUnknownError if changes else BackendUnavailableError
         return failure(f"the server failed: {message} (HTTP {status})")
     return ProtocolError(status, message)

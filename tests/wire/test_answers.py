@@ -27,6 +27,7 @@ from dp_core.wire import (
     Peek,
     Settle,
     Wait,
+    is_failure,
     prefer_wait,
     read_answer,
     read_prefer,
@@ -140,12 +141,93 @@ def test_what_will_not_pass_is_an_error_at_once(call: Peek, status: int) -> None
         (b'{"value":null}', Resolved(b"null")),
         (b'{"value":false}', Resolved(b"false")),
         (b'{"error":""}', Rejected("")),
-        (b'{ "value" : 1.50 , "more" : 2 }', Resolved(b"1.50")),
+        (b'{ "value" : 1.50 }\n', Resolved(b"1.50")),
     ],
 )
 def test_what_an_answer_means(body: bytes, state: Pending) -> None:
     """A missing value means null, and null alone means pending."""
     assert read_answer(Peek("x"), 200, body) == state
+
+
+STRANGERS = [
+    b"",
+    b" ",
+    b"true",
+    b"0",
+    b"[]",
+    b'"value"',
+    b'{"message":"Internal server error"}',
+    b'{"status":"ok"}',
+    b'{"value":1,"more":2}',
+    b'{"value":1,"error":"no"}',
+    b'{"error":null}',
+    b'{"error":{"code":404}}',
+    b'{"Value":1}',
+    b'{"value":1}{"value":2}',
+    b"\xef\xbb\xbfnull",
+    b"\x0cnull",
+    b"<html></html>",
+]
+
+
+@pytest.mark.parametrize("call", A_CALL_OF_EACH_KIND, ids=repr)
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 204, 206, 226])
+@pytest.mark.parametrize("body", STRANGERS)
+def test_only_the_forms_of_the_wire_are_answers(
+    call: Peek, status: int, body: bytes
+) -> None:
+    """What does not say that it is an outcome is none, whatever its status."""
+    if isinstance(call, Dispose) and not body and status in (200, 204):
+        return
+
+    with pytest.raises(ProtocolError) as caught:
+        read_answer(call, status, body)
+
+    assert status == caught.value.status
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "body"),
+    [
+        (Peek("x"), 202, b"null"),
+        (Peek("x"), 204, b""),
+        (Peek("x"), 201, b'{"value":1}'),
+        (Wait("x"), 202, b'{"value":1}'),
+        (Settle("x", Resolved(b"1")), 202, b"null"),
+        (Settle("x", Resolved(b"1")), 201, b'{"value":1}'),
+        (Dispose("x"), 200, b"null"),
+        (Dispose("x"), 200, b"{}"),
+        (Dispose("x"), 202, b""),
+    ],
+)
+def test_each_call_has_answers_of_its_own(call: Peek, status: int, body: bytes) -> None:
+    """An answer that fits another call, or another status, is none to this one."""
+    with pytest.raises(ProtocolError):
+        read_answer(call, status, body)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (404, b'{"code":404,"message":"no operation","type":"ProtocolError"}', True),
+        (500, b'{"code":500,"message":"x","source":"ingress"}', True),
+        (500, b' {"message":"","code":500} ', True),
+        (403, b'{"message":"Forbidden"}', False),
+        (404, b'{"code":5,"message":"Not Found","details":[]}', False),
+        (404, b'{"code":"404","message":"x"}', False),
+        (404, b'{"code":404.0,"message":"x"}', False),
+        (404, b'{"code":404,"message":null}', False),
+        (404, b'{"code":404}', False),
+        (404, b'[{"code":404,"message":"x"}]', False),
+        (404, b"404 page not found", False),
+        (502, b"", False),
+    ],
+)
+def test_what_a_failure_of_the_wire_looks_like(
+    status: int, body: bytes, expected: bool
+) -> None:
+    """It has its status as a code, and a message; a gateway's has another form."""
+    assert expected == is_failure(status, body)
 
 
 # Prefer ---------------------------------------------------------------------
