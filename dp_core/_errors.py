@@ -239,7 +239,8 @@ class OutcomeUnknownError(BackendError):
     """
     An operation was interrupted after it may have taken effect.
 
-    Repeat it: the first settle wins, so the repetition returns the outcome.
+    Repeat it: the first settle wins, so the repetition returns the outcome, unless
+    somebody has disposed of the promise: then it settles the next one.
     """
 
 

@@ -119,7 +119,7 @@ class DurablePromise(Generic[T]):
         """
         Settle the promise with a value, unless it is settled already.
 
-        Safe to repeat: the first settle wins.
+        Safe to repeat, until somebody disposes of it: the first settle wins.
 
         Returns:
             The outcome of the promise, ours or somebody else's, as every other
@@ -144,7 +144,7 @@ class DurablePromise(Generic[T]):
         """
         Settle the promise with an error message, unless it is settled already.
 
-        Safe to repeat: the first settle wins.
+        Safe to repeat, until somebody disposes of it: the first settle wins.
 
         Returns:
             The outcome of the promise, ours or somebody else's.

@@ -23,6 +23,7 @@ SLOW: Final = (
     "backends/http/test_retry.py",
     "backends/http/test_server.py",
     "backends/restate",
+    "backends/test_behind_proxies.py",
     "cli",
     "docs/test_examples.py",
     "docs/test_how_to.py",
@@ -49,13 +50,14 @@ SYSTEM: Final = (
     "backends/file/test_crash.py",
     "backends/file/test_powerloss.py",
     "backends/restate",
+    "backends/test_behind_proxies.py",
     "mutants/file",
     "notebook/test_browser.py",
     "packaging/test_types.py",
     "server/attacks/test_pages.py",
     "testing/test_crash.py",
 )
-"""Tests that need what a machine may lack: root, strace, a browser, npm, Restate."""
+"""Tests that need what a machine may lack: root, strace, a browser, npm, proxies."""
 
 
 @pytest.hookimpl(tryfirst=True)

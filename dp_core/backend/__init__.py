@@ -18,7 +18,14 @@ from dp_core._public import publish
 from dp_core._safe_text import quoted, visible, without_password
 from dp_core._tokens import TOKEN_ADVICE, token_from_environment
 from dp_core.backend._closable import Closable
-from dp_core.backend._contract import Backend, Listable, Located, MadeOnUse, WireBackend
+from dp_core.backend._contract import (
+    Backend,
+    Listable,
+    Located,
+    MadeOnUse,
+    TimedBackend,
+    WireBackend,
+)
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._threads import in_thread
@@ -34,6 +41,7 @@ __all__ = [
     "Located",
     "LoopLocal",
     "MadeOnUse",
+    "TimedBackend",
     "WireBackend",
     "call_soon",
     "check_id",

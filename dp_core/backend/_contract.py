@@ -1,4 +1,4 @@
-"""`Backend`: five methods that keep promises. `Listable`: one that lists them."""
+"""`Backend`: five methods that keep promises; and protocols of what some can do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from dp_core._errors import BackendError
 from dp_core._states import Outcome, State
 
-__all__ = ["Backend", "Listable", "Located", "MadeOnUse", "WireBackend"]
+__all__ = ["Backend", "Listable", "Located", "MadeOnUse", "TimedBackend", "WireBackend"]
 
 
 class Backend(ABC):
@@ -114,6 +114,29 @@ class Listable(Protocol):
             after: The id after which to begin, which need not be there (any
                 more), or such a name; None for the first.
             limit: How many to return at most; none is the end.
+        """
+
+
+@runtime_checkable
+class TimedBackend(Protocol):
+    """
+    Optional protocol: backends whose store may be silent, or away.
+
+    That a wait is over does not say that its promise is pending: nobody may have
+    been asked. Used by `wait_or_peek`, and so by ``get(timeout=…)``.
+    """
+
+    async def wait_for(self, id: str, seconds: float) -> State[bytes]:
+        """
+        Return the outcome as soon as there is one; `Pending` when time is over.
+
+        Args:
+            id: The promise's id.
+            seconds: The longest wait, above 0.
+
+        Raises:
+            BackendUnavailableError: The store has not said that it is pending.
+            PromiseDisposedError: The promise was disposed of meanwhile.
         """
 
 

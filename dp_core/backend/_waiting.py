@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 
 from dp_core._states import Pending, State
-from dp_core.backend._contract import Backend
+from dp_core.backend._contract import Backend, TimedBackend
 
 __all__ = ["wait_or_peek"]
 
@@ -35,6 +35,8 @@ async def wait_or_peek(
     if seconds <= 0:
         # A cancel scope that is over from the start would not let `wait` look.
         return await backend.peek(id)
+    if isinstance(backend, TimedBackend):
+        return await backend.wait_for(id, seconds)
     with anyio.move_on_after(seconds):
         return await backend.wait(id)
     return Pending()

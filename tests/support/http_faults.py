@@ -8,6 +8,7 @@ in the test's own event loop.
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import struct
@@ -116,9 +117,30 @@ def dead_url() -> str:
 
 
 def http_answer(status: int, body: bytes = b"{}", *headers: bytes) -> bytes:
-    """Return an answer as it travels."""
+    """Return an answer as it travels, as JSON unless a header says otherwise."""
+    if body and not any(
+        header.lower().startswith(b"content-type") for header in headers
+    ):
+        headers = (*headers, b"Content-Type: application/json")
+    return raw_answer(status, body, *headers)
+
+
+def raw_answer(status: int, body: bytes = b"{}", *headers: bytes) -> bytes:
+    """Return a response with these headers only, and a length."""
     head = [b"HTTP/1.1 %d X" % status, b"Content-Length: %d" % len(body), *headers]
     return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+def failure(status: int, message: str = "because", *headers: bytes) -> bytes:
+    """Return a failure in the wire's form, as it travels."""
+    body = json.dumps({"code": status, "message": message, "type": "X"})
+    return http_answer(status, body.encode(), *headers)
+
+
+def page(status: int, text: str = "page not found", *headers: bytes) -> bytes:
+    """Return a page of a gateway, as it travels."""
+    html = f"<html><head><title>{text}</title></head></html>".encode()
+    return http_answer(status, html, b"Content-Type: text/html", *headers)
 
 
 @dataclass(eq=False)
@@ -142,6 +164,7 @@ class Server:
         changes: How often each id was settled, or disposed of.
         waiting: How many requests wait for each id.
         url: Where it listens.
+        streams: The connections that are open.
     """
 
     slices: float | None = float("inf")
@@ -159,7 +182,7 @@ class Server:
         default_factory=lambda: MemoryBackend(f"memory:http-{next(_names)}")
     )
     url: str = ""
-    _streams: set[SocketStream] = field(default_factory=set)
+    streams: set[SocketStream] = field(default_factory=set)
     _news: anyio.Event = field(default_factory=anyio.Event)
 
     @asynccontextmanager
@@ -209,8 +232,16 @@ class Server:
 
     async def hang_up(self) -> None:
         """Close all connections, as servers do that have been idle for long."""
-        for stream in tuple(self._streams):
+        for stream in tuple(self.streams):
             await stream.aclose()
+
+    async def cut_short(self, answer: bytes | None) -> None:
+        """Send *answer* to all that wait, if it is not None, and hang up."""
+        for stream in tuple(self.streams):
+            with suppress(*CUT):
+                if answer is not None:
+                    await stream.send(answer)
+        await self.hang_up()
 
     def _tell(self) -> None:
         self._news.set()
@@ -218,7 +249,7 @@ class Server:
 
     async def _serve(self, stream: SocketStream) -> None:
         self.connections += 1
-        self._streams.add(stream)
+        self.streams.add(stream)
         self._tell()
         with suppress(*CUT):
             async with stream:
@@ -227,7 +258,8 @@ class Server:
                         pass
                 except h11.RemoteProtocolError:
                     await stream.send(http_answer(400, b"no HTTP"))
-        self._streams.discard(stream)
+        self.streams.discard(stream)
+        self._tell()
 
     async def _serve_one(self, stream: SocketStream) -> bool:
         head, body = await _read_request(stream)
@@ -252,7 +284,9 @@ class Server:
         if answer is None:
             return False
         await stream.send(answer)
-        return b"connection: close" not in answer.lower()
+        answer = answer.lower()
+        ends = b"content-length" in answer or b"chunked" in answer
+        return ends and b"connection: close" not in answer
 
     async def _answer(
         self, call: Call, headers: dict[bytes, bytes], stream: SocketStream

@@ -10,9 +10,9 @@ When a connection is cut, or a server restarts or is overloaded, the request is
 repeated with growing pauses until the caller's own deadline. Without a deadline,
 ``retry`` of the URL is the limit in seconds, 10 by default; only
 `HttpBackend.wait` goes on for ever, once the server has answered this handle.
-A settle may be repeated, because the first outcome wins. A dispose is repeated
-only if the server surely did not get it; else the caller gets
-`OutcomeUnknownError`.
+A settle may be repeated, because the first outcome wins, as long as nobody disposes
+of the promise in between. A dispose is repeated only if the server surely did not
+get it; else the caller gets `OutcomeUnknownError`.
 
 ================= ====================================================
 ``_url``          store URLs
@@ -25,6 +25,7 @@ only if the server surely did not get it; else the caller gets
 ``_connection``   requests and responses on one connection
 ``_pool``         connections that are kept
 ``_sockets``      bytes
+``_route``        names, addresses, TLS; outages; how long a wait lives
 ================= ====================================================
 """
 
@@ -90,6 +91,11 @@ class HttpBackend(Backend):
     async def wait(self, id: str) -> Outcome[bytes]:
         with self._life.wait():
             return await self._polls.wait(id)
+
+    async def wait_for(self, id: str, seconds: float) -> State[bytes]:
+        """Wait for so long; pending is only what the server has called so."""
+        with self._life.wait():
+            return await self._polls.wait_for(id, seconds)
 
     async def dispose(self, id: str) -> None:
         await self._client.call(Dispose(id))

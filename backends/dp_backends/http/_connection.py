@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import ssl
 
+import anyio
 from anyio.abc import ByteStream
 
-from dp_backends.http._responses import (
-    HttpResponse,
-    MalformedResponseError,
-    ResponseReader,
-)
+from dp_backends.http._responses import HttpResponse, ResponseReader
 from dp_backends.http._retry import AttemptFailed
+from dp_backends.http._route import Addresses, refused_by_tls
 from dp_backends.http._sockets import CUT, SocketStream, open_stream
 from dp_backends.http._url import ServerUrl
-from dp_core import ProtocolError
 
 __all__ = ["Connection", "open_connection"]
 
@@ -35,6 +32,7 @@ class Connection:
     Attributes:
         cut: Whether it came to an end while a response was expected.
         clean: Whether the next request may be sent on this connection.
+        credentials: With which token the last request was sent.
     """
 
     def __init__(self, url: ServerUrl, raw: SocketStream, stream: ByteStream) -> None:
@@ -43,8 +41,10 @@ class Connection:
         self._stream = stream
         self._reader = ResponseReader()
         self._sent = False
+        self._new = True
         self.cut = False
         self.clean = True
+        self.credentials = ""
 
     async def send(self, request: bytes) -> None:
         """Send a request; if it does not arrive, `receive` says so."""
@@ -65,23 +65,33 @@ class Connection:
 
         Raises:
             AttemptFailed: The connection was cut before the response was whole.
-            ProtocolError: What came is not HTTP/1.1, or too much of it.
+            MalformedResponseError: What came is not HTTP/1.1, or too much of it.
         """
         response = None
         while response is None:
             try:
                 data = await self._stream.receive()
-            except CUT:
-                self.cut = True
-                raise AttemptFailed(
-                    f"{self._url} cut the connection", sent=self._sent
-                ) from None
-            try:
+            except CUT as error:
+                response = self._ended(error)
+            else:
                 response = self._reader.feed(data)
-            except MalformedResponseError as error:
-                raise self._not_ours(error.reason) from None
         self.clean = response.reusable
+        self._new = False
         return response
+
+    def _ended(self, error: Exception) -> HttpResponse:
+        # With TLS, only a proper end is one: anything else may be a cut.
+        proper = isinstance(error, anyio.EndOfStream)
+        if proper and (response := self._reader.end()) is not None:
+            return response
+        self.cut = True
+        if self._new and self._reader.is_silent and (why := refused_by_tls(error)):
+            # With TLS 1.3, a handshake is refused where the first response would
+            # be; nothing has been done with the request.
+            raise AttemptFailed(f"{self._url} {why}", final=True) from None
+        raise AttemptFailed(
+            f"{self._url} cut the connection", sent=self._sent
+        ) from None
 
     def is_stale(self) -> bool:
         """Whether an idle connection cannot be used: the peer closed it, or spoke."""
@@ -95,20 +105,14 @@ class Connection:
         """End it while a task uses it; the task notices, and closes it."""
         self._raw.interrupt()
 
-    def _not_ours(self, reason: str) -> ProtocolError:
-        tls = "" if self._url.secure else ", or is it https:// there"
-        return ProtocolError(
-            502,
-            f"what answers at {self._url} does not speak our HTTP/1.1{tls}: {reason}",
-        )
 
-
-async def open_connection(url: ServerUrl, context: ssl.SSLContext | None) -> Connection:
+async def open_connection(
+    url: ServerUrl, addresses: Addresses, context: ssl.SSLContext | None
+) -> Connection:
     """
     Connect to a server; with TLS if there is a *context*.
 
     Raises:
-        AttemptFailed: There is no connection; another attempt may find one.
-        BackendUnavailableError: The server cannot be trusted.
+        AttemptFailed: There is no connection.
     """
-    return Connection(url, *await open_stream(url, context))
+    return Connection(url, *await open_stream(url, addresses, context))

@@ -10,6 +10,8 @@ come, if there is one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from math import ceil, inf
 from random import randint, uniform
 from secrets import token_hex
@@ -21,8 +23,16 @@ from anyio.lowlevel import checkpoint
 from dp_backends.http._connection import Connection
 from dp_backends.http._responses import HttpResponse
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
+from dp_backends.http._route import Question
+from dp_backends.http._url import RETRY_SECONDS
 from dp_backends.http._wire_client import WireClient
-from dp_core import DurablePromiseError, Outcome, Pending, State
+from dp_core import (
+    BackendUnavailableError,
+    DurablePromiseError,
+    Outcome,
+    Pending,
+    State,
+)
 from dp_core.backend import Follower, LeaderFollowers, LoopLocal
 from dp_core.wire import Peek, Wait
 
@@ -31,13 +41,31 @@ __all__ = ["LongPolls"]
 _OVERDUE_SECONDS: Final = 10.0
 """Seconds that a response may be late before its connection counts as dead."""
 
-_SILENT_SECONDS: Final = 25.0
-"""Seconds of silence after which something on the way may cut a connection."""
+_SILENT_SECONDS: Final = 0.9
+"""Seconds of silence after which a wait that is cut has come to its end."""
 
-_GATEWAY_FAILURES: Final = (502, 504)
-"""Statuses by which a gateway, not the server, ends a request."""
+_TIMEOUTS: Final = (408, 504)
+"""Statuses by which a gateway says that it has waited for too long."""
 
-_Waiters: TypeAlias = LeaderFollowers[RetryBudget, Outcome[bytes]]
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """
+    One caller that waits.
+
+    Attributes:
+        budget: Its time for asking a server that does not answer.
+        timed: Whether it wants to know at the end of its time if the promise is
+            pending.
+        told: Whether the server has said so since it came.
+    """
+
+    budget: RetryBudget
+    timed: bool = False
+    told: bool = False
+
+
+_Waiters: TypeAlias = LeaderFollowers[Waiter, Outcome[bytes]]
 _Polls: TypeAlias = dict[_Waiters, "LongPoll"]
 
 
@@ -56,6 +84,29 @@ class LongPolls:
             DurablePromiseError: The promise was disposed of, or the server cannot
                 be asked.
         """
+        return await self._wait(id, Waiter(RetryBudget(self._client.url.retry)))
+
+    async def wait_for(self, id: str, seconds: float) -> State[bytes]:
+        """
+        Return the state of a promise after so many seconds, or once it has an outcome.
+
+        Raises:
+            BackendUnavailableError: Nobody said that it is pending, or the server
+                was away in the end.
+            DurablePromiseError: As for `wait`.
+        """
+        url, outage = self._client.url, self._client.outage
+        waiter = Waiter(RetryBudget(url.retry), timed=True)
+        with anyio.move_on_after(seconds):
+            return await self._wait(id, waiter)
+        if waiter.told and not outage.failing:
+            return Pending()
+        reason = f"no answer from {url} in {seconds:g} s"
+        if outage.failing:
+            reason += f"; the last attempt: {outage.reason}"
+        raise BackendUnavailableError(reason)
+
+    async def _wait(self, id: str, waiting: Waiter) -> Outcome[bytes]:
         here = self._here.get()
         polls = here.setdefault(id, {})
         # Only the newest poll can be one that was not sent yet.
@@ -63,7 +114,7 @@ class LongPolls:
         if newest is None or newest.is_closed:
             newest = LongPoll(self._client, id, polls)
             polls[newest.waiters] = newest
-        waiter = Follower(newest.waiters, RetryBudget(self._client.url.retry))
+        waiter = Follower(newest.waiters, waiting)
         try:
             return await waiter.join()
         finally:
@@ -110,6 +161,9 @@ class LongPoll:
         # None until there is a wait that it could name.
         self._key: str | None = None
         self._begun_at = -inf
+        self._asked = 0
+        # After how long the last request was cut, until somebody answers again.
+        self._cut_after = inf
         self.closed_at = inf
         self.sent_at = -inf
 
@@ -129,30 +183,88 @@ class LongPoll:
             self._client.pool.release(self._connection)
             self._connection = None
 
-    async def _lead(self, leader: Follower[RetryBudget, Outcome[bytes]]) -> None:
+    async def _lead(self, leader: Follower[Waiter, Outcome[bytes]]) -> None:
         if not self.is_closed:
             # Waiters that come in the same step of the event loop join.
             await checkpoint()
             self.closed_at = anyio.current_time()
-        if self._attempts.count:
-            endless = self._client.peer.answered
-            await leader.request.pause(self._attempts, endless=endless)
+        budget = leader.request.budget
+        # That there is no time for another attempt is this waiter's affair only.
+        question = await self._reach(budget)
         try:
-            state = await self.ask(leader.request)
+            if question is not None and question.answered:
+                state = question.answer()
+            else:
+                state = await self._ask(budget)
         except AttemptFailed as failure:
-            self._client.note(failure, self._attempts)
+            self._failed(failure)
         except DurablePromiseError as error:
             for waiter in self.waiters:
                 waiter.set_exception(error)
         else:
             self._attempts.clear()
-            self._hand_out(state)
+            if state is not None:
+                self._hand_out(state)
+
+    async def _reach(self, budget: RetryBudget) -> Question | None:
+        """
+        Return when it makes sense to ask, and what was asked meanwhile.
+
+        Raises:
+            BackendError: There is no time to ask again.
+        """
+        client, endless = self._client, self._client.peer.answered
+        question = None
+        if self._connection is None and client.outage.away:
+            question = Question(
+                client.outage,
+                partial(self._look, budget),
+                self._failed,
+                budget,
+                self._attempts,
+                endless=endless,
+            )
+            await question.stand_in_line()
+        elif self._attempts.count:
+            await budget.pause(self._attempts, endless=endless)
+        return question
+
+    async def _ask(self, budget: RetryBudget) -> State[bytes] | None:
+        """
+        Return the promise's state: an outcome, or pending when time is over.
+
+        None means that the wait has ended, and nobody has said anything.
+
+        Raises:
+            AttemptFailed: Another attempt may succeed.
+            DurablePromiseError: None will.
+        """
+        if self._connection is not None:
+            # Left by a leader that was cancelled, and still to be answered.
+            return await self._listen(self._connection)
+        # A server not heard of yet is asked what it can answer at once, so that a
+        # wrong port does not look like a promise that is pending.
+        if not self._client.peer.answered or self._must_tell():
+            return await self._look(budget)
+        return await self._hold()
+
+    def _failed(self, failure: AttemptFailed) -> None:
+        self._cut_after = inf
+        self._client.note(failure, self._attempts)
+
+    def _must_tell(self) -> bool:
+        """Whether somebody will want to know if the promise is pending."""
+        return any(
+            waiter.request.timed and not waiter.request.told for waiter in self.waiters
+        )
 
     def _hand_out(self, state: State[bytes]) -> None:
         if not isinstance(state, Pending):
             for waiter in self.waiters:
                 waiter.set_result(state)
             return
+        for waiter in self.waiters:
+            waiter.request.told = True
         # The waiters were all here when such a poll was sent.
         later = [
             poll
@@ -168,62 +280,78 @@ class LongPoll:
         other.waiters.move_to(self.waiters)
         del self._polls[other.waiters]
 
-    async def ask(self, budget: RetryBudget) -> State[bytes]:
-        """
-        Return the promise's state: an outcome, or pending when time is over.
+    async def _look(self, budget: RetryBudget) -> State[bytes]:
+        """Return what the server says at once; raises as `WireClient.attempt`."""
+        if self._client.peer.answered:
+            # It will be asked for as long as it takes, but each time not for ever.
+            budget = RetryBudget(max(self._client.url.retry, RETRY_SECONDS))
+        state: State[bytes] = await self._client.attempt(Peek(self._id), budget)
+        if self._cut_after < inf:
+            # It is there, so it was not its end that has cut the wait.
+            self._client.learn(self._client.peer.slices.after_cut(self._cut_after))
+            self._cut_after = inf
+        return state
 
-        When this is cancelled, it may be called again, and goes on with the
-        request that was sent.
+    async def _hold(self) -> State[bytes] | None:
+        """
+        Send a request that the server holds; return as `_listen`.
 
         Raises:
             AttemptFailed: Another attempt may succeed.
             DurablePromiseError: None will.
         """
-        state: State[bytes]
-        if not self._client.peer.answered:
-            # A server not heard of yet is asked what it can answer at once, so
-            # that a wrong port does not look like a promise that is pending.
-            state = await self._client.attempt(Peek(self._id), budget)
-            return state
-        call = Wait(self._id)
-        if self._connection is None:
-            # An Idempotency-Key: what is sent again under it is the same wait.
-            if self._key is None or anyio.current_time() >= self._lost_at():
-                self._key, self._begun_at = token_hex(16), anyio.current_time()
-            self._connection = await self._client.send(call, self._seconds(), self._key)
-            self.sent_at = anyio.current_time()
-        response = await self.listen(self._connection)
-        if response.status not in _GATEWAY_FAILURES:
-            # The wait is over; after a gateway's failure, the server goes on with
-            # it under the same key.
-            self._key = None
-        state = self._client.read(call, response)
-        if isinstance(state, Pending) and anyio.current_time() < self.sent_at + 1:
-            # A server that does not hold the response must not be run hot.
-            await anyio.sleep(uniform(0.5, 2))  # noqa: S311 - no secret
-        return state
+        # An Idempotency-Key: what is sent again under it is the same wait.
+        if self._key is None or anyio.current_time() >= self._lost_at():
+            self._key, self._begun_at = token_hex(16), anyio.current_time()
+        self._asked = self._seconds()
+        self._connection = await self._client.send(
+            Wait(self._id), self._asked, self._key
+        )
+        self.sent_at = anyio.current_time()
+        return await self._listen(self._connection)
 
-    async def listen(self, connection: Connection) -> HttpResponse:
+    async def _listen(self, connection: Connection) -> State[bytes] | None:
         """
-        Return the response; when this is cancelled, it may be called again.
+        Return what is answered, or None if something on the way ended the wait.
+
+        When this is cancelled, it may be called again, and goes on with the request
+        that was sent.
 
         Raises:
-            AttemptFailed: The connection was cut, or is silent for too long.
-            ProtocolError: What came is not HTTP/1.1.
+            AttemptFailed: The connection was cut.
+            DurablePromiseError: The server says so.
         """
+        client, call = self._client, Wait(self._id)
+        response: HttpResponse | None = None
         with anyio.CancelScope(deadline=self._lost_at()) as scope:
             try:
-                response = await connection.receive()
-            except Exception:
-                if anyio.current_time() > self.sent_at + _SILENT_SECONDS:
-                    # This is not an outage: the request stood for long.
-                    self._attempts.clear()
+                response = await client.receive(call, connection)
+            except AttemptFailed:
+                self.close()
+                if not self._has_lived():
+                    raise
+                self._end_silently(None)
+                return None
+            except DurablePromiseError:
                 self.close()
                 raise
         self.close()
-        if scope.cancelled_caught:
-            raise AttemptFailed(f"{self._client.url} did not answer a wait in time")
-        return response
+        if scope.cancelled_caught or response is None:
+            client.outage.suspect()
+            return None
+        if await client.has_new_token(connection, response):
+            return None
+        try:
+            state: State[bytes] = client.read(call, response)
+        except AttemptFailed as failure:
+            if failure.reached or not self._has_lived():
+                raise
+            self._end_silently(response.status)
+            return None
+        self._key = None
+        if isinstance(state, Pending):
+            await self._held()
+        return state
 
     def _lost_at(self) -> float:
         """
@@ -233,7 +361,36 @@ class LongPoll:
         good, however often it is asked for. This holds for the first wait, too: a
         server that never ends one in time is asked once more for nothing.
         """
-        return self._begun_at + self._client.peer.hold_seconds[1] + _OVERDUE_SECONDS
+        return self._begun_at + self._client.peer.lost_seconds + _OVERDUE_SECONDS
+
+    def _has_lived(self) -> bool:
+        """Whether the request stood for so long that its end is not a failure."""
+        return anyio.current_time() >= self.sent_at + _SILENT_SECONDS
+
+    def _end_silently(self, status: int | None) -> None:
+        """
+        Ask again after something on the way has ended the wait, and sooner.
+
+        The server may still wait, so the request keeps its key.
+
+        Args:
+            status: What a gateway has said; None if the connection was cut.
+        """
+        seconds = anyio.current_time() - self.sent_at
+        if status is None:
+            # It may be the server's end as well, which the next question tells.
+            self._cut_after = seconds
+            self._client.outage.suspect()
+        elif status in _TIMEOUTS:
+            self._client.learn(self._client.peer.slices.after_cut(seconds))
+
+    async def _held(self) -> None:
+        seconds = anyio.current_time() - self.sent_at
+        if seconds < 1:
+            # A server that does not hold the response must not be run hot.
+            await anyio.sleep(uniform(0.5, 2))  # noqa: S311 - no secret
+        elif seconds >= self._asked:
+            self._client.learn(self._client.peer.slices.after_held(seconds))
 
     def _seconds(self) -> int:
         """Return how long the server may wait: no longer than the leader does."""

@@ -1,22 +1,51 @@
 """
 `Peer`, and `interpret`: what the server is known to be, and what it answers.
 
-This is the one place that decides what a response means. The wire itself is in
-`dp_core.wire`; here is what HTTP, and Restate as a server, add to it.
+This is the one place that decides whether a response was said by a server of
+promises, and what it means. The wire itself is in `dp_core.wire`; here is what HTTP,
+and Restate as a server, add to it. There are three kinds of responses:
+
+================== ====================================================
+an answer          a state, or nothing, in exactly the wire's forms
+a failure          ``{"code", "message"}``: the server says no
+anything else      a gateway, or another program, has spoken
+================== ====================================================
+
+Anything else is an outage where the server had answered before: it is behind that
+gateway, and will be again. From a peer that never answered it is an error that says
+who spoke, and what to check.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 from dp_backends.http._responses import HttpResponse
 from dp_backends.http._retry import AttemptFailed
+from dp_backends.http._route import Slices
 from dp_backends.http._url import ServerUrl
-from dp_core import BackendError, OutcomeUnknownError, Pending, ProtocolError
-from dp_core.wire import TRANSIENT, Call, Wait, read_answer
+from dp_core import (
+    AccessDeniedError,
+    BackendError,
+    InvalidValueError,
+    OutcomeUnknownError,
+    Pending,
+    ProtocolError,
+)
+from dp_core.backend import TOKEN_ADVICE, quoted
+from dp_core.wire import (
+    TRANSIENT,
+    TURNED_AWAY,
+    Call,
+    Dispose,
+    Settle,
+    Wait,
+    is_failure,
+    read_answer,
+)
 
-__all__ = ["Peer", "interpret"]
+__all__ = ["Peer", "interpret", "not_http"]
 
 _HOLD_SECONDS: Final = (25, 35)
 """Seconds to let a server hold a wait; proxies often cut at 60."""
@@ -46,15 +75,26 @@ class Peer:
             (RFC 7240 §4.3). The service of the reference does not, and holds
             the response until there is an outcome.
         is_restate: It is Restate.
+        slices: How long a wait lives on the way to it.
     """
 
     answered: bool = False
     honours_prefer: bool = False
     is_restate: bool = False
+    slices: Slices = field(default_factory=Slices)
 
     @property
     def hold_seconds(self) -> tuple[int, int]:
         """The shortest and the longest time to let it hold a wait."""
+        return self.slices.within(*self._most_seconds)
+
+    @property
+    def lost_seconds(self) -> float:
+        """The age at which a wait counts as lost, however it is cut."""
+        return self._most_seconds[1]
+
+    @property
+    def _most_seconds(self) -> tuple[int, int]:
         return _RESTATE_HOLD_SECONDS if self.is_restate else _HOLD_SECONDS
 
     @property
@@ -70,38 +110,146 @@ class Peer:
         known = (self.answered, self.honours_prefer, self.is_restate)
         if known == (True, honours_prefer, is_restate):
             return self
-        return Peer(answered=True, honours_prefer=honours_prefer, is_restate=is_restate)
+        return Peer(True, honours_prefer, is_restate, self.slices)  # noqa: FBT003
 
 
-def interpret(url: ServerUrl, call: Call, response: HttpResponse) -> Any:
+def interpret(
+    url: ServerUrl, call: Call, response: HttpResponse, *, known: bool
+) -> Any:
     """
     Return the answer to *call*: what `dp_core.wire.read_answer` returns.
+
+    Args:
+        url: Who was asked.
+        call: What was asked.
+        response: What came back.
+        known: Whether the server has answered this handle before.
 
     Raises:
         AttemptFailed: The same call may succeed later.
         DurablePromiseError: It will not; the error says who answered.
     """
-    if 300 <= response.status < 400:
-        where = response.headers.get(b"location", b"").decode("latin-1")
-        raise ProtocolError(
-            response.status,
-            f"{url} redirects to {where!r}; no redirect is followed, "
-            "connect to that address if you trust it",
-        )
+    status, body = response.status, response.body
+    if not _is_content(response):
+        raise _stranger(url, call, response, known=known)
+    if 200 <= status < 300:
+        try:
+            return read_answer(call, status, body)
+        except ProtocolError as error:
+            raise _stranger(url, call, response, error.reason, known=known) from None
+    if not is_failure(status, body):
+        raise _stranger(url, call, response, known=known)
     try:
-        return read_answer(call, response.status, response.body)
+        return read_answer(call, status, body)
     except TRANSIENT as error:
         raise AttemptFailed(
             f"{url}: {error.reason}",
             sent=isinstance(error, OutcomeUnknownError),
-            retry_after=_seconds(response.headers.get(b"retry-after", b"")),
+            retry_after=_seconds(response),
+            reached=True,
         ) from None
     except ProtocolError as error:
-        raise ProtocolError(error.status, f"{url}: {error.reason}") from None
+        if known and status == _NOT_FOUND:
+            # It knew the operation before: Restate says so while it starts.
+            raise AttemptFailed(f"{url}: {error.reason}", reached=True) from None
+        raise ProtocolError(status, f"{url}: {error.reason}") from None
     except BackendError as error:
         raise type(error)(f"{url}: {error.reason}") from None
 
 
-def _seconds(header: bytes) -> float:
+_NOT_FOUND: Final = 404
+
+
+def _is_content(response: HttpResponse) -> bool:
+    """Whether a body is JSON by its type, or not there, and encoded by nobody."""
+    headers = response.headers
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        return False
+    kind = headers.get(b"content-type")
+    if kind is None:
+        return not response.body
+    return kind.partition(b";")[0].strip().lower() == b"application/json"
+
+
+# Responses of strangers ------------------------------------------------------
+
+_MAY_PASS: Final = (408, 425, 429)
+"""Statuses below 500 that say that another attempt may succeed."""
+
+_NOT_FORWARDED: Final = (*TURNED_AWAY, 401, 404, 405, 413, 414, 421, 431)
+"""Statuses by which a gateway says that it did not pass the request on."""
+
+_CHECK: Final = (
+    "check the host, port and path of the store URL, and any proxy on the way"
+)
+
+
+def not_http(url: ServerUrl, call: Call, reason: str, *, known: bool) -> Exception:
+    """Return the error for bytes that are not a response of HTTP/1.1."""
+    tls = "" if url.secure else ", or is it https:// there"
+    words = f"what answers at {url} does not speak our HTTP/1.1{tls}: {reason}"
+    if known:
+        return AttemptFailed(words, sent=isinstance(call, Settle | Dispose))
+    return ProtocolError(502, f"{words}; {_CHECK}")
+
+
+def _stranger(
+    url: ServerUrl, call: Call, response: HttpResponse, reason: str = "", *, known: bool
+) -> Exception:
+    """Return the error for a response that no server of promises has sent."""
+    status = response.status
+    changes = isinstance(call, Settle | Dispose)
+    answer = f"its answer is {_shown(response)}" + (reason and f" ({reason})")
+    if status == 413 and isinstance(call, Settle):
+        # A gateway's limit is for this request, however often it is sent.
+        return InvalidValueError("$", f"it is too large on the way to {url}: {answer}")
+    if known or status >= 500 or status in _MAY_PASS:
+        words = "something else speaks in its place" if known else _CHECK
+        return AttemptFailed(
+            f"{url} does not speak the wire of promises{' now' * known}: "
+            f"{answer}; {words}",
+            sent=changes and status not in _NOT_FORWARDED,
+            retry_after=_seconds(response),
+        )
+    if 300 <= status < 400:
+        where = response.headers.get(b"location", b"").decode("latin-1")
+        return ProtocolError(
+            status,
+            f"{url} redirects to {quoted(where, 200)}; no redirect is followed, "
+            "connect to that address if you trust it",
+        )
+    words = f"{url} does not speak the wire of promises: {answer}; {_CHECK}"
+    if status in (401, 403):
+        return AccessDeniedError(f"{words}; if it wants a token, {TOKEN_ADVICE}")
+    return ProtocolError(status, words)
+
+
+def _shown(response: HttpResponse) -> str:
+    """Return who answered what, for a person."""
+    headers = response.headers
+    kind = headers.get(b"content-type")
+    parts = [
+        f"HTTP {response.status}",
+        f"of type {_field(kind)}" if kind else "without a content type",
+        *(
+            f"{name.decode()} {_field(headers[name])}"
+            for name in (b"server", b"via", b"content-encoding")
+            if name in headers
+        ),
+    ]
+    start = response.body[:_SHOWN_BYTES].decode(errors="replace")
+    parts.append(f"body {quoted(start, _SHOWN_BYTES)}" if start else "no body")
+    return ", ".join(parts)
+
+
+_SHOWN_BYTES: Final = 120
+
+
+def _field(value: bytes) -> str:
+    return quoted(value.decode("latin-1"), 60)
+
+
+def _seconds(response: HttpResponse) -> float:
     """Return a ``Retry-After`` in seconds; 0 for a date (RFC 9110 §10.2.3)."""
+    header = response.headers.get(b"retry-after", b"")
     return float(header) if header.isdigit() else 0.0

@@ -17,16 +17,21 @@ from collections.abc import Iterable
 from typing import Final
 from weakref import WeakSet, finalize
 
-from anyio import to_thread
-
 from dp_backends.http._connection import Connection, open_connection
+from dp_backends.http._retry import AttemptFailed
+from dp_backends.http._route import Addresses, NoTrustError, make_context
 from dp_backends.http._url import ServerUrl
 from dp_core import BackendClosedError
+from dp_core.backend import in_thread
 
 __all__ = ["Pool"]
 
 MAX_IDLE: Final = 100
 """The most idle connections to keep; the oldest is closed first."""
+
+AT_REST: Final = 8
+"""As many idle connections may be kept by who does nothing; while others are in use,
+as many as these."""
 
 
 class Pool:
@@ -34,6 +39,7 @@ class Pool:
 
     def __init__(self, url: ServerUrl) -> None:
         self._url = url
+        self._addresses = Addresses(url.host, url.port)
         self._context: ssl.SSLContext | None = None
         self._closed = False
         # No locks: one append, pop, add or discard is atomic.
@@ -51,14 +57,17 @@ class Pool:
             fresh: Whether to make a new connection for it.
 
         Raises:
-            AttemptFailed: Not sent; another attempt may succeed.
-            BackendUnavailableError: The server cannot be trusted.
+            AttemptFailed: Not sent.
             BackendClosedError: The pool was closed.
         """
         self.check_open()
-        connection = None if fresh else self._take()
+        connection = self._take()
+        if connection is not None and fresh:
+            # A new one in its place: what is idle does not become more.
+            connection.close()
+            connection = None
         if connection is None:
-            connection = await open_connection(self._url, await self._tls())
+            connection = await self._open()
         self._busy.add(connection)
         try:
             self.check_open()
@@ -75,8 +84,10 @@ class Pool:
             return
         self._busy.discard(connection)
         self._idle.append(connection)
-        if len(self._idle) > MAX_IDLE or self._closed:
-            _close_all(self._idle, (), keep=0 if self._closed else MAX_IDLE)
+        # A server has a descriptor for each, and a burst is over when it is.
+        keep = min(max(len(self._busy), AT_REST), MAX_IDLE)
+        if len(self._idle) > keep or self._closed:
+            _close_all(self._idle, (), keep=0 if self._closed else keep)
 
     def close(self) -> None:
         """Close idle connections, and end those in use, of any thread."""
@@ -118,10 +129,29 @@ class Pool:
             # finding out can take seconds for each.
             _close_all(self._idle, ())
 
+    async def _open(self) -> Connection:
+        old = self._context is not None
+        while True:
+            context = await self._tls()
+            try:
+                return await open_connection(self._url, self._addresses, context)
+            except AttemptFailed as failure:
+                if not failure.final:
+                    raise
+                # Whom to trust is read again: an authority may have been replaced.
+                self._context = None
+                if not old:
+                    raise
+                old = False
+
     async def _tls(self) -> ssl.SSLContext | None:
         if self._url.secure and self._context is None:
-            # In a thread: it reads some hundred certificates from the disk.
-            self._context = await to_thread.run_sync(ssl.create_default_context)
+            try:
+                self._context = await in_thread(make_context)
+            except NoTrustError as error:
+                raise AttemptFailed(
+                    f"{self._url} cannot be trusted: {error.reason}", final=True
+                ) from None
         return self._context
 
 

@@ -37,6 +37,7 @@ MAX_BODY_BYTES: Final = 64 * MAX_VALUE_BYTES
 """The largest body to read; a server may allow more than our own default."""
 
 _BODILESS: Final = (204, 304)
+_FRAMED: Final = frozenset((b"content-length", b"transfer-encoding"))
 _VERSIONS: Final = ("1.0", "1.1")
 _LINE_ENDS: Final = (b"\r", b"\n")
 
@@ -90,6 +91,7 @@ class ResponseReader:
         "_refusal",
         "_status",
         "_trailing",
+        "_until_close",
         "_whole",
     )
 
@@ -106,6 +108,7 @@ class ResponseReader:
         self._keep_alive = False
         self._whole = False
         self._trailing = False
+        self._until_close = False
         self._refusal: str | None = None
 
     def feed(self, data: bytes) -> HttpResponse | None:
@@ -138,6 +141,24 @@ class ResponseReader:
             return None
         reusable = self._keep_alive and not (self._trailing or self._skipped(data))
         return HttpResponse(self._status, self._headers, bytes(self._body), reusable)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing of the response has come yet."""
+        return not self._received
+
+    def end(self) -> HttpResponse | None:
+        """
+        Take the end of the connection; return the response it completes, if so.
+
+        A body without a length ends there (RFC 9112 §6.3, rule 8), and a cut one
+        would look whole. Of the wire's answers, none is the beginning of another
+        one, except that with an empty body: that is not taken for whole.
+        """
+        if not self._until_close or (not self._body and self._status < 300):
+            return None
+        body = bytes(self._body)
+        return HttpResponse(self._status, self._headers, body, reusable=False)
 
     def _too_long(self) -> str | None:
         # Chunks that are all extension, or a trailer, have no end otherwise.
@@ -178,6 +199,7 @@ class ResponseReader:
             self._headers = {}
             return
         self._status = status
+        self._until_close = status not in _BODILESS and not _FRAMED & set(self._headers)
         # Connections of HTTP/1.0 are not worth the doubt (RFC 9112 §C.2.2).
         self._keep_alive = version == "1.1" and self._parser.should_keep_alive()
 
@@ -202,9 +224,6 @@ class ResponseReader:
         # RFC 9112 §6.1: no other coding was asked for, and HTTP/1.0 has none.
         if coding is not None and (version, coding.lower()) != ("1.1", b"chunked"):
             return f"its Transfer-Encoding is {coding.decode('latin-1')!r}"
-        if coding is None and length is None:
-            # Only the end of the connection would end it (RFC 9112 §6.3, rule 8).
-            return "it has no length, so a cut one would look whole"
         return "it is too long" if int(length or 0) > MAX_BODY_BYTES else None
 
 

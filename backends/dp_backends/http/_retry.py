@@ -34,15 +34,26 @@ class AttemptFailed(Exception):  # noqa: N818 - always caught here, not an error
         sent: Whether the server may have got the whole request, and so may
             have done what it asks for.
         retry_after: When the server wants to be asked again, in seconds.
+        reached: Whether the server itself says so, and so is not away.
+        final: Whether no other attempt will succeed, as far as one can tell
+            where the server has never answered.
     """
 
     def __init__(
-        self, reason: str, *, sent: bool = False, retry_after: float = 0.0
+        self,
+        reason: str,
+        *,
+        sent: bool = False,
+        retry_after: float = 0.0,
+        reached: bool = False,
+        final: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
         self.retry_after = retry_after
+        self.reached = reached
+        self.final = final
 
 
 @dataclass(slots=True)

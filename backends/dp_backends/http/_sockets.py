@@ -9,7 +9,6 @@ faster, too (``benchmarks/bench_http_client.py``).
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 from contextlib import suppress
@@ -21,8 +20,8 @@ from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
 from dp_backends.http._retry import AttemptFailed
+from dp_backends.http._route import Addresses, handshake_failed
 from dp_backends.http._url import ServerUrl
-from dp_core import BackendUnavailableError
 
 __all__ = ["CUT", "SocketStream", "open_stream"]
 
@@ -31,18 +30,6 @@ CUT: Final = (OSError, anyio.EndOfStream, anyio.BrokenResourceError)
 
 _CONNECT_SECONDS: Final = 10.0
 _CHUNK: Final = 65536
-
-# A peer that vanished (power cut, cable, sleep) sends no FIN. The kernel finds
-# out: it probes after 15 idle seconds, and ends a connection on which nothing is
-# acknowledged for 5. Where a kernel has no such option, its name is missing.
-_OPTIONS: Final = (
-    ("SOL_SOCKET", "SO_KEEPALIVE", 1),
-    ("IPPROTO_TCP", "TCP_NODELAY", 1),
-    ("IPPROTO_TCP", "TCP_KEEPIDLE", 15),
-    ("IPPROTO_TCP", "TCP_KEEPINTVL", 5),
-    ("IPPROTO_TCP", "TCP_KEEPCNT", 2),
-    ("IPPROTO_TCP", "TCP_USER_TIMEOUT", 5_000),
-)
 
 
 class SocketStream(ByteStream):
@@ -96,23 +83,26 @@ class SocketStream(ByteStream):
 
 
 async def open_stream(
-    url: ServerUrl, context: ssl.SSLContext | None
+    url: ServerUrl, addresses: Addresses, context: ssl.SSLContext | None
 ) -> tuple[SocketStream, ByteStream]:
     """
     Connect to a server.
+
+    Args:
+        url: The server, as errors name it.
+        addresses: Where it is.
+        context: Whom to trust; None to do without TLS.
 
     Returns:
         The stream of the socket, and the stream to send and receive by, which
         is the same without TLS.
 
     Raises:
-        AttemptFailed: There is no connection; another attempt may find one.
-        BackendUnavailableError: The server cannot be trusted, or does not
-            speak TLS.
+        AttemptFailed: There is no connection.
     """
     try:
         with anyio.fail_after(_CONNECT_SECONDS):
-            raw = await _open_socket(url)
+            raw = await _open_socket(addresses)
             if context is None:
                 return raw, raw
             return raw, await _secure(raw, url, context)
@@ -120,41 +110,8 @@ async def open_stream(
         raise AttemptFailed(f"no answer from {url}: {_words(error)}") from None
 
 
-async def _open_socket(url: ServerUrl) -> SocketStream:
-    found = await anyio.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-    failed: OSError = OSError("the name has no address")
-    for family, kind, protocol, _, where in found:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            with anyio.fail_after(_CONNECT_SECONDS / len(found)):
-                await _connect(sock, where)
-        except OSError as error:
-            sock.close()
-            failed = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return SocketStream(sock)
-    raise failed
-
-
-async def _connect(sock: socket.socket, where: tuple[str, int]) -> None:
-    sock.settimeout(0)
-    for level, name, value in _OPTIONS:
-        if hasattr(socket, name):
-            sock.setsockopt(getattr(socket, level), getattr(socket, name), value)
-    try:
-        sock.connect(where)
-    except BlockingIOError:
-        await anyio.wait_writable(sock)
-    if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-        raise OSError(code, os.strerror(code))
-    if sock.getsockname() == sock.getpeername():
-        # Nobody listens, and the kernel gave that port to our own end, which then
-        # connected to itself (simultaneous open, RFC 9293 §3.5). That would also
-        # keep the server from its port.
-        raise ConnectionRefusedError
+async def _open_socket(addresses: Addresses) -> SocketStream:
+    return SocketStream(await addresses.connect())
 
 
 async def _secure(
@@ -164,17 +121,9 @@ async def _secure(
         return await TLSStream.wrap(
             raw, server_side=False, hostname=url.host, ssl_context=context
         )
-    except ssl.SSLCertVerificationError as error:
-        raw.close()
-        raise BackendUnavailableError(
-            f"{url} is not trusted: {error.verify_message}; if its "
-            "certificate is your own, let SSL_CERT_FILE name its authority"
-        ) from None
     except ssl.SSLError as error:
         raw.close()
-        raise BackendUnavailableError(
-            f"{url} does not speak TLS as we do ({error.reason}); is it http:// there?"
-        ) from None
+        raise AttemptFailed(f"{url} {handshake_failed(error)}", final=True) from None
     except BaseException:
         raw.close()
         raise

@@ -5,27 +5,36 @@ Repeating is safe where it changes nothing, and for a settle: the first outcome
 wins, so a second one changes nothing either. Disposing is another matter: an
 outcome may have come in between, and the repetition would dispose of that. So
 when it is not known whether the server got a `Dispose`, it is not repeated.
+
+A settle whose answer was cut, of a promise that somebody disposes of before it is
+repeated, settles the next generation. A key by which a server knew the repetition
+would have to be remembered by the store for longer than the generation, through a
+restart of the server, which is what cuts most answers; no store here does that.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any, Final, overload
 
 from dp_backends.http._connection import Connection
-from dp_backends.http._peer import Peer, interpret
+from dp_backends.http._peer import Peer, interpret, not_http
 from dp_backends.http._pool import Pool
 from dp_backends.http._requests import RequestWriter
-from dp_backends.http._responses import HttpResponse
+from dp_backends.http._responses import HttpResponse, MalformedResponseError
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
+from dp_backends.http._route import Outage, Question, Slices
 from dp_backends.http._url import ServerUrl
-from dp_core import Outcome, State
+from dp_core import BackendUnavailableError, DurablePromiseError, Outcome, State
 from dp_core.backend import visible
 from dp_core.wire import Call, Dispose, Peek, Settle
 
 __all__ = ["WireClient"]
 
 _log: Final = logging.getLogger("dp_backends.http")
+
+_UNAUTHORIZED: Final = 401
 
 _IF_UNKNOWN: Final[dict[type[Call], str]] = {
     Settle: "it may have taken effect; repeat it to learn the outcome",
@@ -43,14 +52,16 @@ class WireClient:
         url: Where the server is.
         pool: The connections to it.
         peer: What is known of it.
+        outage: Whether it is away.
     """
 
     def __init__(self, url: ServerUrl) -> None:
         self.url = url
         self.pool = Pool(url)
         self.peer = Peer()
+        self.outage = Outage()
         self._writer = RequestWriter(url)
-        self._outage = False
+        self._logged = False
 
     @overload
     async def call(self, call: Settle) -> Outcome[bytes]: ...
@@ -68,39 +79,61 @@ class WireClient:
         """
         budget = RetryBudget(self.url.retry)
         attempts = Attempts(_IF_UNKNOWN.get(type(call)))
-        while True:
-            try:
-                return await self.attempt(call, budget)
-            except AttemptFailed as failure:
-                self.note(failure, attempts)
+
+        async def ask() -> Any:
+            return await self.attempt(call, budget)
+
+        def failed(failure: AttemptFailed) -> None:
+            self.note(failure, attempts)
             if attempts.unknown and isinstance(call, Dispose):
                 raise attempts.error()
-            await budget.pause(attempts)
+
+        while True:
+            if self.outage.away:
+                question = Question(self.outage, ask, failed, budget, attempts)
+                await question.stand_in_line()
+                if question.answered:
+                    return question.answer()
+            if attempts.count:
+                await budget.pause(attempts)
+            try:
+                return await ask()
+            except AttemptFailed as failure:
+                failed(failure)
 
     async def attempt(self, call: Call, budget: RetryBudget) -> Any:
         """
-        Make a call once.
+        Make a call once; and once more if our token was replaced meanwhile.
 
         Raises:
             AttemptFailed: Another attempt may succeed.
-            DurablePromiseError: The server says so.
+            DurablePromiseError: The server says so, or is not to be asked.
         """
         connection = None
         with budget.attempt() as scope:
-            # A kept connection may be dying, and then nobody knows whether the
-            # request got through.
-            connection = await self.send(call, fresh=isinstance(call, Dispose))
-            try:
-                response = await connection.receive()
-            finally:
-                self.pool.release(connection)
+            while True:
+                # A kept connection may be dying, and then nobody knows whether the
+                # request got through.
+                connection = await self.send(call, fresh=isinstance(call, Dispose))
+                try:
+                    response = await self.receive(call, connection)
+                finally:
+                    self.pool.release(connection)
+                if not await self.has_new_token(connection, response):
+                    break
         if scope.cancelled_caught:
             raise AttemptFailed(
                 f"no answer from {self.url} in {self.url.retry:g} s; "
-                "set a deadline, or ?retry=SECONDS in its URL, to wait for longer",
+                f"{self._advice()}, or set a deadline, or ?retry=SECONDS in its URL, "
+                "to wait for longer",
                 sent=connection is not None,
             )
         return self.read(call, response)
+
+    def _advice(self) -> str:
+        if self.peer.is_restate:
+            return "look whether the service behind Restate runs and is registered"
+        return "look whether it does anything, and what it waits for"
 
     async def send(
         self,
@@ -125,19 +158,79 @@ class WireClient:
         """
         in_path = self.peer.settles_in_path
         request = await self._writer.write(call, wait, key, in_path=in_path)
-        return await self.pool.send(request, fresh=fresh)
+        credentials = self._writer.credentials
+        try:
+            connection = await self.pool.send(request, fresh=fresh)
+        except AttemptFailed as failure:
+            raise self._weighed(failure) from None
+        connection.credentials = credentials
+        return connection
+
+    async def receive(self, call: Call, connection: Connection) -> HttpResponse:
+        """
+        Return the response to *call*; when cancelled, it may be called again.
+
+        Raises:
+            AttemptFailed: There is none; another attempt may succeed.
+            BackendError: There is none, and no attempt will succeed.
+        """
+        try:
+            return await connection.receive()
+        except AttemptFailed as failure:
+            raise self._weighed(failure) from None
+        except MalformedResponseError as error:
+            known = self.peer.answered
+            raise not_http(self.url, call, error.reason, known=known) from None
+
+    def _weighed(self, failure: AttemptFailed) -> Exception:
+        """Return a failure, or the error if no other attempt makes sense."""
+        if failure.final and not self.peer.answered:
+            return BackendUnavailableError(failure.reason)
+        return failure
+
+    async def has_new_token(
+        self, connection: Connection, response: HttpResponse
+    ) -> bool:
+        """
+        Whether a request was refused that is to be sent again with another token.
+
+        Raises:
+            AccessDeniedError: The token cannot be read.
+        """
+        if response.status != _UNAUTHORIZED:
+            return False
+        return await self._writer.has_other(connection.credentials)
 
     def read(self, call: Call, response: HttpResponse) -> Any:
         """Return the answer to a call, and learn from it; raises as `interpret`."""
-        answer = interpret(self.url, call, response)
+        try:
+            answer = interpret(self.url, call, response, known=self.peer.answered)
+        except AttemptFailed as failure:
+            if failure.reached:
+                self._reached()
+            raise
+        except DurablePromiseError:
+            self._reached()
+            raise
         self.peer = self.peer.after(call, response, answer)
-        self._outage = False
+        self._reached()
         return answer
+
+    def _reached(self) -> None:
+        self.outage.end()
+        self._logged = False
+
+    def learn(self, slices: Slices) -> None:
+        """Keep what is known of how long a wait lives."""
+        if slices is not self.peer.slices:
+            self.peer = replace(self.peer, slices=slices)
 
     def note(self, failure: AttemptFailed, attempts: Attempts) -> None:
         """Count a failure, and log an outage once, whoever meets it."""
         attempts.add(failure)
+        if not failure.reached:
+            self.outage.begin(failure.reason)
         # The first failure in a row need not be an outage.
-        if attempts.count == 2 and not self._outage:
-            self._outage = True
+        if attempts.count == 2 and not self._logged:
+            self._logged = True
             _log.warning("%s; trying again", visible(attempts.reason))

@@ -31,7 +31,14 @@ from dp_core import (
     connect,
 )
 from dp_core.wire import Peek, Wait
-from support.http_faults import Server, eventually, http_answer, keep_error
+from support.http_faults import (
+    Server,
+    eventually,
+    failure,
+    http_answer,
+    keep_error,
+    page,
+)
 
 MANY = 1000
 DONE = Resolved(b'"done"')
@@ -149,7 +156,7 @@ async def test_what_ends_a_wait_for_good_is_told_to_all() -> None:
         backend = HttpBackend(server.url)
         await met(backend, server)
         server.hold = anyio.Event()
-        server.canned.append(http_answer(404, b'{"message":"because"}'))
+        server.canned.append(failure(400))
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(keep_error, partial(backend.wait, "a"), told)
@@ -231,7 +238,7 @@ async def test_a_wait_whose_answer_is_overdue_is_asked_anew(
     async with Server(slices=slices).serving() as server:
         backend = HttpBackend(server.url)
         await met(backend, server)
-        server.mute = True
+        server.hold = anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(backend.wait, "a")
             await server.until(lambda server: server.calls.count(Wait("a")) == 4)
@@ -248,10 +255,11 @@ async def test_a_wait_that_is_cut_again_and_again_is_lost_at_last(
     monkeypatch.setattr(_peer, "_HOLD_SECONDS", (0, 0))
     monkeypatch.setattr(_long_polls, "_OVERDUE_SECONDS", overdue)
     monkeypatch.setattr(_retry, "uniform", lambda low, high: 0)
-    gateway = http_answer(504, b'{"code": 504, "message": "too long"}')
-    async with Server(canned=deque([None, gateway, None])).serving() as server:
+    pending, gateway = http_answer(200, b"null"), page(504)
+    # Before each wait but the first, it is asked whether it is there.
+    canned = [pending, None, pending, gateway, pending, None]
+    async with Server(canned=deque(canned)).serving() as server:
         backend = HttpBackend(server.url)
-        server.canned.appendleft(http_answer(200, b"null"))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(backend.wait, "a")
             await server.until(lambda server: server.calls.count(Wait("a")) == 4)
@@ -334,12 +342,129 @@ async def test_who_has_less_time_leaves_the_others_waiting() -> None:
     assert [DONE] == kept
 
 
-@pytest.mark.parametrize("mute", [True, False])
-async def test_a_pending_promise_is_a_timeout_and_no_failure(mute: bool) -> None:
-    """A slow server, or a pending promise, is a timeout and not a failure."""
-    async with Server(mute=mute).serving() as server, connect(server.url) as promises:
+# Pending, and who says so ---------------------------------------------------
+
+
+@pytest.mark.parametrize("knows", [True, False])
+async def test_a_pending_promise_is_a_timeout_and_no_failure(knows: bool) -> None:
+    """The server has called it pending, so that is what the caller is told."""
+    async with Server().serving() as server, connect(server.url) as promises:
+        if knows:
+            await promises.promise("met").peek()
         with pytest.raises(PromiseTimeoutError):
-            await promises.promise("a").get(timeout=0.1)
+            await promises.promise("a").get(timeout=2)
+
+
+@pytest.mark.parametrize("knows", [True, False])
+async def test_a_silent_server_has_not_said_that_a_promise_is_pending(
+    knows: bool,
+) -> None:
+    """A server that does not answer is a failure, and no promise that is pending."""
+    async with Server().serving() as server, connect(server.url) as promises:
+        if knows:
+            await promises.promise("met").peek()
+        server.mute = True
+        with pytest.raises(BackendUnavailableError, match=r"no answer .* in 0.2 s"):
+            await promises.promise("a").get(timeout=0.2)
+
+
+async def test_who_joins_a_wait_that_is_known_to_be_pending_was_told_nothing() -> None:
+    """Others were told, before it came: a server may have died since."""
+    told: list[DurablePromiseError] = []
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await met(backend, server)
+        get = Promises(backend, server.url).promise("a").get
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(backend.wait, "a")
+            await server.until(partial(_waiting, 1))
+            server.mute = True
+            await keep_error(partial(get, timeout=0.2), told)
+            tasks.cancel_scope.cancel()
+
+    assert [BackendUnavailableError] == [type(error) for error in told]
+
+
+async def test_a_server_that_goes_away_is_not_pending_in_the_end() -> None:
+    """What it said before does not count any more once it cannot be asked."""
+    told: list[DurablePromiseError] = []
+    async with anyio.create_task_group() as tasks:
+        async with Server().serving() as server:
+            backend = HttpBackend(server.url)
+            get = Promises(backend, server.url).promise("a").get
+            tasks.start_soon(keep_error, partial(get, timeout=3), told)
+            await server.until(partial(_waiting, 1))
+        await eventually(lambda: bool(told))
+
+    assert [BackendUnavailableError] == [type(error) for error in told]
+    assert "refused" in str(told[0])
+
+
+# Cut by something on the way ------------------------------------------------
+
+
+@dataclass(eq=False)
+class Gateway:
+    """
+    The end of each wait that a server holds for longer than a gateway lets it.
+
+    Attributes:
+        limit: The seconds after which it ends a wait.
+        says: What it says then; None to cut the connection.
+        ended: How many waits it has ended.
+    """
+
+    limit: float
+    says: bytes | None
+    ended: int = 0
+
+    async def before(self, server: Server) -> None:
+        """Stand before *server*: it answers as this does, once a wait is too old."""
+        while True:
+            await server.until(lambda server: server.waiting["a"] > 0)
+            held = server.calls.count(Wait("a"))
+            with anyio.move_on_after(self.limit) as scope:
+                await server.until(lambda server: server.waiting["a"] == 0)
+            if scope.cancelled_caught and held == server.calls.count(Wait("a")):
+                self.ended += 1
+                await server.cut_short(self.says)
+                await server.until(lambda server: server.waiting["a"] == 0)
+
+
+ENDS = {
+    "504": page(504, "504 Gateway Time-out"),
+    "504 as JSON": http_answer(504, b'{"message":"Endpoint request timed out"}'),
+    "408": page(408, "408 Request Time-out"),
+    "cut": None,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_the_end_of_a_silent_wait_is_the_end_of_a_slice(
+    end: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Whoever ends it: no pause, no failure, nothing in the log, and shorter slices.
+
+    When the caller's time is over, its promise is pending.
+    """
+    monkeypatch.setattr(_retry, "uniform", lambda low, high: 1000)
+    gateway = Gateway(2.5, ENDS[end])
+    async with (
+        Server().serving() as server,
+        connect(server.url) as promises,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(gateway.before, server)
+        with pytest.raises(PromiseTimeoutError):
+            await promises.promise("a").get(timeout=9)
+        tasks.cancel_scope.cancel()
+
+    assert [] == caplog.messages
+    assert 1 == gateway.ended
+    slices = [int(head[b"prefer"][5:]) for head in server.headers if b"prefer" in head]
+    assert len(slices) >= 3
+    assert all(seconds <= gateway.limit for seconds in slices[1:])
 
 
 async def test_a_waiter_that_comes_later_sends_a_request_of_its_own() -> None:
@@ -413,7 +538,8 @@ class Held:
     given: anyio.Event = field(default_factory=anyio.Event)
 
     def give(self, body: bytes) -> None:
-        self.response = HttpResponse(200, {}, body, reusable=True)
+        headers = {b"content-type": b"application/json"}
+        self.response = HttpResponse(200, headers, body, reusable=True)
         self.given.set()
 
     async def receive(self) -> HttpResponse:
@@ -461,7 +587,7 @@ async def test_a_poll_that_took_waiters_over_is_as_late_as_they_are(
     monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
     monkeypatch.setattr(_retry, "uniform", lambda low, high: 0)
     client, gate = ByHand(), anyio.Event()
-    client.failures.append(AttemptFailed("cut"))
+    client.failures.append(AttemptFailed("busy", reached=True))
     client.gates.append(gate)
     monkeypatch.setattr(client.pool, "release", lambda connection: None)
     polls, kept = LongPolls(client), list[Outcome[bytes]]()

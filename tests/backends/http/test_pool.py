@@ -104,17 +104,56 @@ async def test_dispose_never_uses_a_kept_connection() -> None:
         assert 2 == server.connections
 
 
-async def test_idle_connections_are_bounded() -> None:
-    """A burst does not leave a socket open for each of its requests."""
+async def test_disposing_leaves_no_connections_behind() -> None:
+    """However often it is done, one task keeps one connection."""
     async with Server().serving() as server:
         backend = HttpBackend(server.url)
+        for n in range(20):
+            await backend.settle(str(n), ONE)
+            await backend.dispose(str(n))
+
+        assert 1 == backend.stats().idle
+        await server.until(lambda server: len(server.streams) == 1)
+
+
+@pytest.mark.parametrize("burst", ["peeks", "waits", "disposals"])
+async def test_idle_connections_are_bounded(burst: str) -> None:
+    """A burst does not leave a socket open for each of its requests."""
+    async with Server().serving() as server:
+        backend = await known(server.url)
         async with anyio.create_task_group() as tasks:
             for n in range(150):
-                tasks.start_soon(backend.peek, str(n))
+                operation = {
+                    "peeks": backend.peek,
+                    "waits": backend.wait,
+                    "disposals": backend.dispose,
+                }[burst]
+                tasks.start_soon(operation, str(n))
+            if burst == "waits":
+                await server.until(lambda server: server.waiting.total() == 150)
+                for n in range(150):
+                    await server.backend.settle(str(n), ONE)
 
-        assert 100 == min(server.connections, backend.stats().idle)
+        assert 8 == min(server.connections, backend.stats().idle)
+        await server.until(lambda server: len(server.streams) <= 8)
         await backend.aclose()
         assert 0 == backend.stats().idle
+
+
+async def test_connections_in_use_are_kept_while_they_are() -> None:
+    """Tasks that go on asking do not connect again for each request."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+
+        async def ask() -> None:
+            for _ in range(20):
+                await backend.peek("a")
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(40):
+                tasks.start_soon(ask)
+
+    assert server.connections <= 80
 
 
 # Event loops, threads and processes -----------------------------------------

@@ -13,11 +13,11 @@ from dp_backends.http._responses import (
     MalformedResponseError,
     ResponseReader,
 )
-from support.http_faults import http_answer
+from support.http_faults import raw_answer
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
-NULL = http_answer(200, b"null")
+NULL = raw_answer(200, b"null")
 EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -32,17 +32,17 @@ def response(
 
 FORMS = {
     "length": (NULL, response(200, b"null", content_length=b"4")),
-    "empty": (http_answer(200, b""), response(200, b"", content_length=b"0")),
+    "empty": (raw_answer(200, b""), response(200, b"", content_length=b"0")),
     "line ends": (
-        http_answer(200, b"null\r\n\n"),
+        raw_answer(200, b"null\r\n\n"),
         response(200, b"null\r\n\n", content_length=b"7"),
     ),
     "failure": (
-        http_answer(503, b'{"code":503}', b"Retry-After: 1"),
+        raw_answer(503, b'{"code":503}', b"Retry-After: 1"),
         response(503, b'{"code":503}', content_length=b"12", retry_after=b"1"),
     ),
     "fields": (
-        http_answer(200, b"", b"x-a: \t", b"X-B:a: b \t", b"X-b: c", b"X-C: \xff"),
+        raw_answer(200, b"", b"x-a: \t", b"X-B:a: b \t", b"X-b: c", b"X-C: \xff"),
         response(200, b"", content_length=b"0", x_a=b"", x_b=b"a: b, c", x_c=b"\xff"),
     ),
     "no reason": (
@@ -67,7 +67,7 @@ FORMS = {
         response(200, b"null", content_length=b"4"),
     ),
     "103 with a length": (
-        b"HTTP/1.1 103 X\r\nContent-Length: 4\r\n\r\n" + http_answer(200, b""),
+        b"HTTP/1.1 103 X\r\nContent-Length: 4\r\n\r\n" + raw_answer(200, b""),
         response(200, b"", content_length=b"0"),
     ),
     "204": (b"HTTP/1.1 204 No Content\r\n\r\n", response(204, b"")),
@@ -76,7 +76,7 @@ FORMS = {
         response(304, b"", content_length=b"4"),
     ),
     "close": (
-        http_answer(200, b"null", b"Connection: x, Close"),
+        raw_answer(200, b"null", b"Connection: x, Close"),
         response(
             200, b"null", reusable=False, content_length=b"4", connection=b"x, Close"
         ),
@@ -92,7 +92,7 @@ FORMS = {
         ),
     ),
     "upgrade offered": (
-        http_answer(426, b"{}", b"Upgrade: h2c", b"Connection: upgrade"),
+        raw_answer(426, b"{}", b"Upgrade: h2c", b"Connection: upgrade"),
         response(
             426, b"{}", content_length=b"2", upgrade=b"h2c", connection=b"upgrade"
         ),
@@ -169,6 +169,63 @@ def test_what_comes_after_a_response_ends_the_connection(
     )
 
 
+# Ended by the connection's end -----------------------------------------------
+
+UNTIL_CLOSE = {
+    "null": (OK + b"\r\nnull", response(200, b"null", reusable=False)),
+    "close": (
+        OK + b"Connection: close\r\n\r\nnull",
+        response(200, b"null", reusable=False, connection=b"close"),
+    ),
+    "1.0": (
+        b"HTTP/1.0 200 OK\r\n\r\n" + b'{"value":1}',
+        response(200, b'{"value":1}', reusable=False),
+    ),
+    "after 103": (EARLY + OK + b"\r\nnull", response(200, b"null", reusable=False)),
+    "a page": (
+        b"HTTP/1.0 503 X\r\nA: b\r\n\r\n<html>",
+        response(503, b"<html>", reusable=False, a=b"b"),
+    ),
+    "a failure without a body": (
+        b"HTTP/1.0 502 X\r\n\r\n",
+        response(502, b"", reusable=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", UNTIL_CLOSE)
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_a_body_without_a_length_ends_with_its_connection(
+    form: str, piece: int
+) -> None:
+    """It is not whole before that, and the connection is not used again."""
+    data, expected = UNTIL_CLOSE[form]
+    reader = ResponseReader()
+    for start in range(0, len(data), piece):
+        assert reader.feed(data[start : start + piece]) is None
+
+    assert expected == reader.end()
+
+
+@forms
+def test_the_end_of_a_connection_completes_no_other_response(form: str) -> None:
+    """With a length or chunks, a response that was cut stays cut."""
+    data, _ = FORMS[form]
+    for n in range(len(data)):
+        reader = ResponseReader()
+        if n:
+            reader.feed(data[:n])
+        assert reader.end() is None
+
+
+def test_an_empty_body_without_a_length_is_not_taken_for_whole() -> None:
+    """It is the beginning of every other one, and the answer to a dispose."""
+    for head in (OK, b"HTTP/1.0 200 OK\r\n", EARLY + OK):
+        reader = ResponseReader()
+        assert reader.feed(head + b"\r\n") is None
+        assert reader.end() is None
+
+
 # What is refused ------------------------------------------------------------
 
 NOT_HTTP = {
@@ -197,11 +254,8 @@ STATUS_LINES = {
 }
 
 LENGTHS = {
-    "none": OK + b"\r\nnull",
-    "none, closed": OK + b"Connection: close\r\n\r\nnull",
-    "none after 103": EARLY + OK + b"\r\nnull",
-    "twice": http_answer(200, b"null", b"Content-Length: 4"),
-    "twice, differing": http_answer(200, b"null", b"content-length: 5"),
+    "twice": raw_answer(200, b"null", b"Content-Length: 4"),
+    "twice, differing": raw_answer(200, b"null", b"content-length: 5"),
     "list": OK + b"Content-Length: 4, 4\r\n\r\nnull",
     "list, differing": OK + b"Content-Length: 4, 5\r\n\r\nnull",
     "sign": OK + b"Content-Length: +4\r\n\r\nnull",
@@ -214,9 +268,9 @@ LENGTHS = {
 }
 
 CODINGS = {
-    "and a length": http_answer(200, b"0\r\n\r\n", b"Transfer-Encoding: chunked"),
+    "and a length": raw_answer(200, b"0\r\n\r\n", b"Transfer-Encoding: chunked"),
     "before a length": CHUNKED[:-2] + b"Content-Length: 5\r\n\r\n0\r\n\r\n",
-    "identity and a length": http_answer(200, b"null", b"Transfer-Encoding: identity"),
+    "identity and a length": raw_answer(200, b"null", b"Transfer-Encoding: identity"),
     "length in the trailer": CHUNKED + b"0\r\nContent-Length: 5\r\n\r\n",
     **{
         coding.decode(): OK + b"Transfer-Encoding: " + coding + b"\r\n\r\n0\r\n\r\n"
@@ -237,22 +291,22 @@ CODINGS = {
 }
 
 HEADER_BYTES = {
-    "folded by space": http_answer(200, b"null", b"a: b", b" c"),
-    "folded by tab": http_answer(200, b"null", b"a: b", b"\tc"),
-    "folded at once": http_answer(200, b"null", b"a:", b" c"),
+    "folded by space": raw_answer(200, b"null", b"a: b", b" c"),
+    "folded by tab": raw_answer(200, b"null", b"a: b", b"\tc"),
+    "folded at once": raw_answer(200, b"null", b"a:", b" c"),
     "folded first": OK + b" a: b\r\nContent-Length: 4\r\n\r\nnull",
     "LF": NULL.replace(b"\r\n", b"\n"),
     "LF after the head": OK + b"Content-Length: 4\r\n\nnull",
-    "LF in a field": http_answer(200, b"null", b"a: b\nc: d"),
-    "CR in a field": http_answer(200, b"null", b"a: b\rc: d"),
-    "NUL in a value": http_answer(200, b"null", b"a: \0"),
-    "DEL in a value": http_answer(200, b"null", b"a: \x7f"),
-    "NUL in a name": http_answer(200, b"null", b"a\0: b"),
-    "space before the colon": http_answer(200, b"null", b"a : b"),
+    "LF in a field": raw_answer(200, b"null", b"a: b\nc: d"),
+    "CR in a field": raw_answer(200, b"null", b"a: b\rc: d"),
+    "NUL in a value": raw_answer(200, b"null", b"a: \0"),
+    "DEL in a value": raw_answer(200, b"null", b"a: \x7f"),
+    "NUL in a name": raw_answer(200, b"null", b"a\0: b"),
+    "space before the colon": raw_answer(200, b"null", b"a : b"),
     "space in the length's name": OK + b"Content-Length : 4\r\n\r\nnull",
-    "no name": http_answer(200, b"null", b": b"),
-    "no colon": http_answer(200, b"null", b"a"),
-    "not a token": http_answer(200, b"null", b"a(b: c"),
+    "no name": raw_answer(200, b"null", b": b"),
+    "no colon": raw_answer(200, b"null", b"a"),
+    "not a token": raw_answer(200, b"null", b"a(b: c"),
 }
 
 CHUNKS = {
@@ -299,11 +353,10 @@ def test_what_could_be_read_in_two_ways_is_refused(name: str, piece: int) -> Non
     [
         (b"SSH-2.0-OpenSSH_9.2\r\n", "it says 'SSH-2.0-OpenSSH_9.2\\r\\n'"),
         (b"\xff" * 100, f"it says {'�' * 80!r}"),
-        (OK + b"\r\n", "it has no length, so a cut one would look whole"),
         (CHUNKED.replace(b"chunked", b"br"), "its Transfer-Encoding is 'br'"),
         (b"HTTP/1.1 101 X\r\n\r\n", "its status is 101"),
         (b"HTTP/1.1 007 X\r\n\r\n", "its status is 007"),
-        (http_answer(200, b"null", b"Content-Length: 4"), "Duplicate Content-Length"),
+        (raw_answer(200, b"null", b"Content-Length: 4"), "Duplicate Content-Length"),
     ],
 )
 def test_a_refusal_says_why(data: bytes, reason: str) -> None:
@@ -378,7 +431,7 @@ def test_a_body_in_chunks_that_is_too_long_is_refused(
 def test_the_largest_head_and_body_are_read() -> None:
     """The limits are no smaller than they say."""
     value = b"b" * (_responses.MAX_HEAD_BYTES - 100)
-    long = http_answer(200, b"x" * 10**6, b"a: " + value)
+    long = raw_answer(200, b"x" * 10**6, b"a: " + value)
     found = read(long, 65536)
 
     assert found is not None

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -31,34 +25,9 @@ from dp_core import (
     connect,
 )
 from support.http_faults import eventually
+from support.proxies import free_port, serving
 
 pytest.importorskip("granian", reason="the server needs durable-promises[server]")
-
-
-def free_port() -> int:
-    """Return a port at which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-@contextmanager
-def serving(store: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run ``dp serve``; when the block ends, kill it unless it is dead already."""
-    command = ["-m", "dp_core", "serve", "--url", f"file:{store}", "--port", str(port)]
-    with subprocess.Popen(
-        [sys.executable, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            found = re.search(r"http://\S+", process.stdout.readline())
-            assert found
-            yield process, found[0]
-        finally:
-            process.kill()
 
 
 async def test_all_operations_work(tmp_path: Path) -> None:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from errno import ECONNRESET, EMFILE
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import anyio
@@ -13,6 +19,7 @@ import pytest
 import trustme
 
 from dp_backends.http import HttpBackend, _sockets
+from dp_backends.http._route import _addresses
 from dp_core import (
     BackendUnavailableError,
     Pending,
@@ -41,6 +48,130 @@ async def test_ipv6_addresses_work() -> None:
         assert Pending() == await HttpBackend(server.url).peek("a")
 
     assert server.url.removeprefix("http://").encode() == server.headers[0][b"host"]
+
+
+@contextmanager
+def swallowing(*hosts: str) -> Iterator[int]:
+    """Yield a port at which some addresses drop all attempts to connect."""
+    with ExitStack() as stack:
+        port = 0
+        for host in hosts:
+            sock = stack.enter_context(socket.socket(_family(host)))
+            sock.bind((host, port))
+            port = sock.getsockname()[1]
+            # A queue that is full takes no more, and says nothing.
+            sock.listen(0)
+            for _ in range(4):
+                waiting = stack.enter_context(socket.socket(_family(host)))
+                waiting.settimeout(0)
+                with suppress(BlockingIOError):
+                    waiting.connect((host, port))
+        yield port
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def name(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
+    """Give "many.example" these addresses; return a list of its questions to be."""
+    real, asked = socket.getaddrinfo, list[str]()
+
+    def getaddrinfo(host: str, port: int, *args: Any, **options: Any) -> Any:
+        if host != "many.example" or options.get("flags"):
+            return real(host, port, *args, **options)
+        asked.append(host)
+        return [
+            found for address in addresses for found in real(address, port, **options)
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "dead", [["127.0.0.2"], ["::1"], ["127.0.0.2", "127.0.0.3", "127.0.0.4"]]
+)
+async def test_an_address_that_swallows_everything_costs_a_moment(
+    dead: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one is tried soon, and is the first one the next time."""
+    name(monkeypatch, *dead, "127.0.0.1")
+    with swallowing(*dead) as port:
+        async with Server().serving(port=port):
+            backend = HttpBackend(f"http://many.example:{port}")
+            with anyio.fail_after(5):
+                assert Pending() == await backend.peek("a")
+            monkeypatch.setattr(_addresses, "_NEXT_SECONDS", 1000)
+            with anyio.fail_after(5):
+                for n in range(5):
+                    await backend.dispose(str(n))
+
+
+async def test_an_address_that_refuses_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next one is tried at once; if the best one comes back, it is found."""
+    monkeypatch.setattr(_addresses, "_NEXT_SECONDS", 1000)
+    name(monkeypatch, "127.0.0.2", "127.0.0.3", "127.0.0.1")
+    async with Server().serving() as server:
+        backend = HttpBackend(f"http://many.example:{server.port}")
+        with anyio.fail_after(20):
+            await backend.peek("a")
+    async with Server().serving("127.0.0.2", server.port):
+        with anyio.fail_after(20):
+            await backend.dispose("a")
+
+
+SLOW_NAME = """
+import socket, sys, time
+import anyio
+import dp_core as dp
+
+real = socket.getaddrinfo
+def getaddrinfo(host, *args, **options):
+    if host == "slow.example" and not options.get("flags"):
+        time.sleep(600)
+    return real(host, *args, **options)
+socket.getaddrinfo = getaddrinfo
+
+async def main():
+    try:
+        await dp.durable_promise("a", "http://slow.example:1").get(timeout=0.5)
+    except dp.BackendUnavailableError as error:
+        print(error)
+
+anyio.run(main, backend=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_nothing_waits_for_a_resolver_that_is_silent(loop: str) -> None:
+    """The deadline holds; nobody has said "pending"; the program ends at once."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SLOW_NAME, loop],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert "no answer from slow.example:1 in 0.5 s\n" == done.stdout
+    assert "" == done.stderr
+
+
+async def test_a_name_is_looked_up_by_one_thread_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hundred connections at once ask the resolver one question."""
+    asked = name(monkeypatch, "127.0.0.1")
+    async with Server().serving() as server:
+        backend = HttpBackend(f"http://many.example:{server.port}")
+        async with anyio.create_task_group() as tasks:
+            for n in range(20):
+                tasks.start_soon(backend.peek, str(n))
+
+    assert len(asked) < 20
 
 
 class _Narcissus(socket.socket):
@@ -142,3 +273,89 @@ async def test_https_at_an_http_port_is_said() -> None:
     async with Server().serving() as server:
         with pytest.raises(BackendUnavailableError, match="http://"):
             await HttpBackend(server.url.replace("http:", "https:")).peek("a")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("operation", ["peek", "settle", "dispose"])
+async def test_a_server_that_wants_a_client_certificate_is_said_at_once(
+    version: ssl.TLSVersion,
+    operation: str,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It names what was asked for; nothing was done, so nothing is unknown."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    tls = tls_of(authority, "127.0.0.1")
+    tls.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(tls)
+    tls.minimum_version = tls.maximum_version = version
+    with demanding(tls) as url:
+        backend = HttpBackend(url)
+        calls = {
+            "peek": partial(backend.peek, "a"),
+            "settle": partial(backend.settle, "a", Resolved(b"1")),
+            "dispose": partial(backend.dispose, "a"),
+        }
+        with pytest.raises(BackendUnavailableError, match="client certificate"):
+            await calls[operation]()  # type: ignore[operator]
+
+
+@contextmanager
+def demanding(tls: ssl.SSLContext) -> Iterator[str]:
+    """Yield the URL of a server that shakes hands, and sends its alerts."""
+
+    def shake_hands() -> None:
+        with suppress(OSError):
+            while True:
+                with suppress(ssl.SSLError), listener.accept()[0] as sock:
+                    sock.settimeout(60)
+                    with tls.wrap_socket(sock, server_side=True) as secure:
+                        secure.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=shake_hands)
+        thread.start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "a directory", "no certificate"])
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"])
+async def test_a_variable_that_names_nothing_usable_is_said(
+    variable: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the variable and what it names, before anybody is asked."""
+    named = tmp_path / "named"
+    if kind == "a directory":
+        named.mkdir()
+    elif kind == "no certificate":
+        named.write_text("hello")
+    path = "" if kind == "empty" else str(named)
+    if variable == "SSLKEYLOGFILE" and kind == "missing":
+        path = f"{path}/deeper"
+    fine = {("SSL_CERT_DIR", "a directory")} | {
+        ("SSLKEYLOGFILE", fine) for fine in ("empty", "no certificate")
+    }
+    monkeypatch.setenv(variable, path)
+    url = dead_url().replace("http:", "https:")
+    words = "no answer from" if (variable, kind) in fine else f"{variable} names"
+    with pytest.raises(BackendUnavailableError, match=words):
+        await HttpBackend(f"{url}?retry=0.1").peek("a")
+
+
+async def test_an_authority_that_was_replaced_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handle need not be made anew when the server gets another certificate."""
+    old, new = trustme.CA(), trustme.CA()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    old.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with Server().serving(tls=tls_of(old, "127.0.0.1")) as server:
+        backend = HttpBackend(server.url)
+        await backend.peek("a")
+    new.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with server.serving(port=server.port, tls=tls_of(new, "127.0.0.1")):
+        assert Pending() == await backend.peek("a")
