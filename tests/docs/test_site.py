@@ -19,8 +19,7 @@ from dp_core.cli._main import program
 from dp_core.cli._plugin_commands import find_command, installed_commands
 from dp_core.testing import LAWS
 from support.docs.site import Page, build
-from support.paths import ROOT
-from support.sources import SOURCES
+from support.paths import ROOT, SOURCES
 
 REFERENCE: Final = ROOT / "docs" / "reference"
 

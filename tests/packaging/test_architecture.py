@@ -13,8 +13,7 @@ from typing import Final
 
 import pytest
 
-from support.paths import ROOT
-from support.sources import SOURCES
+from support.paths import ROOT, SOURCES
 
 PAGE: Final = ROOT / "docs" / "explanation" / "architecture.md"
 

@@ -11,8 +11,7 @@ from typing import Final
 
 import pytest
 
-from support.paths import ROOT
-from support.sources import SOURCES
+from support.paths import ROOT, SOURCES
 
 # A docstring begins with a verb or a noun of the field.
 HEADLESS: Final = re.compile(

@@ -1,13 +1,22 @@
-"""The folders of this repository."""
+"""The folders of this repository, and its modules by their names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-__all__ = ["EXAMPLES", "NOTEBOOKS", "ROOT", "TESTS"]
+__all__ = ["EXAMPLES", "NOTEBOOKS", "ROOT", "SOURCES", "TESTS"]
 
 ROOT: Final = Path(__file__).parents[2]
 TESTS: Final = ROOT / "tests"
 EXAMPLES: Final = ROOT / "examples"
 NOTEBOOKS: Final = ROOT / "notebooks"
+
+SOURCES: Final[dict[str, Path]] = {
+    ".".join(path.relative_to(base).with_suffix("").parts).removesuffix(".__init__"): (
+        path
+    )
+    for base, package in ((ROOT, "dp_core"), (ROOT / "backends", "dp_backends"))
+    for path in (base / package).rglob("*.py")
+}
+"""``{dotted name: file}`` of every module of dp_core and dp_backends."""

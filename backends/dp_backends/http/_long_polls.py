@@ -23,7 +23,7 @@ from anyio.lowlevel import checkpoint
 from dp_backends.http._connection import Connection
 from dp_backends.http._responses import HttpResponse
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
-from dp_backends.http._route import Question
+from dp_backends.http._route import Turn
 from dp_backends.http._url import RETRY_SECONDS
 from dp_backends.http._wire_client import WireClient
 from dp_core import (
@@ -206,7 +206,7 @@ class LongPoll:
             if state is not None:
                 self._hand_out(state)
 
-    async def _reach(self, budget: RetryBudget) -> Question | None:
+    async def _reach(self, budget: RetryBudget) -> Turn | None:
         """
         Return when it makes sense to ask, and what was asked meanwhile.
 
@@ -216,7 +216,7 @@ class LongPoll:
         client, endless = self._client, self._client.peer.answered
         question = None
         if self._connection is None and client.outage.away:
-            question = Question(
+            question = Turn(
                 client.outage,
                 partial(self._look, budget),
                 self._failed,

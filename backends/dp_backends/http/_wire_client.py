@@ -24,7 +24,7 @@ from dp_backends.http._pool import Pool
 from dp_backends.http._requests import RequestWriter
 from dp_backends.http._responses import HttpResponse, MalformedResponseError
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
-from dp_backends.http._route import Outage, Question, Slices
+from dp_backends.http._route import Outage, Slices, Turn
 from dp_backends.http._url import ServerUrl
 from dp_core import BackendUnavailableError, DurablePromiseError, Outcome, State
 from dp_core.backend import visible
@@ -90,7 +90,7 @@ class WireClient:
 
         while True:
             if self.outage.away:
-                question = Question(self.outage, ask, failed, budget, attempts)
+                question = Turn(self.outage, ask, failed, budget, attempts)
                 await question.stand_in_line()
                 if question.answered:
                     return question.answer()

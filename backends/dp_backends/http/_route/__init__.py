@@ -11,7 +11,7 @@ The route to a server: names, addresses, TLS, and what is learned of it on the w
 """
 
 from dp_backends.http._route._addresses import Addresses
-from dp_backends.http._route._outage import Outage, Question
+from dp_backends.http._route._outage import Outage, Turn
 from dp_backends.http._route._slices import Slices
 from dp_backends.http._route._tls import (
     NoTrustError,
@@ -24,8 +24,8 @@ __all__ = [
     "Addresses",
     "NoTrustError",
     "Outage",
-    "Question",
     "Slices",
+    "Turn",
     "handshake_failed",
     "make_context",
     "refused_by_tls",

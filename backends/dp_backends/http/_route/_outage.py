@@ -19,10 +19,10 @@ from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_core import BackendUnavailableError, DurablePromiseError
 from dp_core.backend import Follower, LeaderFollowers, LoopLocal
 
-__all__ = ["Outage", "Question"]
+__all__ = ["Outage", "Turn"]
 
 
-class Question:
+class Turn:
     """
     One caller in line.
 
@@ -84,7 +84,7 @@ class Question:
             raise self._answer
         return self._answer
 
-    async def lead(self, leader: Follower[Question, None]) -> None:
+    async def lead(self, leader: Follower[Turn, None]) -> None:
         """Ask on behalf of all, and let them go on if the server was reached."""
         # How long this takes is a matter of the attempt, which knows what it sent.
         self._scope.deadline = inf
@@ -106,7 +106,7 @@ class Question:
         leader.set_result(None)
 
 
-async def _lead(leader: Follower[Question, None]) -> None:
+async def _lead(leader: Follower[Turn, None]) -> None:
     await leader.request.lead(leader)
 
 
@@ -125,7 +125,7 @@ class Outage:
         self.away = False
         self.failing = False
         self.reason = "never asked"
-        self.line: LoopLocal[LeaderFollowers[Question, None]] = LoopLocal(
+        self.line: LoopLocal[LeaderFollowers[Turn, None]] = LoopLocal(
             lambda: LeaderFollowers(_lead)
         )
 

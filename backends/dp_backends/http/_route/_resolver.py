@@ -21,7 +21,7 @@ __all__ = ["Address", "Resolver"]
 T = TypeVar("T")
 
 Address: TypeAlias = tuple[int, int, int, str, Any]
-"""What `socket.getaddrinfo` returns a list of."""
+"""An address as `socket.getaddrinfo` lists it."""
 
 
 _LITERAL: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV

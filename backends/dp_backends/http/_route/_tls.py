@@ -19,7 +19,7 @@ __all__ = ["NoTrustError", "handshake_failed", "make_context", "refused_by_tls"]
 
 class NoTrustError(Exception):
     """
-    What says whom to trust cannot be used.
+    A file or directory that says whom to trust cannot be used.
 
     Attributes:
         reason: What is wrong, and with which variable, in words for a person.
