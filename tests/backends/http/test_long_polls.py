@@ -431,10 +431,11 @@ class Gateway:
                 await server.until(lambda server: server.waiting["a"] == 0)
 
 
+CLOSE = b"Connection: close"
 ENDS = {
-    "504": page(504, "504 Gateway Time-out"),
-    "504 as JSON": http_answer(504, b'{"message":"Endpoint request timed out"}'),
-    "408": page(408, "408 Request Time-out"),
+    "504": page(504, "504 Gateway Time-out", CLOSE),
+    "504 as JSON": http_answer(504, b'{"message":"Request timed out"}', CLOSE),
+    "408": page(408, "408 Request Time-out", CLOSE),
     "cut": None,
 }
 

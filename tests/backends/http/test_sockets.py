@@ -322,6 +322,7 @@ def demanding(tls: ssl.SSLContext) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.usefixtures("_long_pauses")
 @pytest.mark.parametrize("kind", ["missing", "empty", "a directory", "no certificate"])
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"])
 async def test_a_variable_that_names_nothing_usable_is_said(
@@ -343,7 +344,7 @@ async def test_a_variable_that_names_nothing_usable_is_said(
     url = dead_url().replace("http:", "https:")
     words = "no answer from" if (variable, kind) in fine else f"{variable} names"
     with pytest.raises(BackendUnavailableError, match=words):
-        await HttpBackend(f"{url}?retry=0.1").peek("a")
+        await HttpBackend(url).peek("a")
 
 
 async def test_an_authority_that_was_replaced_is_read_again(
