@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import click
 
+from dp_core._errors import BackendUnavailableError
 from dp_core._tokens import token_file_from_environment, token_from_environment
 from dp_core.cli._input import url_option
 from dp_core.cli._output import say
@@ -69,7 +70,10 @@ def serve(
     Without a token it listens only where no other machine can reach it.
     """
     # An extra, and too large to load for the other commands.
-    from dp_core import server  # noqa: PLC0415
+    try:
+        from dp_core import server  # noqa: PLC0415
+    except ImportError as error:
+        raise BackendUnavailableError(str(error)) from None
 
     file = token_file_from_environment(token_file)
     token = None if file else token_from_environment()

@@ -12,7 +12,6 @@ that wait, `_http_server` and `_run` make a process of it.
     app = dp_core.server.app(dp_core.connect("memory:").backend)  # any ASGI server
 """
 
-from dp_core._errors import BackendUnavailableError
 from dp_core._public import publish
 from dp_core._tokens import read_token_file
 
@@ -23,8 +22,9 @@ except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
     if missing not in {"granian", "starlette"}:
         raise
-    raise BackendUnavailableError(
-        f"the server needs {missing}: pip install 'durable-promises[server]'"
+    raise ImportError(
+        f"the server needs {missing}: pip install 'durable-promises[server]'",
+        name=missing,
     ) from None
 from dp_core.server._settings import Settings
 

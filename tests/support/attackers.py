@@ -32,7 +32,7 @@ SECONDS: Final = 60
 """The patience of a test: far more than anything takes."""
 
 CANDIDATE: Final = os.environ.get("DP_ATTACKED")
-"""A program to attack in place of ``dp serve``: another server around the app."""
+"""A server to attack in place of ``dp serve``; `support.candidates` has them."""
 
 WITH_SETTINGS: Final = """
 import dataclasses, json, sys
@@ -166,7 +166,9 @@ def victim(
     """
     unset = {"DP_TOKEN", "DP_TOKEN_FILE", "DP_URL"}
     kept = {name: value for name, value in os.environ.items() if name not in unset}
-    program = ["-m", "dp_core", "serve"] if CANDIDATE is None else [CANDIDATE]
+    program = ["-m", "dp_core", "serve"]
+    if CANDIDATE is not None:
+        program = [str(Path(__file__).with_name("candidates.py")), CANDIDATE]
     if settings is not None:
         program = ["-c", WITH_SETTINGS, json.dumps(settings)]
 
