@@ -32,7 +32,9 @@ SECONDS: Final = 60
 """The patience of a test: far more than anything takes."""
 
 CANDIDATE: Final = os.environ.get("DP_ATTACKED")
-"""A server to attack in place of ``dp serve``; `support.candidates` has them."""
+"""A server to attack in place of ``dp serve``, one of those below."""
+
+CANDIDATES: Final = Path(__file__).parents[1] / "server" / "attacks" / "candidates.py"
 
 WITH_SETTINGS: Final = """
 import dataclasses, json, sys
@@ -168,7 +170,7 @@ def victim(
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     program = ["-m", "dp_core", "serve"]
     if CANDIDATE is not None:
-        program = [str(Path(__file__).with_name("candidates.py")), CANDIDATE]
+        program = [str(CANDIDATES), CANDIDATE]
     if settings is not None:
         program = ["-c", WITH_SETTINGS, json.dumps(settings)]
 
