@@ -32,6 +32,7 @@ _PROOFS: Final = {
     "faults": "Every system call of “{}” fails, with every error.",
     "races": "Processes race to settle the same promises.",
     "storms": "Processes settle, dispose of and peek at the same promises.",
+    "goes_on": "Each fsync fails once, and the same handle goes on.",
     "hidden": "Two disposers are killed, and the power is cut.",
 }
 

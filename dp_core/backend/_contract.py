@@ -35,6 +35,9 @@ class Backend(ABC):
        from elsewhere; no wake-up is lost.
     5. Cancelling any operation leaves a whole state, and repeating it is safe.
 
+    A handle outlives the failure of an operation: once what failed works again, so
+    does the handle, and what was not acknowledged is looked up, not assumed.
+
     All methods may be called concurrently. All are cancellable, and each is a
     checkpoint of the event loop.
     """

@@ -7,9 +7,9 @@ name a directory; characters that URLs reserve are percent-encoded (RFC 8089).
 The room, from the files up to the event loop:
 
 * `_record`: the content of one file; `_layout`: its place in the directory
-* `_files`: system calls and their errors; `_durability`: durability
+* `_files`: system calls and their errors
 * `_store`: the protocol and its crashes; `_publishing`: its decisive step;
-  `_janitor`: leftovers; `_listing`: all ids
+  `_opening`: the directory; `_janitor`: leftovers; `_listing`: all ids
 * `_read_batcher`: reads; `_watch`, `_inotify`: waits
 """
 
@@ -50,7 +50,7 @@ class FileBackend(Backend):
     """
     A handle on the store in one directory.
 
-    The directory is made when it is first used, readable by this user alone.
+    The directory is made by the first settle or disposal, readable by this user alone.
 
     Attributes:
         directory: The directory, absolute and without links, as they were when the
@@ -97,7 +97,7 @@ class FileBackend(Backend):
     async def is_made(self) -> bool:
         """Tell whether the store is there; see `dp_core.backend.MadeOnUse`."""
         self._life.check_open()
-        return await in_thread(os.path.lexists, self.directory)
+        return await in_thread(self._store.is_made, limiter=_READING.get())
 
     async def aclose(self) -> None:
         self._life.close()
@@ -137,15 +137,7 @@ def _path(url: str) -> str:
                 url, f"{home!r} is not a valid home; write './~…' for a name with ~"
             )
     try:
-        raw = unquote_to_bytes(path)
-    except UnicodeEncodeError:
-        raise UnknownBackendError(url, "it has a lone surrogate in it") from None
-    if _CONTROL.search(raw):
-        raise UnknownBackendError(
-            url, "a name of a directory has no control characters; remove them"
-        )
-    try:
-        return os.path.realpath(os.fsdecode(raw))
+        return os.path.realpath(_decoded(url, path))
     except FileNotFoundError:
         raise BackendUnavailableError(
             "the working directory was removed, and the store's path is relative to "
@@ -153,4 +145,21 @@ def _path(url: str) -> str:
         ) from None
 
 
-_CONTROL: Final = re.compile(rb"[\0-\x1f\x7f]")
+def _decoded(url: str, path: str) -> str:
+    """Return the name that a path of a URL stands for."""
+    try:
+        raw = unquote_to_bytes(path)
+    except UnicodeEncodeError:
+        raise UnknownBackendError(url, "it has a lone surrogate in it") from None
+    if found := _CONTROL.search(raw):
+        raise UnknownBackendError(
+            url, f"it has a control character in it ({found[0]!r}); is a line end left?"
+        )
+    if path != path.strip():
+        raise UnknownBackendError(
+            url, "it begins or ends with a blank; write it as %20 if it has one"
+        )
+    return os.fsdecode(raw)
+
+
+_CONTROL: Final = re.compile(rb"[\0-\x1f\x7f]+|\xc2[\x80-\x9f]")

@@ -9,17 +9,27 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from dp_core import AccessDeniedError, BackendError, BackendUnavailableError
+from dp_core import (
+    AccessDeniedError,
+    BackendError,
+    BackendUnavailableError,
+    CorruptPromiseError,
+)
 
 __all__ = [
     "Content",
+    "NoHardLinkError",
     "explained",
     "fsync",
     "fsync_directory",
+    "is_full",
+    "link",
+    "make_directory",
     "opened_directory",
     "read_file",
     "remove",
@@ -41,18 +51,35 @@ def fsync(fd: int) -> None:
 Content = tuple[bytes, int]
 """A file's bytes, and how many names it has."""
 
-_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+# Not blocking: somebody may have put a pipe there.
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def read_file(path: str) -> Content | None:
-    """Return the content of the file at *path*, or None if there is none."""
+    """
+    Return the content of the file at *path*, or None if there is none.
+
+    Raises:
+        AccessDeniedError: Somebody else wrote it: its directory is not, or was not,
+            as private as it was when the store was opened.
+        CorruptPromiseError: It is a directory, a pipe, or a device.
+    """
     try:
         fd = os.open(path, _READ)
     except FileNotFoundError:
         return None
     try:
         status = os.fstat(fd)
+        if status.st_uid not in (os.geteuid(), 0):
+            raise AccessDeniedError(
+                f"the file {path} belongs to user {status.st_uid}, you are "
+                f"{os.geteuid()}; what others have written is not believed"
+            )
+        if not stat.S_ISREG(status.st_mode):
+            raise CorruptPromiseError(
+                f"{path} is not a file; remove it, or restore it from a backup"
+            )
         chunks = []
         # One byte more than the size, so that one read usually finds the end.
         while chunk := os.read(fd, status.st_size + 1):
@@ -73,6 +100,9 @@ def write_new_file(path: str, data: bytes) -> None:
     fd = os.open(path, _NEW, 0o600)
     try:
         try:
+            if stat.S_IMODE(os.fstat(fd).st_mode) != 0o600:
+                # A umask may take away the owner's own rights.
+                os.fchmod(fd, 0o600)
             view = memoryview(data)
             while view:
                 view = view[os.write(fd, view) :]
@@ -102,6 +132,45 @@ def fsync_directory(path: str) -> None:
         fsync(fd)
 
 
+def make_directory(path: str) -> bool:
+    """Make a directory for its owner alone; return False if it is there already."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return False
+    # Not by the mode above: a umask may take away the owner's own rights.
+    if stat.S_IMODE(os.stat(path).st_mode) & 0o777 != 0o700:
+        os.chmod(path, 0o700)
+    return True
+
+
+class NoHardLinkError(OSError):
+    """The error of a link(2) that can only mean that there are no hard links."""
+
+
+def link(old: str, new: str) -> None:
+    """
+    Give a file a second name.
+
+    Raises:
+        NoHardLinkError: Hard links do not work here.
+        OSError: There is such a name, or the disk is full or fails.
+    """
+    try:
+        os.link(old, new)
+    except OSError as error:
+        # An open set: EPERM, EACCES, EMLINK, ENOSYS, ENOTSUP and EXDEV were seen. Who
+        # could write the file may write into its directory.
+        if error.errno in _NOT_OF_LINKS:
+            raise
+        raise NoHardLinkError(error.errno, error.strerror) from error
+
+
+_NOT_OF_LINKS: Final = frozenset(
+    {errno.EEXIST, errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+)
+
+
 def remove(path: str) -> None:
     """Remove a file if that is possible; the janitor removes what stays."""
     with suppress(OSError):
@@ -110,7 +179,10 @@ def remove(path: str) -> None:
 
 _MEANINGS: Final[dict[int, tuple[type[BackendError], str]]] = {
     errno.ENOENT: (BackendUnavailableError, "it is gone; was its directory removed?"),
-    errno.ENOSPC: (BackendUnavailableError, "the disk is full; free some space"),
+    errno.ENOSPC: (
+        BackendUnavailableError,
+        "the disk is full; free some space",
+    ),
     errno.EDQUOT: (BackendUnavailableError, "the disk quota is used up"),
     errno.EROFS: (BackendUnavailableError, "the file system is read-only"),
     errno.EMFILE: (
@@ -138,8 +210,21 @@ def explained(doing: str) -> Iterator[None]:
     """
     try:
         yield
+    except NoHardLinkError as error:
+        name = errno.errorcode.get(error.errno or 0, str(error.errno))
+        raise BackendUnavailableError(
+            f"cannot {doing}: hard links do not work here ({name}: {error.strerror}); "
+            "use a local file system that has them (ext4, xfs, btrfs, apfs), or "
+            "`dp serve` and http:"
+        ) from error
     except OSError as error:
         kind, meaning = _MEANINGS.get(
             error.errno or 0, (BackendUnavailableError, error.strerror or str(error))
         )
         raise kind(f"cannot {doing}: {meaning}") from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an error of `explained` means that there is no room left."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,21 +1,26 @@
 """
 `Janitor`: removes orphans, and the outcomes of dead generations.
 
-There is no background task. Every write has a small chance to be followed by
-the cleaning of one shard, in the same worker thread, after its effect.
+There is no background task. Every write has a small chance, and a disposal a larger
+one, to be followed by the cleaning of its shard and of another one, in the same worker
+thread, after its effect. A write that finds no room has everything cleaned.
+
+How old a file is, is by the clock of the file system that has dated it: nothing is
+removed too early because the clock of this process is wrong.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from secrets import randbelow, token_hex
+from secrets import choice, randbelow, token_hex
 from typing import Final, final
 
-from dp_backends.file._durability import Durability
 from dp_backends.file._files import read_file, remove, write_new_file
 from dp_backends.file._layout import (
     FOREIGN,
@@ -27,12 +32,15 @@ from dp_backends.file._layout import (
     read_name,
     shard_path,
 )
+from dp_backends.file._publishing import Durability
 from dp_backends.file._record import Record
 from dp_core import CorruptPromiseError
 
 __all__ = ["Janitor"]
 
 _WRITES_PER_CLEANING: Final = 256
+_DISPOSALS_PER_CLEANING: Final = 16
+_SECONDS_PER_CLEANING_OF_ALL: Final = 60.0
 
 
 @final
@@ -48,28 +56,56 @@ class Janitor:
     def __init__(self, root: str, durability: Durability) -> None:
         self._root = root
         self._durability = durability
+        self._next_cleaning_of_all = -math.inf
 
     def after_write(self, files: PromiseFiles) -> None:
         """Clean the shard that was just written to, once in a while."""
-        if randbelow(_WRITES_PER_CLEANING) == 0:
-            with suppress(OSError):
-                self.clean(files.shard)
-                self.clean(self._root)
+        self._sometimes(files, _WRITES_PER_CLEANING)
 
-    def clean_all(self) -> None:
-        """Clean every shard, and the root, where makers of the store may have died."""
+    def after_disposal(self, files: PromiseFiles) -> None:
+        """Do what `after_write` does, more often: a disposal leaves a dead outcome."""
+        self._sometimes(files, min(_DISPOSALS_PER_CLEANING, _WRITES_PER_CLEANING))
+
+    def _sometimes(self, files: PromiseFiles, writes: int) -> None:
+        if randbelow(writes) == 0:
+            # Another one, too: nobody may ever write to it again.
+            another = shard_path(self._root, choice(SHARDS))
+            for directory in dict.fromkeys((files.shard, another, self._root)):
+                with suppress(OSError):
+                    self.clean(directory)
+
+    def clean_all(self) -> int:
+        """
+        Clean every shard, and the root, where makers of the store may have died.
+
+        Returns:
+            How many files were removed or erased.
+        """
+        cleared = 0
         for directory in (*(shard_path(self._root, s) for s in SHARDS), self._root):
             with suppress(OSError):
-                self.clean(directory)
+                cleared += self.clean(directory)
+        return cleared
 
-    def clean(self, shard: str) -> None:
+    def make_room(self) -> bool:
+        """Clean everything, if that was not done just now; return whether it helped."""
+        now = time.monotonic()
+        if now < self._next_cleaning_of_all:
+            return False
+        self._next_cleaning_of_all = now + _SECONDS_PER_CLEANING_OF_ALL
+        return self.clean_all() > 0
+
+    def clean(self, shard: str) -> int:
         """
         Clean one shard, or the root.
+
+        Returns:
+            How many files were removed or erased.
 
         Raises:
             OSError: It could not be read or made durable; nothing is lost.
         """
-        old = time.time() - GRACE
+        old = _file_system_time(shard) - GRACE
         contents = _Contents.of(shard)
         taken = _take([path for path in contents.temporary if _is_older(path, old)])
         # The heads are read after the listing: a generation that was there before
@@ -79,14 +115,21 @@ class Janitor:
             # An orphan may be the mark of a record that is not durable yet, and a
             # head must be durable before the outcomes that it buries are touched.
             self._durability.fsync_names(shard)
+        cleared = len(taken)
         for path in taken:
             remove(path)
         for files, generation in dead:
             path = files.outcome(generation)
-            if os.stat(path).st_size > 0:
-                self.erase(files, generation)
-            elif _is_older(path, old):
-                remove(path)
+            # Another janitor may be at it.
+            with suppress(FileNotFoundError):
+                if os.stat(path).st_size > 0:
+                    self.erase(files, generation)
+                elif _is_older(path, old):
+                    remove(path)
+                else:
+                    continue
+                cleared += 1
+        return cleared
 
     def erase(self, files: PromiseFiles, generation: str) -> None:
         """
@@ -96,15 +139,18 @@ class Janitor:
             OSError: It could not be erased.
         """
         path = files.outcome(generation)
-        if not os.path.exists(path):
+        while os.path.exists(path):
+            empty = files.temporary(token_hex(16))
+            write_new_file(empty, b"")
+            try:
+                os.rename(empty, path)
+            except FileNotFoundError:
+                # Taken for an orphan: begin anew.
+                continue
+            except OSError:
+                remove(empty)
+                raise
             return
-        empty = files.temporary(token_hex(16))
-        write_new_file(empty, b"")
-        try:
-            os.rename(empty, path)
-        except OSError:
-            remove(empty)
-            raise
 
 
 @final
@@ -175,8 +221,16 @@ def _living(files: PromiseFiles) -> str | None:
         return None
 
 
+def _file_system_time(directory: str) -> float:
+    """Return the time by which the file system dates files; needs no room."""
+    os.utime(directory)
+    return os.stat(directory).st_mtime
+
+
 def _is_older(path: str, moment: float) -> bool:
+    """Tell whether a file is older; what is not a file is not ours."""
     try:
-        return os.stat(path).st_mtime < moment
+        status = os.lstat(path)
     except FileNotFoundError:
         return False
+    return stat.S_ISREG(status.st_mode) and status.st_mtime < moment

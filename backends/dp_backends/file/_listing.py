@@ -17,6 +17,7 @@ from typing import Final
 
 from dp_backends.file._files import read_file
 from dp_backends.file._layout import (
+    FOREIGN,
     SHARDS,
     TEMPORARY,
     Place,
@@ -51,10 +52,17 @@ def places_after(root: str, after: str | None) -> Iterator[Place]:
         if shard < done[:2]:
             continue
         path = shard_path(root, shard)
-        found = map(read_name, os.listdir(path))
-        for name in sorted({name for name, what in found if what != TEMPORARY}):
+        try:
+            found = list(map(read_name, os.listdir(path)))
+        except FileNotFoundError:
+            # Nothing is in a shard that is missing.
+            continue
+        for name in sorted({n for n, what in found if what not in _NOT_LISTED}):
             if name > done and (id := _id(PromiseFiles(path, name))):
                 yield Place(path, name, id)
+
+
+_NOT_LISTED: Final = frozenset({TEMPORARY, FOREIGN})
 
 
 def _name(root: str, after: str | None) -> str:
@@ -72,7 +80,11 @@ _ID: Final = re.compile(rb'^"id": ("[^\n]*"),$', re.MULTILINE)
 def _id(files: PromiseFiles) -> str | None:
     # A head is never removed, and without one the first outcome is not either.
     for path in (files.head, files.outcome(FIRST)):
-        if content := read_file(path):
+        try:
+            content = read_file(path)
+        except BackendError:
+            return _UNKNOWN + files.name
+        if content:
             try:
                 return Record.from_bytes(content[0], path).id
             except BackendError:

@@ -26,7 +26,8 @@ A settle and its crashes, in order:
 3 link it to the         crash: visible; a reader makes it durable.
   outcome's name         Power cut before that: gone, and nobody saw it
 4 fsync the directory    durable from here. An error: the outcome is unknown,
-                         the second name stays, this handle stops
+                         the second name stays, and this handle opens the
+                         store anew, as a new process would
 5 unlink the temporary   crash: readers pay one fsync, the first one unlinks.
   name                   This unlink is what wakes the waiters
 6 return                 acknowledged
@@ -38,26 +39,40 @@ never settled, and our settle counts as having come just before the disposal,
 while we were running. This needs dead outcomes to keep their *names* while such
 a settle may be under way (`GRACE`); their content is erased at once.
 
+Every operation begins with a look at the store's directory: it may have been made,
+removed, replaced or repaired meanwhile. What a question does not find, it does not
+make; the first write makes it.
+
 Everything here blocks; a handle may be used by several threads at once.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
-from dp_backends.file._durability import Durability
-from dp_backends.file._files import explained, read_file, remove
+from dp_backends.file._files import explained, is_full, read_file, remove
 from dp_backends.file._janitor import Janitor
-from dp_backends.file._layout import GRACE, Place, is_remote, open_store
+from dp_backends.file._layout import GRACE, Place
 from dp_backends.file._listing import places_after
-from dp_backends.file._publishing import publish
+from dp_backends.file._opening import (
+    Opened,
+    check_parents,
+    find_store,
+    is_private,
+    make_shards,
+    make_store,
+    shards_changed,
+)
+from dp_backends.file._publishing import Durability, make_durable, publish
 from dp_backends.file._record import FIRST, Record
 from dp_core import (
     BackendError,
+    BackendUnavailableError,
     CorruptPromiseError,
     Outcome,
     OutcomeUnknownError,
@@ -69,6 +84,9 @@ __all__ = ["FileStore", "View"]
 
 # Unlike the monotonic clock it goes on while the machine sleeps.
 _BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+_log: Final = logging.getLogger("dp_backends.file")
 
 
 def _now() -> tuple[float, float]:
@@ -98,26 +116,42 @@ class FileStore:
         root: The directory, absolute.
         durability: Makes durable what is written there.
         janitor: Clears away what nobody needs.
-        is_open: Whether it was found to be a store that we may use.
-        is_remote: Whether other machines may change it, once it is open.
     """
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.durability = Durability(root)
+        self.durability = Durability()
         self.janitor = Janitor(root, self.durability)
-        self.is_open = False
-        self.is_remote = False
+        self._opened: Opened | None = None
+        self._was_missed = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was found to be a store that we may use, at any time."""
+        return self._opened is not None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether other machines may change it, as far as is known."""
+        return self._opened is not None and self._opened.is_remote
+
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """The directory that the path led to when the store was last opened."""
+        return self._opened and self._opened.identity
 
     def open(self) -> None:
-        """Make the store if it is not there; see `open_store` for its errors."""
+        """Make the store if it is not there; see `make_store` for its errors."""
         # No lock: any number of processes may do this, and so may threads; a
         # lock would hang a child that was forked while it was held.
-        if not self.is_open:
-            open_store(self.root)
-            with explained(f"open the store {self.root}"):
-                self.is_remote = is_remote(self.root)
-            self.is_open = True
+        if not self._is_there():
+            self._opened = make_store(self.root, self.durability)
+
+    def is_made(self) -> bool:
+        """Tell whether there is a store; raises as `open` does."""
+        # Who asks is told, and needs no warning besides.
+        self._was_missed = True
+        return self._is_there()
 
     def place(self, id: str) -> Place:
         """Return where the files of a promise are."""
@@ -135,26 +169,45 @@ class FileStore:
             CorruptPromiseError: The stored record is damaged.
             BackendError: The store could not be read.
         """
-        self._ready()
+        view = self._look_at(place)
+        if self._opened is None and not self._was_missed:
+            self._was_missed = True
+            _log.warning("there is no store of promises at %s yet", self.root)
+        return view
+
+    def _look_at(self, place: Place) -> View:
         with explained(f"read a promise in {self.root}"):
-            while True:
-                generation = self._generation(place)
-                state: State[bytes] | CorruptPromiseError
+            for _ in range(2):
+                if not self._is_there():
+                    return View(FIRST, Pending())
                 try:
-                    state = self._state(place, generation)
-                except CorruptPromiseError as error:
-                    state = error
-                # Only a living generation's file means anything: a dead one
-                # is erased, and may even be written by a settle that is late.
-                # And a head that was just replaced has lost a name by that,
-                # so that its link count says nothing about its durability.
-                if isinstance(state, Pending) and generation == FIRST:
-                    return View(generation, state)
-                if self._generation(place) != generation:
-                    continue
-                if isinstance(state, CorruptPromiseError):
-                    raise state
+                    return self._look_inside(place)
+                except FileNotFoundError:
+                    # Of the store, or only its shard? If that, it is made again.
+                    self._doubt()
+            # It cannot be made: the store is there, and nobody may write into it.
+            os.stat(f"{self.root}/p")
+            return View(FIRST, Pending())
+
+    def _look_inside(self, place: Place) -> View:
+        while True:
+            generation = self._generation(place)
+            state: State[bytes] | CorruptPromiseError
+            try:
+                state = self._state(place, generation)
+            except CorruptPromiseError as error:
+                state = error
+            # Only a living generation's file means anything: a dead one
+            # is erased, and may even be written by a settle that is late.
+            # And a head that was just replaced has lost a name by that,
+            # so that its link count says nothing about its durability.
+            if isinstance(state, Pending) and generation == FIRST:
                 return View(generation, state)
+            if self._generation(place) != generation:
+                continue
+            if isinstance(state, CorruptPromiseError):
+                raise state
+            return View(generation, state)
 
     def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         """
@@ -169,11 +222,11 @@ class FileStore:
         place = self.place(id)
         while True:
             started = _now()
-            view = self.look_at(place)
+            view = self._look_at(place)
             if not isinstance(view.state, Pending):
                 return view.state
             record = Record.new(id, view.generation, outcome)
-            if publish(self.durability, self.root, place, record):
+            if self._publish(place, record):
                 break
         # Two clocks: one stops while a virtual machine does, one may be set.
         elapsed = max(now - then for now, then in zip(_now(), started, strict=True))
@@ -195,18 +248,20 @@ class FileStore:
             BackendError: The store could not be written; nothing has changed.
         """
         place = self.place(id)
-        try:
-            generation = self._generation_now(place)
-        except CorruptPromiseError:
-            # Whichever generation a damaged head named, its successor buries it;
-            # of those that are dead, the first one certainly is.
-            generation = FIRST
-        record = Record.new(id, generation, None)
-        publish(self.durability, self.root, place, record)
+        while True:
+            try:
+                generation = self._generation_now(place)
+            except CorruptPromiseError:
+                # Whichever generation a damaged head named, its successor buries it;
+                # of those that are dead, the first one certainly is.
+                generation = FIRST
+            record = Record.new(id, generation, None)
+            if self._publish(place, record):
+                break
         with suppress(OSError):
             self.janitor.erase(place, record.generation)
         remove(place.temporary(record.nonce))
-        self.janitor.after_write(place)
+        self.janitor.after_disposal(place)
 
     def settled(
         self, after: str | None, limit: int
@@ -217,7 +272,8 @@ class FileStore:
         Raises:
             BackendError: The store could not be read.
         """
-        self._ready()
+        if not self._is_there():
+            return []
         found: list[tuple[str, Outcome[bytes] | BackendError]] = []
         with explained(f"list the promises in {self.root}"):
             for place in places_after(self.root, after):
@@ -232,14 +288,76 @@ class FileStore:
                     break
         return found
 
-    def _ready(self) -> None:
-        self.durability.check()
+    # Is it there? -----------------------------------------------------------
+
+    def _is_there(self) -> bool:
+        """
+        Tell whether there is a store, opened or opened anew.
+
+        Raises:
+            AccessDeniedError: It belongs to somebody else, or may have been put there
+                by somebody else.
+            BackendUnavailableError: It was there, and is gone; or not a store is there.
+        """
+        opened = self._opened
+        if opened is not None and self._is_as_before(opened):
+            return True
+        found = find_store(self.root, self.durability)
+        if found is not None:
+            if opened is not None and opened.identity != found.identity:
+                with explained(f"open the store {self.root}"):
+                    check_parents(self.root)
+            self._opened = found
+            return True
+        if opened is not None:
+            raise BackendUnavailableError(
+                f"the store {self.root} is gone; was its directory removed?"
+            )
+        return False
+
+    def _is_as_before(self, opened: Opened) -> bool:
+        try:
+            status = os.stat(self.root)
+        except OSError:
+            return False
+        return (
+            (status.st_dev, status.st_ino) == opened.identity
+            and opened.failures == self.durability.failures
+            and is_private(status)
+        )
+
+    def _doubt(self) -> None:
+        """See to it that the store is opened anew by the next operation."""
+        if self._opened is not None:
+            self._opened = replace(self._opened, failures=-1)
+
+    def _publish(self, place: Place, record: Record) -> bool:
+        """Do what `publish` does, in a store and a shard that are there."""
         self.open()
+        try:
+            self._make_shards()
+            return publish(self.durability, self.root, place, record)
+        except BackendUnavailableError as error:
+            if not (is_full(error) and self.janitor.make_room()):
+                raise
+        # Begin anew, with the room that was made.
+        return False
+
+    def _make_shards(self) -> None:
+        """Make sure that the shards are there, and that their names are durable."""
+        opened = self._opened
+        with explained(f"write a promise in {self.root}"):
+            if opened is not None and opened.shards is not None:
+                with suppress(FileNotFoundError):
+                    if opened.shards == shards_changed(self.root):
+                        return
+            shards = make_shards(self.root, self.durability)
+        if opened is not None:
+            self._opened = replace(opened, shards=shards)
 
     def _generation_now(self, place: Place) -> str:
-        self._ready()
         with explained(f"read a promise in {self.root}"):
-            return self._generation(place)
+            return self._generation(place) if self._is_there() else FIRST
 
     def _generation(self, place: Place) -> str:
         head = self._read(place, place.head)
@@ -253,7 +371,7 @@ class FileStore:
         path = place.outcome(generation)
         record = self._read(place, path)
         if record is None:
-            # Pending, unless it is the store that is not there.
+            # Pending, unless it is the shard that is not there.
             os.stat(place.shard)
             return Pending()
         if record.outcome is None or record.generation != generation:
@@ -270,8 +388,7 @@ class FileStore:
         if record.id != place.id:
             raise _misplaced(path)
         if links > 1:
-            self.durability.fsync_names(place.shard)
-            remove(place.temporary(record.nonce))
+            make_durable(self.durability, place, path, record, data)
         return record
 
 

@@ -116,6 +116,7 @@ class _Entry:
 
     Attributes:
         is_watched: Whether the kernel reports changes of its directory.
+        watched: The store's directory in which it is, as far as that is known.
         pauses: The kind of pauses between looks, see above.
         pause: The next of them, in seconds.
         due: When the next look is due.
@@ -128,6 +129,7 @@ class _Entry:
     store: FileStore
     place: Place
     is_watched: bool
+    watched: tuple[int, int] | None = None
     pauses: tuple[float, float] = (0.0, 0.0)
     pause: float = 0.0
     due: float = math.inf
@@ -222,7 +224,7 @@ class Watcher:
         # is skipped, so that changing it is cheap.
         self._due: list[tuple[float, int, _Entry]] = []
         self._order = count()
-        # The stores of which it was said that they fail.
+        # Stores of which it was said that they fail.
         self._failing: WeakSet[FileStore] = WeakSet()
 
     async def wait(self, store: FileStore, place: Place) -> Outcome[bytes]:
@@ -303,9 +305,7 @@ class Watcher:
         self._look += 1
         look = self._look
         for entry in batch:
-            # Before the look: it may have been made only now, or again.
-            if not entry.is_watched and self._inotify is not None:
-                entry.is_watched = self._inotify.add(entry.place.shard)
+            self._watch_again(entry)
         places = [(entry.store, entry.place) for entry in batch]
         try:
             findings = await in_thread(look_at_all, places, limiter=self._limiter)
@@ -354,6 +354,17 @@ class Watcher:
             self._inotify = open_inotify()
         self._directories[directory] += 1
         return self._inotify is not None and self._inotify.add(directory)
+
+    def _watch_again(self, entry: _Entry) -> None:
+        """Watch a directory that was made or replaced since."""
+        if self._inotify is None:
+            return
+        identity = entry.store.identity
+        if entry.watched not in (None, identity):
+            self._inotify.remove(entry.place.shard)
+            entry.is_watched = False
+        entry.watched = identity
+        entry.is_watched = entry.is_watched or self._inotify.add(entry.place.shard)
 
     def _unwatch(self, directory: str) -> None:
         self._directories[directory] -= 1

@@ -8,6 +8,9 @@
     report = await crash_sweep(lambda: f"sqlite:{next(new_paths)}")
     print(report)  # how often which operation was killed
 
+`failed_fsync_sweep` kills nobody: it lets each fsync fail once, and the same handle
+must go on.
+
 It needs strace(1) and a store that several processes can open by its URL.
 With a `Disk` it also proves that a store survives power cuts; that needs root
 and a loop device:
@@ -27,9 +30,11 @@ from __future__ import annotations
 from dp_core._public import publish
 from dp_core.testing.crash._child import Acknowledge, Perform, serve
 from dp_core.testing.crash._disk import Disk
+from dp_core.testing.crash._fsyncs import failed_fsync_sweep
 from dp_core.testing.crash._model import SCENARIOS, Scenario, Step
 from dp_core.testing.crash._report import (
     KEEPS,
+    RECOVERS,
     STUCK,
     TORN,
     VANISHED,
@@ -51,6 +56,7 @@ __all__ = [
     "CHILD",
     "EVERY_CALL",
     "KEEPS",
+    "RECOVERS",
     "SCENARIOS",
     "STUCK",
     "TORN",
@@ -69,6 +75,7 @@ __all__ = [
     "Step",
     "VictimRunner",
     "crash_sweep",
+    "failed_fsync_sweep",
     "missing_tools",
     "serve",
 ]

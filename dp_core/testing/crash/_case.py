@@ -108,6 +108,9 @@ class CrashCase:
     def learn(self, steps: tuple[Step, ...], ended: Ended) -> None:
         """Narrow the possible states by the acknowledgements of a process."""
         for step, answer in zip(steps, ended.answers, strict=False):
+            if answer is None:
+                self._widen(step)
+                continue
             self.note(f"{_shown(step)} returned {_shown_state(answer)}")
             belief = acknowledged(self._beliefs[step.promise], step, answer)
             if not belief:

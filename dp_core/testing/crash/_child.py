@@ -28,7 +28,15 @@ from typing import Any, Final, NoReturn
 
 import anyio
 
-from dp_core import Pending, Promises, Rejected, Resolved, State, connect
+from dp_core import (
+    DurablePromiseError,
+    Pending,
+    Promises,
+    Rejected,
+    Resolved,
+    State,
+    connect,
+)
 from dp_core.testing.crash._model import Step
 
 __all__ = [
@@ -40,8 +48,11 @@ __all__ = [
     "state_from_json",
 ]
 
-Acknowledge = Callable[[State[Any]], None]
-"""Called after each step with its result (`Pending` if it has none)."""
+Acknowledge = Callable[[State[Any] | None], None]
+"""
+Called after each step with its result: `Pending` if it has none, None for an error of
+a step that may fail.
+"""
 
 Perform = Callable[[str, list[Step], Acknowledge], None]
 """Performs the steps on the store of a URL."""
@@ -145,8 +156,10 @@ def _be_a_child(acks: int, request: dict[str, Any], perform: Perform) -> NoRetur
         os._exit(0)
 
 
-def _to_json(state: State[Any]) -> object:
+def _to_json(state: State[Any] | None) -> object:
     match state:
+        case None:
+            return {"unknown": True}
         case Pending():
             return None
         case Resolved(value):
@@ -155,9 +168,11 @@ def _to_json(state: State[Any]) -> object:
             return {"error": error}
 
 
-def state_from_json(answer: dict[str, Any] | None) -> State[Any]:
-    """Return the state in a line of the acknowledgements."""
+def state_from_json(answer: dict[str, Any] | None) -> State[Any] | None:
+    """Return the state in a line of the acknowledgements; None if it is unknown."""
     match answer:
+        case {"unknown": True}:
+            return None
         case None:
             return Pending()
         case {"value": value}:
@@ -174,6 +189,12 @@ def perform_on(loop: str) -> Perform:
     async def run(url: str, steps: Iterable[Step], acknowledge: Acknowledge) -> None:
         async with connect(url) as promises:
             for step in steps:
-                acknowledge(await perform(promises, step))
+                try:
+                    answer: State[Any] | None = await perform(promises, step)
+                except DurablePromiseError:
+                    if not step.may_fail:
+                        raise
+                    answer = None
+                acknowledge(answer)
 
     return lambda *args: anyio.run(run, *args, backend=loop)

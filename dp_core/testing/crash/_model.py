@@ -44,11 +44,13 @@ class Step:
             state of any promise.
         promise: The name of the promise in the scenario.
         value: The value or error to settle with.
+        may_fail: Whether the process goes on after an error of this step.
     """
 
     do: str
     promise: str = "one"
     value: str = ""
+    may_fail: bool = False
 
 
 @final

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from dp_core.testing.crash._victims import Point
-from dp_core.testing.kit import CANCEL, NO_LOST_WAKE_UP, STAYS, SURVIVES, Violation
+from dp_core.testing.kit import (
+    CANCEL,
+    NO_LOST_WAKE_UP,
+    RECOVERY,
+    STAYS,
+    SURVIVES,
+    Violation,
+)
 
 __all__ = [
     "KEEPS",
+    "RECOVERS",
     "STUCK",
     "TORN",
     "VANISHED",
@@ -24,6 +32,7 @@ KEEPS: Final = "a-crash-loses-nothing-acknowledged"
 TORN: Final = "a-crash-leaves-a-whole-state"
 VANISHED: Final = "what-was-seen-stands"
 STUCK: Final = "a-crash-leaves-nothing-stuck"
+RECOVERS: Final = "a-handle-outlives-a-failed-fsync"
 WAKES: Final = "a-crash-loses-no-wake-up"
 
 _LAWS: Final = {
@@ -39,6 +48,10 @@ _LAWS: Final = {
     STUCK: (
         "After a kill other processes settle the promise soon, with one outcome.",
         CANCEL,
+    ),
+    RECOVERS: (
+        "After an fsync that failed the same handle goes on, and knows what is so.",
+        RECOVERY,
     ),
     WAKES: (
         "A waiter in another process gets the outcome although its settler is killed.",

@@ -19,7 +19,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -83,12 +83,13 @@ class Ended:
     The end of a process.
 
     Attributes:
-        answers: The results that it acknowledged, step by step.
+        answers: The results that it acknowledged, step by step; None for one that
+            failed, and might.
         killed: Whether it was killed.
         failure: Its error, or that it did not end in time; None if it was right.
     """
 
-    answers: tuple[State[Any], ...]
+    answers: tuple[State[Any] | None, ...]
     killed: bool
     failure: str | None
 
@@ -175,6 +176,14 @@ class VictimRunner:
         pid = self.begin(url, steps)
         return self._traced(pid, "-e", f"trace={point.call}", "-e", kill)
 
+    def run_failing(
+        self, url: str, steps: Sequence[Step], point: Point, error: str
+    ) -> Ended:
+        """Let a process perform the steps, and let a call at a point fail."""
+        fail = f"inject={point.call}:error={error}:when={point.number}"
+        pid = self.begin(url, steps)
+        return self._traced(pid, "-e", f"trace={point.call}", "-e", fail)
+
     def points(
         self, url: str, steps: Sequence[Step], calls: Sequence[str]
     ) -> tuple[tuple[Point, ...], Ended]:
@@ -190,7 +199,7 @@ class VictimRunner:
         self._send(
             {
                 "url": url,
-                "steps": [[step.do, step.promise, step.value] for step in steps],
+                "steps": [list(astuple(step)) for step in steps],
                 "acks": str(self._acks),
                 "abrupt": abrupt,
             }

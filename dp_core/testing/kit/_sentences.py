@@ -25,6 +25,7 @@ __all__ = [
     "NO_LOST_WAKE_UP",
     "PASSING",
     "PEEK",
+    "RECOVERY",
     "SETTLE",
     "STAYS",
     "SURVIVES",
@@ -54,6 +55,10 @@ BYTES: Final = "It does not look into a value and returns it byte for byte."
 IDS: Final = "ids are compared as they are."
 CONCURRENT: Final = "All methods may be called concurrently."
 CANCELLABLE: Final = "All are cancellable"
+RECOVERY: Final = (
+    "A handle outlives the failure of an operation: once what failed works again, so "
+    "does the handle, and what was not acknowledged is looked up, not assumed."
+)
 PASSING: Final = (
     "A failure that may pass does not end it: too many open files, a store that is "
     "away for a while, a server that restarts."
@@ -79,6 +84,7 @@ CONTRACT: Final = (
     CANCEL,
     BYTES,
     IDS,
+    RECOVERY,
     CONCURRENT,
     CANCELLABLE,
     PEEK,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from dp_core.testing.crash import CHILD, SCENARIOS, missing_tools
+from dp_core.testing.crash import (
+    CHILD,
+    SCENARIOS,
+    failed_fsync_sweep,
+    missing_tools,
+)
 from support.file.crash_proofs import durable_by_posix, janitor_durable_by_posix
 from support.file.sweeps import ALL, TORTURE, named, need_tools, show, sweep
 
 # Else of the scenarios that need a store for each kill, and of those that go
 # the same way through the event loop, one does.
-QUICK = named(*(name for name in ALL if name != "settle in a new store"))
+QUICK = named(*(name for name in ALL if name != "open a new store"))
 QUICK_THROUGH_LOOPS = named(
     "resolve", "lose to a rejection", "dispose of a settled one", "settle two"
 )
@@ -52,6 +58,19 @@ def test_the_public_interface_survives_a_kill_at_any_call(
     show(report, capsys)
     assert {s.name for s in scenarios} == set(report.points)
     assert len(report.kills) >= 80
+
+
+async def test_a_handle_outlives_any_fsync_that_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same handle goes on, and knows what is so; of a store that is made, too."""
+    numbers = count()
+
+    report = await failed_fsync_sweep(lambda: f"file:{tmp_path}/{next(numbers)}/s")
+
+    show(report, capsys)
+    assert 4 == len(report.points)
+    assert len(report.kills) >= 40
 
 
 def test_nothing_is_acknowledged_before_it_is_durable_by_posix(tmp_path: Path) -> None:

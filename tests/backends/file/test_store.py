@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 import dp_core as dp
-from dp_backends.file import FileBackend
+from dp_backends.file import FileBackend, _janitor, _publishing
 from dp_backends.file._layout import GRACE, Place
 from dp_backends.file._record import FIRST, Record
 from dp_backends.file._store import FileStore
@@ -39,6 +39,10 @@ def files(root: Path) -> list[str]:
         ("file://localhost/var/promises", "/var/promises"),
         ("FILE:/a%20b%3F%25", "/a b?%"),
         ("file:/größe", "/größe"),
+        ("file:./~/p", "{cwd}/~/p"),
+        ("file:%7E/p", "{cwd}/~/p"),
+        ("file:/a~b", "/a~b"),
+        ("file:/%20a%20", "/ a "),
         ("file:/%ff", "/\udcff"),
     ],
 )
@@ -55,10 +59,15 @@ def test_a_url_names_a_directory(url: str, path: str) -> None:
     [
         ("file:", "it names no directory"),
         ("file://promises/x", "write 'file:./promises/x'"),
-        ("file:a%00b", "control characters"),
-        ("file:a%0D", "control characters"),
-        ("file:promises\r", "control character"),
-        ("file:pro\x1bmises", "control character"),
+        ("file:a%00b", "control character"),
+        ("file:./p\r", "control character"),
+        ("file:./p%0D%0A", "control character"),
+        ("file:/a\tb", "control character"),
+        ("file:/a\x7f", "control character"),
+        ("file:/a\x85b", "control character"),
+        ("file:/a%1Bb", "control character"),
+        ("file:./p ", "ends with a blank"),
+        ("file: p", "begins or ends with a blank"),
         ("file:~nobody-of-that-name/p", "not a valid home"),
         ("file:\ud800", "lone surrogate"),
         ("file:./x?wait=1", "it has no options"),
@@ -74,11 +83,11 @@ def test_a_url_that_names_none_says_what_to_write(url: str, advice: str) -> None
 
 
 async def test_naming_a_promise_does_no_io(tmp_path: Path) -> None:
-    """The directory is made by the first operation."""
+    """The directory is made by the first settle."""
     async with dp.connect(f"file:{tmp_path}/s") as promises:
         promise = promises.promise("x")
         assert not (tmp_path / "s").exists()
-        await promise.peek()
+        await promise.resolve(1)
         assert (tmp_path / "s" / "FORMAT").exists()
 
 
@@ -159,7 +168,7 @@ def store(tmp_path: Path) -> FileStore:
 def test_the_janitor_removes_old_orphans_only(store: FileStore) -> None:
     """A temporary file may still be in use; after the grace it is not."""
     place = store.place("x")
-    old, young = place.temporary("old"), place.temporary("young")
+    old, young = place.temporary("0" * 32), place.temporary("1" * 32)
     for path in (old, young):
         Path(path).write_bytes(b"half a record")
     age(old)
@@ -201,19 +210,107 @@ def test_the_janitor_erases_what_a_late_settle_wrote(store: FileStore) -> None:
     assert b"" == Path(place.outcome(FIRST)).read_bytes()
 
 
-def test_the_janitor_does_not_mind_what_is_not_ours(store: FileStore) -> None:
-    """Backups and other strangers neither stop it nor are touched."""
+STRANGERS = (
+    *("README", ".DS_Store", "lost+found", ".nfs000000000012c9f400000003", "a.json"),
+    *(".t-mobile.txt", ".t-", f".t-{'a' * 31}", f".t-{'a' * 64}-{'b' * 32}.bak"),
+    *(f"{'a' * 64}.json~", f".{'a' * 64}.json.swp", f"#{'a' * 64}.json#"),
+    *(f"{'A' * 64}.json", f"{'a' * 64}.JSON", f"{'a' * 63}.json", "head.json"),
+    *(f".T-{'a' * 32}", f"{'a' * 64}.head.json.bak", f"{'a' * 64}.tail.json"),
+)
+
+
+def test_strangers_are_neither_touched_nor_believed(store: FileStore) -> None:
+    """
+    Backups, editors' files and what systems leave stop nothing, however old.
+
+    In the shards, beside them, and in the store's directory: for the janitor, for a
+    listing, and for whoever opens the store anew.
+    """
     place = store.place("x")
     store.settle("x", dp.Resolved(b"1"))
     store.dispose("x")
+    store.settle("y", dp.Resolved(b"2"))
     age(place.outcome(FIRST))
-    stranger = Path(f"{place.outcome(FIRST)}.bak")
-    stranger.write_text("mine")
+    folders = (place.shard, store.place("y").shard, f"{store.root}/p", store.root)
+    strangers = [Path(folder, name) for folder in folders for name in STRANGERS]
+    for path in strangers:
+        path.write_text("mine")
+        age(str(path))
+
+    store.janitor.clean_all()
+
+    assert not Path(place.outcome(FIRST)).exists()
+    assert {"mine"} == {path.read_text() for path in strangers}
+    for handle in (store, FileStore(store.root)):
+        assert [("y", dp.Resolved(b"2"))] == handle.settled(None, 10)
+        assert dp.Pending() == handle.look("x").state
+
+
+def make_directory(path: Path) -> None:
+    """Put a directory where a record should be."""
+    path.mkdir()
+
+
+def make_pipe(path: Path) -> None:
+    """Put a pipe there, which nobody writes to."""
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("put", [make_directory, make_pipe])
+@pytest.mark.parametrize("name", ["outcome", "head"])
+def test_what_is_not_a_file_is_damage(
+    store: FileStore, put: Callable[[Path], None], name: str
+) -> None:
+    """It is neither waited for nor taken for a pending promise."""
+    place = store.place("x")
+    put(Path(place.head if name == "head" else place.outcome(FIRST)))
+
+    with pytest.raises(dp.CorruptPromiseError, match="is not a file"):
+        store.look("x")
+    with pytest.raises(dp.CorruptPromiseError, match="is not a file"):
+        store.settle("x", dp.Resolved(b"1"))
+
+
+@pytest.mark.parametrize("days", [1, -1, 365])
+def test_the_clock_of_a_janitors_process_decides_nothing(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """What is young by the clock of the file system stays, what is old goes."""
+    place = store.place("x")
+    store.settle("x", dp.Resolved(b"1"))
+    store.dispose("x")
+    old, young = place.temporary("0" * 32), place.temporary("1" * 32)
+    for path in (old, young):
+        Path(path).write_bytes(b"half a record")
+    age(old)
+    now = time.time() + days * 86400
+    monkeypatch.setattr(time, "time", lambda: now)
 
     store.janitor.clean(place.shard)
 
-    assert not Path(place.outcome(FIRST)).exists()
-    assert "mine" == stranger.read_text()
+    assert not Path(old).exists()
+    assert Path(young).exists()
+    assert Path(place.outcome(FIRST)).exists(), "the name of the dead outcome"
+
+
+def test_dead_generations_go(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After their grace, also in shards that nobody writes to any more."""
+    for number in range(300):
+        store.settle("x", dp.Resolved(b"%d" % number))
+        store.dispose("x")
+    shard = Path(store.place("x").shard)
+    for path in shard.iterdir():
+        age(str(path))
+    assert len([*shard.iterdir()]) > 200
+
+    monkeypatch.setattr(_janitor, "_WRITES_PER_CLEANING", 1)
+    for number in range(3000):
+        store.settle(f"other-{number}", dp.Resolved(b"1"))
+        if len([*shard.iterdir()]) < 50:
+            break
+
+    assert dp.Pending() == store.look("x").state
+    assert len([*shard.iterdir()]) < 50
 
 
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -235,8 +332,8 @@ def test_the_janitor_never_leaves_one_name_that_is_not_durable(
 ) -> None:
     """An orphan is taken from its writer before what it marks is made durable."""
     place = store.place("x")
-    Path(place.temporary("old")).write_bytes(b"")
-    age(place.temporary("old"))
+    Path(place.temporary("0" * 32)).write_bytes(b"")
+    age(place.temporary("0" * 32))
     seen = steps(monkeypatch)
 
     store.janitor.clean(place.shard)
@@ -248,17 +345,46 @@ def test_a_disposal_moves_the_name_it_was_written_under(
     store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A janitor that takes the file first makes the move fail, not the mark vanish."""
-    store.look("x")
+    store.settle("x", dp.Resolved(b"1"))
+    seen: list[bool] = []
 
     def take() -> None:
         for path in Path(store.place("x").shard).glob(".t-*"):
             path.rename(f"{path}-taken")
+        monkeypatch.setattr(_publishing, "token_hex", look)
+
+    def look(size: int) -> str:
+        seen.append(Path(store.place("x").head).exists())
+        return "0" * 32
 
     settle_while(monkeypatch, "rename", take)
-    with pytest.raises(dp.BackendUnavailableError):
-        store.dispose("x")
+    store.dispose("x")
 
-    assert not Path(store.place("x").head).exists()
+    assert [False] == seen, "the disposal began anew, and had not moved anything"
+    assert dp.Pending() == store.look("x").state
+
+
+@pytest.mark.parametrize("operation", ["settle", "reject", "dispose"])
+@pytest.mark.parametrize("step", ["link", "rename"])
+def test_what_a_janitor_takes_too_early_is_begun_anew(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, operation: str, step: str
+) -> None:
+    """A clock of another process that is a day ahead costs time, and no operation."""
+    store.settle("old", dp.Resolved(b"1"))
+
+    def take() -> None:
+        for shard in (Path(store.root) / "p").iterdir():
+            for path in shard.glob(".t-*"):
+                path.unlink()
+
+    settle_while(monkeypatch, step, take)
+    if operation == "dispose":
+        store.dispose("old")
+        assert dp.Pending() == store.look("old").state
+    else:
+        outcome = dp.Rejected("no") if operation == "reject" else dp.Resolved(b"2")
+        assert outcome == store.settle("x", outcome)
+        assert outcome == store.look("x").state
 
 
 @pytest.mark.parametrize("step", ["link", "rename"])

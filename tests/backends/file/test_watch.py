@@ -18,7 +18,8 @@ import pytest
 
 import dp_core as dp
 from dp_backends.file import _inotify, _watch
-from dp_backends.file._store import FileStore
+from dp_backends.file._layout import Place
+from dp_backends.file._store import FileStore, View
 from dp_backends.file._watch import WATCHERS, Watcher, WatchStats
 
 RESOLVER = """
@@ -304,6 +305,7 @@ def damage(path: str) -> None:
 async def test_damage_is_told_to_those_who_wait_for_it_only(url: str) -> None:
     """One broken record neither hangs its waiters nor disturbs the others."""
     store = FileStore(url.removeprefix("file:"))
+    store.open()
     async with dp.connect(url) as promises:
 
         async def wait() -> None:
@@ -348,35 +350,78 @@ async def test_a_wait_outlives_a_failure_that_passes(
                 await promise.resolve(1)
 
 
-async def test_a_handle_that_has_failed_does_not_end_the_waits_of_others(
+async def test_a_failure_of_one_handle_is_not_told_to_the_waits_of_another(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two handles on one store do not share the failure of one."""
+    """
+    Two handles on one store wait for one promise; one of them may not go on.
+
+    Its directory is not the one it opened, and it may not trust the path to it.
+    """
     async with dp.connect(url) as failed, dp.connect(url) as sound:
-        await sound.promise("x").peek()
+        await sound.promise("y").resolve(1)
+        ended = []
 
-        def fail(fd: int) -> None:
-            raise OSError(errno.EIO, "Input/output error")
+        async def wait() -> None:
+            with pytest.raises(dp.AccessDeniedError):
+                await failed.promise("x").get()
+            ended.append("failed")
 
-        monkeypatch.setattr("dp_backends.file._durability.fsync", fail)
-        with pytest.raises(dp.OutcomeUnknownError):
-            await failed.promise("y").resolve(1)
-        monkeypatch.undo()
+        def look(self: FileStore, place: Place) -> View:
+            if self is failed.backend._store:  # type: ignore[attr-defined]
+                raise dp.AccessDeniedError("not ours")
+            return real(self, place)
 
+        real = FileStore.look_at
+        monkeypatch.setattr(FileStore, "look_at", look)
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
                 # The failed one comes first, and the sound one joins it.
-                tasks.start_soon(failed.backend.wait, "x")
+                tasks.start_soon(wait)
                 await anyio.lowlevel.checkpoint()
                 tasks.start_soon(sound.promise("x").get)
+                while not ended:  # noqa: ASYNC110 - there is no event for that
+                    await anyio.sleep(0.01)
                 await joined(1)
                 await sound.promise("x").resolve(1)
-                tasks.cancel_scope.cancel()
+
+
+async def test_a_wait_hears_of_a_store_that_is_made_later(
+    url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Waiting makes nothing, says that nothing is there, and hears who makes it."""
+    async with dp.connect(url) as promises, dp.connect(url) as others:
+        with anyio.fail_after(LIMIT):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(promises.promise("x").get)
+                await joined(3)
+                assert not await anyio.Path(tmp_path / "s").exists()
+                await others.promise("x").resolve(1)
+    assert 1 == caplog.text.count("there is no store of promises at")
+
+
+async def test_a_wait_in_a_store_that_is_made_later_hears_of_a_disposal(
+    url: str,
+) -> None:
+    """It began with a promise that was pending, as all are in a store that is not."""
+    async with dp.connect(url) as promises, dp.connect(url) as others:
+
+        async def wait() -> None:
+            with pytest.raises(dp.PromiseDisposedError):
+                await promises.promise("x").get()
+
+        with anyio.fail_after(LIMIT):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(wait)
+                await joined(1)
+                await others.promise("x").dispose()
 
 
 async def test_handles_on_one_store_share_the_watch_of_a_directory(url: str) -> None:
     """Each has an entry of its own, and all are woken by one report."""
     handles = [dp.connect(url) for _ in range(3)]
+    await handles[0].promise("other").resolve(1)
     with anyio.fail_after(LIMIT):
         async with anyio.create_task_group() as tasks:
             for handle in handles:

@@ -9,11 +9,11 @@ from hashlib import sha256
 from typing import Any, Final
 
 from dp_backends.file import _files, _publishing, _store
-from dp_backends.file._durability import Durability
 from dp_backends.file._files import Content
 from dp_backends.file._layout import Place
+from dp_backends.file._publishing import Durability
 from dp_backends.file._record import Record
-from dp_backends.file._store import FileStore
+from dp_backends.file._store import FileStore, View
 from dp_core import (
     BackendUnavailableError,
     CorruptPromiseError,
@@ -23,6 +23,7 @@ from dp_core import (
 from mutants.file.protocol import everywhere, nothing
 from mutants.file.registry import Change, mutant
 
+_look_at: Final = FileStore._look_at
 _publish: Final = _publishing.publish
 _state: Final = FileStore._state
 _from_bytes: Final = Record.from_bytes
@@ -54,12 +55,26 @@ def fsync_retried() -> list[Change]:
 
 @mutant(seen="PostgreSQL until 2018: checkpoints went on after a failed fsync")
 def goes_on_after_failed_fsync() -> list[Change]:
-    """A handle whose disk has failed is used as if nothing had happened."""
+    """What a handle saw fail to reach the disk is believed once an fsync succeeds."""
 
     def fsync_opened(self: Durability, fd: int) -> None:
         _files.fsync(fd)
 
     return [(Durability, "fsync_opened", fsync_opened)]
+
+
+@mutant(
+    seen="this project's file store, and servers over it, until a law said otherwise"
+)
+def stops_for_ever() -> list[Change]:
+    """A handle whose disk has failed once refuses every call from then on."""
+
+    def look_at(self: FileStore, place: Place) -> View:
+        if self.durability.failures:
+            raise BackendUnavailableError("the disk failed; open the store anew")
+        return _look_at(self, place)
+
+    return [(FileStore, "_look_at", look_at)]
 
 
 @mutant(seen="programs that take write(2) for all or nothing")

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from dp_backends.file import (
-    _durability,
     _files,
     _janitor,
     _layout,
     _listing,
+    _opening,
     _publishing,
     _store,
     _watch,
 )
-from dp_backends.file._durability import Durability
 from dp_backends.file._files import Content
 from dp_backends.file._inotify import open_inotify
 from dp_backends.file._layout import Place
+from dp_backends.file._publishing import Durability
 from dp_backends.file._record import Record
 from dp_backends.file._store import FileStore, View
 from dp_backends.file._watch import Watcher
@@ -41,7 +41,7 @@ _watcher_look_at: Final = Watcher._look_at
 
 def everywhere(name: str, replacement: object) -> list[Change]:
     """Replace a function of `_files` for all who have imported it."""
-    modules = (_files, _durability, _janitor, _layout, _listing, _publishing, _store)
+    modules = (_files, _janitor, _layout, _listing, _opening, _publishing, _store)
     return [(module, name, replacement) for module in modules if hasattr(module, name)]
 
 
@@ -131,7 +131,7 @@ def disposal_unlinks() -> list[Change]:
     """A disposal removes the outcome, and begins no new generation."""
 
     def dispose(self: FileStore, id: str) -> None:
-        self._ready()
+        self.open()
         place = self.place(id)
         with _files.explained("dispose"), _files.opened_directory(place.shard) as fd:
             with suppress(FileNotFoundError):
@@ -222,7 +222,7 @@ def dead_outcome_believed() -> list[Change]:
     """A reader does not check whether the generation has ended meanwhile."""
 
     def look_at(self: FileStore, place: Place) -> View:
-        self._ready()
+        self.open()
         with _files.explained(f"read a promise in {self.root}"):
             generation = self._generation(place)
             return View(generation, self._state(place, generation))
@@ -235,7 +235,7 @@ def disposal_shown_too_early() -> list[Change]:
     """The link count of a head that was just replaced is believed."""
 
     def look_at(self: FileStore, place: Place) -> View:
-        self._ready()
+        self.open()
         generation = self._generation(place)
         if isinstance(self._state(place, generation), Pending):
             return View(generation, Pending())
@@ -282,7 +282,7 @@ def lock_file() -> list[Change]:
     """Settles exclude each other by a lock that is a file."""
 
     def settle(self: FileStore, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
-        self._ready()
+        self.open()
         lock = Path(f"{self.root}/p/lock")
         for _ in range(100):
             with suppress(FileExistsError):

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+import anyio
 import pytest
 
 from dp_backends.file._store import FileStore
-from dp_core.testing.crash import KEEPS, STUCK, TORN, VANISHED, WAKES, CrashError, Disk
+from dp_core.testing.crash import (
+    KEEPS,
+    RECOVERS,
+    STUCK,
+    TORN,
+    VANISHED,
+    WAKES,
+    CrashError,
+    Disk,
+    failed_fsync_sweep,
+)
 from mutants.file.registry import load_mutants, mutated
 from support.file.crash_proofs import (
     damage_is_noticed,
@@ -25,6 +38,7 @@ from support.file.crash_proofs import (
     readers_outlive_disposals,
     short_writes_are_completed,
 )
+from support.file.crash_setups import CHILD, ENVIRONMENT
 from support.file.failing_calls import OPERATIONS, matrix
 from support.file.races import new_seed, race, turmoil
 from support.file.sweeps import TORTURE, missing, named, need_tools, sweep
@@ -109,6 +123,22 @@ def storms(directory: Path, mutant: str) -> None:
     assert [] == list(wrong)
 
 
+def goes_on(directory: Path, mutant: str) -> None:
+    """Each fsync fails once, and the same handle goes on."""
+    need_tools()
+    numbers = count()
+    with broken(RECOVERS):
+        anyio.run(
+            partial(
+                failed_fsync_sweep,
+                lambda: f"file:{directory}/{next(numbers)}/s",
+                child=CHILD,
+                environment=ENVIRONMENT | {"DP_MUTANT": mutant},
+                errors=("EIO",),
+            )
+        )
+
+
 def hidden(directory: Path, mutant: str) -> None:
     """Two disposers are killed, and the power is cut."""
     missing(Disk.missing(), fails=False)
@@ -144,6 +174,7 @@ CAUGHT: Final[tuple[tuple[str, Proof, bool], ...]] = (
     ("fsync-errors-ignored", faults("resolve"), True),
     ("fsync-retried", faults("resolve"), True),
     ("goes-on-after-failed-fsync", faults("look and help"), True),
+    ("stops-for-ever", goes_on, True),
     ("short-writes-ignored", short_writes_are_completed, True),
     ("unknown-is-called-untouched", faults("resolve"), True),
     ("rubbish-left-behind", faults("resolve"), True),

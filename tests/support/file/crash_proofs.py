@@ -94,9 +94,10 @@ def janitor_durable_by_posix(directory: Path, mutant: str | None = None) -> None
     steps = [Step("resolve", "x", "one")]
     root = url.removeprefix("file:")
     with _lane(mutant) as lane:
-        assert lane.run(url, [Step("peek", "x")]).failure is None
+        assert lane.run(url, [Step("resolve", "y", "one")]).failure is None
         disk = TracedDisk()
-        disk.follow(traced(lane, url, steps, Point("fsync", 2, "of the directory")))
+        # After those of "p", of the root, and of the file.
+        disk.follow(traced(lane, url, steps, Point("fsync", 4, "of the directory")))
         place = FileStore(root).place("x")
         (mark,) = Path(place.shard).glob(".t-*")
         os.utime(mark, (0, 0))

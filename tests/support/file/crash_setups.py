@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from dp_backends.file._durability import Durability
+from dp_backends.file._files import fsync_directory
 from dp_backends.file._layout import GRACE
+from dp_backends.file._publishing import Durability
 from dp_backends.file._record import FIRST, Record
 from dp_backends.file._store import FileStore
 from dp_core import Outcome, Resolved
@@ -43,7 +44,7 @@ class Dying(FileStore):
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
-        self.durability = _DyingDisk(root)
+        self.durability = _DyingDisk()
 
     def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         """Settle, but for the end of it."""
@@ -58,6 +59,10 @@ class Dying(FileStore):
 
 
 class _DyingDisk(Durability):
+    def fsync_names(self, directory: str) -> None:
+        # Not that of the shards, which comes before anything is visible.
+        fsync_directory(directory)
+
     def fsync_opened(self, fd: int) -> None:
         raise _KilledError
 

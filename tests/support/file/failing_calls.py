@@ -15,7 +15,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -24,6 +24,8 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from dp_backends.file import _janitor
+from dp_backends.file._layout import SHARDS
+from dp_backends.file._record import FIRST
 from dp_backends.file._store import FileStore
 from dp_core import (
     AccessDeniedError,
@@ -44,7 +46,7 @@ ERRORS: Final = tuple(
 )
 _CALLS: Final = (
     *("open", "close", "read", "write", "fsync", "link", "unlink", "rename"),
-    *("mkdir", "stat", "fstat", "listdir"),
+    *("mkdir", "stat", "lstat", "fstat", "listdir", "scandir", "utime"),
 )
 _RETRIED: Final = frozenset({"open", "read", "write", "fsync"})
 """Python repeats these by itself when a signal interrupts them (PEP 475)."""
@@ -60,7 +62,8 @@ class Faults:
         error: The errno it fails with.
         calls: What was called, as ``(name, what for)``.
         failed: The name of the call that failed.
-        durable: Whether a directory had been made durable before it.
+        durable: Whether a shard had been made durable before it, or a new file
+            and then a shard after it.
         stops: Whether it was a directory that could not be made durable.
     """
 
@@ -70,6 +73,7 @@ class Faults:
     failed: str | None = None
     durable: bool = False
     stops: bool = False
+    _anew: bool = False
 
     @contextmanager
     def injected(self) -> Iterator[None]:
@@ -90,9 +94,12 @@ class Faults:
             return real(*args, **named)
         self.calls.append(name)
         is_directory = name == "fsync" and stat.S_ISDIR(_FSTAT(args[0]).st_mode)
+        is_shard = is_directory and _name_of(args[0]) in SHARDS
         if len(self.calls) != self.fail_at:
             result = real(*args, **named)
-            self.durable |= is_directory and self.failed is None
+            if name == "fsync":
+                self.durable |= is_shard and (self.failed is None or self._anew)
+                self._anew |= not is_directory and self.failed is not None
             return result
         self.failed, self.stops = name, is_directory
         if name == "close":
@@ -102,6 +109,11 @@ class Faults:
 
 
 _FSTAT: Final = os.fstat
+
+
+def _name_of(fd: int) -> str:
+    return Path(f"/proc/self/fd/{fd}").readlink().name
+
 
 Operation = Callable[[FileStore, str], Any]
 
@@ -120,6 +132,11 @@ def _dispose(store: FileStore, id: str) -> Any:
 
 
 def _look(store: FileStore, id: str) -> Any:
+    return store.look(id).state
+
+
+def _open(store: FileStore, id: str) -> Any:
+    store.open()
     return store.look(id).state
 
 
@@ -165,7 +182,7 @@ def _littered(store: FileStore, id: str) -> None:
 
 
 OPERATIONS: Final[dict[str, Case]] = {
-    "open a new store": Case(_look, fresh=True),
+    "open a new store": Case(_open, fresh=True),
     "resolve": Case(_settle),
     "reject": Case(_reject),
     "lose": Case(_settle, _win),
@@ -209,7 +226,9 @@ def matrix(directory: Path, case: Case) -> tuple[int, list[str]]:
     places = [
         place
         for place in range(1, len(plain.calls) + 1)
-        if not case.fresh or plain.calls[place - 1] != "mkdir" or place % 50 == 0
+        if not case.fresh
+        or plain.calls[place - 1] not in ("mkdir", "stat")
+        or place % 50 < 2
     ]
     tried = 0
     for place in places:
@@ -229,8 +248,13 @@ def _attempt(root: str, id: str, case: Case, faults: Faults) -> Iterator[str]:
     known = set(_temporary(root, id))
     open_before = _open_descriptors()
     told = _told(case, store, id, faults)
+    inode = _inode(store, id)
     leaked = _open_descriptors() - open_before
     left = set(_temporary(root, id)) - known
+    believed: list[str] = []
+    if faults.stops and isinstance(told, Exception) and not case.fresh:
+        # Before another handle looks.
+        believed += _believed(store, id, inode)
     after = FileStore(root).look(id).state
     wrong = [
         *([f"{leaked} descriptors were leaked"] if leaked > 0 else []),
@@ -238,9 +262,8 @@ def _attempt(root: str, id: str, case: Case, faults: Faults) -> Iterator[str]:
         *_misled(root, faults, told),
         *_untrue(_expected(case), told, after),
         *_again(store, id, after),
+        *believed,
     ]
-    if faults.stops and isinstance(told, Exception) and not case.fresh:
-        wrong += [] if _has_stopped(store) else ["the handle goes on"]
     where = f"{faults.failed} #{faults.fail_at} {errno.errorcode[faults.error]}"
     return (f"{where}: {what}" for what in wrong)
 
@@ -315,7 +338,8 @@ def _misled(root: str, faults: Faults, told: Any) -> Iterator[str]:
         return
     if root not in str(told):
         yield f"does not name the store: {told}"
-    denied = faults.error == errno.EACCES
+    # A directory in which files can be made, and a link cannot, has no hard links.
+    denied = faults.error == errno.EACCES and faults.failed != "link"
     kinds: tuple[type[DurablePromiseError], ...] = (
         (AccessDeniedError,) if denied else (BackendUnavailableError,)
     )
@@ -325,21 +349,36 @@ def _misled(root: str, faults: Faults, told: Any) -> Iterator[str]:
         yield f"raised {type(told).__name__}: {told}"
 
 
-def _has_stopped(store: FileStore) -> bool:
-    """Tell whether a handle refuses to go on."""
+def _inode(store: FileStore, id: str) -> int | None:
+    """Return the inode number of the promise's first outcome."""
+    with suppress(FileNotFoundError):
+        return os.stat(store.place(id).outcome(FIRST)).st_ino
+    return None
+
+
+def _believed(store: FileStore, id: str, inode: int | None) -> Iterator[str]:
+    """
+    Say where a handle believes what it saw fail.
+
+    A look answers again; but a name that may be lost although the next fsync says
+    otherwise is not shown before it was written anew.
+    """
+    place = store.place(id)
+    path = Path(place.outcome(FIRST))
+    in_doubt = path.exists() and path.stat().st_nlink > 1
     try:
-        store.look("anything")
-    except BackendUnavailableError as error:
-        return "anew" in str(error)
-    return False
+        shown = store.look(id)
+    except BackendError as error:
+        yield f"the handle does not go on: {error}"
+        return
+    if in_doubt and shown.generation == FIRST and _inode(store, id) == inode:
+        yield "it was believed without being written anew"
 
 
 def _again(store: FileStore, id: str, state: Any) -> Iterator[str]:
     """Say what is wrong with the next settle, and the looks of others after it."""
     expected = value("again") if state == Pending() else state
     others = FileStore(store.root)
-    if _has_stopped(store):
-        store = others
     told = store.settle(id, value("again"))
     if told != expected or others.look(id).state != expected:
         yield f"{state} became {told}"

@@ -1,0 +1,394 @@
+"""
+`find_store` and `make_store`: the directory of a store is found, checked, and made.
+
+Any number of processes may do so at once, and be killed doing so. ``FORMAT`` is
+published last, so a directory without it is a store that was begun, if it has ``p``,
+and else none. What is missing in a store is made again: a copy may have left out
+directories that are empty.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from secrets import token_hex
+from typing import Final, final
+
+from dp_backends.file._files import (
+    NoHardLinkError,
+    explained,
+    fsync_directory,
+    link,
+    make_directory,
+    read_file,
+    remove,
+    write_new_file,
+)
+from dp_backends.file._layout import SHARDS, TEMPORARY, read_name, shard_path
+from dp_backends.file._publishing import Durability
+from dp_backends.file._record import FORMAT
+from dp_core import AccessDeniedError, BackendUnavailableError
+
+__all__ = [
+    "Opened",
+    "check_parents",
+    "find_store",
+    "is_private",
+    "make_shards",
+    "make_store",
+    "shards_changed",
+]
+
+_log: Final = logging.getLogger("dp_backends.file")
+
+_FORMAT_FILE: Final = "FORMAT"
+_FORMAT: Final = b'{"format": %d}\n' % FORMAT
+_OTHERS_MAY_WRITE: Final = 0o022
+
+# What systems put into directories by themselves.
+_HARMLESS: Final = frozenset({"lost+found", ".DS_Store", ".snapshot"})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """
+    A store as it was found when it was opened.
+
+    Attributes:
+        identity: The device and inode number of its directory.
+        is_remote: Whether other machines may change it.
+        failures: `Durability.failures` at that time.
+        shards: What `make_shards` has returned; None before that.
+    """
+
+    identity: tuple[int, int]
+    is_remote: bool
+    failures: int
+    shards: tuple[int, int] | None = None
+
+
+def find_store(root: str, durability: Durability) -> Opened | None:
+    """
+    Return the store at *root*, which is made whole; None if there is none.
+
+    Raises:
+        AccessDeniedError: It belongs to somebody else.
+        BackendUnavailableError: It is something else, or of a newer format.
+    """
+    with explained(f"open the store {root}"):
+        try:
+            status = os.stat(root)
+        except FileNotFoundError:
+            return None
+        _let_us_in(root, status)
+        if not _is_complete(root):
+            if not os.path.lexists(f"{root}/p"):
+                _check_foreign(root)
+                return None
+            _check_ours(root)
+            _fill(root)
+        _check_ours(root)
+        return _opened(root, durability)
+
+
+def make_store(root: str, durability: Durability) -> Opened:
+    """
+    Return the store at *root*, which is made if it is not there.
+
+    Raises:
+        AccessDeniedError: It belongs to somebody else.
+        BackendUnavailableError: It is something else, of a newer format, or on
+            a file system that cannot keep promises.
+    """
+    found = find_store(root, durability)
+    if found is not None:
+        return found
+    with explained(f"make the store {root}"):
+        _make_root(root)
+        _check_ours(root)
+        _fill(root)
+        return _opened(root, durability)
+
+
+def _opened(root: str, durability: Durability) -> Opened:
+    # Whoever only reads does not miss it; whoever writes is told (`make_shards`).
+    with suppress(OSError):
+        _make_missing(root)
+    status = os.stat(root)
+    identity = status.st_dev, status.st_ino
+    return Opened(identity, is_remote(status), durability.failures)
+
+
+def _make_missing(root: str) -> None:
+    parts = [f"{root}/p", *(shard_path(root, shard) for shard in SHARDS)]
+    try:
+        have = set(os.listdir(parts[0]))
+    except FileNotFoundError:
+        have = set()
+    else:
+        parts = [p for p in parts[1:] if os.path.basename(p) not in have]
+    for part in parts:
+        make_directory(part)
+
+
+def make_shards(root: str, durability: Durability) -> tuple[int, int]:
+    """
+    Make sure that all shards are there, and that their names are durable.
+
+    Whoever made one again may have died before that, so that it is not enough to find
+    it there.
+
+    Returns:
+        What `shards_changed` returns as long as none was made or removed since.
+
+    Raises:
+        OSError: They may be durable or not.
+    """
+    _make_missing(root)
+    changed = shards_changed(root)
+    try:
+        durability.fsync_names(f"{root}/p")
+        durability.fsync_names(root)
+    except OSError:
+        _unmake(root)
+        raise
+    return changed
+
+
+def shards_changed(root: str) -> tuple[int, int]:
+    """Return when a shard was last made or removed, in a way to be compared."""
+    status = os.stat(f"{root}/p")
+    return status.st_ino, status.st_ctime_ns
+
+
+# Is it a store? ---------------------------------------------------------------
+
+
+def _is_complete(root: str) -> bool:
+    content = read_file(f"{root}/{_FORMAT_FILE}")
+    if content is None:
+        return False
+    try:
+        form = json.loads(content[0])["format"]
+    except (ValueError, TypeError, KeyError):
+        raise BackendUnavailableError(
+            f"the file {root}/{_FORMAT_FILE} is damaged; if this is a store of "
+            f"promises, write into it: {_FORMAT.decode().strip()}"
+        ) from None
+    if form != FORMAT:
+        raise BackendUnavailableError(
+            f"the store {root} has format {form}, and this version reads {FORMAT}; "
+            "upgrade durable-promises, or name another directory"
+        )
+    return True
+
+
+def _check_foreign(root: str) -> None:
+    """Refuse to move into a directory in which something else lives."""
+    foreign = [
+        name
+        for name in os.listdir(root)
+        if name not in {"p", _FORMAT_FILE, *_HARMLESS}
+        and not name.startswith(".nfs")
+        and read_name(name)[1] != TEMPORARY
+    ]
+    if foreign:
+        raise BackendUnavailableError(
+            f"{root} is not a store and not empty (it has {min(foreign)!r}); "
+            "name a directory of its own"
+        )
+
+
+# Is it ours? ------------------------------------------------------------------
+
+
+def _let_us_in(root: str, status: os.stat_result) -> None:
+    """Repair what a umask has done to a directory that we made."""
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    if ours and status.st_mode & 0o500 != 0o500:
+        os.chmod(root, stat.S_IMODE(status.st_mode) | 0o500)
+
+
+def is_private(status: os.stat_result) -> bool:
+    """Tell whether a directory is ours to use, and others may not write into it."""
+    wrong = status.st_mode & _OTHERS_MAY_WRITE or status.st_mode & 0o500 != 0o500
+    return status.st_uid == os.geteuid() and not wrong
+
+
+def _check_ours(root: str) -> None:
+    """
+    Make sure that nobody else can change the store.
+
+    Its root and "p" are enough: nobody else can write anything below them.
+    """
+    for path in (root, f"{root}/p"):
+        with suppress(FileNotFoundError):
+            status = os.lstat(path) if path != root else os.stat(root)
+            if not stat.S_ISDIR(status.st_mode):
+                raise AccessDeniedError(
+                    f"{path} is not a directory, but part of a store of promises"
+                )
+            if status.st_uid != os.geteuid():
+                raise AccessDeniedError(
+                    f"the store {path} belongs to user {status.st_uid}, you are "
+                    f"{os.geteuid()}; share it through `dp serve` instead, or name "
+                    "a directory in it"
+                )
+            if is_private(status):
+                continue
+            # As a volume is mounted whose files a group may write, for one.
+            os.chmod(path, stat.S_IMODE(status.st_mode) & ~0o077 | 0o500)
+            if status.st_mode & _OTHERS_MAY_WRITE:
+                _log.warning(
+                    "others could write into %s; now it is for its owner alone", path
+                )
+
+
+def check_parents(root: str) -> None:
+    """
+    Refuse a directory that took the place of the store, if others could do that.
+
+    As sshd(8) checks the directories above a file that it trusts; in those that are
+    sticky, as /tmp is, others cannot rename what is ours.
+
+    Raises:
+        AccessDeniedError: Others may write into one above it.
+    """
+    parents = {*Path(root).parents, *Path(os.path.realpath(root)).parents}
+    for parent in sorted(parents):
+        status = os.stat(parent)
+        open_to_others = status.st_mode & _OTHERS_MAY_WRITE and not (
+            status.st_mode & stat.S_ISVTX
+        )
+        if open_to_others or status.st_uid not in (0, os.geteuid()):
+            raise AccessDeniedError(
+                f"the store {root} is not the directory that was opened, and others "
+                f"may write into {parent}; if you replaced it, open it anew"
+            )
+
+
+# Making it --------------------------------------------------------------------
+
+
+def _make_root(root: str) -> None:
+    path = Path(root)
+    for parent, directory in pairwise([*reversed(path.parents), path]):
+        if directory.is_dir():
+            # The process that created it may have died before this fsync.
+            _fsync_if_possible(str(parent))
+        elif make_directory(str(directory)):
+            try:
+                fsync_directory(str(parent))
+            except OSError:
+                # Made anew by the next attempt: a second fsync alone proves nothing.
+                with suppress(OSError):
+                    os.rmdir(directory)
+                raise
+        else:
+            fsync_directory(str(parent))
+
+
+def _fsync_if_possible(directory: str) -> None:
+    """Make the names in a directory durable, unless nobody here may change them."""
+    try:
+        fsync_directory(directory)
+    except OSError as error:
+        # Ignore only "not allowed" and "read-only": there, nobody can have created
+        # the directory. A disk error must be raised.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL):
+            raise
+
+
+def _fill(root: str) -> None:
+    _check_foreign(root)
+    _test_file_system(root)
+    _make_missing(root)
+    temporary = f"{root}/{TEMPORARY}{token_hex(16)}"
+    is_named = False
+    try:
+        fsync_directory(f"{root}/p")
+        fsync_directory(root)
+        write_new_file(temporary, _FORMAT)
+        with suppress(FileExistsError):
+            link(temporary, f"{root}/{_FORMAT_FILE}")
+            is_named = True
+        fsync_directory(root)
+    except OSError:
+        remove(temporary)
+        if is_named:
+            remove(f"{root}/{_FORMAT_FILE}")
+        _unmake(root)
+        raise
+    remove(temporary)
+
+
+def _unmake(root: str) -> None:
+    """
+    Remove the directories that are empty, after their names may have been lost.
+
+    So the next attempt writes them anew: that a second fsync succeeds proves nothing.
+    Who uses the store meanwhile misses them, and makes them again.
+    """
+    for directory in (*(shard_path(root, shard) for shard in SHARDS), f"{root}/p"):
+        with suppress(OSError):
+            os.rmdir(directory)
+
+
+def _test_file_system(root: str) -> None:
+    """Try out what the protocol rests on: link(2), link counts, fsync."""
+    one = f"{root}/{TEMPORARY}{token_hex(16)}"
+    two = f"{one}.two"
+    try:
+        write_new_file(one, b"")
+        try:
+            os.link(one, two)
+        except OSError as error:
+            raise NoHardLinkError(error.errno, error.strerror) from error
+        counted = os.stat(two).st_nlink == 2
+        try:
+            os.link(one, two)
+            exclusive = False
+        except FileExistsError:
+            exclusive = True
+        except OSError as error:
+            raise NoHardLinkError(error.errno, error.strerror) from error
+        os.unlink(one)
+        fsync_directory(root)
+        works = counted and exclusive and os.stat(two).st_nlink == 1
+    finally:
+        remove(one)
+        remove(two)
+    if not works:
+        raise BackendUnavailableError(
+            f"the file system of {root} does not count hard links; use a local one "
+            "(ext4, xfs, btrfs, apfs), or `dp serve` and http:"
+        )
+
+
+_REMOTE: Final = (
+    *(b"9p", b"afs", b"ceph", b"cifs", b"fuse.", b"gluster", b"nfs", b"smb", b"vbox"),
+)
+
+
+def is_remote(status: os.stat_result) -> bool:
+    """
+    Tell whether a directory is on a file system that other machines may change.
+
+    There the kernel does not report their changes (inotify(7)).
+    """
+    number = b"%d:%d" % (os.major(status.st_dev), os.minor(status.st_dev))
+    with suppress(OSError), open("/proc/self/mountinfo", "rb") as mounts:
+        for line in mounts:
+            fields = line.split()
+            if fields[2] == number:
+                # proc(5): the type follows the separator "-".
+                return fields[fields.index(b"-") + 1].startswith(_REMOTE)
+    return False
