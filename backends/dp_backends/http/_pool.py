@@ -29,7 +29,7 @@ __all__ = ["Pool"]
 MAX_IDLE: Final = 100
 """The most idle connections to keep; the oldest is closed first."""
 
-AT_REST: Final = 8
+AT_REST: Final = 32
 """As many idle connections may be kept by who does nothing; while others are in use,
 as many as these."""
 

@@ -134,8 +134,8 @@ async def test_idle_connections_are_bounded(burst: str) -> None:
                 for n in range(150):
                     await server.backend.settle(str(n), ONE)
 
-        assert 8 == min(server.connections, backend.stats().idle)
-        await server.until(lambda server: len(server.streams) <= 8)
+        assert 32 == min(server.connections, backend.stats().idle)
+        await server.until(lambda server: len(server.streams) <= 32)
         await backend.aclose()
         assert 0 == backend.stats().idle
 
