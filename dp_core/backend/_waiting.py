@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from dp_core._states import Pending, State
+from dp_core._states import State
 from dp_core.backend._contract import Backend, TimedBackend
 
 __all__ = ["wait_or_peek"]
@@ -39,4 +39,5 @@ async def wait_or_peek(
         return await backend.wait_for(id, seconds)
     with anyio.move_on_after(seconds):
         return await backend.wait(id)
-    return Pending()
+    # The wait has not said that the promise is pending: the store may be away.
+    return await backend.peek(id)

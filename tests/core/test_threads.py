@@ -55,7 +55,8 @@ def test_the_last_word_of_a_process_is_heard(
         "async def last():\n"
         "    await promise.resolve('bye')\n"
         "    print(await promise.peek(), await promise.get())\n"
-        f"{used} and anyio.run(promise.peek, backend='{loop}')\n"
+        f"other = dp.durable_promise('other', 'file:{tmp_path}/p')\n"
+        f"{used} and anyio.run(other.resolve, 1, backend='{loop}')\n"
         f"atexit.register(anyio.run, last, backend='{loop}')\n"
     )
     done = subprocess.run(
