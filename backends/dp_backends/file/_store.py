@@ -172,7 +172,8 @@ class FileStore:
         view = self._look_at(place)
         if self._opened is None and not self._was_missed:
             self._was_missed = True
-            _log.warning("there is no store of promises at %s yet", self.root)
+            # For who looks into the log; the program `dp` says it by itself.
+            _log.info("there is no store of promises at %s yet", self.root)
         return view
 
     def _look_at(self, place: Place) -> View:

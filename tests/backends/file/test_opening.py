@@ -47,6 +47,7 @@ async def test_a_question_makes_nothing(
     root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Peeks answer, say once that there is no store, and leave the disk as it was."""
+    caplog.set_level("INFO", "dp_backends.file")
     async with dp.connect(f"file:{root}") as promises:
         for id in ("x", "y"):
             assert dp.Pending() == await promises.promise(id).peek()

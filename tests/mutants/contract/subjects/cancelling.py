@@ -223,7 +223,8 @@ class AnswerLeftInThePipe(Right):
     left: State_ | None = None
 
     async def peek(self, id: str) -> State_:
-        state, self.left = self.left or await super().peek(id), None
+        left, self.left = self.left, None
+        state = await super().peek(id) if left is None else left
         try:
             await checkpoint()
         except BaseException:

@@ -47,7 +47,7 @@ class LooksAgain(Right):
             if entry.outcome is None:
                 raise PromiseDisposedError(id)
             await checkpoint()
-            if outcome := self.store.entry(id).outcome:
+            if (outcome := self.store.entry(id).outcome) is not None:
                 return outcome
 
 

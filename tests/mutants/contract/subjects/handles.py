@@ -189,7 +189,8 @@ class OutcomeCachedForEver(Right):
         self.seen: dict[str, State_] = {}
 
     def look(self, id: str) -> State_:
-        state = self.seen.get(id) or super().look(id)
+        seen = self.seen.get(id)
+        state = super().look(id) if seen is None else seen
         if not isinstance(state, Pending):
             self.seen[id] = state
         return state

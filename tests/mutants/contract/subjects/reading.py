@@ -90,14 +90,14 @@ class DirtyRead(Right):
 
     def look(self, id: str) -> State_:
         dirty = self.store.unwritten.get(id)
-        return dirty or super().look(id)  # type: ignore[return-value]
+        return super().look(id) if dirty is None else dirty
 
     async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
         for _ in range(3):
             await self.turn()
         while id in self.store.unwritten:
             await checkpoint()
-        if self.store.entry(id).outcome:
+        if self.store.entry(id).outcome is not None:
             return self.put(id, outcome)
         self.store.unwritten[id] = outcome
         try:
@@ -165,7 +165,8 @@ class CacheFilledLate(Right):
     store: _Store
 
     async def peek(self, id: str) -> State_:
-        state = self.store.cache.get(id) or self.look(id)
+        cached = self.store.cache.get(id)
+        state = self.look(id) if cached is None else cached
         await self.turn()
         if isinstance(state, Resolved):
             self.store.cache[id] = state
