@@ -57,6 +57,7 @@ SYSTEM: Final = (
     "notebook/test_browser.py",
     "packaging/test_types.py",
     "server/attacks/test_pages.py",
+    "server/attacks/test_smuggling.py",
     "testing/test_crash.py",
 )
 """Tests that need what a machine may lack: root, strace, a browser, npm, proxies."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -27,7 +28,13 @@ from starlette.types import Receive, Scope, Send
 from dp_core._errors import BackendUnavailableError
 from dp_core.server._listener import BACKLOG, take_over
 from dp_core.server._settings import Settings
-from dp_core.server._sockets import connections, find_listener, waiting_to_be_accepted
+from dp_core.server._sockets import (
+    Descriptor,
+    bound_sockets,
+    connections,
+    find_listener,
+    waiting_to_be_accepted,
+)
 
 __all__ = ["HttpServer", "Served"]
 
@@ -95,6 +102,7 @@ class HttpServer:
         self._host, self._port = held.getsockname()[:2]
         self._ended = anyio.Event()
         self._threads = _foreign_threads()
+        self._left: list[Descriptor] = []
         self._server = Server(
             app,
             address=self._host,
@@ -112,6 +120,7 @@ class HttpServer:
             log_enabled=False,
             log_dictconfig=_NO_LOGGING,
         )
+        self._server.on_startup(self._note_what_is_left)
 
     async def run(self, started: Callable[[], object], stop: anyio.Event) -> None:
         """
@@ -142,6 +151,8 @@ class HttpServer:
             for each in (self._held, listener):
                 if each is not None:
                     each.close()
+            for left in self._left:
+                left.close()
         if ended_by_itself:
             raise _ended()
 
@@ -155,6 +166,17 @@ class HttpServer:
                 return found
             await anyio.sleep(0.001)
         raise _ended()
+
+    def _note_what_is_left(self) -> None:
+        """
+        Note the socket by which Granian keeps the port, before it opens another one.
+
+        Other processes of Granian would share the port with it. Here it serves for
+        nothing, and is not closed by Granian, which has no more hold on it. Only on
+        Linux are there two; elsewhere the one that is found here is the listener.
+        """
+        if sys.platform == "linux":
+            self._left = bound_sockets((self._host, self._port), self._held)
 
     async def _until_it_ends(self, scope: anyio.CancelScope) -> None:
         await self._ended.wait()

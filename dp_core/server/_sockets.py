@@ -19,6 +19,8 @@ from typing import Any, Final, final
 
 __all__ = [
     "AcceptedConnection",
+    "Descriptor",
+    "bound_sockets",
     "connections",
     "find_listener",
     "waiting_to_be_accepted",
@@ -57,6 +59,41 @@ class AcceptedConnection:
             self._socket.shutdown(socket.SHUT_RDWR)
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """
+    A descriptor of this process, with the inode that it leads to.
+
+    A number alone may lead to something else by now.
+    """
+
+    number: int
+    inode: int
+
+    def close(self) -> None:
+        """Close it, unless that was done."""
+        with suppress(OSError):
+            if os.fstat(self.number).st_ino == self.inode:
+                os.close(self.number)
+
+
+def bound_sockets(address: Any, but: socket.socket) -> list[Descriptor]:
+    """
+    Return the sockets that are bound at *address*, listening or not.
+
+    Args:
+        address: As for `find_listener`.
+        but: As for `find_listener`.
+    """
+    own = os.fstat(but.fileno()).st_ino
+    return [
+        descriptor
+        for found, descriptor in _internet_sockets()
+        if descriptor.inode != own and found.getsockname()[:2] == address[:2]
+    ]
+
+
 def find_listener(address: Any, but: socket.socket) -> socket.socket | None:
     """
     Return a duplicate of the socket that listens at *address*, if there is one.
@@ -65,8 +102,9 @@ def find_listener(address: Any, but: socket.socket) -> socket.socket | None:
         address: The address, as of ``getsockname``.
         but: A socket that listens there, too, and is not asked for.
     """
-    for found, inode in _internet_sockets():
-        if inode != os.fstat(but.fileno()).st_ino and _listens_at(found, address):
+    own = os.fstat(but.fileno()).st_ino
+    for found, descriptor in _internet_sockets():
+        if descriptor.inode != own and _listens_at(found, address):
             return _duplicate(found.fileno())
     return None
 
@@ -88,15 +126,16 @@ def connections(port: int) -> Iterator[AcceptedConnection]:
                 yield AcceptedConnection((host, peer[1]), silent, found)
 
 
-def _internet_sockets() -> Iterator[tuple[socket.socket, int]]:
-    """Yield duplicates of all sockets, and their inodes."""
+def _internet_sockets() -> Iterator[tuple[socket.socket, Descriptor]]:
+    """Yield duplicates of all sockets, and their own descriptors."""
     for name in os.listdir(_DESCRIPTORS) if _DESCRIPTORS else ():  # noqa: PTH208 - names
         duplicate = _duplicate(int(name))
         if duplicate is None:
             continue
         with closing(duplicate):
             if duplicate.family in _INTERNET:
-                yield duplicate, os.fstat(duplicate.fileno()).st_ino
+                inode = os.fstat(duplicate.fileno()).st_ino
+                yield duplicate, Descriptor(int(name), inode)
 
 
 def _duplicate(descriptor: int) -> socket.socket | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -15,6 +18,7 @@ from anyio.abc import SocketStream, TaskGroup
 import dp_core as dp
 from dp_core import Backend, Outcome, Promises, State
 from dp_core.server import Settings, serve
+from support.http_faults import eventually
 
 AWAIT: Final = "/promise/await"
 X: Final = b'{"promiseId":"x"}'
@@ -171,3 +175,66 @@ async def test_cancelling_it_stops_it_like_a_signal(slow: Slow) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), TIMEOUT)
+
+
+# Descriptors -----------------------------------------------------------------
+
+
+async def serve_once(ask: str = "nobody asks") -> int:
+    """Run a server until it was asked, or is there; return its port."""
+    async with served() as (group, port):
+        if ask == "somebody asks":
+            stream = await request(port, "/promises/x/peek", b"")
+            assert b"null" in await stream.receive()
+            await stream.aclose()
+        group.cancel_scope.cancel()
+    return port
+
+
+def descriptors() -> int:
+    """Return how many descriptors this process has, but for garbage."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their number
+
+
+@ON_ASYNCIO
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
+@pytest.mark.parametrize("ask", ["nobody asks", "somebody asks"])
+async def test_a_server_that_has_ended_leaves_no_descriptor(
+    slow: Slow, ask: str
+) -> None:
+    """Ten servers, one after the other, leave a process with what it had open."""
+    await serve_once(ask)
+    before = descriptors()
+    for _ in range(10):
+        await serve_once(ask)
+
+    # Granian gives back those of its own thread a moment later.
+    await eventually(lambda: descriptors() <= before, 0.01)
+
+
+@ON_ASYNCIO
+@pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
+async def test_servers_at_once_leave_none_either(slow: Slow) -> None:
+    """Each closes its own sockets, and none of another server that still runs."""
+    await serve_once("somebody asks")
+    before = descriptors()
+    async with served() as (outer, port):
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(serve_once, "somebody asks")
+        stream = await request(port, "/promises/x/peek", b"")
+        assert b"null" in await stream.receive()
+        await stream.aclose()
+        outer.cancel_scope.cancel()
+
+    await eventually(lambda: descriptors() <= before, 0.01)
+
+
+@ON_ASYNCIO
+async def test_the_port_of_a_server_that_has_ended_is_free(slow: Slow) -> None:
+    """Who asks for the port alone, without sharing it, gets it."""
+    port = await serve_once()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from dp_core.server._hosts import Hosts
-from support.server_process import JSON, TIMEOUT, read, running
+from support.server_process import JSON, TIMEOUT, Server, read, running
 
 KNOWN = [
     ("192.0.2.1:8080", ("::ffff:192.0.2.1", 8080)),
@@ -99,3 +100,51 @@ def test_a_server_at_all_addresses_knows_those_of_ipv4() -> None:
             connection.close()
 
     assert {"127.0.0.1": 200, "::1": 200, "127.0.0.9": 200} == statuses
+
+
+TOKEN = "t" * 40
+REBOUND = [
+    ("evil.test", "http://evil.test:PORT", 421),
+    ("127.0.0.9.nip.test", "http://127.0.0.9.nip.test:PORT", 421),
+    ("127.0.0.9.", "http://127.0.0.9.:PORT", 421),
+    ("localhost.", "http://localhost.:PORT", 421),
+    # What a browser says of a page whose address is another, be it one of ours.
+    ("127.0.0.9", "http://198.51.100.7:PORT", 403),
+    ("127.0.0.9", "http://127.0.0.8:PORT", 403),
+    ("127.0.0.9", "http://127.0.0.9:81", 403),
+    ("127.0.0.9", "http://evil.test:PORT", 403),
+    ("127.0.0.9", "https://127.0.0.9:PORT", 403),
+    ("127.0.0.9", "null", 403),
+    ("127.0.0.9", "http://127.0.0.9:PORT", 200),
+]
+
+
+@pytest.fixture(scope="module")
+def everywhere() -> Iterator[Server]:
+    """A server at all addresses of IPv4."""
+    with running("memory:", "0.0.0.0", token=TOKEN) as server:  # noqa: S104
+        yield server
+
+
+@pytest.mark.parametrize(("host", "origin", "status"), REBOUND)
+def test_at_all_addresses_no_name_can_be_rebound(
+    everywhere: Server, host: str, origin: str, status: int
+) -> None:
+    """
+    Any literal address is known there, and no page of another address or name.
+
+    Also where the page knows the token.
+    """
+    port = str(everywhere.port)
+    connection = everywhere.connect()
+    headers = {
+        **JSON,
+        "Authorization": f"Bearer {TOKEN}",
+        "Host": f"{host}:{port}",
+        "Origin": origin.replace("PORT", port),
+    }
+    connection.request("POST", "/promises/x/peek", b"", headers)
+    answer = read(connection)
+    connection.close()
+
+    assert status == answer.status

@@ -33,14 +33,16 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   default_type text/html;
+  upstream back {{ server 127.0.0.1:{upstream}; keepalive 8; }}
   server {{
     listen 127.0.0.1:{port};
     proxy_read_timeout {idle}s;
     proxy_connect_timeout {idle}s;
     {options}
     location / {{
-      proxy_pass http://127.0.0.1:{upstream};
+      proxy_pass http://back;
       proxy_http_version 1.1;
+      proxy_set_header Host 127.0.0.1:{upstream};
       proxy_set_header Connection "";
     }}
     location /away {{ return 200 "<html>Back soon.</html>"; }}

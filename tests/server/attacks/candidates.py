@@ -2,8 +2,8 @@
 Another server around the app, for the attack suite.
 
 ``DP_ATTACKED=hypercorn pytest -m "" tests/server/attacks`` attacks Hypercorn in place
-of ``dp serve``, ``uvicorn`` that one. Each is used as it is. Many tests fail: that is
-what the table in docs/explanation/server.md is from.
+of ``dp serve``, ``uvicorn`` that one. Each is used as it is. Many tests fail, as
+the table in docs/explanation/server.md lets expect.
 """
 
 from __future__ import annotations

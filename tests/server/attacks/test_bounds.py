@@ -26,21 +26,34 @@ MIB: Final = 2**20
 AWAIT: Final = "/promises/x/await"
 HELD: Final = "Prefer: wait=600"
 
+TURNS: Final = 50
+"""How often others are answered, while a peer that could be read on is not."""
+
+NEVER: Final = 600
+"""Seconds that are over long after a test has failed."""
+
 
 def is_served(server: Victim) -> None:
     """An honest client gets through, on a connection of its own."""
     assert 200 == server.ask("/promises/honest/resolve", b"1")[0]
 
 
-def fill(stream: socket.socket, text: bytes, most: int) -> int:
-    """Send and never read, until nothing more is taken; return how much was."""
+def fill(server: Victim, stream: socket.socket, text: bytes, most: int) -> int:
+    """
+    Send and never read, until nothing more is taken; return how much was.
+
+    That is so when others were answered again and again, and nothing was taken
+    meanwhile.
+    """
     stream.settimeout(0)
-    sent, last = 0, time.monotonic()
-    while sent < most and time.monotonic() - last < 1:
+    sent = answered = 0
+    while sent < most and answered < TURNS:
         try:
-            sent, last = sent + stream.send(text), time.monotonic()
+            sent += stream.send(text)
+            answered = 0
         except BlockingIOError:
-            time.sleep(0.005)
+            server.ask("/promises/honest/peek")
+            answered += 1
         except ConnectionError:
             break
     return sent
@@ -61,17 +74,16 @@ def test_requests_that_nobody_reads_the_answers_of_cost_nothing(what: str) -> No
             "401": server.request("/promises/x/resolve", b"1"),
         }[what]
         before = server.memory()
-        sent = fill(stream, one * 500, 20 * MIB)
+        sent = fill(server, stream, one * 500, 20 * MIB)
         grown = server.memory() - before
         if what == "401":
             assert 401 == server.ask("/promises/x/peek")[0]
         else:
             is_served(server)
-        seconds, _ = server.stop()
+        server.stop()
 
     assert sent < 20 * MIB
     assert grown < 16 * MIB
-    assert seconds < 10
 
 
 def test_ten_connections_cost_ten_times_little() -> None:
@@ -81,7 +93,7 @@ def test_ten_connections_cost_ten_times_little() -> None:
         with all_open(server.connect() for _ in range(10)) as streams:
             before = server.memory()
             for stream in streams:
-                fill(stream, one * 500, 2 * MIB)
+                fill(server, stream, one * 500, 2 * MIB)
             grown = server.memory() - before
             is_served(server)
 
@@ -105,6 +117,13 @@ def test_a_head_has_an_end(text: bytes) -> None:
         is_served(server)
 
     assert grown < 16 * MIB
+
+
+def share_of_cpu(server: Victim, seconds: float) -> float:
+    """Return the part of one CPU that it uses, measured for a time."""
+    cpu, began = server.cpu(), time.monotonic()
+    time.sleep(seconds)
+    return (server.cpu() - cpu) / (time.monotonic() - began)
 
 
 def drip(stream: socket.socket, text: bytes) -> None:
@@ -261,6 +280,7 @@ def test_hidden_departures_cost_no_honest_waiter_its_place(behind: str) -> None:
 @pytest.mark.parametrize("say", [b"", b"POST /", b"GET / HTTP/1.1\r\nHost: "])
 def test_more_connections_than_descriptors(tmp_path: Path, say: bytes) -> None:
     """Idle connections beyond the limit of files cost nothing; others are served."""
+    began = time.monotonic()
     with victim(url=f"file:{tmp_path}/p", files=256) as server:
         is_served(server)
         with all_open(server.connect() for _ in range(400)) as streams:
@@ -271,14 +291,12 @@ def test_more_connections_than_descriptors(tmp_path: Path, say: bytes) -> None:
             for number in range(5):
                 path = f"/promises/{number}/resolve"
                 assert (200, b'{"value":1}') == server.ask(path, b"1")
-            cpu, began = server.cpu(), time.monotonic()
-            until(lambda: time.monotonic() - began > 3)
-            used = (server.cpu() - cpu) / (time.monotonic() - began)
-        _, log = server.stop()
+            # Sooner or later it rests. A loop without a pause never does.
+            until(lambda: share_of_cpu(server, 1) < 0.2)
+        log = server.stop()
 
-    assert used < 0.5
     # One a minute, and what else there was at the end.
-    assert log.count("\n") in {1, 2}
+    assert 1 <= log.count("\n") <= 2 + (time.monotonic() - began) // 60
     assert log.startswith("all 192 connections were in use")
     assert "ulimit -n" in log
 
@@ -305,7 +323,7 @@ LOADS: Final = {
         server.head("/promises/x/resolve", "Content-Length: 100") + b"\r\n12"
     ),
     "requests unread": lambda server, stream: fill(
-        stream, server.request("/promises/x/peek") * 500, 2 * MIB
+        server, stream, server.request("/promises/x/peek") * 500, 2 * MIB
     ),
     "answers unread": lambda server, stream: stream.sendall(
         server.request("/promises/large/peek") * 8
@@ -316,11 +334,22 @@ LOADS: Final = {
 }
 
 
+UNFINISHED: Final = ("half a head", "half a body")
+"""Loads that take the grace time: what was begun may still be completed."""
+
+
 @pytest.mark.parametrize("load", LOADS)
 def test_a_stop_with_a_thousand_waiters(load: str) -> None:
-    """SIGTERM ends it within 10 s under each load, and all who wait are answered."""
+    """
+    SIGTERM ends it under each load, and all who wait are answered.
+
+    Only who has not finished a request is waited for, and for the grace time: no
+    other limit is near.
+    """
     act: Callable[[Victim, socket.socket], object] = LOADS[load]
-    with victim() as server:
+    limits = dict.fromkeys(("idle_seconds", "body_seconds", "send_seconds"), NEVER)
+    grace = {"grace_seconds": 10 if load in UNFINISHED else NEVER}
+    with victim(settings={**limits, **grace}) as server:
         value = b'"%b"' % (b"x" * (MIB - 2))
         assert 200 == server.ask("/promises/large/resolve", value)[0]
         at_rest = server.files()
@@ -336,11 +365,8 @@ def test_a_stop_with_a_thousand_waiters(load: str) -> None:
             until(lambda: server.files() >= at_rest + 1000)
             assert 200 == server.ask("/promises/y/resolve", b"1")[0]
             server.process.terminate()
-            began = time.monotonic()
             answers = {answer(stream)[0] for stream in waiters}
             code = server.process.wait(SECONDS)
-            seconds = time.monotonic() - began
 
     assert 0 == code
     assert {503} == answers
-    assert seconds < 10
