@@ -17,10 +17,11 @@ import pytest
 
 import dp_core as dp
 from dp_backends.file._store import FileStore
-from dp_core.testing.crash import Disk, Ended, Lane, Step
+from dp_core.testing.crash import Disk, Lane
 from support.file.crash_proofs import short_writes_are_completed
 from support.file.crash_setups import CHILD, ENVIRONMENT, value
 from support.file.failing_calls import OPERATIONS, matrix
+from support.file.strace import run_with_failing
 from support.file.sweeps import missing, need_tools
 
 
@@ -62,30 +63,34 @@ def test_any_call_may_fail(name: str, ram: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "number", "error", "told"),
+    ("call", "file", "error", "told"),
     [
-        ("openat", 4, "EMFILE", "BackendUnavailableError"),
-        ("openat", 8, "EACCES", "AccessDeniedError"),
-        ("openat", 8, "ENOSPC", "BackendUnavailableError"),
-        ("write", 1, "EDQUOT", "BackendUnavailableError"),
-        ("fsync", 1, "EIO", "BackendUnavailableError"),
-        ("fsync", 3, "EIO", "BackendUnavailableError"),
-        ("fsync", 4, "EIO", "OutcomeUnknownError"),
-        ("fsync", 4, "ENOSPC", "OutcomeUnknownError"),
-        ("fsync", 4, "EROFS", "OutcomeUnknownError"),
-        ("close", 3, "EIO", "BackendUnavailableError"),
-        ("link", 1, "EROFS", "BackendUnavailableError"),
-        ("unlink", 1, "EIO", None),
-        ("openat", 4, "EINTR", None),
-        ("openat", 8, "EINTR", None),
-        ("read", 1, "EINTR", None),
-        ("write", 1, "EINTR", None),
-        ("fsync", 1, "EINTR", None),
-        ("fsync", 2, "EINTR", None),
+        ("openat", "FORMAT", "EMFILE", "BackendUnavailableError"),
+        ("openat", "shard", "EMFILE", "BackendUnavailableError"),
+        ("openat", "temporary file", "EACCES", "AccessDeniedError"),
+        ("openat", "temporary file", "ENOSPC", "BackendUnavailableError"),
+        ("write", "temporary file", "EDQUOT", "BackendUnavailableError"),
+        ("fsync", "p", "EIO", "BackendUnavailableError"),
+        ("fsync", "store", "EIO", "BackendUnavailableError"),
+        ("fsync", "temporary file", "EIO", "BackendUnavailableError"),
+        ("fsync", "shard", "EIO", "OutcomeUnknownError"),
+        ("fsync", "shard", "ENOSPC", "OutcomeUnknownError"),
+        ("fsync", "shard", "EROFS", "OutcomeUnknownError"),
+        ("close", "temporary file", "EIO", "BackendUnavailableError"),
+        ("close", "temporary file", "ENOSPC", "BackendUnavailableError"),
+        ("close", "shard", "EIO", None),
+        ("link", "temporary file", "EROFS", "BackendUnavailableError"),
+        ("unlink", "temporary file", "EIO", None),
+        ("openat", "FORMAT", "EINTR", None),
+        ("openat", "temporary file", "EINTR", None),
+        ("read", "FORMAT", "EINTR", None),
+        ("write", "temporary file", "EINTR", None),
+        ("fsync", "temporary file", "EINTR", None),
+        ("fsync", "shard", "EINTR", None),
     ],
 )
 def test_real_calls_that_fail(
-    store: FileStore, call: str, number: int, error: str, told: str | None
+    store: FileStore, call: str, file: str, error: str, told: str | None
 ) -> None:
     """
     Errors of the kernel arrive as in the simulation above.
@@ -93,13 +98,8 @@ def test_real_calls_that_fail(
     And Python itself repeats what a signal has interrupted (PEP 475).
     """
     need_tools()
-    steps = [Step("resolve", "x", "ours")]
-    inject = f"inject={call}:error={error}:when={number}"
     with Lane(CHILD, ENVIRONMENT, 20) as lane:
-        pid = lane.begin(f"file:{store.root}", steps)
-        ended: Ended = lane._traced(pid, "-e", f"trace={call}", "-e", inject)
-
-        assert f"= -1 {error}" in lane._trace.read_text()
+        ended = run_with_failing(lane, store.root, "x", call, file, error)
 
     state = FileStore(store.root).look("x").state
     if told is None:

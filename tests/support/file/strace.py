@@ -1,6 +1,8 @@
 """
 `Disk`: names and bytes that must be durable by POSIX, read off the system calls.
 
+`run_with_failing` finds a system call by the file that it is on, and lets it fail.
+
 A file system may make more durable than it was asked to: ext4 writes all names
 with any fsync. So a power cut on it cannot prove that every fsync is there
 that another one needs. Here nothing is durable that was not fsynced since: a
@@ -11,13 +13,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dp_core.testing.crash import Lane, Point, Step
+from dp_backends.file._layout import HEAD, TEMPORARY, read_name
+from dp_core.testing.crash import Ended, Lane, Point, Step
 
-__all__ = ["Disk", "traced"]
+__all__ = ["Disk", "run_with_failing", "traced"]
 
 _CALLS: Final = "openat,write,writev,fsync,link,rename,unlink,mkdir"
 _LINE: Final = re.compile(r"^\d+ +(?P<call>\w+)\((?P<given>.*)\) += (?P<result>\d+)")
@@ -36,6 +40,60 @@ def traced(
     assert (point is not None) == ended.killed, ended
     assert ended.failure is None
     return lane._trace.read_text().splitlines()
+
+
+def run_with_failing(
+    lane: Lane, root: str, id: str, call: str, file: str, error: str
+) -> Ended:
+    """
+    Let a process resolve a promise, while a system call fails.
+
+    Which one it is by number, is seen in a process that resolves another promise of
+    the same store, and in which nothing fails.
+
+    Args:
+        lane: Runs the process.
+        root: The store's directory.
+        id: The promise.
+        call: The system call's name.
+        file: What it is on, as `_subject` calls it; the first such call fails.
+        error: Its error.
+    """
+    options = ["-y", "-s", "4096", "-e", f"trace={call}"]
+    url = f"file:{root}"
+    lane._traced(lane.begin(url, [Step("resolve", "another", "dry")]), *options)
+    counts: Counter[str] = Counter()
+    for line in lane._trace.read_text().splitlines():
+        counts[line.split(maxsplit=1)[0]] += 1
+        if file in _subjects(line, root):
+            break
+    else:
+        raise AssertionError(f"no {call} on a {file}: {lane._trace.read_text()}")
+    number = counts[line.split(maxsplit=1)[0]]
+    options += ["-e", f"inject={call}:error={error}:when={number}"]
+    ended = lane._traced(lane.begin(url, [Step("resolve", id, "ours")]), *options)
+    failed = [
+        line
+        for line in lane._trace.read_text().splitlines()
+        if f"= -1 {error}" in line and line.endswith("(INJECTED)")
+    ]
+    assert [True] == [file in _subjects(line, root) for line in failed], failed
+    return ended
+
+
+def _subjects(line: str, root: str) -> list[str]:
+    """Return what the files in a line of a trace are in a store."""
+    return [_subject(a or b, root) for a, b in _NAMES.findall(line)]
+
+
+def _subject(path: str, root: str) -> str:
+    if not f"{path}/".startswith(f"{root}/"):
+        return ""
+    parts = path.removeprefix(root).split("/")[1:]
+    if len(parts) < 3:
+        return ("store", parts[-1] if parts else "", "shard")[len(parts)]
+    kinds = {TEMPORARY: "temporary file", HEAD: "head"}
+    return kinds.get(read_name(parts[-1])[1], "outcome")
 
 
 @dataclass
