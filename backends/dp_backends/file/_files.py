@@ -28,6 +28,7 @@ __all__ = [
     "fsync",
     "fsync_directory",
     "is_full",
+    "is_remote",
     "link",
     "make_directory",
     "opened_directory",
@@ -175,6 +176,27 @@ def remove(path: str) -> None:
     """Remove a file if that is possible; the janitor removes what stays."""
     with suppress(OSError):
         os.unlink(path)
+
+
+_REMOTE: Final = (
+    *(b"9p", b"afs", b"ceph", b"cifs", b"fuse.", b"gluster", b"nfs", b"smb", b"vbox"),
+)
+
+
+def is_remote(status: os.stat_result) -> bool:
+    """
+    Tell whether a directory is on a file system that other machines may change.
+
+    There the kernel does not report their changes (inotify(7)).
+    """
+    number = b"%d:%d" % (os.major(status.st_dev), os.minor(status.st_dev))
+    with suppress(OSError), open("/proc/self/mountinfo", "rb") as mounts:
+        for line in mounts:
+            fields = line.split()
+            if fields[2] == number:
+                # proc(5): the type follows the separator "-".
+                return fields[fields.index(b"-") + 1].startswith(_REMOTE)
+    return False
 
 
 _MEANINGS: Final[dict[int, tuple[type[BackendError], str]]] = {

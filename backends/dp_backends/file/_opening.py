@@ -3,8 +3,8 @@
 
 Any number of processes may do so at once, and be killed doing so. ``FORMAT`` is
 published last, so a directory without it is a store that was begun, if it has ``p``,
-and else none. What is missing in a store is made again: a copy may have left out
-directories that are empty.
+and else none. What is missing in a store is made again by whoever writes there: a copy
+may have left out directories that are empty. Who only reads makes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import logging
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
@@ -25,6 +25,7 @@ from dp_backends.file._files import (
     NoHardLinkError,
     explained,
     fsync_directory,
+    is_remote,
     link,
     make_directory,
     read_file,
@@ -41,8 +42,8 @@ __all__ = [
     "check_parents",
     "find_store",
     "is_private",
-    "make_shards",
     "make_store",
+    "make_whole",
     "shards_changed",
 ]
 
@@ -66,7 +67,7 @@ class Opened:
         identity: The device and inode number of its directory.
         is_remote: Whether other machines may change it.
         failures: `Durability.failures` at that time.
-        shards: What `make_shards` has returned; None before that.
+        shards: What `make_whole` has returned; None before that.
     """
 
     identity: tuple[int, int]
@@ -77,7 +78,7 @@ class Opened:
 
 def find_store(root: str, durability: Durability) -> Opened | None:
     """
-    Return the store at *root*, which is made whole; None if there is none.
+    Return the store at *root*, whole or not; None if there is none.
 
     Raises:
         AccessDeniedError: It belongs to somebody else.
@@ -90,11 +91,9 @@ def find_store(root: str, durability: Durability) -> Opened | None:
             return None
         _let_us_in(root, status)
         if not _is_complete(root):
+            _check_foreign(root)
             if not os.path.lexists(f"{root}/p"):
-                _check_foreign(root)
                 return None
-            _check_ours(root)
-            _fill(root)
         _check_ours(root)
         return _opened(root, durability)
 
@@ -114,14 +113,11 @@ def make_store(root: str, durability: Durability) -> Opened:
     with explained(f"make the store {root}"):
         _make_root(root)
         _check_ours(root)
-        _fill(root)
-        return _opened(root, durability)
+        changed = _fill(root)
+        return replace(_opened(root, durability), shards=changed)
 
 
 def _opened(root: str, durability: Durability) -> Opened:
-    # Whoever only reads does not miss it; whoever writes is told (`make_shards`).
-    with suppress(OSError):
-        _make_missing(root)
     status = os.stat(root)
     identity = status.st_dev, status.st_ino
     return Opened(identity, is_remote(status), durability.failures)
@@ -139,9 +135,9 @@ def _make_missing(root: str) -> None:
         make_directory(part)
 
 
-def make_shards(root: str, durability: Durability) -> tuple[int, int]:
+def make_whole(root: str, durability: Durability) -> tuple[int, int]:
     """
-    Make sure that all shards are there, and that their names are durable.
+    Make sure that all of a store is there, and that its names are durable.
 
     Whoever made one again may have died before that, so that it is not enough to find
     it there.
@@ -152,6 +148,8 @@ def make_shards(root: str, durability: Durability) -> tuple[int, int]:
     Raises:
         OSError: They may be durable or not.
     """
+    if not _is_complete(root):
+        return _fill(root)
     _make_missing(root)
     changed = shards_changed(root)
     try:
@@ -196,15 +194,26 @@ def _check_foreign(root: str) -> None:
     foreign = [
         name
         for name in os.listdir(root)
-        if name not in {"p", _FORMAT_FILE, *_HARMLESS}
-        and not name.startswith(".nfs")
+        if name not in {"p", _FORMAT_FILE}
+        and not _is_harmless(name)
         and read_name(name)[1] != TEMPORARY
     ]
+    # A directory of that name may be anybody's.
+    with suppress(FileNotFoundError, NotADirectoryError):
+        foreign += [
+            f"p/{name}"
+            for name in os.listdir(f"{root}/p")
+            if name not in SHARDS and not _is_harmless(name)
+        ]
     if foreign:
         raise BackendUnavailableError(
             f"{root} is not a store and not empty (it has {min(foreign)!r}); "
             "name a directory of its own"
         )
+
+
+def _is_harmless(name: str) -> bool:
+    return name in _HARMLESS or name.startswith(".nfs")
 
 
 # Is it ours? ------------------------------------------------------------------
@@ -307,10 +316,12 @@ def _fsync_if_possible(directory: str) -> None:
             raise
 
 
-def _fill(root: str) -> None:
+def _fill(root: str) -> tuple[int, int]:
+    """Make all of a store, durable; return what `shards_changed` does."""
     _check_foreign(root)
     _test_file_system(root)
     _make_missing(root)
+    changed = shards_changed(root)
     temporary = f"{root}/{TEMPORARY}{token_hex(16)}"
     is_named = False
     try:
@@ -328,6 +339,7 @@ def _fill(root: str) -> None:
         _unmake(root)
         raise
     remove(temporary)
+    return changed
 
 
 def _unmake(root: str) -> None:
@@ -371,24 +383,3 @@ def _test_file_system(root: str) -> None:
             f"the file system of {root} does not count hard links; use a local one "
             "(ext4, xfs, btrfs, apfs), or `dp serve` and http:"
         )
-
-
-_REMOTE: Final = (
-    *(b"9p", b"afs", b"ceph", b"cifs", b"fuse.", b"gluster", b"nfs", b"smb", b"vbox"),
-)
-
-
-def is_remote(status: os.stat_result) -> bool:
-    """
-    Tell whether a directory is on a file system that other machines may change.
-
-    There the kernel does not report their changes (inotify(7)).
-    """
-    number = b"%d:%d" % (os.major(status.st_dev), os.minor(status.st_dev))
-    with suppress(OSError), open("/proc/self/mountinfo", "rb") as mounts:
-        for line in mounts:
-            fields = line.split()
-            if fields[2] == number:
-                # proc(5): the type follows the separator "-".
-                return fields[fields.index(b"-") + 1].startswith(_REMOTE)
-    return False

@@ -64,8 +64,8 @@ from dp_backends.file._opening import (
     check_parents,
     find_store,
     is_private,
-    make_shards,
     make_store,
+    make_whole,
     shards_changed,
 )
 from dp_backends.file._publishing import Durability, make_durable, publish
@@ -84,7 +84,6 @@ __all__ = ["FileStore", "View"]
 
 # Unlike the monotonic clock it goes on while the machine sleeps.
 _BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
 
 _log: Final = logging.getLogger("dp_backends.file")
 
@@ -178,16 +177,14 @@ class FileStore:
 
     def _look_at(self, place: Place) -> View:
         with explained(f"read a promise in {self.root}"):
-            for _ in range(2):
-                if not self._is_there():
-                    return View(FIRST, Pending())
+            if self._is_there():
                 try:
                     return self._look_inside(place)
                 except FileNotFoundError:
-                    # Of the store, or only its shard? If that, it is made again.
-                    self._doubt()
-            # It cannot be made: the store is there, and nobody may write into it.
-            os.stat(f"{self.root}/p")
+                    # Of the store, or only its shard? That is for a writer to make.
+                    if not os.path.lexists(f"{self.root}/p"):
+                        self._doubt()
+                    self._is_there()
             return View(FIRST, Pending())
 
     def _look_inside(self, place: Place) -> View:
@@ -328,7 +325,7 @@ class FileStore:
         )
 
     def _doubt(self) -> None:
-        """See to it that the store is opened anew by the next operation."""
+        """See to it that the store is opened anew, and made whole by whoever writes."""
         if self._opened is not None:
             self._opened = replace(self._opened, failures=-1)
 
@@ -336,23 +333,26 @@ class FileStore:
         """Do what `publish` does, in a store and a shard that are there."""
         self.open()
         try:
-            self._make_shards()
-            return publish(self.durability, self.root, place, record)
+            self._make_whole()
+            if publish(self.durability, self.root, place, record):
+                return True
+            if not os.path.isdir(place.shard):
+                self._doubt()
         except BackendUnavailableError as error:
             if not (is_full(error) and self.janitor.make_room()):
                 raise
-        # Begin anew, with the room that was made.
+        # Begin anew, with the room that was made, or what was missing.
         return False
 
-    def _make_shards(self) -> None:
-        """Make sure that the shards are there, and that their names are durable."""
+    def _make_whole(self) -> None:
+        """Make sure that all of the store is there, and that its names are durable."""
         opened = self._opened
         with explained(f"write a promise in {self.root}"):
             if opened is not None and opened.shards is not None:
                 with suppress(FileNotFoundError):
                     if opened.shards == shards_changed(self.root):
                         return
-            shards = make_shards(self.root, self.durability)
+            shards = make_whole(self.root, self.durability)
         if opened is not None:
             self._opened = replace(opened, shards=shards)
 

@@ -146,18 +146,34 @@ def test_what_a_copy_leaves_out_is_made_again(root: Path, lost: str) -> None:
     assert set(SHARDS) == set(names(copy / "p"))
 
 
-def test_a_shard_that_vanishes_under_a_handle_is_made_again(root: Path) -> None:
-    """For a look, a settle, and a disposal, each the first to miss it."""
+@pytest.mark.parametrize("write", ["settle", "dispose"])
+@pytest.mark.parametrize("lost", ["its shard", "another shard", "p", "FORMAT"])
+def test_what_vanishes_under_a_handle_is_made_again_by_a_write(
+    root: Path, write: str, lost: str
+) -> None:
+    """A look answers without it, and makes nothing."""
     store = FileStore(str(root))
     store.open()
-    for operation in (
-        lambda: store.look("x").state,
-        lambda: store.settle("x", ONE),
-        lambda: store.dispose("x"),
-    ):
-        shutil.rmtree(store.place("x").shard)
-        operation()
-        assert Path(store.place("x").shard).is_dir()
+    shard, *others = (store.place(id).shard for id in "xy")
+    path = Path({"its shard": shard, "another shard": others[0]}.get(lost, root / lost))
+    if lost == "FORMAT":
+        path.unlink()
+    else:
+        shutil.rmtree(path)
+
+    for handle in (store, FileStore(str(root))):
+        assert dp.Pending() == handle.look("x").state
+        assert not path.exists()
+    if write == "settle":
+        store.settle("x", ONE)
+    else:
+        store.dispose("x")
+
+    # A handle that found the store whole does not look for its name again.
+    assert path.exists() == (lost != "FORMAT")
+    FileStore(str(root)).settle("y", ONE)
+    assert path.exists()
+    assert set(SHARDS) == set(names(root / "p"))
 
 
 def test_a_shard_made_again_is_durable_before_what_is_in_it(
@@ -184,13 +200,36 @@ def test_a_shard_made_again_is_durable_before_what_is_in_it(
 
 
 def test_a_store_without_its_name_is_completed(root: Path) -> None:
-    """A power cut may take FORMAT, which was visible, and leave what was durable."""
+    """
+    A power cut may take FORMAT, which was visible, and leave what was durable.
+
+    That is read as it is, and the first write gives it its name.
+    """
     store = FileStore(str(root))
     store.settle("x", ONE)
     (root / "FORMAT").unlink()
 
-    assert ONE == FileStore(str(root)).look("x").state
+    store = FileStore(str(root))
+    assert ONE == store.look("x").state
+    assert ["p"] == names(root)
+    store.settle("y", ONE)
     assert (root / "FORMAT").exists()
+
+
+@pytest.mark.parametrize("name", ["main.py", "0", "000", "FF"])
+def test_a_directory_that_is_called_p_is_not_taken_for_a_store(
+    tmp_path: Path, name: str
+) -> None:
+    """Anybody may have one; it is a store's if it has nothing but shards in it."""
+    (tmp_path / "p" / name).mkdir(parents=True)
+    (tmp_path / "p").chmod(0o775)
+    store = FileStore(str(tmp_path))
+
+    for call in (lambda: store.look("x"), lambda: store.settle("x", ONE)):
+        with pytest.raises(dp.BackendUnavailableError, match=f"p/{name}"):
+            call()
+    assert [name] == names(tmp_path / "p")
+    assert 0o775 == mode(tmp_path / "p")
 
 
 # Modes -----------------------------------------------------------------------------

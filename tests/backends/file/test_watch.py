@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 import pytest
@@ -390,6 +392,7 @@ async def test_a_wait_hears_of_a_store_that_is_made_later(
     url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Waiting makes nothing, says that nothing is there, and hears who makes it."""
+    caplog.set_level("INFO", "dp_backends.file")
     async with dp.connect(url) as promises, dp.connect(url) as others:
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
@@ -399,6 +402,86 @@ async def test_a_wait_hears_of_a_store_that_is_made_later(
                 assert not await anyio.Path(tmp_path / "s").exists()
                 await others.promise("x").resolve(1)
     assert 1 == caplog.text.count("there is no store of promises at")
+
+
+@pytest.mark.parametrize("gone", ["shards", "p", "FORMAT", "everything"])
+async def test_a_store_that_is_removed_under_a_wait_stays_removed(
+    tmp_path: Path, url: str, gone: str
+) -> None:
+    """
+    No look makes again what somebody is removing, at whatever moment it comes.
+
+    The first settle does, and wakes the waiter; if all is gone, a store is not made
+    by who has seen another one there, but by anybody else.
+    """
+    root = tmp_path / "s"
+    async with dp.connect(url) as promises, dp.connect(url) as others:
+        await others.promise("other").resolve(1)
+        told: list[object] = []
+
+        async def wait() -> None:
+            told.append(await promises.promise("x").get())
+
+        with anyio.fail_after(LIMIT):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(wait)
+                await joined(1)
+                for path in removed(root, gone):
+                    await anyio.to_thread.run_sync(remove, path)
+                    if path.name in (shard_of("x"), "p", "FORMAT", "s"):
+                        await looked(FileStore(str(root)).place("x"))
+                    assert not path.exists()
+                if gone == "everything":
+                    with pytest.raises(dp.BackendUnavailableError, match="is gone"):
+                        await others.promise("x").resolve(2)
+                    with pytest.raises(dp.BackendUnavailableError, match="is gone"):
+                        await promises.promise("x").peek()
+                    assert not root.exists()
+                    async with dp.connect(url) as new:
+                        await new.promise("x").resolve(2)
+                else:
+                    await others.promise("x").resolve(2)
+    assert [2] == told
+
+
+def shard_of(id: str) -> str:
+    """Return the name of the directory that a promise is in."""
+    return Path(Place.of("", id).shard).name
+
+
+def removed(root: Path, gone: str) -> list[Path]:
+    """Return what is removed one after the other, as ``rm -r`` does it."""
+    shards = sorted((root / "p").iterdir())
+    return {
+        "shards": shards,
+        "p": [*shards, root / "p"],
+        "FORMAT": [*shards, root / "FORMAT"],
+        "everything": [root / "FORMAT", *shards, root / "p", root],
+    }[gone]
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a directory with what is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+async def looked(place: Place) -> None:
+    """Return when somebody has begun and ended a look at a promise."""
+    looks = []
+    real = FileStore.look_at
+
+    def look(self: FileStore, at: Place) -> View:
+        try:
+            return real(self, at)
+        finally:
+            looks.append(at.name)
+
+    with patch.object(FileStore, "look_at", look):
+        while place.name not in looks:  # noqa: ASYNC110 - there is no event for that
+            await anyio.sleep(0.001)
 
 
 async def test_a_wait_in_a_store_that_is_made_later_hears_of_a_disposal(
