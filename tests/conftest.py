@@ -14,6 +14,7 @@ TESTS: Final = Path(__file__).parent
 SLOW: Final = (
     "backends/file/test_crash.py",
     "backends/file/test_faults.py",
+    "backends/file/test_full_disk.py",
     "backends/file/test_opening.py",
     "backends/file/test_powerloss.py",
     "backends/file/test_race.py",
@@ -50,6 +51,7 @@ SLOW: Final = (
 
 SYSTEM: Final = (
     "backends/file/test_crash.py",
+    "backends/file/test_full_disk.py",
     "backends/file/test_powerloss.py",
     "backends/restate",
     "backends/test_behind_proxies.py",

@@ -206,6 +206,10 @@ _MEANINGS: Final[dict[int, tuple[type[BackendError], str]]] = {
         "the disk is full; free some space",
     ),
     errno.EDQUOT: (BackendUnavailableError, "the disk quota is used up"),
+    errno.EFBIG: (
+        BackendUnavailableError,
+        "it is too large for a limit of the size of files; raise it (ulimit -f)",
+    ),
     errno.EROFS: (BackendUnavailableError, "the file system is read-only"),
     errno.EMFILE: (
         BackendUnavailableError,

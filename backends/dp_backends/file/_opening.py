@@ -131,8 +131,13 @@ def _make_missing(root: str) -> None:
         have = set()
     else:
         parts = [p for p in parts[1:] if os.path.basename(p) not in have]
-    for part in parts:
-        make_directory(part)
+    made: list[str] = []
+    try:
+        made.extend(part for part in parts if make_directory(part))
+    except OSError:
+        # Where there is no room for all, none of them takes any.
+        _remove_empty(*made)
+        raise
 
 
 def make_whole(root: str, durability: Durability) -> tuple[int, int]:
@@ -349,7 +354,11 @@ def _unmake(root: str) -> None:
     So the next attempt writes them anew: that a second fsync succeeds proves nothing.
     Who uses the store meanwhile misses them, and makes them again.
     """
-    for directory in (*(shard_path(root, shard) for shard in SHARDS), f"{root}/p"):
+    _remove_empty(f"{root}/p", *(shard_path(root, shard) for shard in SHARDS))
+
+
+def _remove_empty(*directories: str) -> None:
+    for directory in reversed(directories):
         with suppress(OSError):
             os.rmdir(directory)
 
