@@ -14,8 +14,7 @@ TESTS: Final = Path(__file__).parent
 SLOW: Final = (
     "backends/file/test_crash.py",
     "backends/file/test_faults.py",
-    "backends/file/test_full_disk.py",
-    "backends/file/test_opening.py",
+    "backends/file/test_disks.py",
     "backends/file/test_powerloss.py",
     "backends/file/test_race.py",
     "backends/file/test_watch.py",
@@ -27,7 +26,6 @@ SLOW: Final = (
     "backends/restate",
     "backends/test_behind_proxies.py",
     "cli",
-    "core/test_refusing.py",
     "docs/test_examples.py",
     "docs/test_how_to.py",
     "docs/test_site.py",
@@ -51,7 +49,7 @@ SLOW: Final = (
 
 SYSTEM: Final = (
     "backends/file/test_crash.py",
-    "backends/file/test_full_disk.py",
+    "backends/file/test_disks.py",
     "backends/file/test_powerloss.py",
     "backends/restate",
     "backends/test_behind_proxies.py",

@@ -9,8 +9,8 @@ The room, from the files up to the event loop:
 * `_record`: the content of one file; `_layout`: its place in the directory
 * `_files`: system calls and their errors
 * `_store`: the protocol and its crashes; `_publishing`: its decisive step;
-  `_opening`: the directory; `_janitor`: leftovers; `_listing`: all ids
-* `_read_batcher`: reads; `_watch`, `_inotify`: waits
+  `_opening`, `_owners`: the directory; `_janitor`: leftovers; `_listing`: all ids
+* `_read_batcher`: reads; `_watching`: waits
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from anyio import CapacityLimiter
 
 from dp_backends.file._read_batcher import ReadBatcher
 from dp_backends.file._store import FileStore
-from dp_backends.file._watch import WATCHERS
+from dp_backends.file._watching import WATCHERS
 from dp_core import (
     Backend,
     BackendError,

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
-import stat
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -33,25 +31,21 @@ from dp_backends.file._files import (
     write_new_file,
 )
 from dp_backends.file._layout import SHARDS, TEMPORARY, read_name, shard_path
+from dp_backends.file._owners import check_ours, let_us_in
 from dp_backends.file._publishing import Durability
 from dp_backends.file._record import FORMAT
-from dp_core import AccessDeniedError, BackendUnavailableError
+from dp_core import BackendUnavailableError
 
 __all__ = [
     "Opened",
-    "check_parents",
     "find_store",
-    "is_private",
     "make_store",
     "make_whole",
     "shards_changed",
 ]
 
-_log: Final = logging.getLogger("dp_backends.file")
-
 _FORMAT_FILE: Final = "FORMAT"
 _FORMAT: Final = b'{"format": %d}\n' % FORMAT
-_OTHERS_MAY_WRITE: Final = 0o022
 
 # What systems put into directories by themselves.
 _HARMLESS: Final = frozenset({"lost+found", ".DS_Store", ".snapshot"})
@@ -89,12 +83,12 @@ def find_store(root: str, durability: Durability) -> Opened | None:
             status = os.stat(root)
         except FileNotFoundError:
             return None
-        _let_us_in(root, status)
+        let_us_in(root, status)
         if not _is_complete(root):
             _check_foreign(root)
             if not os.path.lexists(f"{root}/p"):
                 return None
-        _check_ours(root)
+        check_ours(root)
         return _opened(root, durability)
 
 
@@ -112,7 +106,7 @@ def make_store(root: str, durability: Durability) -> Opened:
         return found
     with explained(f"make the store {root}"):
         _make_root(root)
-        _check_ours(root)
+        check_ours(root)
         changed = _fill(root)
         return replace(_opened(root, durability), shards=changed)
 
@@ -219,74 +213,6 @@ def _check_foreign(root: str) -> None:
 
 def _is_harmless(name: str) -> bool:
     return name in _HARMLESS or name.startswith(".nfs")
-
-
-# Is it ours? ------------------------------------------------------------------
-
-
-def _let_us_in(root: str, status: os.stat_result) -> None:
-    """Repair what a umask has done to a directory that we made."""
-    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-    if ours and status.st_mode & 0o500 != 0o500:
-        os.chmod(root, stat.S_IMODE(status.st_mode) | 0o500)
-
-
-def is_private(status: os.stat_result) -> bool:
-    """Tell whether a directory is ours to use, and others may not write into it."""
-    wrong = status.st_mode & _OTHERS_MAY_WRITE or status.st_mode & 0o500 != 0o500
-    return status.st_uid == os.geteuid() and not wrong
-
-
-def _check_ours(root: str) -> None:
-    """
-    Make sure that nobody else can change the store.
-
-    Its root and "p" are enough: nobody else can write anything below them.
-    """
-    for path in (root, f"{root}/p"):
-        with suppress(FileNotFoundError):
-            status = os.lstat(path) if path != root else os.stat(root)
-            if not stat.S_ISDIR(status.st_mode):
-                raise AccessDeniedError(
-                    f"{path} is not a directory, but part of a store of promises"
-                )
-            if status.st_uid != os.geteuid():
-                raise AccessDeniedError(
-                    f"the store {path} belongs to user {status.st_uid}, you are "
-                    f"{os.geteuid()}; share it through `dp serve` instead, or name "
-                    "a directory in it"
-                )
-            if is_private(status):
-                continue
-            # As a volume is mounted whose files a group may write, for one.
-            os.chmod(path, stat.S_IMODE(status.st_mode) & ~0o077 | 0o500)
-            if status.st_mode & _OTHERS_MAY_WRITE:
-                _log.warning(
-                    "others could write into %s; now it is for its owner alone", path
-                )
-
-
-def check_parents(root: str) -> None:
-    """
-    Refuse a directory that took the place of the store, if others could do that.
-
-    As sshd(8) checks the directories above a file that it trusts; in those that are
-    sticky, as /tmp is, others cannot rename what is ours.
-
-    Raises:
-        AccessDeniedError: Others may write into one above it.
-    """
-    parents = {*Path(root).parents, *Path(os.path.realpath(root)).parents}
-    for parent in sorted(parents):
-        status = os.stat(parent)
-        open_to_others = status.st_mode & _OTHERS_MAY_WRITE and not (
-            status.st_mode & stat.S_ISVTX
-        )
-        if open_to_others or status.st_uid not in (0, os.geteuid()):
-            raise AccessDeniedError(
-                f"the store {root} is not the directory that was opened, and others "
-                f"may write into {parent}; if you replaced it, open it anew"
-            )
 
 
 # Making it --------------------------------------------------------------------

@@ -61,13 +61,12 @@ from dp_backends.file._layout import GRACE, Place
 from dp_backends.file._listing import places_after
 from dp_backends.file._opening import (
     Opened,
-    check_parents,
     find_store,
-    is_private,
     make_store,
     make_whole,
     shards_changed,
 )
+from dp_backends.file._owners import check_parents, is_private
 from dp_backends.file._publishing import Durability, make_durable, publish
 from dp_backends.file._record import FIRST, Record
 from dp_core import (

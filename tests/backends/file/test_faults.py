@@ -7,6 +7,7 @@ import os
 import resource
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -112,6 +113,36 @@ def test_real_calls_that_fail(
             assert dp.Pending() == state
 
 
+def test_a_child_recovers_as_a_whole_process(tmp_path: Path) -> None:
+    """Real errors of the kernel, in a process that goes on after them."""
+    need_tools()
+    script = (
+        "import sys, dp_core as dp, anyio\n"
+        "async def main():\n"
+        "    p = dp.durable_promise('x', sys.argv[1])\n"
+        "    try:\n"
+        "        await p.resolve(1)\n"
+        "    except dp.BackendError as error:\n"
+        "        print(type(error).__name__)\n"
+        "    print(await p.resolve(2), await p.peek())\n"
+        "anyio.run(main)\n"
+    )
+    for number in (1, 2, 3, 4):
+        done = subprocess.run(
+            [
+                *("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync"),
+                *("-e", f"inject=fsync:error=EIO:when={number}"),
+                *(sys.executable, "-c", script, f"file:{tmp_path}/{number}/s"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = done.stdout.splitlines()
+        assert said[0] in {"BackendUnavailableError", "OutcomeUnknownError"}, done
+        assert 2 == len(said), done
+
+
 def test_a_failed_fsync_is_never_repeated(store: FileStore) -> None:
     """The kernel may say that all is well although nothing was written."""
     real = os.fsync
@@ -180,7 +211,7 @@ def test_a_file_size_limit_is_told(store: FileStore) -> None:
     assert value("ours") == store.settle("x", value("ours"))
 
 
-# Failing disks (full ones: test_full_disk) ------------------------------------
+# Failing disks (full ones: test_disks) ----------------------------------------
 
 
 @pytest.fixture

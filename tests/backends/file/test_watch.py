@@ -19,10 +19,16 @@ import anyio
 import pytest
 
 import dp_core as dp
-from dp_backends.file import _inotify, _watch
 from dp_backends.file._layout import Place
 from dp_backends.file._store import FileStore, View
-from dp_backends.file._watch import WATCHERS, Watcher, WatchStats
+from dp_backends.file._watching import (
+    WATCHERS,
+    Watcher,
+    WatchStats,
+    _entries,
+    _inotify,
+    _watch,
+)
 
 RESOLVER = """
 import sys, anyio, dp_core as dp
@@ -221,7 +227,7 @@ async def test_events_that_the_kernel_dropped_are_made_up_for(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a queue overflow everything that is waited for is looked at."""
-    monkeypatch.setattr(_watch, "_NET", (1e9, 1e9))
+    monkeypatch.setattr(_entries, "_NET", (1e9, 1e9))
 
     def overflow(self: _inotify.Inotify) -> Any:
         with suppress(BlockingIOError):
@@ -241,7 +247,7 @@ async def test_the_kernels_reports_alone_wake_a_waiter(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Polling is only the net below: switched off, everyone still wakes."""
-    monkeypatch.setattr(_watch, "_NET", (1e9, 1e9))
+    monkeypatch.setattr(_entries, "_NET", (1e9, 1e9))
     async with dp.connect(url) as promises:
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
@@ -256,7 +262,7 @@ async def test_polling_alone_wakes_a_waiter(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the kernel reports nothing although it could, the net holds."""
-    monkeypatch.setattr(_watch, "_NET", (0.01, 0.02))
+    monkeypatch.setattr(_entries, "_NET", (0.01, 0.02))
 
     def silence(self: _inotify.Inotify) -> Any:
         with suppress(BlockingIOError):

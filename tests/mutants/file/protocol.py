@@ -16,15 +16,14 @@ from dp_backends.file import (
     _opening,
     _publishing,
     _store,
-    _watch,
 )
 from dp_backends.file._files import Content
-from dp_backends.file._inotify import open_inotify
 from dp_backends.file._layout import Place
 from dp_backends.file._publishing import Durability
 from dp_backends.file._record import Record
 from dp_backends.file._store import FileStore, View
-from dp_backends.file._watch import Watcher
+from dp_backends.file._watching import Watcher, _entries
+from dp_backends.file._watching._inotify import open_inotify
 from dp_core import BackendUnavailableError, Outcome, Pending
 from mutants.file.registry import Change, mutant
 
@@ -271,7 +270,7 @@ def watched_after_the_look() -> list[Change]:
 @mutant(seen="pub/sub without a second look")
 def nobody_listens() -> list[Change]:
     """Waiters look once, and never again."""
-    return [(_watch, "_NET", (1e9, 1e9)), (Watcher, "_read_events", nothing)]
+    return [(_entries, "_NET", (1e9, 1e9)), (Watcher, "_read_events", nothing)]
 
 
 # Stuck ----------------------------------------------------------------------

@@ -1,5 +1,5 @@
 """
-The file store on disks that are really full, each in its way.
+The file store on disks that are really full, each in its way, or read-only.
 
 Needs root, because it mounts: memory with few bytes or few inodes, ext4 on a loop
 device. A limit of the size of files needs no root.
@@ -22,9 +22,9 @@ import pytest
 
 import dp_core as dp
 from dp_backends.file._store import FileStore
-from dp_backends.file._watch import WATCHERS
+from dp_backends.file._watching import WATCHERS
 from dp_core.testing.crash import Disk
-from support.file.crash_setups import value
+from support.file.crash_setups import Dying, value
 from support.file.sweeps import missing
 
 LIMIT: Final = 60.0
@@ -312,3 +312,39 @@ def test_the_program_says_so_and_ends_with_2(medium: Medium) -> None:
     medium.empty()
     assert 0 == program("resolve", "x", large, url=url)[0]
     assert (0, f"{large}\n") == program("get", "x", url=url)[:2]
+
+
+@pytest.mark.parametrize("change", [0o700, 0o775, 0o2770, 0o777])
+def test_a_store_on_a_disk_that_is_read_only(ram: Path, change: int) -> None:
+    """
+    What is there is read, whatever mode a mount has given it; nothing can be written.
+
+    Nobody else can write there either, so that the mode needs no repair.
+    """
+    with mounted(ram / "small", "size=8m") as directory:
+        root = directory / "store"
+        store = FileStore(str(root))
+        store.settle("kept", value("kept"))
+        crashed = Dying(str(root))
+        crashed.settle("half", value("half"))
+        for path in (root, root / "p"):
+            path.chmod(change)
+        remount = ["mount", "-o", "remount,ro", str(directory)]
+        subprocess.run(remount, check=True)
+
+        for handle in (store, FileStore(str(root))):
+            for _ in range(2):
+                assert value("kept") == handle.look("kept").state
+                assert value("half") == handle.look("half").state
+                assert value("kept") == handle.settle("kept", value("late"))
+            assert dp.Pending() == handle.look("x").state
+            assert 2 == len(handle.settled(None, 10))
+            for call in (
+                lambda handle=handle: handle.settle("x", value("x")),
+                lambda handle=handle: handle.dispose("kept"),
+            ):
+                with pytest.raises(dp.BackendUnavailableError, match="is read-only"):
+                    call()
+        assert (0, "kept\n") == program("peek", "kept", url=f"file:{root}")[:2]
+        code, said, complained = program("resolve", "x", "1", url=f"file:{root}")
+        assert (2, "", 1) == (code, said, len(complained.splitlines()))

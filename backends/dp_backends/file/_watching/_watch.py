@@ -16,46 +16,29 @@ A failure that may pass ends no wait: whoever waits looks again after a pause.
 
 from __future__ import annotations
 
-import errno
 import heapq
 import logging
 import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
-from random import uniform
 from typing import Final, TypeAlias, final
 from weakref import WeakSet
 
 import anyio
 from anyio import CapacityLimiter
 
-from dp_backends.file._inotify import Inotify, open_inotify
 from dp_backends.file._layout import TEMPORARY, Place, read_name
 from dp_backends.file._read_batcher import Finding, look_at_all
 from dp_backends.file._store import FileStore
-from dp_core import (
-    AccessDeniedError,
-    BackendError,
-    CorruptPromiseError,
-    Outcome,
-    Pending,
-    PromiseDisposedError,
-)
+from dp_backends.file._watching._entries import Entry, Waiter, WaitRequest
+from dp_backends.file._watching._inotify import Inotify, open_inotify
+from dp_core import Outcome
 from dp_core.backend import Follower, LeaderFollowers, LoopLocal, in_thread
 
 __all__ = ["WATCHERS", "WatchStats", "Watcher"]
-
-_NET: Final = (1.0, 5.0)
-"""First and longest pause between looks, in seconds, where the kernel reports."""
-
-_ALONE: Final = (0.01, 0.25)
-"""The same where it does not: no inotify, no watch left, a remote disk."""
-
-_FAILING: Final = (0.05, 1.0)
-"""The same after a look that failed, and may succeed again."""
 
 _HELP_AFTER: Final = 0.02
 """Seconds that a writer may take from visible to durable before a reader helps."""
@@ -89,119 +72,6 @@ class WatchStats:
     watched: int
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _WaitRequest:
-    """
-    One call of `Watcher.wait`.
-
-    Attributes:
-        watcher: Whose call it is. Were it known to the group of waiters instead,
-            that would be a reference cycle, and the inotify instance of an event
-            loop that has ended would stay until the garbage collector runs.
-        since: The number of the last look that began before the call.
-    """
-
-    watcher: Watcher
-    since: int
-
-
-_Waiter: TypeAlias = Follower[_WaitRequest, Outcome[bytes]]
-
-
-@dataclass(eq=False)
-class _Entry:
-    """
-    A promise with waiters, all of one handle: another's may fail alone.
-
-    Attributes:
-        is_watched: Whether the kernel reports changes of its directory.
-        watched: The store's directory in which it is, as far as that is known.
-        pauses: The kind of pauses between looks, see above.
-        pause: The next of them, in seconds.
-        due: When the next look is due.
-        generation: The generation that the last look found.
-        failures: How many looks in a row have failed.
-        joined: The waiters for whom no look has counted yet.
-        waiting: The waiters that know that *generation* is pending.
-    """
-
-    store: FileStore
-    place: Place
-    is_watched: bool
-    watched: tuple[int, int] | None = None
-    pauses: tuple[float, float] = (0.0, 0.0)
-    pause: float = 0.0
-    due: float = math.inf
-    generation: str | None = None
-    failures: int = 0
-    joined: set[_Waiter] = field(default_factory=set)
-    waiting: set[_Waiter] = field(default_factory=set)
-
-    def apply(self, finding: Finding, look: int) -> None:
-        """
-        Let the waiters know the result of a look.
-
-        It does not count for those that joined while it was under way: it may have
-        seen a generation that was disposed of before they came.
-        """
-        if isinstance(finding, Exception) and may_pass(self.store, finding):
-            self.failures += 1
-            return
-        self.failures = 0
-        ready = {waiter for waiter in self.joined if waiter.request.since < look}
-        self.joined -= ready
-        if isinstance(finding, Exception):
-            self.waiting |= ready
-            self._fail(finding)
-            return
-        if finding.generation != self.generation:
-            self._fail(PromiseDisposedError(self.place.id))
-            self.generation = finding.generation
-        self.waiting |= ready
-        if not isinstance(finding.state, Pending):
-            for waiter in self.waiting:
-                waiter.set_result(finding.state)
-            self.waiting = set()
-
-    def next_pause(self) -> float:
-        """Return how long to wait before the next look, in seconds."""
-        if self.failures:
-            pauses = _FAILING
-        else:
-            reported = self.is_watched and not self.store.is_remote
-            pauses = _NET if reported else _ALONE
-        if pauses is not self.pauses:
-            self.pauses, self.pause = pauses, pauses[0]
-        pause = self.pause * uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
-        self.pause = min(self.pause * 2, pauses[1])
-        return pause
-
-    def _fail(self, error: Exception) -> None:
-        for waiter in self.waiting:
-            waiter.set_exception(error)
-        self.waiting = set()
-
-
-def may_pass(store: FileStore, error: Exception) -> bool:
-    """
-    Tell whether a look that failed may succeed if it is repeated.
-
-    Damage stays. Of what is wrong with a store, more may pass if it was right before:
-    a disk that is away leaves a directory that is empty, or of somebody else.
-    """
-    if isinstance(error, CorruptPromiseError) or not isinstance(error, BackendError):
-        return False
-    if store.is_open:
-        return True
-    cause = error.__cause__
-    return (
-        isinstance(cause, OSError)
-        and not isinstance(error, AccessDeniedError)
-        and cause.errno != errno.ENOTDIR
-    )
-
-
 _Key: TypeAlias = tuple[str, str]
 
 
@@ -210,11 +80,11 @@ class Watcher:
     """All waits of one event loop, in whatever stores."""
 
     def __init__(self) -> None:
-        self._waiters: LeaderFollowers[_WaitRequest, Outcome[bytes]] = LeaderFollowers(
+        self._waiters: LeaderFollowers[WaitRequest, Outcome[bytes]] = LeaderFollowers(
             _lead
         )
         # The entries of one promise, by shard and name, which events have.
-        self._entries: dict[_Key, dict[FileStore, _Entry]] = {}
+        self._entries: dict[_Key, dict[FileStore, Entry]] = {}
         self._directories: Counter[str] = Counter()
         self._inotify: Inotify | None = None
         self._limiter = CapacityLimiter(1)
@@ -222,7 +92,7 @@ class Watcher:
         self._look = 0
         # Due times with their entries; an entry whose time has changed since
         # is skipped, so that changing it is cheap.
-        self._due: list[tuple[float, int, _Entry]] = []
+        self._due: list[tuple[float, int, Entry]] = []
         self._order = count()
         # Stores of which it was said that they fail.
         self._failing: WeakSet[FileStore] = WeakSet()
@@ -235,7 +105,7 @@ class Watcher:
             PromiseDisposedError: It was disposed of meanwhile.
             BackendError: The store could not be read.
         """
-        waiter = Follower(self._waiters, _WaitRequest(self, self._look))
+        waiter = Follower(self._waiters, WaitRequest(self, self._look))
         with self._registered(store, place, waiter):
             return await waiter.join()
 
@@ -250,18 +120,18 @@ class Watcher:
             watched=0 if self._inotify is None else len(self._inotify),
         )
 
-    def _all_entries(self) -> Iterator[_Entry]:
+    def _all_entries(self) -> Iterator[Entry]:
         for entries in self._entries.values():
             yield from entries.values()
 
     @contextmanager
     def _registered(
-        self, store: FileStore, place: Place, waiter: _Waiter
+        self, store: FileStore, place: Place, waiter: Waiter
     ) -> Iterator[None]:
         key = (place.shard, place.name)
         entries = self._entries.setdefault(key, {})
         if store not in entries:
-            entries[store] = _Entry(store, place, self._watch(place.shard))
+            entries[store] = Entry(store, place, self._watch(place.shard))
         entry = entries[store]
         entry.joined.add(waiter)
         self._schedule(entry, _AT_ONCE)
@@ -273,7 +143,7 @@ class Watcher:
             if not (entry.joined or entry.waiting):
                 self._forget(key, entry)
 
-    def _forget(self, key: _Key, entry: _Entry) -> None:
+    def _forget(self, key: _Key, entry: Entry) -> None:
         entries = self._entries.get(key, {})
         # Waiters that were woken together come here one after another.
         if entries.get(entry.store) is entry:
@@ -301,7 +171,7 @@ class Watcher:
             else:
                 await anyio.wait_readable(self._inotify.fd)
 
-    async def _look_at(self, batch: list[_Entry]) -> None:
+    async def _look_at(self, batch: list[Entry]) -> None:
         self._look += 1
         look = self._look
         for entry in batch:
@@ -319,7 +189,7 @@ class Watcher:
             self._note(entry, finding)
             self._schedule(entry, entry.next_pause())
 
-    def _note(self, entry: _Entry, finding: Finding) -> None:
+    def _note(self, entry: Entry, finding: Finding) -> None:
         """Say once that a store fails, unless that is over at once."""
         if not entry.failures:
             self._failing.discard(entry.store)
@@ -329,7 +199,7 @@ class Watcher:
 
     # What is due ------------------------------------------------------------
 
-    def _schedule(self, entry: _Entry, pause: float) -> None:
+    def _schedule(self, entry: Entry, pause: float) -> None:
         """Let the entry be looked at after *pause* seconds, or before."""
         due = anyio.current_time() + pause
         if due < entry.due and (entry.joined or entry.waiting):
@@ -337,9 +207,9 @@ class Watcher:
             heapq.heappush(self._due, (due, next(self._order), entry))
             self._nap.deadline = min(self._nap.deadline, due)
 
-    def _take_due(self) -> list[_Entry]:
+    def _take_due(self) -> list[Entry]:
         now = anyio.current_time()
-        batch: list[_Entry] = []
+        batch: list[Entry] = []
         while self._due and self._due[0][0] <= now and len(batch) < _BATCH:
             due, _, entry = heapq.heappop(self._due)
             if due == entry.due:
@@ -355,7 +225,7 @@ class Watcher:
         self._directories[directory] += 1
         return self._inotify is not None and self._inotify.add(directory)
 
-    def _watch_again(self, entry: _Entry) -> None:
+    def _watch_again(self, entry: Entry) -> None:
         """Watch a directory that was made or replaced since."""
         if self._inotify is None:
             return
@@ -392,7 +262,7 @@ class Watcher:
                     self._schedule(entry, pause)
 
 
-async def _lead(leader: _Waiter) -> None:
+async def _lead(leader: Waiter) -> None:
     await leader.request.watcher.work()
 
 

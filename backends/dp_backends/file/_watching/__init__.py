@@ -1,0 +1,13 @@
+"""
+Waits for promises in directories.
+
+============ ==========================================================
+``_watch``   all waits of an event loop, and the one of them that leads
+``_entries`` a promise with those who wait for it
+``_inotify`` names that appear and disappear, as the kernel reports them
+============ ==========================================================
+"""
+
+from dp_backends.file._watching._watch import WATCHERS, Watcher, WatchStats
+
+__all__ = ["WATCHERS", "WatchStats", "Watcher"]
