@@ -38,7 +38,7 @@ _FAILING: Final = (0.05, 1.0)
 
 
 class Leads(Protocol):
-    """Whatever does the work of those who wait, in the task of one of them."""
+    """A doer of the work of those who wait, in the task of one of them."""
 
     async def work(self) -> None:
         """Do one round of it."""
