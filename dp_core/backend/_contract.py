@@ -135,7 +135,8 @@ class TimedBackend(Protocol):
 
         Args:
             id: The promise's id.
-            seconds: The longest wait, above 0.
+            seconds: The longest wait. With 0 the store is asked once, and not
+                again where it is away.
 
         Raises:
             BackendUnavailableError: The store has not said that it is pending.

@@ -32,11 +32,11 @@ async def wait_or_peek(
     if seconds is None:
         # A cancel scope costs more than a wait for what is settled already.
         return await backend.wait(id)
+    if isinstance(backend, TimedBackend):
+        return await backend.wait_for(id, seconds)
     if seconds <= 0:
         # A cancel scope that is over from the start would not let `wait` look.
         return await backend.peek(id)
-    if isinstance(backend, TimedBackend):
-        return await backend.wait_for(id, seconds)
     with anyio.move_on_after(seconds):
         return await backend.wait(id)
     # The wait has not said that the promise is pending: the store may be away.

@@ -11,6 +11,7 @@ import pytest
 
 import dp_core as dp
 from dp_core.backend import in_thread
+from support.http_faults import Server
 
 
 async def test_it_runs_in_another_thread() -> None:
@@ -45,25 +46,36 @@ async def test_its_own_errors_are_raised_once() -> None:
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 @pytest.mark.parametrize("used", [False, True])
+@pytest.mark.parametrize("store", ["file", "address", "name"])
 def test_the_last_word_of_a_process_is_heard(
-    tmp_path: Path, loop: str, *, used: bool
+    tmp_path: Path, loop: str, store: str, *, used: bool
 ) -> None:
     """What atexit runs can settle and read, whether the store was used before."""
+    with Server.elsewhere() as server:
+        url = {
+            "file": f"file:{tmp_path}/p",
+            "address": server.url,
+            "name": server.url.replace("127.0.0.1", "localhost"),
+        }[store]
+        done = _last_word(url, loop, used=used)
+
+    assert ("Resolved(value='bye') bye\n", "") == (done.stdout, done.stderr)
+
+
+def _last_word(url: str, loop: str, *, used: bool) -> subprocess.CompletedProcess[str]:
     script = (
         "import atexit, anyio, dp_core as dp\n"
-        f"promise = dp.durable_promise('id', 'file:{tmp_path}/p')\n"
+        f"promise = dp.durable_promise('id', {url!r})\n"
         "async def last():\n"
         "    await promise.resolve('bye')\n"
         "    print(await promise.peek(), await promise.get())\n"
-        f"other = dp.durable_promise('other', 'file:{tmp_path}/p')\n"
+        f"other = dp.durable_promise('other', {url!r})\n"
         f"{used} and anyio.run(other.resolve, 1, backend='{loop}')\n"
         f"atexit.register(anyio.run, last, backend='{loop}')\n"
     )
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, check=False, text=True
     )
-
-    assert ("Resolved(value='bye') bye\n", "") == (done.stdout, done.stderr)
 
 
 def test_it_is_public() -> None:

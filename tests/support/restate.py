@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -81,7 +81,9 @@ def pending_ask(
     try:
         usual = JSON if data else {}
         sent = usual if headers is None else headers
-        connection.request(method, path, data or None, dict(sent))
+        with suppress(BrokenPipeError, ConnectionResetError):
+            # Who refuses a large body may answer before it has read all.
+            connection.request(method, path, data or None, dict(sent))
 
         def answer() -> HttpAnswer:
             response = connection.getresponse()

@@ -10,17 +10,26 @@ known to be clean is never used again.
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
+from typing import Final
 
 import anyio
 from anyio.abc import ByteStream
 
-from dp_backends.http._responses import HttpResponse, ResponseReader
+from dp_backends.http._responses import (
+    HttpResponse,
+    MalformedResponseError,
+    ResponseReader,
+)
 from dp_backends.http._retry import AttemptFailed
 from dp_backends.http._route import Addresses, refused_by_tls
 from dp_backends.http._sockets import CUT, SocketStream, open_stream
 from dp_backends.http._url import ServerUrl
 
 __all__ = ["Connection", "open_connection"]
+
+_AT_ONCE: Final = 16 * 1024
+"""Bytes of a request that any kernel takes without waiting for the peer."""
 
 
 class Connection:
@@ -33,6 +42,7 @@ class Connection:
         cut: Whether it came to an end while a response was expected.
         clean: Whether the next request may be sent on this connection.
         credentials: With which token the last request was sent.
+        idle_since: When it was used last, by `time.monotonic`.
     """
 
     def __init__(self, url: ServerUrl, raw: SocketStream, stream: ByteStream) -> None:
@@ -41,21 +51,45 @@ class Connection:
         self._stream = stream
         self._reader = ResponseReader()
         self._sent = False
+        self._early: HttpResponse | Exception | None = None
         self._new = True
         self.cut = False
         self.clean = True
         self.credentials = ""
+        self.idle_since = 0.0
 
     async def send(self, request: bytes) -> None:
-        """Send a request; if it does not arrive, `receive` says so."""
+        """
+        Send a request; if it does not arrive, `receive` says so.
+
+        A server may answer before it has read all, and read no further. So what it
+        says is read while a large request is sent, which ends with the answer.
+        """
         self._sent = self.clean = False
+        self._early = None
         self._reader.begin()
-        try:
-            await self._stream.send(request)
-        except CUT:
-            # A server may answer before it has read all, and hang up.
+        if len(request) <= _AT_ONCE:
+            await self._send(request)
             return
-        self._sent = True
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._listen, tasks.cancel_scope)
+            await self._send(request)
+            tasks.cancel_scope.cancel()
+
+    async def _send(self, request: bytes) -> None:
+        # With what was answered before a connection was cut, `receive` begins.
+        with suppress(*CUT):
+            await self._stream.send(request)
+            self._sent = True
+
+    async def _listen(self, sending: anyio.CancelScope) -> None:
+        """Read a response while its request is sent; there is nothing to send then."""
+        try:
+            while self._early is None:
+                self._early = self._reader.feed(await self._stream.receive())
+        except (*CUT, MalformedResponseError) as error:
+            self._early = error
+        sending.cancel()
 
     async def receive(self) -> HttpResponse:
         """
@@ -67,7 +101,10 @@ class Connection:
             AttemptFailed: The connection was cut before the response was whole.
             MalformedResponseError: What came is not HTTP/1.1, or too much of it.
         """
-        response = None
+        early, self._early = self._early, None
+        if isinstance(early, MalformedResponseError):
+            raise early
+        response = self._ended(early) if isinstance(early, Exception) else early
         while response is None:
             try:
                 data = await self._stream.receive()
@@ -75,7 +112,7 @@ class Connection:
                 response = self._ended(error)
             else:
                 response = self._reader.feed(data)
-        self.clean = response.reusable
+        self.clean = response.reusable and self._sent
         self._new = False
         return response
 

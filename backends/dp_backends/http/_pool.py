@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 from weakref import WeakSet, finalize
 
@@ -32,6 +34,10 @@ MAX_IDLE: Final = 100
 AT_REST: Final = 32
 """As many idle connections may be kept by who does nothing; while others are in use,
 as many as these."""
+
+IDLE_SECONDS: Final = 30.0
+"""The age of an idle connection at which the next use of the pool closes it. Nothing
+runs for a pool that is not used."""
 
 
 class Pool:
@@ -83,11 +89,19 @@ class Pool:
             self._drop(connection)
             return
         self._busy.discard(connection)
+        connection.idle_since = time.monotonic()
         self._idle.append(connection)
         # A server has a descriptor for each, and a burst is over when it is.
         keep = min(max(len(self._busy), AT_REST), MAX_IDLE)
         if len(self._idle) > keep or self._closed:
             _close_all(self._idle, (), keep=0 if self._closed else keep)
+        self._close_old(connection.idle_since - IDLE_SECONDS)
+
+    def _close_old(self, before: float) -> None:
+        # The one that was used last is used next, so the others grow old.
+        with suppress(IndexError):
+            while self._idle[0].idle_since < before:
+                self._idle.popleft().close()
 
     def close(self) -> None:
         """Close idle connections, and end those in use, of any thread."""

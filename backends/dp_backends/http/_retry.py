@@ -37,9 +37,10 @@ class AttemptFailed(Exception):  # noqa: N818 - always caught here, not an error
         reached: Whether the server itself says so, and so is not away.
         final: Whether no other attempt will succeed, as far as one can tell
             where the server has never answered.
+        refused: Whether nobody listens there.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but one have names
         self,
         reason: str,
         *,
@@ -47,6 +48,7 @@ class AttemptFailed(Exception):  # noqa: N818 - always caught here, not an error
         retry_after: float = 0.0,
         reached: bool = False,
         final: bool = False,
+        refused: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -54,6 +56,7 @@ class AttemptFailed(Exception):  # noqa: N818 - always caught here, not an error
         self.retry_after = retry_after
         self.reached = reached
         self.final = final
+        self.refused = refused
 
 
 @dataclass(slots=True)

@@ -107,7 +107,10 @@ async def open_stream(
                 return raw, raw
             return raw, await _secure(raw, url, context)
     except CUT as error:
-        raise AttemptFailed(f"no answer from {url}: {_words(error)}") from None
+        refused = isinstance(error, ConnectionRefusedError)
+        raise AttemptFailed(
+            f"no answer from {url}: {_words(error)}", refused=refused
+        ) from None
 
 
 async def _open_socket(addresses: Addresses) -> SocketStream:
@@ -130,10 +133,10 @@ async def _secure(
 
 
 def _words(error: Exception) -> str:
-    """Return why there is no connection, and what to do about it."""
+    """Return why there is no connection, and what to do about it if that is known."""
     match error:
         case ConnectionRefusedError():
-            return "connection refused; is `dp serve` running there?"
+            return "connection refused"
         case socket.gaierror():
             return f"{error.strerror}; is the name right?"
         case TimeoutError():

@@ -18,6 +18,8 @@ import logging
 from dataclasses import replace
 from typing import Any, Final, overload
 
+import anyio
+
 from dp_backends.http._connection import Connection
 from dp_backends.http._peer import Peer, interpret, not_http
 from dp_backends.http._pool import Pool
@@ -35,6 +37,9 @@ __all__ = ["WireClient"]
 _log: Final = logging.getLogger("dp_backends.http")
 
 _UNAUTHORIZED: Final = 401
+
+_LOOK_SECONDS: Final = 5.0
+"""The longest time that one look may take, whatever patience the URL has."""
 
 _IF_UNKNOWN: Final[dict[type[Call], str]] = {
     Settle: "it may have taken effect; repeat it to learn the outcome",
@@ -100,6 +105,32 @@ class WireClient:
                 return await ask()
             except AttemptFailed as failure:
                 failed(failure)
+
+    async def look(self, call: Peek) -> State[bytes]:
+        """
+        Ask once, for who has no time to wait for a server that is away.
+
+        Raises:
+            BackendUnavailableError: It did not answer.
+            DurablePromiseError: The server says so.
+        """
+        # One that was kept may have died without a word.
+        may_be_dead = self.pool.stats()[1] > 0
+        with anyio.move_on_after(_LOOK_SECONDS):
+            while True:
+                try:
+                    state: State[bytes] = await self.attempt(
+                        call, RetryBudget(_LOOK_SECONDS)
+                    )
+                except AttemptFailed as failure:
+                    if failure.reached or not may_be_dead:
+                        raise BackendUnavailableError(failure.reason) from None
+                    may_be_dead = False
+                else:
+                    return state
+        raise BackendUnavailableError(
+            f"no answer from {self.url} in {_LOOK_SECONDS:g} s; {self._advice()}"
+        )
 
     async def attempt(self, call: Call, budget: RetryBudget) -> Any:
         """
@@ -184,6 +215,9 @@ class WireClient:
 
     def _weighed(self, failure: AttemptFailed) -> Exception:
         """Return a failure, or the error if no other attempt makes sense."""
+        if failure.refused:
+            server = "Restate" if self.peer.is_restate else "`dp serve` or Restate"
+            return AttemptFailed(f"{failure.reason}; is {server} running there?")
         if failure.final and not self.peer.answered:
             return BackendUnavailableError(failure.reason)
         return failure

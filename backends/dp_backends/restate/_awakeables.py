@@ -76,12 +76,16 @@ def read_wake(body: bytes) -> tuple[list[str], bytes]:
     Return the awakeables that a body names, and the answer beside them.
 
     Raises:
-        ProtocolError: The body is not such a pair (400, or 502 for the answer).
+        ProtocolError: The body is not such a pair (400).
     """
     names, answer = _decoded(body, tuple[list[str], msgspec.Raw])
     if len(only_awakeables(names)) < len(names):
         raise ProtocolError(400, "the body names what is not an awakeable")
-    read_answer(Peek(""), 200, bytes(answer))
+    try:
+        read_answer(Peek(""), 200, bytes(answer))
+    except ProtocolError as error:
+        # Its own status is the one under which an answer came, and none came.
+        raise ProtocolError(400, f"not a valid answer: {error.reason}") from None
     return names, bytes(answer)
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from functools import partial
+from typing import Final
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute
+from anyio.abc import SocketAttribute, SocketStream
 from anyio.lowlevel import checkpoint
 
 from dp_backends.http import HttpBackend, HttpStats
+from dp_backends.http._route import _addresses
+from dp_backends.http._sockets import CUT
 from dp_core import (
+    AccessDeniedError,
     DurablePromiseError,
+    InvalidValueError,
     OutcomeUnknownError,
     Pending,
     Resolved,
@@ -21,10 +28,12 @@ from support.http_faults import (
     Proxy,
     Server,
     eventually,
+    failure,
     http_answer,
     keep_error,
     known,
     make,
+    page,
 )
 
 ONE = Resolved(b"1")
@@ -212,3 +221,76 @@ async def test_what_comes_after_an_answer_is_never_the_next_one() -> None:
         assert Pending() == await backend.peek("a")
         assert Pending() == await backend.peek("b")
         assert 2 == server.connections
+
+
+# Answers that come early -----------------------------------------------------
+
+EARLY: Final = {
+    "too large": (failure(413), InvalidValueError),
+    "no token": (failure(401), AccessDeniedError),
+    "forbidden": (failure(403), AccessDeniedError),
+    "a page": (page(413), InvalidValueError),
+    "without a length": (
+        b"HTTP/1.1 403 X\r\n\r\n",
+        AccessDeniedError,
+    ),
+    "after a hint": (b"HTTP/1.1 103 X\r\n\r\n" + failure(413), InvalidValueError),
+}
+
+
+@pytest.mark.parametrize("then", ["reads no more", "hangs up", "ends", "reads on"])
+@pytest.mark.parametrize("answer", EARLY)
+async def test_an_answer_that_comes_before_the_request_is_sent_is_heard(
+    answer: str, then: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A refusal is what the server says, however it treats the rest of a large body.
+
+    It is no broken connection, and nothing that is sent again; the connection is not
+    used any more.
+    """
+    # The kernel gives up who reads nothing for 5 s; that is to play no part here.
+    monkeypatch.setattr(_addresses, "_OPTIONS", ())
+    said, expected = EARLY[answer]
+    told: list[DurablePromiseError] = []
+    over, asked = anyio.Event(), []
+
+    async def refuse(stream: SocketStream) -> None:
+        async with stream:
+            asked.append(await stream.receive(1000))
+            await stream.send(said)
+            if then == "ends" or b"Content-Length" not in said:
+                await stream.send_eof()
+            with suppress(*CUT):
+                while then == "reads on":
+                    await stream.receive()
+            if then != "hangs up":
+                await over.wait()
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    raw = listener.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, refuse)
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's
+        backend = HttpBackend(f"http://127.0.0.1:{port}")
+        value = Resolved(b'"%b"' % (b"x" * 20_000_000))
+        with anyio.fail_after(60):
+            await keep_error(partial(backend.settle, "a", value), told)
+        over.set()
+        tasks.cancel_scope.cancel()
+
+    assert [expected] == [type(error) for error in told]
+    assert 1 == len(asked)
+    assert (0, 0) == (backend.stats().busy, backend.stats().idle)
+
+
+async def test_a_large_request_is_answered_like_any_other() -> None:
+    """Its connection is kept, and the next request is sent on it."""
+    value = Resolved(b'"%b"' % (b"x" * 1_000_000))
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        for id in "ab":
+            assert value == await backend.settle(id, value)
+
+        assert 1 == server.connections == backend.stats().idle

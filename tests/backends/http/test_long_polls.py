@@ -44,7 +44,7 @@ MANY = 1000
 DONE = Resolved(b'"done"')
 
 
-async def keep(backend: HttpBackend, id: str, kept: list[Outcome[bytes]]) -> None:
+async def keep(backend: HttpBackend, id: str, kept: list[Any]) -> None:
     """Wait for a promise and append its outcome."""
     kept.append(await backend.wait(id))
 
@@ -300,6 +300,49 @@ async def test_a_wait_outlives_the_server(
     assert 1 == len(caplog.records)
     assert server.url.removeprefix("http://") in caplog.text
     assert [DONE] * 3 == kept
+
+
+@pytest.mark.parametrize("ids", [1, 100])
+async def test_an_outage_is_asked_about_by_one_of_a_hundred(
+    ids: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Two hundred callers together ask a server that does not answer one question.
+
+    When it is back, each asks once more at most, and everybody gets the outcome.
+    """
+    monkeypatch.setattr(_retry, "uniform", lambda low, high: 0.001)
+    server, kept = Server(), list[object]()
+    silent = Server(mute=True)
+    async with anyio.create_task_group() as tasks:
+        async with server.serving():
+            backend = HttpBackend(f"{server.url}?retry=600")
+            await met(backend, server)
+            for n in range(100):
+                tasks.start_soon(keep, backend, str(n % ids), kept)
+            await server.until(lambda server: server.waiting.total() == ids)
+        async with silent.serving(port=server.port):
+            await silent.until(lambda silent: bool(silent.calls))
+            # Who comes now stands in the same line.
+            for n in range(100):
+                tasks.start_soon(_settle, backend, f"late-{n}", kept)
+            for _ in range(2000):
+                await checkpoint()
+        back = Server(backend=server.backend)
+        async with back.serving(port=server.port):
+            for n in range(ids):
+                await server.backend.settle(str(n), DONE)
+            await eventually(lambda: len(kept) == 200)
+
+    assert 1 == silent.connections == len(silent.calls)
+    # The question, which may have been repeated; then settles and waits.
+    assert len(back.calls) <= 2 + 100 + ids
+    assert back.connections <= len(back.calls)
+    assert [DONE] * 200 == kept
+
+
+async def _settle(backend: HttpBackend, id: str, kept: list[object]) -> None:
+    kept.append(await backend.settle(id, DONE))
 
 
 async def test_a_wait_at_a_wrong_port_is_no_silent_wait(

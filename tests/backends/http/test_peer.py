@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from dp_backends.http import HttpBackend, _responses
@@ -76,6 +78,22 @@ async def test_on_restate_settles_name_their_promises_in_the_path() -> None:
     forms = ["peek", "resolve", "reject", "peek", "await"]
     usual = [f"/promise/{operation}" for operation in forms]
     assert [*usual, usual[0], "/promises/a/resolve", *usual[2:]] == server.paths
+
+
+@pytest.mark.parametrize(
+    ("header", "who"),
+    [((), "`dp serve` or Restate"), ([b"x-restate-id: inv_1"], "Restate")],
+)
+async def test_who_refuses_connections_is_named_as_what_it_was(
+    header: Sequence[bytes], who: str
+) -> None:
+    """Where Restate has answered, nobody is sent to look for ``dp serve``."""
+    async with Server().serving() as server:
+        backend = HttpBackend(f"{server.url}?retry=0.01")
+        server.canned.append(http_answer(200, b"null", *header))
+        await backend.peek("a")
+    with pytest.raises(BackendUnavailableError, match=f"refused; is {who} running"):
+        await backend.peek("a")
 
 
 async def test_redirects_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:

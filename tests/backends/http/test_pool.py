@@ -14,7 +14,7 @@ import pytest
 from anyio import to_thread
 from blockbuster import blockbuster_ctx
 
-from dp_backends.http import HttpBackend
+from dp_backends.http import HttpBackend, _pool
 from dp_core import (
     BackendClosedError,
     BackendUnavailableError,
@@ -138,6 +138,26 @@ async def test_idle_connections_are_bounded(burst: str) -> None:
         await server.until(lambda server: len(server.streams) <= 32)
         await backend.aclose()
         assert 0 == backend.stats().idle
+
+
+async def test_idle_connections_of_a_burst_grow_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that nobody needs any more are closed while one goes on being used."""
+    async with Server().serving() as server:
+        backend = await known(server.url)
+        async with anyio.create_task_group() as tasks:
+            for n in range(20):
+                tasks.start_soon(backend.peek, str(n))
+        burst = backend.stats().idle
+        await backend.peek("a")
+        young = backend.stats().idle
+        monkeypatch.setattr(_pool, "IDLE_SECONDS", 0.0)
+        await backend.peek("a")
+
+        assert 1 < burst == young
+        assert 1 == backend.stats().idle
+        await server.until(lambda server: len(server.streams) == 1)
 
 
 async def test_connections_in_use_are_kept_while_they_are() -> None:

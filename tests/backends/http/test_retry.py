@@ -7,14 +7,16 @@ from functools import partial
 import anyio
 import pytest
 
-from dp_backends.http import HttpBackend
+from dp_backends.http import HttpBackend, _wire_client
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_core import (
     BackendUnavailableError,
     DurablePromiseError,
     OutcomeUnknownError,
     Pending,
+    PromiseTimeoutError,
     Resolved,
+    connect,
 )
 from dp_core.wire import Call, Dispose, Peek, Settle, Wait
 from support.http_faults import (
@@ -25,6 +27,7 @@ from support.http_faults import (
     keep_error,
     known,
     make,
+    page,
 )
 
 ONE = Resolved(b"1")
@@ -161,6 +164,46 @@ async def test_nobody_there_is_said_in_time(call: Call, limit: str) -> None:
     assert BackendUnavailableError is type(told[0])
     assert url.removeprefix("http://") in str(told[0])
     assert "dp serve" in str(told[0])
+
+
+@pytest.mark.parametrize("way", ["a dead port", "503", "a page", "a name of nobody"])
+async def test_who_has_no_time_is_told_at_once(way: str) -> None:
+    """``get(timeout=0)`` asks once, whatever patience the URL has."""
+    told: list[DurablePromiseError] = []
+    async with Server().serving() as server:
+        url = {"a dead port": dead_url(), "a name of nobody": "http://no.test:1"}
+        server.canned.append(failure(503) if way == "503" else page(502))
+        promises = connect(f"{url.get(way, server.url)}?retry=600")
+        with anyio.fail_after(60):
+            await keep_error(partial(promises.promise("a").get, timeout=0), told)
+
+    assert BackendUnavailableError is type(told[0])
+    assert server.calls == ([] if way in url else [Peek("a")])
+
+
+async def test_who_has_no_time_is_not_kept_by_a_silent_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One look has an end of its own."""
+    monkeypatch.setattr(_wire_client, "_LOOK_SECONDS", 0.1)
+    async with Server(mute=True).serving() as server:
+        promises = connect(f"{server.url}?retry=600")
+        with anyio.fail_after(60), pytest.raises(BackendUnavailableError, match=r"0.1"):
+            await promises.promise("a").get(timeout=0)
+
+    assert [Peek("a")] == server.calls
+
+
+async def test_who_has_no_time_sees_what_is_there() -> None:
+    """Also over a connection that has died without a word since it was used."""
+    async with Server().serving() as server:
+        promises = connect(f"{server.url}?retry=600")
+        await promises.promise("a").resolve(1)
+        server.canned.append(None)
+
+        assert 1 == await promises.promise("a").get(timeout=0)
+        with pytest.raises(PromiseTimeoutError):
+            await promises.promise("b").get(timeout=0)
 
 
 async def test_a_settle_without_an_answer_is_unknown() -> None:
