@@ -22,7 +22,9 @@ import trustme
 from dp_backends.http import HttpBackend, _sockets
 from dp_backends.http._route import _addresses
 from dp_core import (
+    AccessDeniedError,
     BackendUnavailableError,
+    DurablePromiseError,
     Pending,
     Resolved,
     connect,
@@ -30,6 +32,8 @@ from dp_core import (
 from support.http_faults import (
     Server,
     dead_url,
+    failure,
+    keep_error,
 )
 
 # Addresses ------------------------------------------------------------------
@@ -253,12 +257,45 @@ async def test_https_is_trusted_by_its_certificate(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     tls = tls_of(authority, "127.0.0.1")
     async with Server().serving(tls=tls) as server, connect(server.url) as promises:
-        for value in range(5):
-            promise = promises.promise(str(value))
+        # Large ones are read and written at the same time.
+        for n, value in enumerate([0, "x" * 1_000_000, 1, "y" * 100_000, 2]):
+            promise = promises.promise(str(n))
             assert Resolved(value) == await promise.resolve(value)
             assert value == await promise.get()
 
     assert 1 == server.connections
+
+
+async def test_a_refusal_is_heard_over_tls_while_a_large_value_is_sent(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from a server that reads no further, and does not hang up."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    # The kernel gives up who reads nothing for 5 s; that is to play no part here.
+    monkeypatch.setattr(_addresses, "_OPTIONS", ())
+    told: list[DurablePromiseError] = []
+    over = threading.Event()
+
+    def refuse(listener: socket.socket) -> None:
+        raw, _ = listener.accept()
+        with tls_of(authority, "127.0.0.1").wrap_socket(raw, server_side=True) as one:
+            one.recv(1000)
+            one.sendall(failure(403))
+            over.wait(60)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        thread = threading.Thread(target=refuse, args=(listener,))
+        thread.start()
+        backend = HttpBackend(f"https://127.0.0.1:{listener.getsockname()[1]}")
+        value = Resolved(b'"%b"' % (b"x" * 20_000_000))
+        with anyio.fail_after(60):
+            await keep_error(partial(backend.settle, "a", value), told)
+        over.set()
+        thread.join()
+
+    assert [AccessDeniedError] == [type(error) for error in told]
 
 
 @pytest.mark.parametrize("trusted", [True, False])
