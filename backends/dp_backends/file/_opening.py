@@ -59,12 +59,14 @@ class Opened:
 
     Attributes:
         identity: The device and inode number of its directory.
+        owned: The mode and the owner of its directory.
         is_remote: Whether other machines may change it.
         failures: `Durability.failures` at that time.
         shards: What `make_whole` has returned; None before that.
     """
 
     identity: tuple[int, int]
+    owned: tuple[int, int]
     is_remote: bool
     failures: int
     shards: tuple[int, int] | None = None
@@ -113,8 +115,12 @@ def make_store(root: str, durability: Durability) -> Opened:
 
 def _opened(root: str, durability: Durability) -> Opened:
     status = os.stat(root)
-    identity = status.st_dev, status.st_ino
-    return Opened(identity, is_remote(status), durability.failures)
+    return Opened(
+        (status.st_dev, status.st_ino),
+        (status.st_mode, status.st_uid),
+        is_remote(status),
+        durability.failures,
+    )
 
 
 def _make_missing(root: str) -> None:

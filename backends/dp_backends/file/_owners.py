@@ -16,7 +16,7 @@ from typing import Final
 
 from dp_core import AccessDeniedError
 
-__all__ = ["check_ours", "check_parents", "is_private", "let_us_in"]
+__all__ = ["check_ours", "check_parents", "let_us_in"]
 
 _log: Final = logging.getLogger("dp_backends.file")
 
@@ -30,7 +30,7 @@ def let_us_in(root: str, status: os.stat_result) -> None:
         os.chmod(root, stat.S_IMODE(status.st_mode) | 0o500)
 
 
-def is_private(status: os.stat_result) -> bool:
+def _is_private(status: os.stat_result) -> bool:
     """Tell whether a directory is ours to use, and others may not write into it."""
     wrong = status.st_mode & _OTHERS_MAY_WRITE or status.st_mode & 0o500 != 0o500
     return status.st_uid == os.geteuid() and not wrong
@@ -55,7 +55,7 @@ def check_ours(root: str) -> None:
                     f"{os.geteuid()}; share it through `dp serve` instead, or name "
                     "a directory in it"
                 )
-            if is_private(status):
+            if _is_private(status):
                 continue
             # As a volume is mounted whose files a group may write, for one.
             mode = stat.S_IMODE(status.st_mode) & ~0o077 | 0o500

@@ -66,7 +66,7 @@ from dp_backends.file._opening import (
     make_whole,
     shards_changed,
 )
-from dp_backends.file._owners import check_parents, is_private
+from dp_backends.file._owners import check_parents
 from dp_backends.file._publishing import Durability, make_durable, publish
 from dp_backends.file._record import FIRST, Record
 from dp_core import (
@@ -320,7 +320,7 @@ class FileStore:
         return (
             (status.st_dev, status.st_ino) == opened.identity
             and opened.failures == self.durability.failures
-            and is_private(status)
+            and (status.st_mode, status.st_uid) == opened.owned
         )
 
     def _doubt(self) -> None:
@@ -330,7 +330,8 @@ class FileStore:
 
     def _publish(self, place: Place, record: Record) -> bool:
         """Do what `publish` does, in a store and a shard that are there."""
-        self.open()
+        if self._opened is None:
+            self.open()
         try:
             self._make_whole()
             if publish(self.durability, self.root, place, record):
