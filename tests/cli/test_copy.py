@@ -294,8 +294,10 @@ async def test_a_store_that_cannot_list_is_told_the_ids(
     assert expected == await states(target, names)
 
 
-def test_ids_that_are_none_are_refused(source: str, target: str) -> None:
+async def test_ids_that_are_none_are_refused(source: str, target: str) -> None:
     """A line that begins like JSON is JSON, and --after is one of them."""
+    await settle(source, {"one": 1})
+
     broken = copy(source, target, "--ids", "-", text='"open\n')
     strange = copy(source, target, "--ids", "-", "--after", "x", text="y\n")
 
