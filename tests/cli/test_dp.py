@@ -204,6 +204,7 @@ def test_exit_code_and_output_say_what_stands(
     Get does so also when it has no time at all.
     """
     wait = ("get", "--timeout", "0")
+    dp("resolve", "another")  # makes the store
     if settle:
         assert plain == said(dp(*settle))
 
