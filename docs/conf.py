@@ -18,8 +18,8 @@ HERE: Final = Path(__file__).parent
 # The pages of the museum are made from the mutants in the tests.
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
-from dp_core import __version__  # noqa: E402
-from from_code import connect, substitutions  # noqa: E402
+from dp_core import __version__  # noqa: E402 - after the path is set
+from from_code import connect, substitutions  # noqa: E402 - after the path is set
 
 project: Final = "durable promises"
 author: Final = "the authors of durable promises"

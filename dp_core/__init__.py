@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from dp_core._public import publish
 
 if TYPE_CHECKING:
-    from dp_core._api import *  # noqa: F403
+    from dp_core._api import *  # noqa: F403 - for type checkers: what is lazy
     from dp_core._api import __all__ as __all__
     from dp_core._api import __version__ as __version__
 else:

@@ -102,7 +102,8 @@ def built_in(group: str, name: str) -> Plugin | None:
 
 def _built_in(name: str, module: str) -> Plugin:
     load = partial(import_module, module)
-    return Plugin(name, module, OURS + _EXTRAS.get(module, ""), True, load)  # noqa: FBT003
+    package = OURS + _EXTRAS.get(module, "")
+    return Plugin(name, module, package, is_ours=True, _load=load)
 
 
 def installed_plugins(group: str) -> list[Plugin]:
@@ -117,7 +118,7 @@ def installed_plugins(group: str) -> list[Plugin]:
 
 def _found(group: str) -> Iterator[Plugin]:
     # Half of this package's import time, and needed only for what is not ours.
-    from importlib.metadata import distributions  # noqa: PLC0415
+    from importlib.metadata import distributions  # noqa: PLC0415 - see above
 
     seen = {OURS}
     try:
@@ -153,11 +154,12 @@ def _plugin(point: EntryPoint, package: str) -> Plugin:
         extras = f"[{','.join(point.extras)}]" if point.extras else ""
     except AttributeError:
         extras = ""  # Of a value that names no module; to load it will say so.
-    return Plugin(point.name, point.value, package + extras, False, point.load)  # noqa: FBT003
+    package += extras
+    return Plugin(point.name, point.value, package, is_ours=False, _load=point.load)
 
 
 def _unreadable(package: str, error: Exception) -> Plugin:
     def load() -> NoReturn:
         raise error
 
-    return Plugin("?", "entry_points.txt", package, False, load)  # noqa: FBT003
+    return Plugin("?", "entry_points.txt", package, is_ours=False, _load=load)

@@ -236,7 +236,7 @@ def _check_timeout(timeout: object) -> None:
     if timeout is None:
         return
     try:
-        is_length = not isinstance(timeout, bool) and float(timeout) >= 0  # type: ignore[arg-type]
+        is_length = not isinstance(timeout, bool) and float(timeout) >= 0  # type: ignore[arg-type] # any object may come
     except (TypeError, ValueError, OverflowError):
         is_length = False
     if not is_length or isinstance(timeout, str | bytes):

@@ -57,8 +57,8 @@ def conformance(  # noqa: PLR0913 - click passes each option by its name
     cannot be reached, or cannot any more.
     """
     # The kit is large, and of no use to the other commands.
-    from dp_core.testing import ConformanceError  # noqa: PLC0415
-    from dp_core.testing.kit import StoreGoneError  # noqa: PLC0415
+    from dp_core.testing import ConformanceError  # noqa: PLC0415 - an extra
+    from dp_core.testing.kit import StoreGoneError  # noqa: PLC0415 - an extra
 
     judge = partial(
         _judge, store, durable=durable, shared=not alone, skip=skip, seed=seed
@@ -83,7 +83,7 @@ def conformance(  # noqa: PLR0913 - click passes each option by its name
 async def _judge(
     url: str, *, durable: bool, shared: bool, skip: tuple[str, ...], seed: int | None
 ) -> Report:
-    from dp_core.testing import check_backend, check_wire  # noqa: PLC0415
+    from dp_core.testing import check_backend, check_wire  # noqa: PLC0415 - an extra
 
     async with connect(url) as store:
         # An unreachable store is an error, and not one that breaks every law.

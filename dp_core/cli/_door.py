@@ -28,7 +28,7 @@ def main() -> NoReturn:
     try:
         _open_standard_streams()
         # In a function, because loading it may fail.
-        from dp_core.cli._main import run  # noqa: PLC0415
+        from dp_core.cli._main import run  # noqa: PLC0415 - see above
 
         status = _checked(run())
     except BaseException as error:  # noqa: BLE001 - it is told, whatever it is
@@ -55,7 +55,7 @@ def _open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDONLY if descriptor else os.O_WRONLY)
         if getattr(sys, name) is None:
             mode = "w" if descriptor else "r"
-            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - open as long as the process
             setattr(sys, name, stream)
 
 
@@ -153,7 +153,7 @@ def _flushed(stream: TextIO) -> bool:
         stream.flush()
     except (OSError, ValueError):
         # What cannot be written would be tried once more, and be another exit code.
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - pathlib may not be loaded
             os.dup2(nowhere.fileno(), stream.fileno())
         return False
     return True

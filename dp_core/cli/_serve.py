@@ -71,7 +71,7 @@ def serve(
     """
     # An extra, and too large to load for the other commands.
     try:
-        from dp_core import server  # noqa: PLC0415
+        from dp_core import server  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise BackendUnavailableError(str(error)) from None
 

@@ -40,7 +40,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Undo `load_ipython_extension`."""
-    shell.set_custom_exc((), None)  # type: ignore[no-untyped-call]
+    shell.set_custom_exc((), None)  # type: ignore[no-untyped-call] # IPython's
     while _UNDO:
         _UNDO.pop()()
 

@@ -77,7 +77,7 @@ def wake_on_signals() -> Callable[[], None]:
 
 def shorten_errors(shell: InteractiveShell) -> None:
     """Show only the reader's own lines of errors of this library, and of Stop."""
-    shell.set_custom_exc((asyncio.CancelledError, DurablePromiseError), _show)  # type: ignore[no-untyped-call]
+    shell.set_custom_exc((asyncio.CancelledError, DurablePromiseError), _show)  # type: ignore[no-untyped-call] # IPython's
 
 
 def _show(

@@ -210,7 +210,7 @@ class HttpServer:
 
     async def _finish(self, serving: asyncio.Task[None]) -> None:
         self._app.stop()
-        self._server.stop()  # type: ignore[no-untyped-call]
+        self._server.stop()  # type: ignore[no-untyped-call] # Granian's
         if serving.done():
             return
         await asyncio.wait({serving}, timeout=self._settings.grace_seconds)

@@ -18,7 +18,7 @@ who spoke, and what to check.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
 from dp_backends.http._responses import HttpResponse
@@ -110,7 +110,9 @@ class Peer:
         known = (self.answered, self.honours_prefer, self.is_restate)
         if known == (True, honours_prefer, is_restate):
             return self
-        return Peer(True, honours_prefer, is_restate, self.slices)  # noqa: FBT003
+        return replace(
+            self, answered=True, honours_prefer=honours_prefer, is_restate=is_restate
+        )
 
 
 def interpret(

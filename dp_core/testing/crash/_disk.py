@@ -112,7 +112,7 @@ class Disk:
 
 
 def _run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - the callers' constant words
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise OSError(f"{' '.join(command)}: {said}")

@@ -236,7 +236,7 @@ class VictimRunner:
 
     def _traced(self, pid: int, *options: str) -> Ended:
         command = ["strace", "-f", "-o", str(self._trace), *options, "-p", str(pid)]
-        with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:  # noqa: S603
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:  # noqa: S603 - strace and this program
             assert tracer.stderr is not None  # noqa: S101 - for the type checker
             message = tracer.stderr.readline()
             try:
