@@ -53,6 +53,8 @@ def needs_in_words(law: Law) -> str:
     """Return which stores a law applies to, in words; empty for any."""
     if "outage" in law.needs:
         return "whose author says how to make them fail for a while"
+    if "own_process" in law.needs:
+        return "that are judged in a process which is there for the laws alone"
     kinds = " and ".join(sorted(law.needs))
     return f"that are {kinds}" if kinds else ""
 

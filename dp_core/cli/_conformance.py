@@ -99,9 +99,15 @@ async def _judge(
             seed=seed,
             headers={"Authorization": f"Bearer {token}"} if token else None,
             is_there=partial(_is_there, url),
+            own_process=True,
         )
     return await check_backend(
-        open_backend, durable=durable, shared=shared, skip=skip, seed=seed
+        open_backend,
+        durable=durable,
+        shared=shared,
+        skip=skip,
+        seed=seed,
+        own_process=True,
     )
 
 

@@ -33,6 +33,7 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
     seed: int | None = None,
     outage: Outage | None = None,
     is_there: IsThere | None = None,
+    own_process: bool = False,
 ) -> Report:
     """
     Try every law on a store, and report which it breaks.
@@ -53,6 +54,9 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
         seed: The seed of an earlier run, to repeat its random choices.
         outage: Makes the store fail for a while, for the law that needs it; see
             `Outage`.
+        own_process: Whether this process is there for the laws alone. Then one of
+            them may use up all its files for a moment, which others in it may not
+            survive: a Jupyter kernel, for one.
         is_there: Asked when a law is broken; a store that is gone is not judged.
 
     Returns:
@@ -70,7 +74,14 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
     if seed is None:
         seed = SystemRandom().getrandbits(32)
     run = ConformanceRun(
-        open_backend, durable, shared, seed, effort, effort.patience, outage=outage
+        open_backend,
+        durable,
+        shared,
+        seed,
+        effort,
+        effort.patience,
+        outage=outage,
+        own_process=own_process,
     )
     judge = Judge(run, skip, is_there=is_there)
     await judge.try_all(chosen)

@@ -57,6 +57,8 @@ class BackendSuite:
         durable: Whether what was acknowledged outlives all handles; required.
         shared: Whether two handles see each other; required.
         skip: Names of laws to skip, visibly.
+        own_process: Whether the process of the tests is there for them alone, so that
+            a law may use up all its files for a moment. Not in a Jupyter kernel.
         effort: The amount of work that goes into breaking a law.
         examples: How many runs of the state machine are tried.
     """
@@ -64,6 +66,7 @@ class BackendSuite:
     durable: ClassVar[bool | None] = None
     shared: ClassVar[bool | None] = None
     skip: ClassVar[Collection[str]] = ()
+    own_process: ClassVar[bool] = False
     effort: ClassVar[Effort] = Effort()
     examples: ClassVar[int] = 25
 
@@ -165,6 +168,7 @@ class BackendSuite:
                 effort=effort,
                 seed=covered.seed,
                 outage=outage,
+                own_process=self.own_process,
             )
         except ConformanceError as error:
             pytest.fail(str(error), pytrace=False)

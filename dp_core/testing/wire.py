@@ -54,6 +54,7 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
     seed: int | None = None,
     headers: Mapping[str, str] | None = None,
     is_there: IsThere | None = None,
+    own_process: bool = False,
 ) -> Report:
     """
     Try every law on a server: those of its wire, and those of backends.
@@ -67,6 +68,8 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
         seed: The seed of an earlier run, to repeat its random choices.
         headers: Sent with every request, such as a token.
         is_there: Asked when a law is broken; a server that is gone is not judged.
+        own_process: Whether this process is there for the laws alone; see
+            `check_backend`.
 
     Returns:
         The report, where every law holds.
@@ -86,6 +89,7 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
         effort=effort,
         seed=seed,
         is_there=is_there,
+        own_process=own_process,
     )
 
 

@@ -13,7 +13,7 @@ from dp_core.testing import BackendSuite, OpenBackend
 class TestSqlite(BackendSuite):
     """Every law is a test."""
 
-    durable = shared = True
+    durable = shared = own_process = True
 
     @pytest.fixture
     def open_backend(self, tmp_path: Path) -> OpenBackend:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import os
 import pickle
+import resource
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import anyio
 import pytest
@@ -34,7 +36,6 @@ from dp_core.testing.kit import (
     ConformanceRun,
     Judge,
     LawContext,
-    no_files_left,
     shown,
 )
 from dp_core.testing.laws.values import NUMBERS, TEXTS, VALUES
@@ -69,6 +70,11 @@ class Store(Backend):
 
     async def aclose(self) -> None:
         pass
+
+
+def itself(store: Backend) -> Backend:
+    """Return a store, as a handle of its own."""
+    return store
 
 
 async def verdict(store: Backend, *names: str, effort: Effort = QUICK) -> Report:
@@ -181,15 +187,76 @@ async def test_a_law_that_needs_an_outage_says_so() -> None:
     assert ["begins", "ends"] == outages
 
 
-def test_the_kit_can_use_up_the_files() -> None:
-    """No file can be opened meanwhile, and any again afterwards."""
-    gap = os.open(os.devnull, os.O_RDONLY)
-    above = os.open(os.devnull, os.O_RDONLY)
-    os.close(gap)
-    with no_files_left(), pytest.raises(OSError, match="Too many open files"):
-        os.open(os.devnull, os.O_RDONLY)
-    os.close(above)
-    os.close(os.open(os.devnull, os.O_RDONLY))
+async def test_no_files_are_used_up_in_the_process_of_another_program() -> None:
+    """Unless it is told that the process is its own, the law is visibly skipped."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    seen = []
+
+    class Looks(Store):
+        async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+            seen.append(resource.getrlimit(resource.RLIMIT_NOFILE))
+            return await super().settle(id, outcome)
+
+    law = LAWS["waits-outlive-too-many-open-files"]
+    for own_process in (False, True):
+        store = Looks()
+        report = await check_backend(
+            partial(itself, store),
+            durable=True,
+            shared=True,
+            laws=[LAWS["first-completion-wins"], law],
+            own_process=own_process,
+        )
+        assert own_process == (law.name in report.passed)
+        assert own_process == (set(seen) != {before})
+        assert own_process != (f"skipped {law.name}: nobody says" in str(report))
+
+    assert before == resource.getrlimit(resource.RLIMIT_NOFILE)
+
+
+@pytest.mark.parametrize(
+    ("closed", "opened"), [((), 0), ((0, 1, 2), 0), ((), 40), ((0, 41), 40)]
+)
+def test_the_kit_can_use_up_the_files(
+    closed: tuple[int, ...], opened: int, tmp_path: Path
+) -> None:
+    """
+    No file can be opened meanwhile, what is open works, and any opens afterwards.
+
+    With all streams, without any, and with gaps among many numbers in use.
+    """
+    script = tmp_path / "script.py"
+    script.write_text(
+        dedent(f"""
+            import errno, os, select, sys
+            from dp_core.testing.kit import no_files_left
+
+            for number in range({opened}):
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 100 + 2 * number)
+            for number in {closed}:
+                os.close(number)
+            told = os.open({str(tmp_path / "told")!r}, os.O_CREAT | os.O_WRONLY)
+            numbers = list(map(int, os.listdir("/dev/fd")))
+            with no_files_left():
+                for _ in range(3):
+                    for make in (os.pipe, lambda: os.open(os.devnull, os.O_RDONLY)):
+                        try:
+                            make()
+                        except OSError as error:
+                            assert error.errno == errno.EMFILE
+                        else:
+                            raise AssertionError
+                poll = select.poll()
+                for number in numbers:
+                    poll.register(number)
+                poll.poll(0)
+            os.pipe()
+            os.write(told, b"all true")
+        """)
+    )
+    subprocess.run([sys.executable, script], check=True, stdin=subprocess.DEVNULL)
+
+    assert "all true" == (tmp_path / "told").read_text()
 
 
 async def test_a_name_that_does_not_exist_is_refused() -> None:
@@ -394,6 +461,91 @@ async def test_a_slow_backend_is_not_blamed_after_a_verdict() -> None:
         await check_backend(lambda: store, durable=True, shared=True, laws=laws)
 
     assert ["second"] == [law.law for law in caught.value.violations]
+
+
+@pytest.mark.parametrize("slow", ["settle", "wait", "peek", "dispose"])
+async def test_no_law_is_named_because_a_call_takes_its_time(slow: str) -> None:
+    """A call that is slow only after the verdict has all its time in the end."""
+
+    class Starved(Store):
+        starved = False
+
+    async def starve(self: Starved, *arguments: Any) -> Any:
+        if self.starved:
+            await anyio.sleep(0.8)
+        return await getattr(Store, slow)(self, *arguments)
+
+    setattr(Starved, slow, starve)
+    store = Starved()
+
+    async def use(context: LawContext) -> None:
+        """Every call has a result."""
+        a, id = await context.open(), context.id()
+        for call in (
+            lambda: a.settle(id, Resolved(b"1")),
+            lambda: a.wait(id),
+            lambda: a.peek(id),
+            lambda: a.dispose(id),
+        ):
+            await call().ends()
+
+    async def break_down(context: LawContext) -> None:
+        """Nothing is right."""
+        store.starved = True
+        raise context.broken("as agreed")
+
+    async def hang(context: LawContext) -> None:
+        """All waits end, and one does not."""
+        a = await context.open()
+        await a.wait(context.id()).ends()
+
+    laws = [
+        Law("first", "Calls end.", "", use),
+        Law("second", "Nothing is right.", "", break_down),
+        Law("third", "Calls end.", "", use),
+        Law("fourth", "Waits end.", "", hang),
+    ]
+    with pytest.raises(ConformanceError) as caught:
+        await check_backend(
+            lambda: store,
+            durable=True,
+            shared=True,
+            laws=laws,
+            effort=Effort(patience=2.0),
+        )
+
+    report = caught.value.report
+    assert ["fourth", "second"] == [law.law for law in report.violations]
+    assert "within 2 s" in report.violations[0].reason
+    assert ("first", "third") == report.passed
+
+
+async def test_many_calls_that_take_their_turns_block_nobody() -> None:
+    """A crowd that keeps the loop busy, each for a moment, is not one that hangs."""
+
+    class Busy(Store):
+        async def peek(self, id: str) -> State[bytes]:
+            until = time.thread_time() + 0.02
+            while time.thread_time() < until:
+                pass
+            return await super().peek(id)
+
+    async def crowd(context: LawContext) -> None:
+        """Peeks end."""
+        a = await context.open()
+        for call in [a.peek(context.id()) for _ in range(100)]:
+            await call.ends()
+
+    store = Busy()
+    report = await check_backend(
+        lambda: store,
+        durable=True,
+        shared=True,
+        laws=[Law("crowd", "Peeks end.", "", crowd)],
+        effort=Effort(patience=0.5),
+    )
+
+    assert ("crowd",) == report.passed
 
 
 async def test_a_verdict_does_not_wait_for_the_other_laws() -> None:

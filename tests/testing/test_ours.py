@@ -29,7 +29,7 @@ REMOTE = Effort(histories=500) if TORTURE else Effort(histories=10, volume=300)
 class TestMemory(BackendSuite):
     """The memory backend."""
 
-    durable, shared, effort = False, True, LOCAL
+    durable, shared, own_process, effort = False, True, True, LOCAL
 
     @pytest.fixture
     def open_backend(self) -> OpenBackend:
@@ -41,7 +41,7 @@ class TestMemory(BackendSuite):
 class TestFile(BackendSuite):
     """The file backend."""
 
-    durable, shared, effort = True, True, LOCAL
+    durable, shared, own_process, effort = True, True, True, LOCAL
 
     @pytest.fixture
     def open_backend(self, tmp_path: Path) -> OpenBackend:
@@ -85,7 +85,8 @@ class OverHttp(WireSuite):
     """A server process for each loop; a law's ids are its own."""
 
     # Its handles are clients; the store lives on without them.
-    durable, shared, effort, examples = True, True, REMOTE, 10
+    durable, shared, own_process = True, True, True
+    effort, examples = REMOTE, 10
 
     @pytest.fixture
     def anyio_backend(self, loop: str) -> str:

@@ -40,12 +40,14 @@ class CallLog:
         tempo: How long calls take.
         blocked: The error of the first call that blocked the event loop. After
             it no more calls are made, because most of them would block as well.
+        ran_out: Whether patience ran out with anything. On a slow machine it may.
     """
 
     def __init__(self, patience: float, tempo: Tempo | None = None) -> None:
         self.patience = patience
         self.tempo = tempo or Tempo()
         self.blocked: LoopBlockedError | None = None
+        self.ran_out = False
         self._calls: defaultdict[str, list[BackendCall]] = defaultdict(list)
         self._notes: list[Span] = []
         self._now = 0
@@ -149,6 +151,7 @@ class BackendCall:
                     result = DISPOSED if self.operation == "wait" else error
                 except LoopBlockedError as error:
                     result = self._log.blocked = error
+                    self._log.ran_out = True
                 except BaseException as error:
                     if _ends_the_kit(error):
                         raise
@@ -218,6 +221,8 @@ class BackendCall:
                 break
             with anyio.move_on_after(turn):
                 await self._over.wait()
+        if not self._over.is_set() and seconds >= self._log.patience:
+            self._log.ran_out = True
         return self._over.is_set()
 
     async def ends(self, *besides: str) -> CallResult:

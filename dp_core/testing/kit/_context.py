@@ -83,6 +83,7 @@ class ConformanceRun:
         checked: How many histories were checked so far.
         tempo: How long calls take.
         outage: Makes the store fail for a while; None if nobody says how.
+        own_process: Whether the process is there for the run alone.
     """
 
     open_backend: OpenBackend
@@ -94,6 +95,7 @@ class ConformanceRun:
     checked: int = 0
     tempo: Tempo = field(default_factory=Tempo)
     outage: Outage | None = None
+    own_process: bool = False
 
 
 class StoreHandle:
@@ -266,7 +268,9 @@ class LawContext:
             if is_so():
                 break
             await anyio.sleep(turn)
-        return is_so()
+        if not (so := is_so()):
+            self.log.ran_out = True
+        return so
 
     async def turns(self, number: int) -> None:
         """Let the event loop turn *number* times."""

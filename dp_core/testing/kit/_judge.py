@@ -26,11 +26,7 @@ IsThere: TypeAlias = Callable[[], Awaitable[bool]]
 
 _LEAST_PATIENCE: Final = 3.0
 _SLOWEST_CALLS: Final = 10
-"""
-The time for a call once a law is broken, in durations of the slowest so far.
-
-A law must not be named because the machine is slow, or because the store polls.
-"""
+"""The time for a call once a law is broken, in durations of the slowest so far."""
 
 _FIRST: Final = "peek-never-blocks"
 """All laws peek, all the time: where that blocks, they would take hours."""
@@ -41,7 +37,9 @@ class Judge:
     Tries laws on one store.
 
     The verdict is clear as soon as one law is broken. Then the others get less
-    time, so that a backend that hangs everywhere is judged soon.
+    time, so that a backend that hangs everywhere is judged soon. A law for which
+    that was too little is tried again at the end, with all the time there is: no law
+    is named because the machine is slow, or because the store polls.
 
     Args:
         run: State that the laws share.
@@ -59,7 +57,6 @@ class Judge:
         is_there: IsThere | None = None,
     ) -> None:
         self._is_there = is_there
-        self._is_gone = False
         self._run = run
         self._skip = skip
         self._naming = naming
@@ -68,6 +65,7 @@ class Judge:
         self._passed: list[str] = []
         self._skipped: list[tuple[str, str]] = []
         self._violations: list[Violation] = []
+        self._again: list[Law] = []
 
     async def try_all(self, laws: Iterable[Law]) -> None:
         """
@@ -76,13 +74,15 @@ class Judge:
         Raises:
             StoreGoneError: The store is not there any more.
         """
-        async with watchdog(lambda: self._run.patience):
+        run = self._run
+        with watchdog(lambda: run.patience):
             for law in sorted(laws, key=lambda law: law.name != _FIRST):
-                if not self._is_gone:
-                    await self._try(law)
-        # Not within the watchdog, whose task group would wrap it.
-        if self._is_gone:
-            raise StoreGoneError(self.report())
+                await self._try(law)
+                if self._violations:
+                    self._hurry()
+            run.patience = run.effort.patience
+            for law in self._again:
+                await self._try(law)
 
     def report(self) -> Report:
         """Return the report on all laws that were tried so far."""
@@ -100,18 +100,19 @@ class Judge:
             self._skipped.append((law.name, reason))
             return
         violation: Violation | None = None
+        ran_out = False
         with anyio.move_on_at(self._deadline) as scope:
-            violation = await _violation(law, self._run)
+            violation, ran_out = await _violation(law, self._run)
         if scope.cancelled_caught:
             self._skipped.append((law.name, "another law is broken, and time is over"))
         elif violation is None:
             self._passed.append(law.name)
         elif self._is_there is not None and not await self._is_there():
-            self._is_gone = True
+            raise StoreGoneError(self.report())
+        elif ran_out and self._run.patience < self._run.effort.patience:
+            self._again.append(law)
         else:
             self._violations.append(violation)
-        if self._violations:
-            self._hurry()
 
     def _reason_to_skip(self, law: Law) -> str:
         if law.name in self._skip:
@@ -125,21 +126,25 @@ class Judge:
         run.patience = min(run.effort.patience, needed)
 
 
-async def _violation(law: Law, run: ConformanceRun) -> Violation | None:
-    """Return how the store breaks *law*, or None where the law holds."""
+async def _violation(law: Law, run: ConformanceRun) -> tuple[Violation | None, bool]:
+    """Return how the store breaks *law*, if it does, and whether patience ran out."""
     found: LawBrokenError | None = None
+    ran_out = False  # Before the law was broken; later it says nothing.
     async with anyio.create_task_group() as tasks:
         context = LawContext(run, law.name, tasks)
         try:
             await law.check(context)
         except LawBrokenError as broken:
-            found = broken
+            found, ran_out = broken, context.log.ran_out
         finally:
             with anyio.CancelScope(shield=True):
                 await context.clean_up()
     if found is None:
-        return None
-    return Violation(law.name, law.sentence, law.contract, found.reason, found.history)
+        return None, ran_out
+    return (
+        Violation(law.name, law.sentence, law.contract, found.reason, found.history),
+        ran_out,
+    )
 
 
 def check_names(skip: Iterable[str], known: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from dp_core.testing.kit._context import ConformanceRun, LawContext
 
@@ -13,6 +13,12 @@ __all__ = ["Law", "LawCheck", "law"]
 
 LawCheck: TypeAlias = Callable[[LawContext], Awaitable[None]]
 """Raises `LawBrokenError` where it breaks the law."""
+
+
+_REASONS: Final = {
+    "outage": "nobody says how to make the store fail for a while",
+    "own_process": "nobody says that this process is there for the laws alone",
+}
 
 
 @final
@@ -27,7 +33,7 @@ class Law:
         contract: The sentence of the backend contract that it spells out.
         check: Tries to break it.
         needs: What the law needs to apply: a store that is "durable" or "shared",
-            an "outage" of it.
+            an "outage" of it, or that the process is the run's own ("own_process").
         method: How the check tries to break it, where that is not obvious.
     """
 
@@ -41,8 +47,9 @@ class Law:
     def unmet(self, run: ConformanceRun) -> str:
         """Return why the law does not apply, in words; empty if it does."""
         unmet = [need for need in sorted(self.needs) if not getattr(run, need)]
-        if "outage" in unmet:
-            return "nobody says how to make the store fail for a while (outage)"
+        for need, reason in _REASONS.items():
+            if need in unmet:
+                return f"{reason} ({need})"
         return f"the store is not said to be {' and '.join(unmet)}" if unmet else ""
 
 

@@ -12,23 +12,22 @@ import math
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
-import anyio
-
-from dp_core.testing.kit._stepping import LoopBlockedError, step_through
+from dp_core.testing.kit._stepping import LoopBlockedError, Schedule, step_through
 
 __all__ = ["no_files_left", "watchdog"]
 
 _PERIOD: Final = 0.25
 
 
-@asynccontextmanager
-async def watchdog(patience: Callable[[], float]) -> AsyncIterator[None]:
+@contextmanager
+def watchdog(patience: Callable[[], float]) -> Iterator[None]:
     """
     Break off calls that block the event loop for longer than *patience* seconds.
 
@@ -38,32 +37,26 @@ async def watchdog(patience: Callable[[], float]) -> AsyncIterator[None]:
     if not _is_possible():
         yield
         return
-    beats = seen = missed = 0
+    seen: tuple[Schedule, int] | None = None
+    missed = 0
 
     def on_alarm(signum: int, frame: FrameType | None) -> None:
         nonlocal seen, missed
-        # Alarms are counted, not seconds: a stopped process gets only one.
-        missed = missed + 1 if beats == seen else 0
-        seen = beats
-        if missed * _PERIOD > patience() and _is_in_a_call(frame):
+        step = _step(frame)
+        # Alarms are counted, not seconds: a stopped process gets only one. And one
+        # step must last so long: many calls that take their turns block nobody.
+        missed = missed + 1 if step is not None and step == seen else 0
+        seen = step
+        if missed * _PERIOD > patience():
             missed = 0
             raise LoopBlockedError(
                 f"it blocked the event loop for more than {patience():g} s"
             )
 
-    async def beat() -> None:
-        nonlocal beats
-        while True:
-            beats += 1
-            await anyio.sleep(_PERIOD / 4)
-
     before = signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, _PERIOD, _PERIOD)
     try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(beat)
-            yield
-            tasks.cancel_scope.cancel()
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -78,12 +71,14 @@ def _is_possible() -> bool:
     )
 
 
-def _is_in_a_call(frame: FrameType | None) -> bool:
+def _step(frame: FrameType | None) -> tuple[Schedule, int] | None:
+    """Return the step of a call that is under way: its schedule and its number."""
     while frame is not None:
         if frame.f_code is step_through.__code__:
-            return True
+            schedule: Schedule = frame.f_locals["schedule"]
+            return schedule, schedule.steps
         frame = frame.f_back
-    return False
+    return None
 
 
 @contextmanager
@@ -91,7 +86,9 @@ def no_files_left() -> Iterator[None]:
     """
     Let this process open no more files, sockets and pipes; those open stay.
 
-    Does nothing where a process has no such limit (`resource` is for POSIX).
+    That holds for all its threads. A program that is not made for it may end itself:
+    a Jupyter kernel does. Without such a limit (`resource` is for POSIX), it does
+    nothing.
     """
     if find_spec("resource") is None:
         yield
@@ -99,11 +96,17 @@ def no_files_left() -> Iterator[None]:
     import resource  # noqa: PLC0415 - not everywhere
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.dup(0)
-    os.close(lowest)
-    # The number of the next descriptor is the first that is too high (getrlimit(2)).
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    highest = max(int(path.name) for path in Path("/dev/fd").iterdir())
+    fillers: list[int] = []
     try:
+        # Not below what is in use, which poll(2) would refuse: what is free there
+        # is used up. A limit is the first number that is too high (getrlimit(2)).
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, highest + 1), hard))
+        with suppress(OSError):
+            while True:
+                fillers.append(os.open(os.devnull, os.O_RDONLY))
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for filler in fillers:
+            os.close(filler)

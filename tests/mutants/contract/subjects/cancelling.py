@@ -20,8 +20,8 @@ from mutants.contract.subjects.waiting import Listed
     "asyncio.wait_for could swallow a cancellation (CPython #86296)",
     alone=True,
 )
-class SwallowsCancellation(Right):
-    """A cancelled wait returns as if it had not been cancelled."""
+class SwallowsCancellation(Right, ends_waits=False):
+    """A wait whose caller cancels it returns as if it had not been cancelled."""
 
     async def wait(self, id: str) -> Outcome_:
         try:

@@ -18,7 +18,7 @@ from mutants.contract.right import Entry, Outcome_, Right, State_, Store
     alone=True,
 )
 class WaitGivesUp(Right):
-    """A wait fails when nothing happens in the store for a second."""
+    """A wait fails when nothing happens in the store for two seconds."""
 
     class _Store(Store):
         heard = 0
@@ -35,7 +35,7 @@ class WaitGivesUp(Right):
         entry = self.store.entry(id)
         while not entry.over.is_set():
             heard = self.store.heard
-            with anyio.move_on_after(1):
+            with anyio.move_on_after(2):
                 await entry.over.wait()
             if heard == self.store.heard and not entry.over.is_set():
                 raise BackendError("504 Gateway Time-out")

@@ -298,7 +298,7 @@ class Bucketed(Right):
             self.bucket(id).append(entry)
         await entry.over.wait()
         brought: Outcome_ | None = getattr(entry, "brought", None)
-        return brought or entry.result(id)
+        return entry.result(id) if brought is None else brought
 
 
 @mutant(
