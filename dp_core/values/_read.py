@@ -81,7 +81,7 @@ def check_parsed(text: bytes) -> bytes:
         InvalidValueError: As for `check_text`; its length is not limited.
     """
     brackets = text.count(b"[") + text.count(b"{")
-    if brackets > MAX_DEPTH or _SURROGATE.search(text) or _HUGE.search(text):
+    if brackets > MAX_DEPTH or _SURROGATE.search(text) or _has_huge_number(text):
         check_text(text, len(text))
     return text
 
@@ -128,15 +128,26 @@ _WHITE_SPACE: Final = b" \t\r\n"
 # number beyond a float's range, and what nests too deep. To walk over every item
 # in Python takes four times as long as to see that none of them can be there.
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-# Such a number has an exponent of three digits, or two hundred digits in a row.
-_HUGE: Final = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
+# Such a number has an exponent of three digits, or two hundred digits in a row. To
+# search for these in text with one digit only takes a twentieth of a regular
+# expression's time.
+_HUGE: Final = (b"e000", b"e+000", b"0" * 200)
+_ONE_NUMBER: Final = bytes(
+    ord("e" if c in b"eE" else "+" if c in b"+" else "0" if c in b"0123456789" else " ")
+    for c in range(256)
+)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 
 
+def _has_huge_number(text: bytes) -> bool:
+    digits = text.translate(_ONE_NUMBER)
+    return any(huge in digits for huge in _HUGE)
+
+
 def _is_suspicious(structure: bytes) -> bool:
     """Tell whether JSON text without its strings may hold what `write` refuses."""
-    if _HUGE.search(structure):
+    if _has_huge_number(structure):
         return True
     brackets = structure.translate(_ONE_KIND, _NOT_BRACKETS)
     if len(brackets) <= 2 * MAX_DEPTH:
