@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -63,14 +64,39 @@ SYSTEM: Final = (
 """Tests that need what a machine may lack: root, strace, a browser, npm, proxies."""
 
 
+LONGEST: Final = (
+    "mutants/contract/test_mutants.py",
+    "docs/test_site.py",
+    "testing/test_ours.py",
+    "docs/test_third_party.py",
+    "backends/restate",
+    "mutants/contract/test_violations.py",
+    "cli",
+    "docs/test_write_a_backend.py",
+    "docs/test_how_to.py",
+    "notebook",
+    "testing",
+    "server/attacks",
+    "backends/file",
+)
+"""Tests that begin first, so that at the end no process waits for another's."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the slow lanes, before any of them is left out."""
+    """Mark tests of the slow lanes before any is left out; put the longest first."""
     for item in items:
-        place = item.path.relative_to(TESTS)
         for marker, paths in ((pytest.mark.slow, SLOW), (pytest.mark.system, SYSTEM)):
-            if any(place.is_relative_to(path) for path in paths):
+            if _first_of(paths, item) < len(paths):
                 item.add_marker(marker)
+    items.sort(key=lambda item: _first_of(LONGEST, item))
+
+
+def _first_of(paths: Sequence[str], item: pytest.Item) -> int:
+    """Return the number of the first path that an item is below, or their count."""
+    place = item.path.relative_to(TESTS)
+    numbers = (n for n, path in enumerate(paths) if place.is_relative_to(path))
+    return next(numbers, len(paths))
 
 
 @pytest.fixture(params=["asyncio", "trio"])

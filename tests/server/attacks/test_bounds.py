@@ -212,9 +212,9 @@ def test_a_peer_that_never_reads_is_given_up() -> None:
         at_rest = server.files()
         request = server.request("/promises/x/peek") * 8
         with all_open(server.connect() for _ in range(50)) as streams:
+            until(lambda: server.files() >= at_rest + 50)
             for stream in streams:
                 stream.sendall(request)
-            until(lambda: server.files() >= at_rest + 50)
             is_served(server)
             # They are still there, acknowledge what the kernel asks, and never read.
             until(lambda: server.files() <= at_rest)
