@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +24,11 @@ SLOW: Final = (
     "backends/http/test_pool.py",
     "backends/http/test_retry.py",
     "backends/http/test_server.py",
+    "backends/http/test_sockets.py",
     "backends/restate",
     "backends/test_behind_proxies.py",
     "cli",
+    "docs/test_docs.py",
     "docs/test_examples.py",
     "docs/test_how_to.py",
     "docs/test_site.py",
@@ -40,6 +42,7 @@ SLOW: Final = (
     "packaging/test_make.py",
     "packaging/test_types.py",
     "server/attacks",
+    "server/test_embedded.py",
     "server/test_run.py",
     "testing/test_check.py",
     "testing/test_crash.py",
@@ -87,15 +90,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests of the slow lanes before any is left out; put the longest first."""
     for item in items:
         for marker, paths in ((pytest.mark.slow, SLOW), (pytest.mark.system, SYSTEM)):
-            if _first_of(paths, item) < len(paths):
+            if _first_of(paths, item.path) < len(paths):
                 item.add_marker(marker)
-    items.sort(key=lambda item: _first_of(LONGEST, item))
+    items.sort(key=lambda item: _first_of(LONGEST, item.path))
 
 
-def _first_of(paths: Sequence[str], item: pytest.Item) -> int:
-    """Return the number of the first path that an item is below, or their count."""
-    place = item.path.relative_to(TESTS)
-    numbers = (n for n, path in enumerate(paths) if place.is_relative_to(path))
+@cache
+def _first_of(paths: tuple[str, ...], path: Path) -> int:
+    """Return the number of the first of the paths that one is below, or their count."""
+    place = path.relative_to(TESTS)
+    numbers = (n for n, above in enumerate(paths) if place.is_relative_to(above))
     return next(numbers, len(paths))
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-import nbformat
 import psutil
 import pytest
 
 from support.notebook.execute import NOTEBOOKS, read
+from support.notebook.execute import write as write_notebook
 
 CHROMIUM: Final = next(
     filter(None, map(shutil.which, ("chromium", "chromium-headless-shell"))), None
@@ -80,11 +80,13 @@ class Lab:
 
 def write(path: Path, *cells: str) -> None:
     """Write a notebook of code cells."""
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+    from nbformat import v4  # noqa: PLC0415 - to import it takes seconds
+
+    notebook = v4.new_notebook(
+        cells=[v4.new_code_cell(cell) for cell in cells],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
-    nbformat.write(notebook, path)
+    write_notebook(notebook, path)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     shutil.copy(
         NOTEBOOKS / "01_what_is_a_durable_promise.ipynb", directory / "states.ipynb"
     )
-    nbformat.write(read("04_example3"), directory / "run.ipynb")
+    write_notebook(read("04_example3"), directory / "run.ipynb")
     write(directory / "stop.ipynb", *STOP)
     settings = home / "config" / "labconfig" / "page_config.json"
     settings.parent.mkdir(parents=True)

@@ -17,17 +17,16 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
-
-import jupytext
-import nbformat
-from nbclient import NotebookClient
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING, Any, Final
 
 from support.notebook.kernels import Manager
 from support.paths import NOTEBOOKS
 
-__all__ = ["FOREIGN", "NAMES", "execute", "output_text", "read"]
+# To import nbformat takes seconds, in every run that only collects these tests.
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+__all__ = ["FOREIGN", "NAMES", "execute", "output_text", "read", "write"]
 
 NAMES: Final = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
 
@@ -39,9 +38,17 @@ FOREIGN: Final = re.compile(
 
 def read(name: str, kind: str = "py") -> NotebookNode:
     """Return a notebook as it is reviewed (py) or as it is shipped (ipynb)."""
-    notebook = jupytext.read(NOTEBOOKS / f"{name}.{kind}")
-    assert isinstance(notebook, NotebookNode)
+    import jupytext  # noqa: PLC0415 - see above
+
+    notebook: NotebookNode = jupytext.read(NOTEBOOKS / f"{name}.{kind}")
     return notebook
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook as it is shipped."""
+    import nbformat  # noqa: PLC0415 - see above
+
+    nbformat.write(notebook, path)
 
 
 def execute(
@@ -55,6 +62,8 @@ def execute(
         directory: The kernel's current directory.
         env: Added to this process's environment.
     """
+    from nbclient import NotebookClient  # noqa: PLC0415 - see above
+
     with _sockets() as place:
         manager = Manager(transport="ipc", connection_file=f"{place}/k.json")
         client = NotebookClient(
@@ -111,7 +120,7 @@ def main(names: list[str]) -> int:
         print(f"{name}: {took:.1f} s", *bad)  # noqa: T201 - a program
         if bad:
             return 1
-        nbformat.write(_plain_to_store(notebook), NOTEBOOKS / f"{name}.ipynb")
+        write(_plain_to_store(notebook), NOTEBOOKS / f"{name}.ipynb")
     return 0
 
 
