@@ -162,7 +162,7 @@ async def waiter(port: int, id: str) -> float:
 
 def waiting(admin: int, id: str) -> int:
     """Return the number of awakeables in the state of a promise."""
-    sql = f"SELECT key, value_utf8 FROM state WHERE service_key = '{id}'"  # noqa: S608
+    sql = f"SELECT key, value_utf8 FROM state WHERE service_key = '{id}'"  # noqa: S608 - an id of ours
     rows = post(admin, "/query", {"query": sql})["rows"]
     listeners = [json.loads(r["value_utf8"]) for r in rows if r["key"] == "listeners"]
     others = [r for r in rows if r["key"].startswith("waiter/")]

@@ -81,7 +81,7 @@ class Caller(asyncio.Protocol):
         self.counts = counts
         self.missing = b""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio asks for less
         self.transport = transport
         transport.write(self.request)
 

@@ -87,7 +87,7 @@ async def _outlives(front: str, store: Path, port: int) -> None:
             assert Pending() == await promises.promise("waited").peek()
             tasks.start_soon(get, promises)
             backend = promises.backend
-            await eventually(lambda: backend.stats().held == 1, 0.01)  # type: ignore[attr-defined]
+            await eventually(lambda: backend.stats().held == 1, 0.01)  # type: ignore[attr-defined] # it is ours
             process.send_signal(signal.SIGKILL)
             await to_thread.run_sync(process.wait)
         tasks.start_soon(settle, promises)
@@ -102,7 +102,7 @@ async def _outlives(front: str, store: Path, port: int) -> None:
 
 
 def _is_failing(promises: Promises) -> bool:
-    outage = promises.backend._client.outage  # type: ignore[attr-defined]
+    outage = promises.backend._client.outage  # type: ignore[attr-defined] # it is ours
     return bool(outage.failing)
 
 

@@ -124,7 +124,7 @@ def test_a_token_can_be_given_in_three_ways(
     with serve(*options, **variables) as server:
         url = f"http://localhost:{server.port}"
         stranger = dp("peek", "id", "--url", url)
-        friend = dp("peek", "id", "--url", url, DP_TOKEN="secret")  # noqa: S106
+        friend = dp("peek", "id", "--url", url, DP_TOKEN="secret")  # noqa: S106 - a token of tests
 
     assert 2 == stranger.returncode
     assert "DP_TOKEN" in stranger.stderr
@@ -139,9 +139,9 @@ def test_the_option_beats_the_environment(
     file.write_text("secret\n")
     file.chmod(0o600)
 
-    with serve("--token-file", str(file), DP_TOKEN="other") as server:  # noqa: S106
+    with serve("--token-file", str(file), DP_TOKEN="other") as server:  # noqa: S106 - a token of tests
         url = f"http://localhost:{server.port}"
-        assert 3 == dp("peek", "id", "--url", url, DP_TOKEN="secret").returncode  # noqa: S106
+        assert 3 == dp("peek", "id", "--url", url, DP_TOKEN="secret").returncode  # noqa: S106 - a token of tests
 
 
 def test_hosts_and_origins_are_passed_on(serve: Serve) -> None:

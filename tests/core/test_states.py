@@ -44,7 +44,7 @@ def test_the_table_is_total() -> None:
 def test_the_table_cannot_be_changed() -> None:
     """Nobody can redefine the machine at run time."""
     with pytest.raises(TypeError):
-        TRANSITIONS[Pending] = {}  # type: ignore[index]
+        TRANSITIONS[Pending] = {}  # type: ignore[index] # it must be refused
 
 
 @given(values, messages)

@@ -34,7 +34,7 @@ UNKNOWN = [
     ("192.0.2.1:81", ("::ffff:192.0.2.1", 8080)),
     ("[fe80::2]:8080", ("fe80::1%eth0", 8080)),
     ("[::]:8080", ("::1", 8080)),
-    ("evil.test:8080", ("0.0.0.0", 8080)),  # noqa: S104
+    ("evil.test:8080", ("0.0.0.0", 8080)),  # noqa: S104 - an address that is tried
     ("evil.test:8080", ("::", 8080)),
     ("192.0.2.7:81", ("::", 8080)),
     ("", ("", None)),
@@ -122,7 +122,7 @@ REBOUND = [
 @pytest.fixture(scope="module")
 def everywhere() -> Iterator[Server]:
     """A server at all addresses of IPv4."""
-    with running("memory:", "0.0.0.0", token=TOKEN) as server:  # noqa: S104
+    with running("memory:", "0.0.0.0", token=TOKEN) as server:  # noqa: S104 - an address that is tried
         yield server
 
 

@@ -134,7 +134,7 @@ async def test_where_it_cannot_listen(host: str, port: int, advice: str) -> None
 async def test_an_address_of_another_machine_is_named() -> None:
     """With a token it may listen anywhere, but only on this machine."""
     with pytest.raises(BackendUnavailableError, match="no such address"):
-        await lines_of("memory:", "192.0.2.1", 0, Settings(token="t"))  # noqa: S106
+        await lines_of("memory:", "192.0.2.1", 0, Settings(token="t"))  # noqa: S106 - a token of tests
 
 
 @ON_ASYNCIO

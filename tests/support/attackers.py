@@ -123,8 +123,8 @@ def answer(stream: socket.socket, method: str = "POST") -> tuple[int, bytes]:
 def unsent(stream: socket.socket) -> int:
     """Return how many bytes the other end has not acknowledged (SIOCOUTQ)."""
     import fcntl  # noqa: PLC0415 - Linux only
-    import struct  # noqa: PLC0415
-    import termios  # noqa: PLC0415
+    import struct  # noqa: PLC0415 - see above
+    import termios  # noqa: PLC0415 - see above
 
     found = fcntl.ioctl(stream, termios.TIOCOUTQ, b"\0\0\0\0")
     return int(struct.unpack("=i", found)[0])

@@ -158,7 +158,7 @@ class RestateServer:
             (self.node.admin, "/health"),
             (self.node.ingress, "/restate/health"),
         ):
-            eventually(lambda: self._answers(port, path), f"{path} answers 200")  # noqa: B023
+            eventually(lambda: self._answers(port, path), f"{path} answers 200")  # noqa: B023 - called before the next turn
         # It is healthy before all of its partitions are there.
         sql = {"query": "SELECT count(1) FROM state"}
         eventually(

@@ -52,7 +52,7 @@ class Store(Backend):
         self.changed = anyio.Event()
 
     async def peek(self, id: str) -> State[bytes]:
-        return self.outcomes.get(id, Pending())  # type: ignore[return-value]
+        return self.outcomes.get(id, Pending())  # type: ignore[return-value] # wrong on purpose
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         stands = self.outcomes.setdefault(id, outcome)

@@ -376,7 +376,7 @@ async def test_a_failure_of_one_handle_is_not_told_to_the_waits_of_another(
             ended.append("failed")
 
         def look(self: FileStore, place: Place) -> View:
-            if self is failed.backend._store:  # type: ignore[attr-defined]
+            if self is failed.backend._store:  # type: ignore[attr-defined] # it is ours
                 raise dp.AccessDeniedError("not ours")
             return real(self, place)
 

@@ -667,7 +667,7 @@ async def test_a_poll_that_took_waiters_over_is_as_late_as_they_are(
 async def test_who_waits_again_at_once_is_not_forgotten() -> None:
     """The last waiter of a poll to leave does not make the next poll forgotten."""
     client = ByHand()
-    client.pool.release = lambda connection: None  # type: ignore[method-assign]
+    client.pool.release = lambda connection: None  # type: ignore[method-assign] # a pool that loses
     polls, kept = LongPolls(client), list[Outcome[bytes]]()
 
     async def wait_twice() -> None:

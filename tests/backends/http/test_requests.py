@@ -89,7 +89,7 @@ async def test_a_token_that_was_replaced_is_read_again(
                 "wait": partial(backend.wait, "a"),
                 "dispose": partial(backend.dispose, "a"),
             }
-            await calls[operation]()  # type: ignore[operator]
+            await calls[operation]()  # type: ignore[operator] # one of the calls above
 
             assert [b"Bearer old", f"Bearer new-{operation}".encode()] == [
                 head[b"authorization"] for head in server.headers[-2:]

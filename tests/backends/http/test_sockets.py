@@ -350,7 +350,7 @@ async def test_a_server_that_wants_a_client_certificate_is_said_at_once(
             "dispose": partial(backend.dispose, "a"),
         }
         with pytest.raises(BackendUnavailableError, match="client certificate"):
-            await calls[operation]()  # type: ignore[operator]
+            await calls[operation]()  # type: ignore[operator] # one of the calls above
 
 
 @contextmanager

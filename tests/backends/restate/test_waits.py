@@ -90,7 +90,7 @@ def test_keyless_answers_leave_no_journal(quiet: RestateServer, prefix: str) -> 
 
     def kept() -> dict[str, int]:
         tables = ("sys_invocation", "sys_invocation_status", "sys_journal", "sys_inbox")
-        rows = {t: quiet.query(f"SELECT count(1) AS n FROM {t}")[0] for t in tables}  # noqa: S608
+        rows = {t: quiet.query(f"SELECT count(1) AS n FROM {t}")[0] for t in tables}  # noqa: S608 - names of tables
         return {table: row["n"] for table, row in rows.items()}
 
     id = token_hex(8)

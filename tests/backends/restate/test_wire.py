@@ -58,7 +58,7 @@ def test_every_answer_is_as_recorded(restate: RestateServer) -> None:
         id = json.loads(body)["promiseId"]
         wait = {"promiseId": id}
         with pending_ask(restate.node.ingress, "/promise/await", wait) as waited:
-            eventually(lambda: bool(restate.state(id)), "it waits")  # noqa: B023
+            eventually(lambda: bool(restate.state(id)), "it waits")  # noqa: B023 - called before the next turn
             answers[name] = ask(restate.node.ingress, path, body, headers)
             answers[following["case"]] = waited()
 

@@ -110,7 +110,7 @@ class Right(Backend):
     def __init_subclass__(cls, *, ends_waits: bool = True) -> None:
         # A mutant whose mistake is another one need not repeat how waits are ended.
         if ends_waits and "wait" in vars(cls):
-            cls.wait = lasting(cls.wait)  # type: ignore[method-assign,assignment]
+            cls.wait = lasting(cls.wait)  # type: ignore[method-assign,assignment] # in place of the class's own
 
     async def peek(self, id: str) -> State_:
         await self.turn()

@@ -83,7 +83,7 @@ def test_every_character_can_be_stored_and_sent(show: Callable[[str], str]) -> N
     text = "".join(CODES)
     markup = str(Element("p", show(text), title=show(text)))
     ET.fromstring(markup.encode())  # noqa: S314 - made by us
-    ET.fromstring(str(Element("p", text, title=text)).encode())  # noqa: S314
+    ET.fromstring(str(Element("p", text, title=text)).encode())  # noqa: S314 - our own text
 
 
 def test_nothing_invisible_is_left() -> None:

@@ -28,9 +28,9 @@ async def typed(promises: dp.Promises) -> None:
     assert_type(await promise.peek(), dp.Pending | dp.Resolved[Invoice] | dp.Rejected)
     assert_type(await promise.reject("no"), dp.Resolved[Invoice] | dp.Rejected)
     assert_type((await promise.resolve(Invoice(1))).unwrap(), Invoice)
-    await promise.resolve("text")  # type: ignore[arg-type]
-    await promise.resolve()  # type: ignore[call-arg]
-    await promise.reject(ValueError())  # type: ignore[arg-type]
+    await promise.resolve("text")  # type: ignore[arg-type] # the type checker must refuse it
+    await promise.resolve()  # type: ignore[call-arg] # the type checker must refuse it
+    await promise.reject(ValueError())  # type: ignore[arg-type] # the type checker must refuse it
 
 
 async def untyped() -> None:
@@ -79,7 +79,7 @@ def answers(outcome: dp.Outcome[bytes]) -> None:
     assert_type(settled, dp.Resolved[bytes] | dp.Rejected)
     state = wire.read_answer(wire.Peek("id"), 200, b"null")
     assert_type(state, dp.Pending | dp.Resolved[bytes] | dp.Rejected)
-    wire.read_answer(wire.Peek("id"), "200", b"null")  # type: ignore[call-overload]
+    wire.read_answer(wire.Peek("id"), "200", b"null")  # type: ignore[call-overload] # the type checker must refuse it
 
 
 async def for_backends(backend: dp.Backend) -> None:
@@ -121,4 +121,4 @@ class Incomplete(dp.Backend):
 
 def open_incomplete() -> dp.Backend:
     """A backend without all five operations cannot be made."""
-    return Incomplete()  # type: ignore[abstract]
+    return Incomplete()  # type: ignore[abstract] # the type checker must refuse it

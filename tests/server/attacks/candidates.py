@@ -22,7 +22,7 @@ async def run(name: str) -> None:
     """Serve promises in memory at a free port, and say which."""
     promises = app(connect("memory:").backend)
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
-        print(f"Listening on http://127.0.0.1:{listener.getsockname()[1]}")  # noqa: T201
+        print(f"Listening on http://127.0.0.1:{listener.getsockname()[1]}")  # noqa: T201 - what the caller waits for
         print("Store memory:", flush=True)  # noqa: T201 - whoever attacks reads it
         if name == "uvicorn":
             import uvicorn  # noqa: PLC0415 - one of two
@@ -31,7 +31,7 @@ async def run(name: str) -> None:
             await uvicorn.Server(config).serve(sockets=[listener])
             return
         from hypercorn.asyncio import serve  # noqa: PLC0415 - the other one
-        from hypercorn.config import Config  # noqa: PLC0415
+        from hypercorn.config import Config  # noqa: PLC0415 - only this one needs it
 
         settings = Config()
         settings.bind, settings.errorlog = [f"fd://{listener.fileno()}"], None

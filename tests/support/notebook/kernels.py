@@ -98,7 +98,7 @@ class Notebook:
 
     @property
     def pid(self) -> int:
-        pid = self.manager.provisioner.pid  # type: ignore[union-attr]
+        pid = self.manager.provisioner.pid  # type: ignore[union-attr] # it was started
         assert isinstance(pid, int)
         return pid
 

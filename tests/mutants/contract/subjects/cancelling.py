@@ -27,7 +27,7 @@ class SwallowsCancellation(Right, ends_waits=False):
         try:
             return await super().wait(id)
         except anyio.get_cancelled_exc_class():
-            return Pending()  # type: ignore[return-value]
+            return Pending()  # type: ignore[return-value] # wrong on purpose
 
 
 @mutant("cancellation-is-passed-on", "shields that were meant for a short cleanup")
@@ -94,7 +94,7 @@ class LeaderCancelled(Right):
         await self.turn()
         entry = self.store.entry(id)
         if not hasattr(entry, "flight"):
-            flight = entry.flight = anyio.Event()  # type: ignore[attr-defined]
+            flight = entry.flight = anyio.Event()  # type: ignore[attr-defined] # this mutant's own
             await entry.over.wait()
             flight.set()
         elif not entry.over.is_set():
@@ -301,7 +301,7 @@ class AppliedAnyway(Right):
         try:
             return await super().settle(id, outcome)
         except anyio.get_cancelled_exc_class():
-            entry.queued = outcome  # type: ignore[attr-defined]
+            entry.queued = outcome  # type: ignore[attr-defined] # this mutant's own
             raise
 
 
@@ -337,5 +337,5 @@ class HalfDisposed(Right):
         return Pending() if hidden else super().look(id)
 
     async def dispose(self, id: str) -> None:
-        self.store.entry(id).hidden = True  # type: ignore[attr-defined]
+        self.store.entry(id).hidden = True  # type: ignore[attr-defined] # this mutant's own
         await super().dispose(id)

@@ -60,7 +60,7 @@ class ClosingFailsAllWaiters(Right):
     async def aclose(self) -> None:
         for entry in self.store.entries.values():
             if entry.outcome is None:
-                entry.closing = True  # type: ignore[attr-defined]
+                entry.closing = True  # type: ignore[attr-defined] # this mutant's own
                 entry.over.set()
         await super().aclose()
 
@@ -170,7 +170,7 @@ class ClosedIsAnAccident(Right):
     """Calls on a closed handle fail with an AttributeError."""
 
     async def aclose(self) -> None:
-        self.store = None  # type: ignore[assignment]
+        self.store = None  # type: ignore[assignment] # wrong on purpose
 
 
 @mutant(
@@ -280,7 +280,7 @@ class GuardNotRebuilt(Logged):
     class _Store(LoggedStore):
         def load_outcome(self, key: str, outcome: Outcome_) -> None:
             super().load_outcome(key, outcome)
-            self.entry(key).unguarded = True  # type: ignore[attr-defined]
+            self.entry(key).unguarded = True  # type: ignore[attr-defined] # this mutant's own
 
     store_type = _Store
 

@@ -206,7 +206,7 @@ class ToldAtTheNextEvent(Right):
         entry = self.store.entries.pop(id, None)
         if entry is not None:
             entry.disposed = True
-            self.store.entry(id).former = entry  # type: ignore[attr-defined]
+            self.store.entry(id).former = entry  # type: ignore[attr-defined] # this mutant's own
 
     def put(self, id: str, outcome: Outcome_) -> Outcome_:
         former: Entry | None = getattr(self.store.entry(id), "former", None)

@@ -47,7 +47,7 @@ class OutcomeExpires(Right):
     """An outcome expires after half a second."""
 
     def put(self, id: str, outcome: Outcome_) -> Outcome_:
-        self.store.entry(id).until = anyio.current_time() + 0.5  # type: ignore[attr-defined]
+        self.store.entry(id).until = anyio.current_time() + 0.5  # type: ignore[attr-defined] # this mutant's own
         return super().put(id, outcome)
 
     def look(self, id: str) -> State_:
@@ -142,7 +142,7 @@ class StaleReplica(Right):
             stands = await super().settle(id, outcome)
             await cancel_shielded_checkpoint()
             if self.store.in_flight < 4:
-                self.store.replica[id] = stands  # type: ignore[assignment]
+                self.store.replica[id] = stands  # type: ignore[assignment] # wrong on purpose
             return stands
         finally:
             self.store.in_flight -= 1

@@ -76,7 +76,7 @@ class ReturnsText(Right):
     def look(self, id: str) -> State_:
         state = super().look(id)
         if isinstance(state, Resolved):
-            return Resolved(state.value.decode())  # type: ignore[arg-type]
+            return Resolved(state.value.decode())  # type: ignore[arg-type] # wrong on purpose
         return state
 
 
@@ -86,7 +86,7 @@ class PendingIsNone(Right):
 
     def look(self, id: str) -> State_:
         state = super().look(id)
-        return None if isinstance(state, Pending) else state  # type: ignore[return-value]
+        return None if isinstance(state, Pending) else state  # type: ignore[return-value] # wrong on purpose
 
 
 @mutant("first-completion-wins", "an unknown state parsed as success: Resonate's SDK")

@@ -286,7 +286,7 @@ class Bucketed(Right):
         stands = super().put(id, outcome)
         for entry in self.bucket(id):
             if entry.outcome is None and not entry.disposed:
-                entry.brought = stands  # type: ignore[attr-defined]
+                entry.brought = stands  # type: ignore[attr-defined] # this mutant's own
                 entry.over.set()
         self.bucket(id).clear()
         return stands
@@ -328,11 +328,11 @@ class PeekWaits(Right):
 
     async def peek(self, id: str) -> State_:
         if getattr(self.store.entry(id), "waited", False):
-            return await super().wait(id)  # type: ignore[return-value]
+            return await super().wait(id)  # type: ignore[return-value] # wrong on purpose
         return await super().peek(id)
 
     async def wait(self, id: str) -> Outcome_:
-        self.store.entry(id).waited = True  # type: ignore[attr-defined]
+        self.store.entry(id).waited = True  # type: ignore[attr-defined] # this mutant's own
         return await super().wait(id)
 
 
@@ -342,5 +342,5 @@ class PeekLingers(Right):
 
     async def peek(self, id: str) -> State_:
         with anyio.move_on_after(0.5):
-            return await super().wait(id)  # type: ignore[return-value]
+            return await super().wait(id)  # type: ignore[return-value] # wrong on purpose
         return await super().peek(id)
