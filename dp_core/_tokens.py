@@ -19,7 +19,9 @@ from dp_core._text import decode_text
 
 __all__ = [
     "TOKEN_ADVICE",
+    "check_secret",
     "check_token",
+    "read_secret_file",
     "read_token_file",
     "token_file_from_environment",
     "token_from_environment",
@@ -35,6 +37,8 @@ TOKEN_ADVICE: Final = (
 # could also end the header and start another one.
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 _MAX_TOKEN_BYTES: Final = 4096
+# NIST SP 800-63B §5.1.1.1: what a verifier makes up by chance has six or more.
+_MIN_SECRET_LENGTH: Final = 6
 _MAKE_ONE: Final = (
     "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 )
@@ -88,6 +92,39 @@ def check_token(token: str, source: str = "the token") -> str:
             f"characters without spaces; {_MAKE_ONE}"
         )
     return token
+
+
+def check_secret(token: str, source: str = "the token") -> str:
+    """
+    Return *token* if a server may ask for it.
+
+    A client sends whatever it was given; what a server asks for must not be
+    guessed.
+
+    Args:
+        token: The token.
+        source: Where it comes from, for the error; the token is not shown.
+
+    Raises:
+        AccessDeniedError: As for `check_token`, and if it is shorter than six
+            characters.
+    """
+    if len(check_token(token, source)) < _MIN_SECRET_LENGTH:
+        raise AccessDeniedError(
+            f"{source} is not a valid token of a server: it is shorter than "
+            f"{_MIN_SECRET_LENGTH} characters, and would be guessed; {_MAKE_ONE}"
+        )
+    return token
+
+
+def read_secret_file(path: str) -> str:
+    """
+    Return the token that a file holds, if a server may ask for it.
+
+    Raises:
+        AccessDeniedError: As for `read_token_file` and `check_secret`.
+    """
+    return check_secret(read_token_file(path), f"the token file {quoted(path, 200)}")
 
 
 def read_token_file(path: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, final
 from anyio import to_thread
 
 from dp_core._errors import AccessDeniedError
-from dp_core._tokens import read_token_file
+from dp_core._tokens import read_secret_file
 from dp_core.server._notices import Notices
 from dp_core.server._settings import Settings
 
@@ -47,7 +47,7 @@ class Bearer:
         self._hash = b""
         if self._file is not None:
             self._version = _version(self._file)
-            self._hash = _hash(read_token_file(self._file).encode())
+            self._hash = _hash(read_secret_file(self._file).encode())
         elif settings.token is not None:
             self._hash = _hash(settings.token.encode())
         self.asked = bool(self._hash)
@@ -77,7 +77,7 @@ class Bearer:
             version = _version(file)
             if version == self._version:
                 return False
-            self._hash = _hash(read_token_file(file).encode())
+            self._hash = _hash(read_secret_file(file).encode())
         except (OSError, ValueError, AccessDeniedError) as error:
             reason = str(error)
             self._notices.tell(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from dp_core._tokens import check_token
+from dp_core._tokens import check_secret
 from dp_core.values import MAX_VALUE_BYTES
 
 __all__ = ["MAX_SECONDS", "MIN_SECONDS", "Settings"]
@@ -60,7 +60,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.token is not None:
-            check_token(self.token)
+            check_secret(self.token)
         for name in ("body_seconds", "idle_seconds", "send_seconds"):
             seconds = getattr(self, name)
             if not MIN_SECONDS <= seconds <= MAX_SECONDS:

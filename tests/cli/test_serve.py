@@ -194,6 +194,14 @@ def test_a_token_file_open_to_others_is_refused(
     refused(dp("serve", "--token-file", str(file)), "chmod 600")
 
 
+@pytest.mark.parametrize("token", ["abcde", "1", "t~k~n"])
+def test_a_token_of_five_characters_is_refused(
+    dp: Callable[..., Done], token: str
+) -> None:
+    """What would be guessed is refused, with a way to make a better one."""
+    refused(dp("serve", DP_TOKEN=token), "token_urlsafe")
+
+
 def test_a_port_in_use_is_one_line(dp: Callable[..., Done]) -> None:
     """It says which port, so that another can be chosen."""
     with socket.create_server(("127.0.0.1", 0)) as other:

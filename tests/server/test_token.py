@@ -89,6 +89,23 @@ def test_a_token_can_be_sent_in_a_header(token: str) -> None:
         Settings(token=token)
 
 
+SHORT: Final = ("t", "token", "1a~Z+")
+
+
+@pytest.mark.parametrize("token", SHORT)
+def test_a_token_that_would_be_guessed_is_refused(token: str, tmp_path: Path) -> None:
+    """Five characters are no secret, wherever a server is given them."""
+    path = tmp_path / "token"
+    path.write_text(f"{token}\n")
+    path.chmod(0o600)
+
+    with pytest.raises(AccessDeniedError, match="token_urlsafe"):
+        Settings(token=token)
+    with pytest.raises(AccessDeniedError, match="shorter than 6 characters"):
+        app(connect("memory:guarded").backend, Settings(token_file=str(path)))
+    assert f"{token}x" * 6 == Settings(token=f"{token}x" * 6).token
+
+
 def test_a_token_is_not_shown() -> None:
     """Printing settings gives no token away."""
     assert TOKEN not in repr(Settings(token=TOKEN))
