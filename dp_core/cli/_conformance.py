@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ from dp_core._safe_text import without_password
 from dp_core._tokens import token_from_environment
 from dp_core.backend import Backend, WireBackend
 from dp_core.cli._input import json_option
-from dp_core.cli._output import complain_once, say
+from dp_core.cli._output import complain_once, say, say_json
 from dp_core.cli._status import Status
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def conformance(  # noqa: PLR0913 - click passes each option by its name
         gone = error if isinstance(error, StoreGoneError) else None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--skip") from None
-    say(json.dumps(report.as_dict(), ensure_ascii=False) if as_json else str(report))
+    say_json(report.as_dict()) if as_json else say(str(report))
     if gone is not None:
         complain_once(
             f"{gone}: {without_password(store)}; this is what was judged before"

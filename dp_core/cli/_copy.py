@@ -21,7 +21,6 @@ from dp_core._errors import (
     DurablePromiseError,
     InvalidPromiseIdError,
     ProtocolError,
-    UnknownBackendError,
 )
 from dp_core._ids import check_id
 from dp_core._safe_text import quoted, without_password
@@ -136,8 +135,9 @@ async def _copy(
             return
         listing = here.backend
         if not isinstance(listing, Listable):
-            raise UnknownBackendError(
-                source, "it cannot list its promises; name them with --ids"
+            raise BackendError(
+                f"the store {quoted(without_password(source), 200)} is not copied "
+                "whole: it cannot list its promises; name them with --ids"
             )
         after = progress.last
         while page := await listing.settled(after, AT_ONCE):

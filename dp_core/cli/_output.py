@@ -1,7 +1,8 @@
-"""`report` and `say` print results on stdout, `complain` all else on stderr."""
+"""`report`, `say`, `say_json` print on stdout; `complain` prints all else on stderr."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -22,6 +23,7 @@ __all__ = [
     "complain_once",
     "report",
     "say",
+    "say_json",
     "unwritable",
 ]
 
@@ -62,6 +64,16 @@ def say(text: str) -> None:
         # The interpreter would try once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise unwritable(error) from None
+
+
+def say_json(value: object) -> None:
+    """
+    Print a value as one line of JSON on stdout, in the style of the wire.
+
+    Raises:
+        click.ClickException: It cannot be written.
+    """
+    say(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def unwritable(error: OSError) -> click.ClickException:

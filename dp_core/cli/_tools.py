@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 import click
@@ -12,7 +11,7 @@ from dp_core._installed import Plugin, PluginFailure, built_in, installed_plugin
 from dp_core._probe import probe, probe_here
 from dp_core._safe_text import for_terminal
 from dp_core.cli._input import json_option
-from dp_core.cli._output import say
+from dp_core.cli._output import say, say_json
 from dp_core.cli._status import Status
 from dp_core.hookspecs import PROJECT
 
@@ -29,7 +28,7 @@ def backends(*, as_json: bool) -> Status:
     rows = [(plugin.name, plugin.package, _failure(plugin)) for plugin in plugins]
     rows.sort(key=lambda row: row[:2])
     if as_json:
-        say(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows]))
+        say_json([dict(zip(_COLUMNS, row, strict=True)) for row in rows])
         return Status.RESOLVED
     for scheme, package, failure in rows:
         line = " ".join((failure or "ok").split())
