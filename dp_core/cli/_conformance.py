@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import click
@@ -14,7 +16,7 @@ from dp_core._safe_text import without_password
 from dp_core._tokens import token_from_environment
 from dp_core.backend import Backend, WireBackend
 from dp_core.cli._input import json_option
-from dp_core.cli._output import complain_once, say, say_json
+from dp_core.cli._output import complain, complain_once, say, say_json
 from dp_core.cli._status import Status
 
 if TYPE_CHECKING:
@@ -87,27 +89,63 @@ async def _judge(
     async with connect(url) as store:
         # An unreachable store is an error, and not one that breaks every law.
         await store.backend.peek("dp-conformance")
-    open_backend = partial(_open, url)
-    if isinstance(store.backend, WireBackend):
-        token = token_from_environment()
-        return await check_wire(
-            store.backend.wire_url,
-            open_backend,
-            durable=True,
-            skip=skip,
-            seed=seed,
-            headers={"Authorization": f"Bearer {token}"} if token else None,
-            is_there=partial(_is_there, url),
-            own_process=True,
-        )
-    return await check_backend(
-        open_backend,
-        durable=durable,
-        shared=shared,
-        skip=skip,
-        seed=seed,
-        own_process=True,
+    progress = _Progress()
+    options: dict[str, Any] = {
+        "open_backend": partial(_open, url),
+        "skip": skip,
+        "seed": seed,
+        "own_process": True,
+        "progress": progress,
+    }
+    if not isinstance(store.backend, WireBackend):
+        check = partial(check_backend, durable=durable, shared=shared, **options)
+        return await progress.told_during(check)
+    token = token_from_environment()
+    headers = {"Authorization": f"Bearer {token}"} if token else None
+    there = partial(_is_there, url)
+    wire = store.backend.wire_url
+    check = partial(
+        check_wire, wire, durable=True, headers=headers, is_there=there, **options
     )
+    return await progress.told_during(check)
+
+
+class _Progress:
+    """What is tried, said now and then: on a slow store it takes many minutes."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._now = "beginning"
+
+    def __call__(self, number: int, count: int, name: str) -> None:
+        """Note which law is tried next."""
+        left = ""
+        if number > 1:
+            each = (time.monotonic() - self._begun) / (number - 1)
+            left = f"; about {each * (count - number + 1):,.0f} s to go"
+        self._now = f"law {number} of {count}, {name}{left}"
+
+    async def told_during(self, check: Callable[[], Awaitable[Report]]) -> Report:
+        """Return what *check* returns; say every half minute where it is."""
+        ended: Report | Exception
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._tell)
+            try:
+                ended = await check()
+            except Exception as error:  # noqa: BLE001 - raised below, in no group
+                ended = error
+            tasks.cancel_scope.cancel()
+        if isinstance(ended, Exception):
+            raise ended
+        return ended
+
+    async def _tell(self) -> None:
+        while True:
+            await anyio.sleep(_TELL_SECONDS)
+            complain(f"dp: {time.monotonic() - self._begun:,.0f} s: {self._now}")
+
+
+_TELL_SECONDS: Final = 30
 
 
 async def _is_there(url: str) -> bool:

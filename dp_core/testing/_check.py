@@ -14,6 +14,7 @@ from dp_core.testing.kit import (
     Law,
     OpenBackend,
     Outage,
+    Progress,
     Report,
     check_names,
 )
@@ -34,6 +35,7 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
     outage: Outage | None = None,
     is_there: IsThere | None = None,
     own_process: bool = False,
+    progress: Progress | None = None,
 ) -> Report:
     """
     Try every law on a store, and report which it breaks.
@@ -58,6 +60,7 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
             them may use up all its files for a moment, which others in it may not
             survive: a Jupyter kernel, for one.
         is_there: Asked when a law is broken; a store that is gone is not judged.
+        progress: Told before each law its number, how many there are, and its name.
 
     Returns:
         The report, where every law holds.
@@ -83,7 +86,7 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
         outage=outage,
         own_process=own_process,
     )
-    judge = Judge(run, skip, is_there=is_there)
+    judge = Judge(run, skip, is_there=is_there, progress=progress)
     await judge.try_all(chosen)
     report = judge.report()
     if report.violations:

@@ -33,6 +33,7 @@ from dp_core.testing.kit import (
     LawBrokenError,
     LawContext,
     OpenBackend,
+    Progress,
     Report,
 )
 from dp_core.testing.laws import LAWS
@@ -55,6 +56,7 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
     headers: Mapping[str, str] | None = None,
     is_there: IsThere | None = None,
     own_process: bool = False,
+    progress: Progress | None = None,
 ) -> Report:
     """
     Try every law on a server: those of its wire, and those of backends.
@@ -70,6 +72,7 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
         is_there: Asked when a law is broken; a server that is gone is not judged.
         own_process: Whether this process is there for the laws alone; see
             `check_backend`.
+        progress: Told before each law its number, how many there are, and its name.
 
     Returns:
         The report, where every law holds.
@@ -90,6 +93,7 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
         seed=seed,
         is_there=is_there,
         own_process=own_process,
+        progress=progress,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -55,6 +56,35 @@ def test_a_right_store_passes() -> None:
 
     assert 0 == done.returncode, done.stdout + done.stderr
     assert " laws hold, 0 are broken, 4 were skipped" in done.stdout.splitlines()[-1]
+
+
+IMPATIENT = """
+import sys
+from dp_core.cli import _conformance, main
+_conformance._TELL_SECONDS = 0.2
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("loop", [[], ["--trio"]])
+def test_a_long_run_says_where_it_is(loop: list[str]) -> None:
+    """Every now and then: the law in hand, and how long the others may take."""
+    keep = {"histories-are-linearizable", "peek-never-blocks", "volume-changes-nothing"}
+    others = [word for law in LAWS if law not in keep for word in ("--skip", law)]
+    done = subprocess.run(
+        [sys.executable, "-c", IMPATIENT, "conformance", "memory:", *loop, *others],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    line = rf"dp: \d+ s: law \d+ of {len(LAWS)}, [a-z-]+(; about \d+ s to go)?"
+    told = done.stderr.splitlines()
+    assert told
+    assert [] == [words for words in told if not re.fullmatch(line, words)]
+    assert any("to go" in words for words in told)
 
 
 def test_a_server_is_judged_by_its_wire_too() -> None:

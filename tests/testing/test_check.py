@@ -52,7 +52,7 @@ class Store(Backend):
         self.changed = anyio.Event()
 
     async def peek(self, id: str) -> State[bytes]:
-        return self.outcomes.get(id, Pending())  # type: ignore[return-value] # wrong on purpose
+        return self.outcomes.get(id, Pending())  # type: ignore[return-value] # the union is one
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         stands = self.outcomes.setdefault(id, outcome)
@@ -143,6 +143,22 @@ async def test_the_error_travels() -> None:
     assert isinstance(error, AssertionError)
     assert report == error.report
     assert "disposed-waiters-are-told" in str(error)
+
+
+async def test_each_law_is_told_before_it_is_tried() -> None:
+    """With its number, how many there are, and its name; also those left out."""
+    told: list[tuple[int, int, str]] = []
+    name = "first-completion-wins"
+    await check_backend(
+        Store,
+        durable=False,
+        shared=False,
+        laws=[LAWS["peek-never-blocks"], LAWS[name]],
+        skip=[name],
+        progress=lambda *now: told.append(now),
+    )
+
+    assert [(1, 2, "peek-never-blocks"), (2, 2, name)] == told
 
 
 async def test_skipping_is_visible() -> None:

@@ -242,7 +242,7 @@ class Memory(Backend):
         self.outcomes = outcomes
 
     async def peek(self, id: str) -> State[bytes]:
-        return self.outcomes.get(id, Pending())  # type: ignore[return-value] # wrong on purpose
+        return self.outcomes.get(id, Pending())  # type: ignore[return-value] # the union is one
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         return self.outcomes.setdefault(id, outcome)

@@ -40,7 +40,7 @@ from dp_core.testing.kit._context import (
     StoreHandle,
 )
 from dp_core.testing.kit._history import Span, render
-from dp_core.testing.kit._judge import IsThere, Judge, check_names
+from dp_core.testing.kit._judge import IsThere, Judge, Progress, check_names
 from dp_core.testing.kit._law import Law, LawCheck, law
 from dp_core.testing.kit._report import (
     ConformanceError,
@@ -135,6 +135,7 @@ __all__ = [
     "LoopBlockedError",
     "OpenBackend",
     "Outage",
+    "Progress",
     "Report",
     "Schedule",
     "Span",

@@ -19,12 +19,15 @@ from dp_core.testing.kit._report import (
 )
 from dp_core.testing.kit._watchdog import watchdog
 
-__all__ = ["IsThere", "Judge", "check_names"]
+__all__ = ["IsThere", "Judge", "Progress", "check_names"]
 
 IsThere: TypeAlias = Callable[[], Awaitable[bool]]
 """A function that asks a store for anything, and tells whether it answered."""
 
-_LEAST_PATIENCE: Final = 3.0
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""A function that is told, before each law: its number, how many, and its name."""
+
+_LEAST_PATIENCE: Final = 0.5
 _SLOWEST_CALLS: Final = 10
 """The time for a call once a law is broken, in durations of the slowest so far."""
 
@@ -47,6 +50,7 @@ class Judge:
         naming: How long the other laws may take together once one is broken,
             in seconds.
         is_there: Asked when a law is broken; one that cannot be asked is not judged.
+        progress: Told before each law.
     """
 
     def __init__(
@@ -55,8 +59,10 @@ class Judge:
         skip: Collection[str] = (),
         naming: float = 60.0,
         is_there: IsThere | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._is_there = is_there
+        self._progress = progress
         self._run = run
         self._skip = skip
         self._naming = naming
@@ -76,7 +82,10 @@ class Judge:
         """
         run = self._run
         with watchdog(lambda: run.patience):
-            for law in sorted(laws, key=lambda law: law.name != _FIRST):
+            ordered = sorted(laws, key=lambda law: law.name != _FIRST)
+            for number, law in enumerate(ordered, 1):
+                if self._progress is not None:
+                    self._progress(number, len(ordered), law.name)
                 await self._try(law)
                 if self._violations:
                     self._hurry()
