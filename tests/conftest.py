@@ -72,7 +72,6 @@ LONGEST: Final = (
     "docs/test_site.py",
     "testing/test_ours.py",
     "docs/test_third_party.py",
-    "backends/restate",
     "mutants/contract/test_violations.py",
     "cli",
     "docs/test_write_a_backend.py",
@@ -84,15 +83,20 @@ LONGEST: Final = (
 )
 """Tests that begin first, so that at the end no process waits for another's."""
 
+LAST: Final = ("backends/restate",)
+"""Tests whose servers run until the end of the session."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests of the slow lanes before any is left out; put the longest first."""
+    """Mark tests of the slow lanes before any is left out; put them in order."""
     for item in items:
         for marker, paths in ((pytest.mark.slow, SLOW), (pytest.mark.system, SYSTEM)):
             if _first_of(paths, item.path) < len(paths):
                 item.add_marker(marker)
-    items.sort(key=lambda item: _first_of(LONGEST, item.path))
+    items.sort(
+        key=lambda item: (-_first_of(LAST, item.path), _first_of(LONGEST, item.path))
+    )
 
 
 @cache

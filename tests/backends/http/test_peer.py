@@ -84,12 +84,13 @@ async def test_on_restate_settles_name_their_promises_in_the_path() -> None:
     ("header", "who"),
     [((), "`dp serve` or Restate"), ([b"x-restate-id: inv_1"], "Restate")],
 )
+@pytest.mark.usefixtures("_long_pauses")
 async def test_who_refuses_connections_is_named_as_what_it_was(
     header: Sequence[bytes], who: str
 ) -> None:
     """Where Restate has answered, nobody is sent to look for ``dp serve``."""
     async with Server().serving() as server:
-        backend = HttpBackend(f"{server.url}?retry=0.01")
+        backend = HttpBackend(server.url)
         server.canned.append(http_answer(200, b"null", *header))
         await backend.peek("a")
     with pytest.raises(BackendUnavailableError, match=f"refused; is {who} running"):

@@ -119,8 +119,7 @@ def other_laws(loop: str, name: str) -> Verdict:
     mutant = MUTANTS[name]
     opened, outage = mutant.store()
     laws = [law for law in LAWS.values() if law.name != mutant.law]
-    effort = Effort(histories=12, linger=0.3)
-    return _broken(opened, loop, laws=laws, effort=effort, seed=SEED, outage=outage)
+    return _broken(opened, loop, laws=laws, effort=LITTLE, seed=SEED, outage=outage)
 
 
 def right(loop: str, name: str) -> Verdict:
