@@ -89,7 +89,7 @@ async def _judge(
     async with connect(url) as store:
         # An unreachable store is an error, and not one that breaks every law.
         await store.backend.peek("dp-conformance")
-    progress = _Progress()
+    progress = _Ticker()
     options: dict[str, Any] = {
         "open_backend": partial(_open, url),
         "skip": skip,
@@ -110,8 +110,8 @@ async def _judge(
     return await progress.told_during(check)
 
 
-class _Progress:
-    """What is tried, said now and then: on a slow store it takes many minutes."""
+class _Ticker:
+    """Says now and then which law is tried: on a slow store that takes many minutes."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
