@@ -67,44 +67,19 @@ SYSTEM: Final = (
 """Tests that need what a machine may lack: root, strace, a browser, npm, proxies."""
 
 
-LONGEST: Final = (
-    "mutants/contract/test_mutants.py",
-    "docs/test_site.py",
-    "testing/test_ours.py",
-    "docs/test_third_party.py",
-    "mutants/contract/test_violations.py",
-    "cli",
-    "docs/test_write_a_backend.py",
-    "docs/test_how_to.py",
-    "notebook",
-    "testing",
-    "server/attacks",
-    "backends/file",
-)
-"""Tests that begin first, so that at the end no process waits for another's."""
-
-LAST: Final = ("backends/restate",)
-"""Tests whose servers run until the end of the session."""
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests of the slow lanes before any is left out; put them in order."""
+    """Mark tests of the slow lanes before any is left out."""
     for item in items:
         for marker, paths in ((pytest.mark.slow, SLOW), (pytest.mark.system, SYSTEM)):
-            if _first_of(paths, item.path) < len(paths):
+            if _is_below(paths, item.path):
                 item.add_marker(marker)
-    items.sort(
-        key=lambda item: (-_first_of(LAST, item.path), _first_of(LONGEST, item.path))
-    )
 
 
 @cache
-def _first_of(paths: tuple[str, ...], path: Path) -> int:
-    """Return the number of the first of the paths that one is below, or their count."""
-    place = path.relative_to(TESTS)
-    numbers = (n for n, above in enumerate(paths) if place.is_relative_to(above))
-    return next(numbers, len(paths))
+def _is_below(paths: tuple[str, ...], path: Path) -> bool:
+    """Return whether a path is one of the paths, or below one."""
+    return any(path.relative_to(TESTS).is_relative_to(above) for above in paths)
 
 
 @pytest.fixture(params=["asyncio", "trio"])
