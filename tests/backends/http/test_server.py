@@ -172,13 +172,13 @@ async def test_settling_while_the_server_keeps_dying(tmp_path: Path) -> None:
             assert [stands] * 4 == outcomes
 
 
-@pytest.mark.parametrize("ours", [None, "wrong"])
+@pytest.mark.parametrize("ours", [None, "another-token"])
 async def test_the_token_opens_the_door(
     ours: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client with the server's token gets in; one without it is told so."""
     monkeypatch.delenv("DP_TOKEN_FILE", raising=False)
-    monkeypatch.setenv("DP_TOKEN", "right")
+    monkeypatch.setenv("DP_TOKEN", "the-right-token")
     with serving(tmp_path) as (_, url):
         async with connect(url) as promises:
             assert Pending() == await promises.promise("a").peek()
