@@ -55,7 +55,6 @@ how to try yours.
 
 ```{{toctree}}
 :hidden:
-{names}
 file-store
 ```
 """
@@ -108,7 +107,6 @@ def _index(caught: Mapping[str, list[Mutant]]) -> str:
         laws=len(LAWS),
         file_mutants=len(load_mutants()),
         tables=tables,
-        names="\n".join(LAWS),
     )
 
 
@@ -117,8 +115,12 @@ def _law_page(law: Law, mutants: list[Mutant]) -> str:
 
 
 def _law_lines(law: Law, mutants: list[Mutant]) -> Iterator[str]:
+    # The tables of the index lead here. The navigation, which is on every page,
+    # would double in length.
+    yield "---\norphan: true\n---\n"
     yield f"# {law.name}"
-    yield f"\n{_prose(law.sentence)}\n"
+    yield "\n[The museum of mutants](index.md)\n"
+    yield f"{_prose(law.sentence)}\n"
     yield f"The contract says: *{_prose(law.contract)}*\n"
     if law.needs:
         yield f"It applies to stores {needs_in_words(law)}.\n"

@@ -20,16 +20,17 @@ STORES = count()
 LOOPS = ("asyncio", "trio")
 TORTURE = bool(os.environ.get("DP_TORTURE"))
 
-# A local store: a thousand histories on its two event loops, ten thousand under
-# torture. Behind a server every call takes a hundred times as long.
-LOCAL = Effort(histories=5_000 if TORTURE else 500)
-REMOTE = Effort(histories=500) if TORTURE else Effort(histories=10, volume=300)
+# In memory: a thousand histories on its two event loops, ten thousand under
+# torture. A call takes ten times as long with files, a hundred times by HTTP.
+MEMORY = Effort(histories=5_000 if TORTURE else 500)
+FILE = Effort(histories=5_000 if TORTURE else 100)
+HTTP = Effort(histories=500) if TORTURE else Effort(histories=10, volume=300)
 
 
 class TestMemory(BackendSuite):
     """The memory backend."""
 
-    durable, shared, own_process, effort = False, True, True, LOCAL
+    durable, shared, own_process, effort = False, True, True, MEMORY
 
     @pytest.fixture
     def open_backend(self) -> OpenBackend:
@@ -41,7 +42,7 @@ class TestMemory(BackendSuite):
 class TestFile(BackendSuite):
     """The file backend."""
 
-    durable, shared, own_process, effort = True, True, True, LOCAL
+    durable, shared, own_process, effort = True, True, True, FILE
 
     @pytest.fixture
     def open_backend(self, tmp_path: Path) -> OpenBackend:
@@ -86,7 +87,7 @@ class OverHttp(WireSuite):
 
     # Its handles are clients; the store lives on without them.
     durable, shared, own_process = True, True, True
-    effort, examples = REMOTE, 10
+    effort, examples = HTTP, 10
 
     @pytest.fixture
     def anyio_backend(self, loop: str) -> str:
