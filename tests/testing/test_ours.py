@@ -17,7 +17,6 @@ from dp_core.testing.suite import WireSuite
 from support.server_process import Server, running
 
 STORES = count()
-LOOPS = ("asyncio", "trio")
 TORTURE = bool(os.environ.get("DP_TORTURE"))
 
 # In memory: a thousand histories on its two event loops, ten thousand under
@@ -62,37 +61,26 @@ class TestFile(BackendSuite):
         return outage
 
 
-@pytest.fixture(scope="module", params=LOOPS)
-def loop(request: pytest.FixtureRequest) -> str:
-    """Run on each event loop in turn."""
-    return str(request.param)
-
-
 @pytest.fixture(scope="module")
-def over_memory(loop: str) -> Iterator[Server]:
-    """Run a server over memory for the tests on one loop."""
+def over_memory() -> Iterator[Server]:
+    """Run a server over memory."""
     with running("memory:") as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def over_file(loop: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Run a server over a directory for the tests on one loop."""
+def over_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run a server over a directory."""
     with running(f"file:{tmp_path_factory.mktemp('store')}/s") as server:
         yield server
 
 
 class OverHttp(WireSuite):
-    """A server process for each loop; a law's ids are its own."""
+    """A server process, and clients on one of the event loops; ids are a law's own."""
 
     # Its handles are clients; the store lives on without them.
     durable, shared, own_process = True, True, True
     effort, examples = HTTP, 10
-
-    @pytest.fixture
-    def anyio_backend(self, loop: str) -> str:
-        """Run on the loop that the server is for."""
-        return loop
 
     @pytest.fixture
     def server(self) -> Server:
@@ -123,7 +111,12 @@ class OverHttp(WireSuite):
 
 
 class TestHttpOverMemory(OverHttp):
-    """The HTTP backend, and the server over memory."""
+    """The HTTP backend on asyncio, and the server over memory."""
+
+    @pytest.fixture(params=["asyncio"])
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        """Return the event loop of the clients."""
+        return str(request.param)
 
     @pytest.fixture
     def server(self, over_memory: Server) -> Server:
@@ -132,7 +125,12 @@ class TestHttpOverMemory(OverHttp):
 
 
 class TestHttpOverFile(OverHttp):
-    """The HTTP backend, and the server over a directory."""
+    """The HTTP backend on trio, and the server over a directory."""
+
+    @pytest.fixture(params=["trio"])
+    def anyio_backend(self, request: pytest.FixtureRequest) -> str:
+        """Return the event loop of the clients."""
+        return str(request.param)
 
     @pytest.fixture
     def server(self, over_file: Server) -> Server:
