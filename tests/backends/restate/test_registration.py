@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from secrets import token_hex
@@ -151,6 +150,7 @@ def stand_in(
     answers: Mapping[str, Answer],
     peeks: list[Answer] | None = None,
     date: str | None = None,
+    behind: int = 0,
 ) -> Iterator[tuple[str, deque[Answer]]]:
     """Answer as Restate might, by path; yield the URL, and the peeks to come."""
     coming = deque(peeks or ())
@@ -169,7 +169,9 @@ def stand_in(
             self.wfile.write(body)
 
         def date_time_string(self, timestamp: float | None = None) -> str:
-            return super().date_time_string(timestamp) if date is None else date
+            if date is not None:
+                return date
+            return super().date_time_string(time.time() - behind)
 
         do_POST = do_GET  # noqa: N815 - the name is http.server's
 
@@ -256,9 +258,8 @@ def test_an_ingress_that_is_never_ready_is_named(
 def test_clocks_that_differ_are_named(behind: int, said: str) -> None:
     """Who registers hears by how much the clock here is ahead, or behind."""
     (port,) = free_ports(1)
-    date = formatdate(time.time() - behind, usegmt=True)
     with (
-        stand_in(ADMIN, date=date) as (url, _),
+        stand_in(ADMIN, behind=behind) as (url, _),
         started("serve", "--port", port, "--register", url) as serve,
     ):
         _, line = lines(serve, 2)
