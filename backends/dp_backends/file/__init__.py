@@ -9,7 +9,7 @@ The room, from the files up to the event loop:
 * `_record`: the content of one file; `_layout`: its place in the directory
 * `_files`: system calls and their errors
 * `_store`: the protocol and its crashes; `_publishing`: its decisive step;
-  `_opening`, `_owners`: the directory; `_janitor`: leftovers; `_listing`: all ids
+  `_opening`: the directory; `_janitor`: leftovers; `_listing`: all ids
 * `_read_batcher`: reads; `_watching`: waits
 """
 

@@ -52,21 +52,14 @@ import logging
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, final
 
 from dp_backends.file._files import explained, is_full, read_file, remove
 from dp_backends.file._janitor import Janitor
 from dp_backends.file._layout import GRACE, Place
 from dp_backends.file._listing import places_after
-from dp_backends.file._opening import (
-    Opened,
-    find_store,
-    make_store,
-    make_whole,
-    shards_changed,
-)
-from dp_backends.file._owners import check_parents
+from dp_backends.file._opening import StoreDirectory
 from dp_backends.file._publishing import Durability, make_durable, publish
 from dp_backends.file._record import FIRST, Record
 from dp_core import (
@@ -120,36 +113,35 @@ class FileStore:
         self.root = root
         self.durability = Durability()
         self.janitor = Janitor(root, self.durability)
-        self._opened: Opened | None = None
+        self._directory = StoreDirectory(root, self.durability)
         self._was_missed = False
 
     @property
     def is_open(self) -> bool:
         """Whether it was found to be a store that we may use, at any time."""
-        return self._opened is not None
+        return self._directory.opened is not None
 
     @property
     def is_remote(self) -> bool:
         """Whether other machines may change it, as far as is known."""
-        return self._opened is not None and self._opened.is_remote
+        opened = self._directory.opened
+        return opened is not None and opened.is_remote
 
     @property
     def identity(self) -> tuple[int, int] | None:
         """The directory that the path led to when the store was last opened."""
-        return self._opened and self._opened.identity
+        opened = self._directory.opened
+        return opened and opened.identity
 
     def open(self) -> None:
-        """Make the store if it is not there; see `make_store` for its errors."""
-        # No lock: any number of processes may do this, and so may threads; a
-        # lock would hang a child that was forked while it was held.
-        if not self._is_there():
-            self._opened = make_store(self.root, self.durability)
+        """Make the store if it is not there; raises as `StoreDirectory.make` does."""
+        self._directory.make()
 
     def is_made(self) -> bool:
-        """Tell whether there is a store; raises as `open` does."""
+        """Tell whether there is a store; raises as `StoreDirectory.is_there` does."""
         # Who asks is told, and needs no warning besides.
         self._was_missed = True
-        return self._is_there()
+        return self._directory.is_there()
 
     def place(self, id: str) -> Place:
         """Return where the files of a promise are."""
@@ -168,7 +160,7 @@ class FileStore:
             BackendError: The store could not be read.
         """
         view = self._look_at(place)
-        if self._opened is None and not self._was_missed:
+        if not self.is_open and not self._was_missed:
             self._was_missed = True
             # For who looks into the log; the program `dp` says it by itself.
             _log.info("there is no store of promises at %s yet", self.root)
@@ -176,14 +168,14 @@ class FileStore:
 
     def _look_at(self, place: Place) -> View:
         with explained(f"read a promise in {self.root}"):
-            if self._is_there():
+            if self._directory.is_there():
                 try:
                     return self._look_inside(place)
                 except FileNotFoundError:
                     # Of the store, or only its shard? That is for a writer to make.
                     if not os.path.lexists(f"{self.root}/p"):
-                        self._doubt()
-                    self._is_there()
+                        self._directory.doubt()
+                    self._directory.is_there()
             return View(FIRST, Pending())
 
     def _look_inside(self, place: Place) -> View:
@@ -269,7 +261,7 @@ class FileStore:
         Raises:
             BackendError: The store could not be read.
         """
-        if not self._is_there():
+        if not self._directory.is_there():
             return []
         found: list[tuple[str, Outcome[bytes] | BackendError]] = []
         with explained(f"list the promises in {self.root}"):
@@ -285,80 +277,25 @@ class FileStore:
                     break
         return found
 
-    # Is it there? -----------------------------------------------------------
-
-    def _is_there(self) -> bool:
-        """
-        Tell whether there is a store, opened or opened anew.
-
-        Raises:
-            AccessDeniedError: It belongs to somebody else, or may have been put there
-                by somebody else.
-            BackendUnavailableError: It was there, and is gone; or not a store is there.
-        """
-        opened = self._opened
-        if opened is not None and self._is_as_before(opened):
-            return True
-        found = find_store(self.root, self.durability)
-        if found is not None:
-            if opened is not None and opened.identity != found.identity:
-                with explained(f"open the store {self.root}"):
-                    check_parents(self.root)
-            self._opened = found
-            return True
-        if opened is not None:
-            raise BackendUnavailableError(
-                f"the store {self.root} is gone; was its directory removed?"
-            )
-        return False
-
-    def _is_as_before(self, opened: Opened) -> bool:
-        try:
-            status = os.stat(self.root)
-        except OSError:
-            return False
-        return (
-            (status.st_dev, status.st_ino) == opened.identity
-            and opened.failures == self.durability.failures
-            and (status.st_mode, status.st_uid) == opened.owned
-        )
-
-    def _doubt(self) -> None:
-        """See to it that the store is opened anew, and made whole by whoever writes."""
-        if self._opened is not None:
-            self._opened = replace(self._opened, failures=-1)
-
     def _publish(self, place: Place, record: Record) -> bool:
         """Do what `publish` does, in a store and a shard that are there."""
-        if self._opened is None:
+        if not self.is_open:
             self.open()
         try:
-            self._make_whole()
+            self._directory.make_whole()
             if publish(self.durability, self.root, place, record):
                 return True
             if not os.path.isdir(place.shard):
-                self._doubt()
+                self._directory.doubt()
         except BackendUnavailableError as error:
             if not (is_full(error) and self.janitor.make_room()):
                 raise
         # Begin anew, with the room that was made, or what was missing.
         return False
 
-    def _make_whole(self) -> None:
-        """Make sure that all of the store is there, and that its names are durable."""
-        opened = self._opened
-        with explained(f"write a promise in {self.root}"):
-            if opened is not None and opened.shards is not None:
-                with suppress(FileNotFoundError):
-                    if opened.shards == shards_changed(self.root):
-                        return
-            shards = make_whole(self.root, self.durability)
-        if opened is not None:
-            self._opened = replace(opened, shards=shards)
-
     def _generation_now(self, place: Place) -> str:
         with explained(f"read a promise in {self.root}"):
-            return self._generation(place) if self._is_there() else FIRST
+            return self._generation(place) if self._directory.is_there() else FIRST
 
     def _generation(self, place: Place) -> str:
         head = self._read(place, place.head)

@@ -13,12 +13,12 @@ from dp_backends.file import (
     _janitor,
     _layout,
     _listing,
-    _opening,
     _publishing,
     _store,
 )
 from dp_backends.file._files import Content
 from dp_backends.file._layout import Place
+from dp_backends.file._opening import _finding, _making
 from dp_backends.file._publishing import Durability
 from dp_backends.file._record import Record
 from dp_backends.file._store import FileStore, View
@@ -40,7 +40,8 @@ _watcher_look_at: Final = Watcher._look_at
 
 def everywhere(name: str, replacement: object) -> list[Change]:
     """Replace a function of `_files` for all who have imported it."""
-    modules = (_files, _janitor, _layout, _listing, _opening, _publishing, _store)
+    opening = (_finding, _making)
+    modules = (_files, _janitor, _layout, _listing, *opening, _publishing, _store)
     return [(module, name, replacement) for module in modules if hasattr(module, name)]
 
 

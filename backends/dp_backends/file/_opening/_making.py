@@ -1,97 +1,45 @@
 """
-`find_store` and `make_store`: the directory of a store is found, checked, and made.
+`make_store` and `make_whole`: the directories of a store, made and made durable.
 
-Any number of processes may do so at once, and be killed doing so. ``FORMAT`` is
-published last, so a directory without it is a store that was begun, if it has ``p``,
-and else none. What is missing in a store is made again by whoever writes there: a copy
-may have left out directories that are empty. Who only reads makes nothing.
+Any number of processes may do so at once, and be killed doing so. What is missing in a
+store is made again by whoever writes there: a copy may have left out directories that
+are empty.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
-from typing import Final, final
 
 from dp_backends.file._files import (
     NoHardLinkError,
     explained,
     fsync_directory,
-    is_remote,
     link,
     make_directory,
-    read_file,
     remove,
     write_new_file,
 )
-from dp_backends.file._layout import SHARDS, TEMPORARY, read_name, shard_path
-from dp_backends.file._owners import check_ours, let_us_in
+from dp_backends.file._layout import SHARDS, TEMPORARY, shard_path
+from dp_backends.file._opening._finding import (
+    FORMAT_FILE,
+    FORMAT_TEXT,
+    Opened,
+    check_foreign,
+    find_store,
+    is_complete,
+    opened,
+)
+from dp_backends.file._opening._owners import check_ours
 from dp_backends.file._publishing import Durability
-from dp_backends.file._record import FORMAT
 from dp_core import BackendUnavailableError
 
-__all__ = [
-    "Opened",
-    "find_store",
-    "make_store",
-    "make_whole",
-    "shards_changed",
-]
-
-_FORMAT_FILE: Final = "FORMAT"
-_FORMAT: Final = b'{"format": %d}\n' % FORMAT
-
-# What systems put into directories by themselves.
-_HARMLESS: Final = frozenset({"lost+found", ".DS_Store", ".snapshot"})
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """
-    A store as it was found when it was opened.
-
-    Attributes:
-        identity: The device and inode number of its directory.
-        owned: The mode and the owner of its directory.
-        is_remote: Whether other machines may change it.
-        failures: `Durability.failures` at that time.
-        shards: What `make_whole` has returned; None before that.
-    """
-
-    identity: tuple[int, int]
-    owned: tuple[int, int]
-    is_remote: bool
-    failures: int
-    shards: tuple[int, int] | None = None
-
-
-def find_store(root: str, durability: Durability) -> Opened | None:
-    """
-    Return the store at *root*, whole or not; None if there is none.
-
-    Raises:
-        AccessDeniedError: It belongs to somebody else.
-        BackendUnavailableError: It is something else, or of a newer format.
-    """
-    with explained(f"open the store {root}"):
-        try:
-            status = os.stat(root)
-        except FileNotFoundError:
-            return None
-        let_us_in(root, status)
-        if not _is_complete(root):
-            _check_foreign(root)
-            if not os.path.lexists(f"{root}/p"):
-                return None
-        check_ours(root)
-        return _opened(root, durability)
+__all__ = ["make_store", "make_whole", "shards_changed"]
 
 
 def make_store(root: str, durability: Durability) -> Opened:
@@ -110,34 +58,7 @@ def make_store(root: str, durability: Durability) -> Opened:
         _make_root(root)
         check_ours(root)
         changed = _fill(root)
-        return replace(_opened(root, durability), shards=changed)
-
-
-def _opened(root: str, durability: Durability) -> Opened:
-    status = os.stat(root)
-    return Opened(
-        (status.st_dev, status.st_ino),
-        (status.st_mode, status.st_uid),
-        is_remote(status),
-        durability.failures,
-    )
-
-
-def _make_missing(root: str) -> None:
-    parts = [f"{root}/p", *(shard_path(root, shard) for shard in SHARDS)]
-    try:
-        have = set(os.listdir(parts[0]))
-    except FileNotFoundError:
-        have = set()
-    else:
-        parts = [p for p in parts[1:] if os.path.basename(p) not in have]
-    made: list[str] = []
-    try:
-        made.extend(part for part in parts if make_directory(part))
-    except OSError:
-        # Where there is no room for all, none of them takes any.
-        _remove_empty(*made)
-        raise
+        return replace(opened(root, durability), shards=changed)
 
 
 def make_whole(root: str, durability: Durability) -> tuple[int, int]:
@@ -153,7 +74,7 @@ def make_whole(root: str, durability: Durability) -> tuple[int, int]:
     Raises:
         OSError: They may be durable or not.
     """
-    if not _is_complete(root):
+    if not is_complete(root):
         return _fill(root)
     _make_missing(root)
     changed = shards_changed(root)
@@ -170,58 +91,6 @@ def shards_changed(root: str) -> tuple[int, int]:
     """Return when a shard was last made or removed, in a way to be compared."""
     status = os.stat(f"{root}/p")
     return status.st_ino, status.st_ctime_ns
-
-
-# Is it a store? ---------------------------------------------------------------
-
-
-def _is_complete(root: str) -> bool:
-    content = read_file(f"{root}/{_FORMAT_FILE}")
-    if content is None:
-        return False
-    try:
-        form = json.loads(content[0])["format"]
-    except (ValueError, TypeError, KeyError):
-        raise BackendUnavailableError(
-            f"the file {root}/{_FORMAT_FILE} is damaged; if this is a store of "
-            f"promises, write into it: {_FORMAT.decode().strip()}"
-        ) from None
-    if form != FORMAT:
-        raise BackendUnavailableError(
-            f"the store {root} has format {form}, and this version reads {FORMAT}; "
-            "upgrade durable-promises, or name another directory"
-        )
-    return True
-
-
-def _check_foreign(root: str) -> None:
-    """Refuse to move into a directory in which something else lives."""
-    foreign = [
-        name
-        for name in os.listdir(root)
-        if name not in {"p", _FORMAT_FILE}
-        and not _is_harmless(name)
-        and read_name(name)[1] != TEMPORARY
-    ]
-    # A directory of that name may be anybody's.
-    with suppress(FileNotFoundError, NotADirectoryError):
-        foreign += [
-            f"p/{name}"
-            for name in os.listdir(f"{root}/p")
-            if name not in SHARDS and not _is_harmless(name)
-        ]
-    if foreign:
-        raise BackendUnavailableError(
-            f"{root} is not a store and not empty (it has {min(foreign)!r}); "
-            "name a directory of its own"
-        )
-
-
-def _is_harmless(name: str) -> bool:
-    return name in _HARMLESS or name.startswith(".nfs")
-
-
-# Making it --------------------------------------------------------------------
 
 
 def _make_root(root: str) -> None:
@@ -255,7 +124,7 @@ def _fsync_if_possible(directory: str) -> None:
 
 def _fill(root: str) -> tuple[int, int]:
     """Make all of a store, durable; return what `shards_changed` does."""
-    _check_foreign(root)
+    check_foreign(root)
     _test_file_system(root)
     _make_missing(root)
     changed = shards_changed(root)
@@ -264,19 +133,36 @@ def _fill(root: str) -> tuple[int, int]:
     try:
         fsync_directory(f"{root}/p")
         fsync_directory(root)
-        write_new_file(temporary, _FORMAT)
+        write_new_file(temporary, FORMAT_TEXT)
         with suppress(FileExistsError):
-            link(temporary, f"{root}/{_FORMAT_FILE}")
+            link(temporary, f"{root}/{FORMAT_FILE}")
             is_named = True
         fsync_directory(root)
     except OSError:
         remove(temporary)
         if is_named:
-            remove(f"{root}/{_FORMAT_FILE}")
+            remove(f"{root}/{FORMAT_FILE}")
         _unmake(root)
         raise
     remove(temporary)
     return changed
+
+
+def _make_missing(root: str) -> None:
+    parts = [f"{root}/p", *(shard_path(root, shard) for shard in SHARDS)]
+    try:
+        have = set(os.listdir(parts[0]))
+    except FileNotFoundError:
+        have = set()
+    else:
+        parts = [p for p in parts[1:] if os.path.basename(p) not in have]
+    made: list[str] = []
+    try:
+        made.extend(part for part in parts if make_directory(part))
+    except OSError:
+        # Where there is no room for all, none of them takes any.
+        _remove_empty(*made)
+        raise
 
 
 def _unmake(root: str) -> None:

@@ -1,0 +1,14 @@
+"""
+The directory of a store: found, checked, made, and looked at again.
+
+============= =====================================================
+``_finding``  whether it is a store, and of a format that we read
+``_owners``   nobody else may change it
+``_making``   all of it, durable; what is missing is made again
+``_presence`` the look before every operation
+============= =====================================================
+"""
+
+from dp_backends.file._opening._presence import StoreDirectory
+
+__all__ = ["StoreDirectory"]
