@@ -1,5 +1,5 @@
 """
-The directory of a store: found, checked, made, and looked at again.
+`StoreDirectory`: the directory of a store, found, checked, made, and looked at again.
 
 ============= =====================================================
 ``_finding``  whether it is a store, and of a format that we read
