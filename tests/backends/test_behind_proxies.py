@@ -20,7 +20,7 @@ from dp_core import (
     Resolved,
     connect,
 )
-from support.http_faults import eventually
+from support.http import eventually
 from support.proxies import PROXIES, behind, free_port, serving
 
 pytest.importorskip("granian", reason="the server needs durable-promises[server]")

@@ -11,7 +11,7 @@ import pytest
 
 import dp_core as dp
 from dp_core.backend import in_thread
-from support.http_faults import Server
+from support.http import Server
 
 
 async def test_it_runs_in_another_thread() -> None:

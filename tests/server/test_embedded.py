@@ -18,7 +18,7 @@ from anyio.abc import SocketStream, TaskGroup
 import dp_core as dp
 from dp_core import Backend, Outcome, Promises, State
 from dp_core.server import Settings, serve
-from support.http_faults import eventually
+from support.http import eventually
 
 AWAIT: Final = "/promise/await"
 X: Final = b'{"promiseId":"x"}'

@@ -17,7 +17,7 @@ from dp_core import (
     connect,
 )
 from dp_core.wire import Wait
-from support.http_faults import Server, keep_error
+from support.http import Server, keep_error
 
 
 @pytest.fixture(params=[float("inf"), None], ids=["ours", "restate"])

@@ -24,7 +24,7 @@ from dp_core import (
     Resolved,
 )
 from dp_core.wire import Call, Dispose, Peek, Settle, Wait
-from support.http_faults import (
+from support.http import (
     Proxy,
     Server,
     eventually,

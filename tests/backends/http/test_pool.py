@@ -23,7 +23,7 @@ from dp_core import (
     Resolved,
 )
 from dp_core.wire import Peek
-from support.http_faults import (
+from support.http import (
     Server,
     eventually,
     keep_error,

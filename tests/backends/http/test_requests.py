@@ -9,8 +9,8 @@ import pytest
 
 from dp_backends.http import HttpBackend
 from dp_core import AccessDeniedError, Resolved
-from support.http_faults import Server, failure
-from support.http_faults import known as handle
+from support.http import Server, failure
+from support.http import known as handle
 
 ONE = Resolved(b"1")
 

@@ -19,7 +19,7 @@ from dp_core import (
     connect,
 )
 from dp_core.wire import Call, Dispose, Peek, Settle, Wait
-from support.http_faults import (
+from support.http import (
     Server,
     dead_url,
     failure,

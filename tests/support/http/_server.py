@@ -1,32 +1,21 @@
-"""
-`Server` and `Proxy`: a server that fails, and a proxy that cuts, on command.
-
-`Server` is a small server of our wire that counts the calls it gets. `Proxy`
-stands between it and a client, and cuts a connection at one exact byte. Both live
-in the test's own event loop.
-"""
+"""`Server`: a small server of our wire that counts its calls, and fails on command."""
 
 from __future__ import annotations
 
-import json
-import socket
 import ssl
-import struct
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import anyio
 import h11
-from anyio import TypedAttributeProvider
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketStream
 from anyio.from_thread import start_blocking_portal
 from anyio.streams.tls import TLSListener
 
-from dp_backends.http import HttpBackend
 from dp_backends.memory import MemoryBackend
 from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved
 from dp_core.wire import (
@@ -40,107 +29,10 @@ from dp_core.wire import (
     write_answer,
     write_error,
 )
+from support.http._answers import RESTATE_DISPOSED, http_answer
+from support.http._streams import CUT, port_of
 
 _names = count()
-
-CUT: Final = (
-    anyio.EndOfStream,
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-    OSError,
-)
-"""Errors by which a stream says that its connection has ended."""
-
-RESTATE_DISPOSED: Final = (
-    500,
-    b'{"code":500,"message":"promise was disposed","source":"invocation"}',
-)
-"""The answer of the reference to a wait for a promise that is disposed of."""
-
-
-async def eventually(condition: Callable[[], bool], every: float = 0.0) -> None:
-    """
-    Let other tasks run until *condition* holds.
-
-    Args:
-        condition: What to wait for.
-        every: How often to look, in seconds; at each step of the event loop
-            by default. Other processes need the time, too.
-
-    Raises:
-        TimeoutError: It does not hold after a minute, so a test that waits for
-            what never comes fails, and does not hang.
-    """
-    with anyio.fail_after(60):
-        while not condition():  # noqa: ASYNC110 - it may change in another process
-            await anyio.sleep(every)
-
-
-async def keep_error(
-    operation: Callable[[], Awaitable[object]], kept: list[DurablePromiseError]
-) -> None:
-    """Append the error of ours that *operation* must end with."""
-    try:
-        result = await operation()
-    except DurablePromiseError as error:
-        kept.append(error)
-    else:
-        raise AssertionError(f"no error, but {result!r}")
-
-
-async def make(backend: HttpBackend, call: Call, id: str = "a") -> object:
-    """Make *call* for *id*, and return the answer."""
-    match call:
-        case Settle():
-            return await backend.settle(id, call.outcome)
-        case Peek():
-            return await backend.peek(id)
-        case Wait():
-            return await backend.wait(id)
-        case Dispose():
-            await backend.dispose(id)
-            return None
-
-
-async def known(url: str) -> HttpBackend:
-    """Return a handle that has met its server, so that it waits by waiting."""
-    backend = HttpBackend(url)
-    await backend.peek("met")
-    return backend
-
-
-def dead_url() -> str:
-    """Return the URL of a port at which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{sock.getsockname()[1]}"
-
-
-def http_answer(status: int, body: bytes = b"{}", *headers: bytes) -> bytes:
-    """Return an answer as it travels, as JSON unless a header says otherwise."""
-    if body and not any(
-        header.lower().startswith(b"content-type") for header in headers
-    ):
-        headers = (*headers, b"Content-Type: application/json")
-    return raw_answer(status, body, *headers)
-
-
-def raw_answer(status: int, body: bytes = b"{}", *headers: bytes) -> bytes:
-    """Return a response with these headers only, and a length."""
-    head = [b"HTTP/1.1 %d X" % status, b"Content-Length: %d" % len(body), *headers]
-    return b"\r\n".join(head) + b"\r\n\r\n" + body
-
-
-def failure(status: int, message: str = "because", *headers: bytes) -> bytes:
-    """Return a failure in the wire's form, as it travels."""
-    body = json.dumps({"code": status, "message": message, "type": "X"})
-    return http_answer(status, body.encode(), *headers)
-
-
-def page(status: int, text: str = "page not found", *headers: bytes) -> bytes:
-    """Return a page of a gateway, as it travels."""
-    html = f"<html><head><title>{text}</title></head></html>".encode()
-    return http_answer(status, html, b"Content-Type: text/html", *headers)
 
 
 @dataclass(eq=False)
@@ -197,7 +89,7 @@ class Server:
             local_host=host, local_port=port, backlog=2000
         )
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"{'https' if tls else 'http'}://{shown}:{_port(listener)}"
+        self.url = f"{'https' if tls else 'http'}://{shown}:{port_of(listener)}"
         served: Any = TLSListener(listener, tls) if tls else listener
         async with listener, anyio.create_task_group() as tasks:
             tasks.start_soon(served.serve, self._serve)
@@ -339,11 +231,6 @@ class Server:
         return (200, write_answer(told)) if told is not None else (202, b"null")
 
 
-def _port(listener: TypedAttributeProvider) -> int:
-    port: int = listener.extra(SocketAttribute.local_port)  # noqa: S610 - anyio's
-    return port
-
-
 async def _cancel_with(stream: SocketStream, scope: anyio.CancelScope) -> None:
     with suppress(*CUT):
         await stream.receive()
@@ -363,84 +250,3 @@ async def _read_request(stream: SocketStream) -> tuple[h11.Request, bytes]:
                 body += data
             case h11.EndOfMessage():
                 return head, body
-
-
-@dataclass(eq=False)
-class Proxy:
-    """
-    A TCP proxy that cuts one connection at one byte, when it is armed.
-
-    Attributes:
-        upstream: The port it forwards to.
-        side: Which of the two is cut, "request" or "response".
-        limit: How many bytes of it get through; None for all.
-        reset: Whether the client sees RST instead of FIN.
-        armed: Whether the next request is the one that is cut, or whose response
-            is.
-        passed: How many bytes of that request, or response, got through.
-        connections: How many connections it accepted.
-        url: Where it listens.
-    """
-
-    upstream: int
-    side: str
-    limit: int | None = None
-    reset: bool = False
-    armed: bool = False
-    passed: int = 0
-    connections: int = 0
-    url: str = ""
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Self]:
-        """Serve until the block ends; then cut all connections."""
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-        self.url = f"http://127.0.0.1:{_port(listener)}"
-        async with listener, anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, self._serve)
-            yield self
-            tasks.cancel_scope.cancel()
-
-    async def _serve(self, client: SocketStream) -> None:
-        self.connections += 1
-        async with (
-            client,
-            await anyio.connect_tcp("127.0.0.1", self.upstream) as server,
-        ):
-            cut: list[str] = []
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._pump, "request", client, server, cut, tasks)
-                tasks.start_soon(self._pump, "response", server, client, cut, tasks)
-            if cut and self.reset:
-                # Closing it now, with nothing lingering, sends RST.
-                sock = client.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's
-                sock.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                )
-
-    async def _pump(
-        self,
-        side: str,
-        source: SocketStream,
-        sink: SocketStream,
-        cut: list[str],
-        tasks: anyio.abc.TaskGroup,
-    ) -> None:
-        """Forward bytes up to the cut, and then end both directions."""
-        with suppress(*CUT):
-            while True:
-                data = await source.receive()
-                if self.armed and side == "request":
-                    self.armed = False
-                    cut.append(self.side)
-                if side in cut:
-                    data = data[: self._left()]
-                    self.passed += len(data)
-                if data:
-                    await sink.send(data)
-                if side in cut and self._left() == 0:
-                    break
-        tasks.cancel_scope.cancel()
-
-    def _left(self) -> int | None:
-        return None if self.limit is None else self.limit - self.passed
