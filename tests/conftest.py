@@ -18,7 +18,7 @@ SLOW: Final = (
     "backends/file/test_faults.py",
     "backends/file/test_powerloss.py",
     "backends/file/test_race.py",
-    "backends/file/test_watch.py",
+    "backends/file/watching",
     "backends/http/long_polls",
     "backends/http/sockets",
     "backends/http/test_connection.py",

@@ -215,7 +215,7 @@ async def test_a_wait_outlives_a_full_disk(medium: Medium) -> None:
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(wait)
-                while 1 != WATCHERS.get().stats().waiting:  # noqa: ASYNC110 - as in test_watch
+                while 1 != WATCHERS.get().stats().waiting:  # noqa: ASYNC110 - as in joined()
                     await anyio.sleep(0.001)
                 medium.fill_up()
                 for _ in range(3):
