@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import pytest
 
-from support.recording import RECORDED
 from support.server_process import JSON, TIMEOUT, Answer, Server, read, running
+from support.wire.recording import RECORDED
 
 BY_CASE: Final = {exchange["case"]: exchange for exchange in RECORDED}
 

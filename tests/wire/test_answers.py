@@ -33,7 +33,7 @@ from dp_core.wire import (
     read_prefer,
     write_answer,
 )
-from support.wire_samples import CALLS, JSON_VALUES, VALUES
+from support.wire.samples import CALLS, JSON_VALUES, VALUES
 
 A_CALL_OF_EACH_KIND = [
     Peek("x"),

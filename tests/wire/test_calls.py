@@ -36,7 +36,7 @@ from dp_core.wire import (
     write_call,
     write_error,
 )
-from support.wire_samples import CALLS, IDS, JSON_VALUES, OUTCOMES, VALUES
+from support.wire.samples import CALLS, IDS, JSON_VALUES, OUTCOMES, VALUES
 
 # There and back -------------------------------------------------------------
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from support.recording import RECORDED
 from support.restate import JSON, RestateServer, ask, eventually, pending_ask
+from support.wire.recording import RECORDED
 
 HELD: Final = "await pending holds the connection"
 
