@@ -46,6 +46,8 @@ SLOW: Final = (
     "server/test_run.py",
     "testing/test_check.py",
     "testing/test_crash.py",
+    "testing/test_hanging.py",
+    "testing/test_laws.py",
     "testing/test_ours.py",
     "testing/test_suite.py",
 )

@@ -2,182 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
-import resource
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import dp_core
-
-PROGRAM = (sys.executable, "-m", "dp_core")
-SCRIPTS = Path(sys.executable).parent
-
-Done = subprocess.CompletedProcess[bytes]
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    """Return an environment whose default store is a new directory."""
-    path = f"{SCRIPTS}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "DP_URL": f"file:{tmp_path}/promises"}
-
-
-@pytest.fixture
-def dp(env: dict[str, str]) -> Run:
-    """Return a function that runs the program to its end."""
-
-    def run(*arguments: str | bytes, **options: Any) -> Done:
-        options = {"input": b"", "env": env, "timeout": 60} | options
-        return subprocess.run(
-            [*PROGRAM, *arguments], capture_output=True, check=False, **options
-        )
-
-    return run
-
-
-def said(done: Done) -> tuple[int, bytes, bytes]:
-    """Return everything that a caller of the program can notice."""
-    return done.returncode, done.stdout, done.stderr
-
-
-# Values ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("words", "value"),
-    [
-        ((), b"null"),
-        (("5",), b"5"),
-        (("1.10",), b"1.10"),
-        (("true",), b"true"),
-        (("hello",), b'"hello"'),
-        (("01",), b'"01"'),
-        (("",), b'""'),
-        (('"5"',), b'"5"'),
-        (('{"a": [1, 2]}',), b'{"a":[1,2]}'),
-        (("--text", "5"), b'"5"'),
-        (("--text", '{"a":'), b'"{\\"a\\":"'),
-        (("--json-value", "5"), b"5"),
-        (("--", "-5"), b"-5"),
-    ],
-)
-def test_a_value_is_json_or_else_text(
-    dp: Run, words: tuple[str, ...], value: bytes
-) -> None:
-    """What reads as JSON is JSON, digit for digit; anything else is text."""
-    expected = (0, b'{"value":%b}\n' % value, b"")
-    assert expected == said(dp("resolve", "--json", "id", *words))
-
-
-@pytest.mark.parametrize(
-    ("words", "reason"),
-    [
-        (('{"a": 1,',), b"line 1, column 9"),
-        (('"open',), b"Unterminated string"),
-        (("NaN",), b"JSON has no NaN"),
-        (("1e400",), b"JSON has no inf"),
-        (('{"a": 1, "a": 2}',), b"twice"),
-        (("--json-value", "hello"), b"Expecting value"),
-        ((b"\xff",), b"surrogate"),
-    ],
-)
-def test_a_slip_in_a_value_settles_nothing(
-    dp: Run, words: tuple[str | bytes, ...], reason: bytes
-) -> None:
-    """What is neither text nor strict JSON is refused, and says why in a line."""
-    refused = dp("resolve", "id", *words)
-
-    assert (2, b"") == (refused.returncode, refused.stdout)
-    assert refused.stderr.startswith(b"dp: not a JSON value at $")
-    assert reason in refused.stderr
-    assert 1 == refused.stderr.count(b"\n")
-    assert 3 == dp("peek", "id").returncode
-
-
-@pytest.mark.parametrize(
-    ("given", "value"),
-    [
-        (b" 5\n", b"5"),
-        (b"hello\n", b'"hello"'),
-        (b"two\nlines\n\n", b'"two\\nlines\\n"'),
-        ("é".encode(), '"é"'.encode()),
-        (b"\xef\xbb\xbfhello\r\n", b'"hello"'),
-        (b"\xef\xbb\xbf5\r\n", b"5"),
-        (b'\xef\xbb\xbf{"a":\r\n1}\r\n', b'{"a":1}'),
-        (b"one\r\ntwo\r\n", b'"one\\ntwo"'),
-        (b"\xef\xbb\xbf", b'""'),
-        (b"\r", b'"\\r"'),
-    ],
-)
-def test_a_dash_takes_the_value_from_stdin(dp: Run, given: bytes, value: bytes) -> None:
-    """The text on stdin is the value, without its last line end."""
-    done = dp("resolve", "--json", "id", "-", input=given)
-
-    assert (0, b'{"value":%b}\n' % value, b"") == said(done)
-
-
-@pytest.mark.parametrize("command", ["resolve", "reject"])
-@pytest.mark.parametrize(
-    ("given", "word"),
-    [
-        (b"\xff", b"not UTF-8"),
-        (b"caf\xe9\r\n", b"not UTF-8"),
-        ("hello".encode("utf-16"), b"UTF-16"),
-        ("hello".encode("utf-16-le"), b"UTF-16"),
-        ("hello".encode("utf-16-be"), b"UTF-16"),
-        ("\ufeffhello".encode("utf-32-be"), b"UTF-16"),
-        (b" " * (4 * 1024 * 1024 + 1), b"store the bulk elsewhere"),
-    ],
-)
-def test_stdin_that_is_not_text_is_refused(
-    dp: Run, command: str, given: bytes, word: bytes
-) -> None:
-    """What is not a value's text in UTF-8 settles nothing, and the error says why."""
-    done = dp(command, "id", "-", input=given)
-
-    assert (2, b"") == (done.returncode, done.stdout)
-    assert done.stderr.startswith(b"dp: ")
-    assert word in done.stderr
-    assert 1 == done.stderr.count(b"\n")
-    assert 3 == dp("peek", "id").returncode
-
-
-def test_stdin_without_an_end_is_refused(env: dict[str, str]) -> None:
-    """As much is read as a value can have, and no more."""
-    with Path("/dev/zero").open("rb") as endless, Path("/dev/urandom").open("rb") as r:
-        for stdin in (endless, r):
-            done = subprocess.run(
-                [*PROGRAM, "resolve", "id", "-"],
-                env=env,
-                stdin=stdin,
-                capture_output=True,
-                check=False,
-                timeout=60,
-                preexec_fn=lambda: resource.setrlimit(
-                    resource.RLIMIT_AS, (1 << 30, 1 << 30)
-                ),
-            )
-            assert 2 == done.returncode
-            assert b"stdin has more than 4,194,304 bytes" in done.stderr
-
-
-def test_a_rejection_may_come_from_stdin(dp: Run) -> None:
-    """For reject too, a dash stands for stdin; the message is always text."""
-    done = dp("reject", "--json", "id", "-", input=b"5\n")
-
-    assert (1, b'{"error":"5"}\n', b"") == said(done)
-
+from support.core.program import PROGRAM, Run, running, said, wait_until_watching
 
 # What is printed, and the exit code -----------------------------------------
 
@@ -281,34 +114,6 @@ def test_an_interrupt_ends_get_with_130(dp: Run, env: dict[str, str]) -> None:
     assert (b"", b"") == (output[0], output[1].strip())
 
 
-@contextmanager
-def running(*arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the program as long as a block, and no longer."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [*PROGRAM, *arguments], env=env, stdout=pipe, stderr=pipe
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_until_watching(pid: int) -> None:
-    """Return when the process watches its store, and so is waiting."""
-    descriptors = Path(f"/proc/{pid}/fd")
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for descriptor in descriptors.iterdir():
-            try:
-                if "inotify" in str(descriptor.readlink()):
-                    return
-            except FileNotFoundError:
-                continue
-        time.sleep(0.01)
-    pytest.fail("the process does not watch its store")
-
-
 # The command line -----------------------------------------------------------
 
 
@@ -398,13 +203,6 @@ def on_terminal(command: list[str], env: dict[str, str]) -> bytes:
         os.close(theirs)
 
 
-def test_both_ways_to_start_it_are_one_program() -> None:
-    """``dp`` and ``python -m dp_core`` call themselves dp and have one version."""
-    for program in ((SCRIPTS / "dp",), PROGRAM):
-        output = subprocess.check_output([*program, "--version"], text=True)
-        assert f"dp {dp_core.__version__}\n" == output
-
-
 def test_without_a_command_it_says_what_there_is(dp: Run) -> None:
     """The help is an answer, but not one to the question what stands."""
     done = dp()
@@ -412,82 +210,6 @@ def test_without_a_command_it_says_what_there_is(dp: Run) -> None:
     assert (2, b"") == (done.returncode, done.stdout)
     for command in ("peek", "get", "resolve", "reject", "dispose", "backends"):
         assert f"\n  {command} ".encode() in done.stderr
-
-
-def test_help_loads_no_event_loop() -> None:
-    """Only commands that do something pay for what they need."""
-    script = (
-        "import sys; from dp_core.cli._main import program; "
-        "program.main(['--help'], standalone_mode=False); "
-        "print(*{'asyncio', 'trio', 'msgspec', 'starlette'} & {*sys.modules})"
-    )
-    output = subprocess.check_output([sys.executable, "-c", script], text=True)
-
-    assert output.startswith("Usage:")
-    assert "" == output.splitlines()[-1]
-
-
-# The installation -----------------------------------------------------------
-
-
-def test_backends_lists_what_is_installed(dp: Run) -> None:
-    """Every scheme is listed with its package and whether it loads."""
-    table = dp("backends").stdout.decode().splitlines()
-    rows = json.loads(dp("backends", "--json").stdout)
-
-    ours = {"package": "durable-promises", "error": None}
-    assert {"scheme": "file", **ours} in rows
-    assert {"scheme": "memory", **ours} in rows
-    assert [row["scheme"] for row in rows] == [line.split()[0] for line in table]
-    assert ["file", "durable-promises", "ok"] == table[0].split()
-
-
-def test_a_broken_plugin_hurts_only_its_own_scheme(
-    dp: Run, env: dict[str, str], tmp_path: Path
-) -> None:
-    """It is listed with its error, and named where its scheme is used."""
-    info = tmp_path / "site" / "broken-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n"
-    )
-    (info / "entry_points.txt").write_text("[dp_core]\nbroken = no_such_module\n")
-    env["PYTHONPATH"] = str(tmp_path / "site")
-
-    reason = b"plugin 'no_such_module' of broken cannot be imported"
-    assert reason in dp("backends").stdout
-    assert reason in dp("peek", "id", "--url", "broken:").stderr
-    assert 3 == dp("peek", "id").returncode
-
-
-def test_bash_completes_commands(env: dict[str, str]) -> None:
-    """The script that ``dp completion bash`` prints works in bash."""
-    script = (
-        'eval "$(dp completion bash)"; COMP_WORDS=(dp pe); COMP_CWORD=1; '
-        '_dp_completion dp; echo "${COMPREPLY[@]}"'
-    )
-    output = subprocess.check_output(["bash", "-c", script], env=env, text=True)
-
-    assert ["peek"] == output.split()
-
-
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_complete_too(dp: Run, env: dict[str, str], shell: str) -> None:
-    """Their scripts call dp back, and it answers with commands and schemes."""
-    script = dp("completion", shell).stdout.decode()
-    assert f"_DP_COMPLETE={shell}_complete" in script
-
-    asked = {
-        "_DP_COMPLETE": f"{shell}_complete",
-        "COMP_WORDS": "dp pe",
-        "COMP_CWORD": "pe" if shell == "fish" else "1",
-    }
-    assert b"peek" in dp(env=env | asked).stdout
-    asked |= {
-        "COMP_WORDS": "dp --url me",
-        "COMP_CWORD": "me" if shell == "fish" else "2",
-    }
-    assert b"memory:" in dp(env=env | asked).stdout
 
 
 @pytest.mark.parametrize(

@@ -1,91 +1,31 @@
-"""`check_backend`: its verdicts, its reasons and its bounds."""
+"""`check_backend`: its verdicts, its reasons, and what it is given and costs."""
 
 from __future__ import annotations
 
-import inspect
 import pickle
 import resource
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from dp_core import Backend, Outcome, Pending, Rejected, Resolved, State, connect
-from dp_core.testing import (
-    LAWS,
-    ConformanceError,
-    Effort,
-    Law,
-    Report,
-    check_backend,
-)
-from dp_core.testing.kit import (
-    CONTRACT,
-    BackendCall,
-    CallLog,
-    ConformanceRun,
-    Judge,
-    LawContext,
-    shown,
-)
-from dp_core.testing.laws.values import NUMBERS, TEXTS, VALUES
-from dp_core.values import check_text, encode
-
-QUICK = Effort(histories=2, crowd=16, volume=40, linger=0.05, patience=1.0)
-
-
-class Store(Backend):
-    """A small right backend for one event loop; subclasses break it."""
-
-    def __init__(self) -> None:
-        self.outcomes: dict[str, Outcome[bytes]] = {}
-        self.changed = anyio.Event()
-
-    async def peek(self, id: str) -> State[bytes]:
-        return self.outcomes.get(id, Pending())  # type: ignore[return-value] # the union is one
-
-    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
-        stands = self.outcomes.setdefault(id, outcome)
-        self.changed.set()
-        self.changed = anyio.Event()
-        return stands
-
-    async def wait(self, id: str) -> Outcome[bytes]:
-        while id not in self.outcomes:
-            await self.changed.wait()
-        return self.outcomes[id]
-
-    async def dispose(self, id: str) -> None:
-        self.outcomes.pop(id, None)
-
-    async def aclose(self) -> None:
-        pass
+from dp_core import Backend, Outcome, Rejected, Resolved, connect
+from dp_core.testing import LAWS, ConformanceError, Law, Report, check_backend
+from dp_core.testing.kit import LawContext, shown
+from support.core.kit import QUICK, Store, verdict
 
 
 def itself(store: Backend) -> Backend:
     """Return a store, as a handle of its own."""
     return store
-
-
-async def verdict(store: Backend, *names: str, effort: Effort = QUICK) -> Report:
-    """Return the report on the laws *names* for a store, right or wrong."""
-    laws = [LAWS[name] for name in names]
-    try:
-        return await check_backend(
-            lambda: store, durable=True, shared=True, laws=laws, effort=effort, seed=1
-        )
-    except ConformanceError as error:
-        return error.report
 
 
 # Verdicts -------------------------------------------------------------------
@@ -281,36 +221,6 @@ async def test_a_name_that_does_not_exist_is_refused() -> None:
         await check_backend(Store, durable=False, shared=False, skip=["no-law"])
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
-def test_every_law_spells_out_the_contract(law: Law) -> None:
-    """Its sentence is one line, and the contract's is in `dp_core.backend`."""
-    original = " ".join((inspect.getdoc(sys.modules["dp_core.backend"].Backend)
-                         or "").split())  # fmt: skip
-    for method in ("peek", "settle", "wait", "dispose", "aclose"):
-        doc = inspect.getdoc(getattr(Backend, method)) or ""
-        original += " " + " ".join(doc.split())
-
-    assert law.contract in original
-    assert law.contract in CONTRACT
-    assert law.sentence.endswith(".")
-    assert law.name == law.name.lower()
-    assert " " not in law.name
-
-
-def test_the_laws_are_sorted() -> None:
-    """The table is sorted, and its keys are the names of the laws."""
-    assert sorted(LAWS) == list(LAWS)
-    assert [law.name for law in LAWS.values()] == list(LAWS)
-
-
-def test_the_codec_lets_all_texts_through() -> None:
-    """No law asks a backend for a value that it would never be given."""
-    for text in TEXTS:
-        assert text == check_text(text)
-    for value in (*VALUES, *NUMBERS):
-        assert encode(value) == check_text(encode(value))
-
-
 # What it is given -----------------------------------------------------------
 
 
@@ -339,254 +249,6 @@ async def test_a_store_that_does_not_open_breaks_the_law() -> None:
         await check_backend(open_backend, durable=True, shared=True, laws=laws)
 
 
-# It never hangs -------------------------------------------------------------
-
-
-class Deaf(Store):
-    """A wait that never ends, in one way or another."""
-
-    how = "sleeps"
-
-    async def wait(self, id: str) -> Outcome[bytes]:
-        match self.how:
-            case "sleeps":
-                await anyio.sleep_forever()
-            case "is shielded":
-                with anyio.CancelScope(shield=True):
-                    await super().wait(id)
-                await anyio.sleep_forever()
-            case "swallows":
-                cancelled = anyio.get_cancelled_exc_class()
-                while True:
-                    with suppress(cancelled):
-                        await anyio.sleep_forever()
-            case "blocks":
-                threading.Event().wait()
-        raise AssertionError("unreachable")
-
-
-@pytest.mark.parametrize("how", ["sleeps", "is shielded", "swallows", "blocks"])
-async def test_a_wait_that_never_ends_gets_a_verdict(how: str) -> None:
-    """The kit returns a verdict on a wait that ignores cancellation, or blocks."""
-    store = Deaf()
-    store.how = how
-    report = await verdict(store, "waiters-are-woken", "late-waiters-are-told")
-
-    assert {"waiters-are-woken", "late-waiters-are-told"} == {
-        violation.law for violation in report.violations
-    }
-
-
-@pytest.mark.parametrize("loop", ["asyncio", "trio"])
-def test_a_wait_that_swallows_everything_is_abandoned(
-    loop: str, tmp_path: Path
-) -> None:
-    """A wait that swallows every exception, GeneratorExit too, is left where it is."""
-    script = tmp_path / "script.py"
-    script.write_text(
-        dedent(f"""
-            import sys
-            import anyio
-            from dp_core import Backend, Pending
-            from dp_core.testing import LAWS, ConformanceError, Effort, check_backend
-
-            class Stubborn(Backend):
-                async def wait(self, id):
-                    while True:
-                        try:
-                            await anyio.sleep_forever()
-                        except BaseException:
-                            continue
-
-                async def peek(self, id): return Pending()
-                async def settle(self, id, outcome): return outcome
-                async def dispose(self, id): pass
-                async def aclose(self): pass
-
-            async def main():
-                try:
-                    await check_backend(
-                        Stubborn, durable=True, shared=True,
-                        effort=Effort(patience=0.5),
-                        laws=[LAWS["late-waiters-are-told"]],
-                    )
-                except ConformanceError as error:
-                    print(error.violations[0].law)
-
-            anyio.run(main, backend="{loop}")
-        """)
-    )
-    command = [sys.executable, script]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=60
-    )
-
-    assert "late-waiters-are-told\n" == done.stdout
-
-
-async def test_a_blocked_loop_is_the_reason() -> None:
-    """The reason says that a call blocked the event loop."""
-    store = Deaf()
-    store.how = "blocks"
-    report = await verdict(store, "waiters-are-woken")
-
-    assert "blocked the event loop" in report.violations[0].reason
-
-
-async def test_a_cancellation_that_nobody_asked_for_is_an_error() -> None:
-    """A wait that raises the event loop's own cancellation does not end the kit."""
-
-    class Cancels(Store):
-        async def wait(self, id: str) -> Outcome[bytes]:
-            if anyio.get_cancelled_exc_class().__module__.startswith("asyncio"):
-                raise anyio.get_cancelled_exc_class()
-            raise BaseException("no cancellation, but as bad")  # noqa: TRY002 - the mistake
-
-    report = await verdict(Cancels(), "late-waiters-are-told")
-
-    assert ["late-waiters-are-told"] == [v.law for v in report.violations]
-
-
-async def test_a_slow_backend_is_not_blamed_after_a_verdict() -> None:
-    """After a verdict calls get less time, but as much as they needed before."""
-
-    class Sluggish(Store):
-        async def wait(self, id: str) -> Outcome[bytes]:
-            await anyio.sleep(0.7)
-            return await super().wait(id)
-
-    async def hold(context: LawContext) -> None:
-        """Waits end."""
-        a = await context.open()
-        for id in (context.id(), context.id()):
-            waiting = a.wait(id)
-            await a.settle(id, Resolved(b"1")).ends()
-            await waiting.ends()
-
-    async def break_down(context: LawContext) -> None:
-        """Nothing is right."""
-        raise context.broken("as agreed")
-
-    laws = [
-        Law("first", "Waits end.", "", hold),
-        Law("second", "Nothing is right.", "", break_down),
-        Law("third", "Waits end.", "", hold),
-    ]
-    store = Sluggish()
-    with pytest.raises(ConformanceError) as caught:
-        await check_backend(lambda: store, durable=True, shared=True, laws=laws)
-
-    assert ["second"] == [law.law for law in caught.value.violations]
-
-
-@pytest.mark.parametrize("slow", ["settle", "wait", "peek", "dispose"])
-async def test_no_law_is_named_because_a_call_takes_its_time(slow: str) -> None:
-    """A call that is slow only after the verdict has all its time in the end."""
-
-    class Starved(Store):
-        starved = False
-
-    async def starve(self: Starved, *arguments: Any) -> Any:
-        if self.starved:
-            await anyio.sleep(0.8)
-        return await getattr(Store, slow)(self, *arguments)
-
-    setattr(Starved, slow, starve)
-    store = Starved()
-
-    async def use(context: LawContext) -> None:
-        """Every call has a result."""
-        a, id = await context.open(), context.id()
-        for call in (
-            lambda: a.settle(id, Resolved(b"1")),
-            lambda: a.wait(id),
-            lambda: a.peek(id),
-            lambda: a.dispose(id),
-        ):
-            await call().ends()
-
-    async def break_down(context: LawContext) -> None:
-        """Nothing is right."""
-        store.starved = True
-        raise context.broken("as agreed")
-
-    async def hang(context: LawContext) -> None:
-        """All waits end, and one does not."""
-        a = await context.open()
-        await a.wait(context.id()).ends()
-
-    laws = [
-        Law("first", "Calls end.", "", use),
-        Law("second", "Nothing is right.", "", break_down),
-        Law("third", "Calls end.", "", use),
-        Law("fourth", "Waits end.", "", hang),
-    ]
-    with pytest.raises(ConformanceError) as caught:
-        await check_backend(
-            lambda: store,
-            durable=True,
-            shared=True,
-            laws=laws,
-            effort=Effort(patience=2.0),
-        )
-
-    report = caught.value.report
-    assert ["fourth", "second"] == [law.law for law in report.violations]
-    assert "within 2 s" in report.violations[0].reason
-    assert ("first", "third") == report.passed
-
-
-async def test_many_calls_that_take_their_turns_block_nobody() -> None:
-    """A crowd that keeps the loop busy, each for a moment, is not one that hangs."""
-
-    class Busy(Store):
-        async def peek(self, id: str) -> State[bytes]:
-            until = time.thread_time() + 0.02
-            while time.thread_time() < until:
-                pass
-            return await super().peek(id)
-
-    async def crowd(context: LawContext) -> None:
-        """Peeks end."""
-        a = await context.open()
-        for call in [a.peek(context.id()) for _ in range(100)]:
-            await call.ends()
-
-    store = Busy()
-    report = await check_backend(
-        lambda: store,
-        durable=True,
-        shared=True,
-        laws=[Law("crowd", "Peeks end.", "", crowd)],
-        effort=Effort(patience=0.5),
-    )
-
-    assert ("crowd",) == report.passed
-
-
-async def test_a_verdict_does_not_wait_for_the_other_laws() -> None:
-    """Once a law is broken, the others have a limit, and the report says so."""
-
-    async def break_down(context: LawContext) -> None:
-        raise context.broken("as agreed")
-
-    async def dawdle(context: LawContext) -> None:
-        await anyio.sleep(5)
-
-    laws = [Law("first", "No.", "", break_down), Law("second", "Slow.", "", dawdle)]
-    store = Store()
-    run = ConformanceRun(
-        lambda: store, durable=True, shared=True, seed=1, effort=QUICK, patience=1.0
-    )
-    judge = Judge(run, naming=0.2)
-    await judge.try_all(laws)
-
-    assert ["first"] == [violation.law for violation in judge.report().violations]
-    assert (("second", "another law is broken, and time is over"),) == (
-        judge.report().skipped
-    )
-
-
 async def test_the_law_that_all_need_is_tried_first() -> None:
     """The law about peeks comes first; the report is sorted by name."""
     order: list[str] = []
@@ -603,15 +265,6 @@ async def test_the_law_that_all_need_is_tried_first() -> None:
 
     assert ["peek-never-blocks", "first-completion-wins"] == order
     assert ("first-completion-wins", "peek-never-blocks") == report.passed
-
-
-async def test_it_can_be_cancelled() -> None:
-    """A run can be cancelled."""
-    store = Deaf()
-    with anyio.move_on_after(0.2) as scope:
-        await verdict(store, "waiters-are-woken", effort=Effort(patience=600))
-
-    assert scope.cancelled_caught
 
 
 def test_it_works_in_any_thread() -> None:
@@ -674,25 +327,6 @@ async def test_the_same_seed_makes_the_same_choices() -> None:
     assert len(stores[0].calls) > 10
     # In the same order only on asyncio: trio draws lots.
     assert sorted(stores[0].calls) == sorted(stores[1].calls)
-
-
-def test_a_stopped_process_does_not_count_as_a_hang() -> None:
-    """Time in which the event loop could not turn does not count."""
-
-    async def check() -> bool:
-        call = BackendCall(CallLog(0.5), "a", "peek", id="x")
-
-        async def answer() -> Pending:
-            for _ in range(3):
-                await anyio.sleep(0.01)
-                time.sleep(0.4)  # noqa: ASYNC251 - the machine is busy
-            return Pending()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call.run, answer)
-            return await call.over_within(0.5)
-
-    assert anyio.run(check)
 
 
 def test_long_outcomes_are_shortened() -> None:

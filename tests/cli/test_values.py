@@ -1,0 +1,136 @@
+"""Values on the command line and on stdin: JSON, or else text."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.core.program import PROGRAM, Run, said
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ((), b"null"),
+        (("5",), b"5"),
+        (("1.10",), b"1.10"),
+        (("true",), b"true"),
+        (("hello",), b'"hello"'),
+        (("01",), b'"01"'),
+        (("",), b'""'),
+        (('"5"',), b'"5"'),
+        (('{"a": [1, 2]}',), b'{"a":[1,2]}'),
+        (("--text", "5"), b'"5"'),
+        (("--text", '{"a":'), b'"{\\"a\\":"'),
+        (("--json-value", "5"), b"5"),
+        (("--", "-5"), b"-5"),
+    ],
+)
+def test_a_value_is_json_or_else_text(
+    dp: Run, words: tuple[str, ...], value: bytes
+) -> None:
+    """What reads as JSON is JSON, digit for digit; anything else is text."""
+    expected = (0, b'{"value":%b}\n' % value, b"")
+    assert expected == said(dp("resolve", "--json", "id", *words))
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (('{"a": 1,',), b"line 1, column 9"),
+        (('"open',), b"Unterminated string"),
+        (("NaN",), b"JSON has no NaN"),
+        (("1e400",), b"JSON has no inf"),
+        (('{"a": 1, "a": 2}',), b"twice"),
+        (("--json-value", "hello"), b"Expecting value"),
+        ((b"\xff",), b"surrogate"),
+    ],
+)
+def test_a_slip_in_a_value_settles_nothing(
+    dp: Run, words: tuple[str | bytes, ...], reason: bytes
+) -> None:
+    """What is neither text nor strict JSON is refused, and says why in a line."""
+    refused = dp("resolve", "id", *words)
+
+    assert (2, b"") == (refused.returncode, refused.stdout)
+    assert refused.stderr.startswith(b"dp: not a JSON value at $")
+    assert reason in refused.stderr
+    assert 1 == refused.stderr.count(b"\n")
+    assert 3 == dp("peek", "id").returncode
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        (b" 5\n", b"5"),
+        (b"hello\n", b'"hello"'),
+        (b"two\nlines\n\n", b'"two\\nlines\\n"'),
+        ("é".encode(), '"é"'.encode()),
+        (b"\xef\xbb\xbfhello\r\n", b'"hello"'),
+        (b"\xef\xbb\xbf5\r\n", b"5"),
+        (b'\xef\xbb\xbf{"a":\r\n1}\r\n', b'{"a":1}'),
+        (b"one\r\ntwo\r\n", b'"one\\ntwo"'),
+        (b"\xef\xbb\xbf", b'""'),
+        (b"\r", b'"\\r"'),
+    ],
+)
+def test_a_dash_takes_the_value_from_stdin(dp: Run, given: bytes, value: bytes) -> None:
+    """The text on stdin is the value, without its last line end."""
+    done = dp("resolve", "--json", "id", "-", input=given)
+
+    assert (0, b'{"value":%b}\n' % value, b"") == said(done)
+
+
+@pytest.mark.parametrize("command", ["resolve", "reject"])
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        (b"\xff", b"not UTF-8"),
+        (b"caf\xe9\r\n", b"not UTF-8"),
+        ("hello".encode("utf-16"), b"UTF-16"),
+        ("hello".encode("utf-16-le"), b"UTF-16"),
+        ("hello".encode("utf-16-be"), b"UTF-16"),
+        ("\ufeffhello".encode("utf-32-be"), b"UTF-16"),
+        (b" " * (4 * 1024 * 1024 + 1), b"store the bulk elsewhere"),
+    ],
+)
+def test_stdin_that_is_not_text_is_refused(
+    dp: Run, command: str, given: bytes, word: bytes
+) -> None:
+    """What is not a value's text in UTF-8 settles nothing, and the error says why."""
+    done = dp(command, "id", "-", input=given)
+
+    assert (2, b"") == (done.returncode, done.stdout)
+    assert done.stderr.startswith(b"dp: ")
+    assert word in done.stderr
+    assert 1 == done.stderr.count(b"\n")
+    assert 3 == dp("peek", "id").returncode
+
+
+def test_stdin_without_an_end_is_refused(env: dict[str, str]) -> None:
+    """As much is read as a value can have, and no more."""
+    with Path("/dev/zero").open("rb") as endless, Path("/dev/urandom").open("rb") as r:
+        for stdin in (endless, r):
+            done = subprocess.run(
+                [*PROGRAM, "resolve", "id", "-"],
+                env=env,
+                stdin=stdin,
+                capture_output=True,
+                check=False,
+                timeout=60,
+                preexec_fn=lambda: resource.setrlimit(
+                    resource.RLIMIT_AS, (1 << 30, 1 << 30)
+                ),
+            )
+            assert 2 == done.returncode
+            assert b"stdin has more than 4,194,304 bytes" in done.stderr
+
+
+def test_a_rejection_may_come_from_stdin(dp: Run) -> None:
+    """For reject too, a dash stands for stdin; the message is always text."""
+    done = dp("reject", "--json", "id", "-", input=b"5\n")
+
+    assert (1, b'{"error":"5"}\n', b"") == said(done)
