@@ -28,15 +28,8 @@ from dp_core.testing import (
     check_backend,
 )
 from mutants.contract.registry import MUTANTS, load
-from mutants.contract.right import (
-    Directory,
-    Eager,
-    Locked,
-    Logged,
-    Monitor,
-    Polling,
-    Right,
-)
+from mutants.contract.right import Eager, Right
+from mutants.contract.techniques import Directory, Locked, Logged, Monitor, Polling
 
 __all__ = [
     "LITTLE",

@@ -14,15 +14,8 @@ from dp_core import (
     Resolved,
 )
 from mutants.contract.registry import mutant
-from mutants.contract.right import (
-    Logged,
-    LoggedStore,
-    Outcome_,
-    Right,
-    State_,
-    Store,
-    lasting,
-)
+from mutants.contract.right import Outcome_, Right, State_, Store, lasting
+from mutants.contract.techniques import Logged, LoggedStore
 
 # Closing --------------------------------------------------------------------
 
