@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 TESTS: Final = Path(__file__).parent
+
+# A loaded machine is no fault of the code. Hypothesis has no deadline in CI either.
+settings.register_profile("tests", settings(), deadline=None)
+settings.load_profile("tests")
 
 # Plain `pytest` runs what is in neither list, in under a minute; `make test` runs
 # everything. A path stands for all that is below it.

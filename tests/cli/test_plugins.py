@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support.core.faulty_plugins import FAULTS, HOOK
+
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
 
@@ -127,29 +129,19 @@ def test_a_faulty_one_is_named_in_one_line(run: Run, source: str, word: str) -> 
     assert 1 == done.stderr.count("\n")
 
 
-BACKEND = """
-import dp_core, os, sys
-print("a word at import")
-
-@dp_core.hookimpl
-def dp_register_backends({arguments}):
-    {body}
-"""
-
-FAULTS = {
-    "import": ("import no_such_module", "no_such_module"),
-    "exit": ("import sys; sys.exit(7)", "SystemExit: 7"),
-    "os-exit": ("import os; os._exit(1)", "ends the process that loads it (status 1)"),
-    "zero": ("import os; os._exit(0)", "ends the process that loads it (status 0)"),
-    "crash": ("import os; os.abort()", "ends the process that loads it (status -6)"),
-    "signature": (BACKEND.format(arguments="registre", body="pass"), "registre"),
-    "raises": (BACKEND.format(arguments="register", body="1 / 0"), "ZeroDivision"),
+ENDS = "ends the process that loads it"
+FAULTY = {
+    **{name: FAULTS[name] for name in ("import", "exit", "signature", "raises")},
+    "os-exit": ("import os; os._exit(1)", f"{ENDS} (status 1)"),
+    "zero": ("import os; os._exit(0)", f"{ENDS} (status 0)"),
+    "crash": ("import os; os.abort()", f"{ENDS} (status -6)"),
     "none": (
-        BACKEND.format(arguments="register", body="register('none', None)"),
+        HOOK.format(arguments="register", body="register('none', None)"),
         "registers NoneType",
     ),
     "good": (
-        BACKEND.format(arguments="register", body="register('good', lambda url: 1)"),
+        'print("a word at import")'
+        + HOOK.format(arguments="register", body="register('good', lambda url: 1)"),
         "ok",
     ),
 }
@@ -157,7 +149,7 @@ FAULTS = {
 
 def test_backends_tells_of_all_whatever_they_do(tmp_path: Path) -> None:
     """One line each, with what is wrong; those that work are there beside them."""
-    for name, (source, _) in FAULTS.items():
+    for name, (source, _) in FAULTY.items():
         (tmp_path / f"dp_{name.replace('-', '_')}.py").write_text(source)
         info = tmp_path / f"dp_{name.replace('-', '_')}-1.0.dist-info"
         info.mkdir()
@@ -178,8 +170,8 @@ def test_backends_tells_of_all_whatever_they_do(tmp_path: Path) -> None:
 
     assert (0, "") == (done.returncode, done.stderr)
     lines = {line.split()[0]: line for line in done.stdout.splitlines()}
-    assert {*FAULTS, "file", "http", "https", "memory", "?"} == set(lines)
-    for name, (_, word) in FAULTS.items():
+    assert {*FAULTY, "file", "http", "https", "memory", "?"} == set(lines)
+    for name, (_, word) in FAULTY.items():
         assert f" dp-{name} " in lines[name]
         assert word in lines[name]
     assert all(lines[name].endswith(" ok") for name in ("file", "http", "memory"))

@@ -22,6 +22,7 @@ from dp_core import (
 )
 from dp_core._installed import installed_plugins
 from dp_core.hookspecs import COMMANDS, PROJECT
+from support.core.faulty_plugins import FAULTS
 from support.paths import ROOT
 
 Install = Callable[..., None]
@@ -147,48 +148,6 @@ def test_an_unknown_url_lists_what_is_known(url: str, advice: str) -> None:
 
 
 # What other packages do wrong ------------------------------------------------
-
-HOOK = """
-import dp_core, os, sys
-
-@dp_core.hookimpl
-def dp_register_backends({arguments}):
-    {body}
-"""
-
-FAULTS = {
-    "import": ("import no_such_module", "no_such_module"),
-    "exit": ("import sys; sys.exit(7)", "SystemExit: 7"),
-    "exit with words": ("raise SystemExit('a\\nb')", "SystemExit: a b"),
-    "base": ("raise BaseException('b')", "BaseException: b"),
-    "no text": ("class E(Exception):\n def __str__(s): raise s\nraise E", "E"),
-    "syntax": ("def", "SyntaxError"),
-    "signature": (HOOK.format(arguments="registre", body="pass"), "registre"),
-    "arguments": (HOOK.format(arguments="register, more", body="pass"), "more"),
-    "raises": (HOOK.format(arguments="register", body="1 / 0"), "ZeroDivisionError"),
-    "exits": (HOOK.format(arguments="register", body="sys.exit()"), "SystemExit"),
-    "calls": (HOOK.format(arguments="register", body="register('f')"), "TypeError"),
-    "nothing": (HOOK.format(arguments="register", body="pass"), "does not register"),
-    "no hook": ("x = 1", "does not register"),
-    "none": (HOOK.format(arguments="register", body="register('f', None)"), "NoneType"),
-    "a name": (HOOK.format(arguments="register", body="register('f', 'F')"), "str"),
-    "makes none": (
-        HOOK.format(arguments="register", body="register('f', lambda url: None)"),
-        "makes NoneType",
-    ),
-    "makes a dict": (
-        HOOK.format(arguments="register", body="register('f', lambda url: {})"),
-        "makes dict",
-    ),
-    "takes nothing": (
-        HOOK.format(arguments="register", body="register('f', lambda: None)"),
-        "TypeError",
-    ),
-    "fails": (
-        HOOK.format(arguments="register", body="register('f', lambda url: 1 / 0)"),
-        "ZeroDivisionError",
-    ),
-}
 
 
 @pytest.mark.parametrize("case", FAULTS)

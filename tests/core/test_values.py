@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypedDict, cast
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dp_core import MAX_DEPTH, InvalidValueError, ValueMismatchError
@@ -81,7 +81,6 @@ def test_integers_of_any_size_survive_exactly(digits: int, sign: int) -> None:
     assert limit == sys.get_int_max_str_digits()
 
 
-@settings(deadline=None)
 @given(st.integers(min_value=-(2**20_000), max_value=2**20_000))
 @example(0)
 @example(-1)
