@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from secrets import token_hex
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, overload
 from urllib.parse import quote
 
+from dp_core._codec import Codec
+from dp_core._errors import PromiseExistsError
 from dp_core._ids import check_id
+from dp_core._observation import Observation
 from dp_core._plugins import open_backend
 from dp_core._promise import DurablePromise
+from dp_core._registry import (
+    Deadline,
+    are_equal,
+    ask_terms,
+    moment_before,
+    pages,
+    registry_of,
+)
 from dp_core._safe_text import quoted, without_password
+from dp_core._states import Outcome
+from dp_core._terms import PromiseInfo, Query, StateName
 from dp_core.backend import Backend, Located
 from dp_core.values import MAX_VALUE_BYTES
 
@@ -83,6 +99,147 @@ class Promises:
         return DurablePromise(
             id, type, self.backend, self.url, self._limit, self._store
         )
+
+    # Terms ------------------------------------------------------------------
+
+    @overload
+    async def create(
+        self,
+        id: str | None = None,
+        *,
+        deadline: Deadline | None = None,
+        otherwise: Outcome[Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        data: object = None,
+        exist_ok: bool = True,
+    ) -> DurablePromise[Any]: ...
+    @overload
+    async def create(
+        self,
+        id: str | None,
+        type: type[T],
+        *,
+        deadline: Deadline | None = None,
+        otherwise: Outcome[T] | None = None,
+        tags: Mapping[str, str] | None = None,
+        data: object = None,
+        exist_ok: bool = True,
+    ) -> DurablePromise[T]: ...
+    async def create(  # noqa: PLR0913 - each is one of the terms
+        self,
+        id: str | None = None,
+        type: Any = Any,
+        *,
+        deadline: Deadline | None = None,
+        otherwise: Outcome[Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        data: object = None,
+        exist_ok: bool = True,
+    ) -> DurablePromise[Any]:
+        """
+        Give a promise its terms, unless it has some; return a handle on it.
+
+        Safe to repeat: the first terms stand, and are ``promise.terms``, whoever made
+        them. The promise may be settled already.
+
+        Args:
+            id: As for `promise`; by default a new one of 128 random bits.
+            type: As for `promise`.
+            deadline: When it settles by itself: a `datetime.timedelta` from now, by the
+                clock of the store, or a `datetime.datetime` with a time zone. One that
+                is over already settles it at once.
+            otherwise: What it settles to then; by default `DEADLINE_PASSED`.
+            tags: What `list` can find it by, see `Terms`. Keys that begin with ``dp.``
+                are the library's own.
+            data: JSON for whoever settles it; None for nothing.
+            exist_ok: Whether other terms may stand. Equal ones are taken for ours.
+
+        Raises:
+            InvalidPromiseIdError: *id* cannot name a promise.
+            InvalidTermsError: No promise can have these terms.
+            InvalidValueError: A value is not strict JSON, or too large.
+            ValueMismatchError: *otherwise* is not of that type.
+            PromiseExistsError: Other terms stand, and ``exist_ok=False``.
+            NotSupportedError: The store keeps outcomes only.
+            BackendError: The store could not be asked.
+        """
+        promise: DurablePromise[Any] = self.promise(id or token_hex(16), type)
+        registry = registry_of(self.backend, self.url)
+        codec: Codec[Any] = Codec(type, self._limit)
+        asked = await ask_terms(codec, deadline, otherwise, tags, data)
+        with Observation("create", promise.id, self.url):
+            stand = await registry.create(promise.id, asked)
+        if not exist_ok and not await are_equal(registry, promise.id, asked, stand):
+            raise PromiseExistsError(promise.id)
+        promise.terms = await codec.decode_terms(promise.id, stand)
+        return promise
+
+    async def list(  # noqa: PLR0913 - each is a part of the query
+        self,
+        *,
+        state: StateName | None = None,
+        tags: Mapping[str, str] | None = None,
+        prefix: str = "",
+        after: str | None = None,
+        newest: bool = False,
+    ) -> AsyncIterator[PromiseInfo[Any]]:
+        """
+        Iterate over the promises that were created or settled.
+
+        They come in the order in which they were first heard of, page by page. What is
+        there the whole time is neither missed nor told twice. What nobody has created
+        or settled is not listed.
+
+        Args:
+            state: Those in this state: "pending", "resolved" or "rejected".
+            tags: Those that have all of these tags.
+            prefix: Those whose ids begin with this.
+            after: Those after the one with this ``info.cursor``.
+            newest: Whether the newest come first.
+
+        Raises:
+            InvalidQueryError: No promise is found by this.
+            NotSupportedError: The store cannot be listed.
+            BackendError: The store could not be asked; or, after all others were told,
+                some promises cannot be read.
+        """
+        query = Query(state, tags or {}, prefix, newest)
+        registry = registry_of(self.backend, self.url)
+        codec: Codec[Any] = Codec(Any, self._limit)
+        async with aclosing(pages(registry, query, after)) as found:
+            async for info in found:
+                yield await codec.decode_info(info)
+
+    async def prune(
+        self,
+        *,
+        settled_before: Deadline,
+        tags: Mapping[str, str] | None = None,
+        prefix: str = "",
+    ) -> int:
+        """
+        Dispose of promises that were settled long ago; return how many.
+
+        Args:
+            settled_before: How long ago, or before which moment.
+            tags: Those that have all of these tags.
+            prefix: Those whose ids begin with this.
+
+        Raises:
+            InvalidQueryError: No promise is found by this.
+            NotSupportedError: The store cannot be listed.
+            BackendError: The store could not be asked; some may be disposed of.
+        """
+        before = moment_before(settled_before)
+        registry = registry_of(self.backend, self.url)
+        count = 0
+        query = Query(None, tags or {}, prefix)
+        async with aclosing(pages(registry, query, None)) as found:
+            async for info in found:
+                if info.settled_at is not None and info.settled_at < before:
+                    await self.backend.dispose(info.id)
+                    count += 1
+        return count
 
     async def aclose(self) -> None:
         """Release what the handle holds; the promises are not touched."""

@@ -9,6 +9,9 @@ Errors: `DurablePromiseError` and all that this library raises on purpose.
     ├── PromiseTimeoutError           get(timeout=...): still pending
     ├── InvalidPromiseIdError         the id cannot name a promise
     ├── InvalidTimeoutError           the time limit is not a length of time
+    ├── InvalidTermsError             no promise can have these terms
+    ├── InvalidQueryError             nothing can be listed by this
+    ├── PromiseExistsError            create(exist_ok=False): it has other terms
     ├── CodecError
     │   ├── InvalidValueError         the value is not strict JSON
     │   └── ValueMismatchError        the value is not of the promise's type
@@ -18,6 +21,7 @@ Errors: `DurablePromiseError` and all that this library raises on purpose.
     │   ├── CorruptPromiseError       what is stored is damaged
     │   ├── AccessDeniedError         no valid token, or not allowed
     │   ├── BackendClosedError        used after aclose()
+    │   ├── NotSupportedError         the store keeps outcomes, and no terms
     │   └── ProtocolError             a peer did not speak the wire
     ├── UnknownBackendError           no backend for this URL
     └── DuplicateBackendError         two plugins claim one URL scheme
@@ -40,10 +44,14 @@ __all__ = [
     "DuplicateBackendError",
     "DurablePromiseError",
     "InvalidPromiseIdError",
+    "InvalidQueryError",
+    "InvalidTermsError",
     "InvalidTimeoutError",
     "InvalidValueError",
+    "NotSupportedError",
     "OutcomeUnknownError",
     "PromiseDisposedError",
+    "PromiseExistsError",
     "PromiseRejectedError",
     "PromiseTimeoutError",
     "ProtocolError",
@@ -169,6 +177,51 @@ class InvalidTimeoutError(DurablePromiseError, ValueError):
         )
 
 
+class InvalidTermsError(DurablePromiseError, ValueError):
+    """
+    No promise can have these terms, or this settler.
+
+    Attributes:
+        reason: What is wrong with them, and what to write instead.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class InvalidQueryError(DurablePromiseError, ValueError):
+    """
+    Promises cannot be listed, or pruned, by this.
+
+    Attributes:
+        reason: What is wrong with it, and what to write instead.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PromiseExistsError(DurablePromiseError):
+    """
+    The promise has other terms already, and ``exist_ok=False`` was given.
+
+    Attributes:
+        id: The promise's id.
+    """
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+    def __str__(self) -> str:
+        return (
+            f"promise {quoted(self.id)} was created with other terms; take another id, "
+            "or exist_ok=True to use it as it is"
+        )
+
+
 class CodecError(DurablePromiseError, ValueError):
     """A value could not be turned into JSON text, or back."""
 
@@ -254,6 +307,10 @@ class AccessDeniedError(BackendError):
 
 class BackendClosedError(BackendError):
     """The handle was used after ``aclose()``."""
+
+
+class NotSupportedError(BackendError):
+    """The store keeps outcomes only: no terms, and no list of what it holds."""
 
 
 class ProtocolError(BackendError):

@@ -9,6 +9,7 @@ all they cost.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from types import TracebackType
@@ -26,8 +27,11 @@ __all__ = [
     "Started",
 ]
 
-OperationName = Literal["peek", "get", "resolve", "reject", "dispose"]
-"""The methods of `dp_core.DurablePromise` that are reported."""
+OperationName = Literal["peek", "get", "resolve", "reject", "dispose", "create", "info"]
+"""
+The methods that are reported: those of `dp_core.DurablePromise`, and
+`dp_core.Promises.create`.
+"""
 
 
 @final
@@ -87,16 +91,23 @@ class Finished:
         """
         One word, for logs and for the labels of metrics.
 
-        ``"pending"``, ``"resolved"``, ``"rejected"``, ``"disposed"``, ``"cancelled"``;
-        else the name of the error's class.
+        ``"pending"``, ``"resolved"``, ``"rejected"``, ``"disposed"``, ``"created"``,
+        ``"cancelled"``; else the name of the error's class.
         """
         if self.cancelled:
             return "cancelled"
         if self.error is not None and not isinstance(self.error, PromiseRejectedError):
             return type(self.error).__name__
-        if self.operation == "dispose":
-            return "disposed"
+        if self.operation in _RESULTS:
+            return _RESULTS[self.operation]
         return type(self.state).__name__.lower()
+
+
+_RESULTS: Final[Mapping[OperationName, str]] = {
+    "create": "created",
+    "dispose": "disposed",
+}
+"""The results of operations that ask for no state."""
 
 
 class Observer(Protocol):

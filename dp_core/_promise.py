@@ -1,23 +1,22 @@
-"""`DurablePromise`: one id, typed values, five operations."""
+"""`DurablePromise`: one id, typed values, six operations."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from typing import Any, Generic, TypeVar, overload
 
+from dp_core._codec import Codec
 from dp_core._errors import (
-    CorruptPromiseError,
     InvalidTimeoutError,
-    InvalidValueError,
     PromiseRejectedError,
     PromiseTimeoutError,
-    ValueMismatchError,
 )
 from dp_core._observation import OBSERVERS, Observation
+from dp_core._registry import registry_of
 from dp_core._safe_text import quoted, shown, without_password
-from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core.backend import Backend, in_thread, wait_or_peek
-from dp_core.values import check_message, decode_as, draft, takes_long
+from dp_core._states import Pending, Rejected, Resolved, State
+from dp_core._terms import PromiseInfo, Terms, check_name
+from dp_core.backend import Backend, wait_or_peek
 
 __all__ = ["DurablePromise"]
 
@@ -36,9 +35,10 @@ class DurablePromise(Generic[T]):
     Attributes:
         id: The promise's id.
         url: The store's URL.
+        terms: The terms that `Promises.create` found; None for other handles.
     """
 
-    __slots__ = ("_backend", "_limit", "_store", "_type", "id", "url")
+    __slots__ = ("_backend", "_codec", "_store", "id", "terms", "url")
 
     def __init__(  # noqa: PLR0913, PLR0917 - made by `Promises`
         self,
@@ -53,8 +53,8 @@ class DurablePromise(Generic[T]):
         self.url = url
         self._store = url if store is None else store
         self._backend = backend
-        self._type: Any = type_
-        self._limit = limit
+        self._codec: Codec[T] = Codec(type_, limit)
+        self.terms: Terms[T] | None = None
 
     def __repr__(self) -> str:
         url = without_password(self.url)
@@ -81,10 +81,11 @@ class DurablePromise(Generic[T]):
             BackendError: The store could not be asked.
         """
         if not OBSERVERS:
-            return await self._decoded(await self._backend.peek(self.id))
+            state = await self._backend.peek(self.id)
+            return await self._codec.decode_state(self.id, state)
         with Observation("peek", self.id, self.url) as observed:
             observed.state = state = await self._backend.peek(self.id)
-            return await self._decoded(state)
+            return await self._codec.decode_state(self.id, state)
 
     async def get(self, timeout: float | None = None) -> T:
         """
@@ -112,14 +113,24 @@ class DurablePromise(Generic[T]):
 
     # Without a value it is null, which only some types have.
     @overload
-    async def resolve(self: DurablePromise[None]) -> Resolved[None] | Rejected: ...
+    async def resolve(
+        self: DurablePromise[None], *, by: str | None = None
+    ) -> Resolved[None] | Rejected: ...
     @overload
-    async def resolve(self, value: T) -> Resolved[T] | Rejected: ...
-    async def resolve(self, value: Any = None) -> Resolved[Any] | Rejected:
+    async def resolve(
+        self, value: T, *, by: str | None = None
+    ) -> Resolved[T] | Rejected: ...
+    async def resolve(
+        self, value: Any = None, *, by: str | None = None
+    ) -> Resolved[Any] | Rejected:
         """
         Settle the promise with a value, unless it is settled already.
 
         Safe to repeat, until somebody disposes of it: the first settle wins.
+
+        Args:
+            value: The value.
+            by: Who says so, for `PromiseInfo.settled_by`: at most 256 bytes.
 
         Returns:
             The outcome of the promise, ours or somebody else's, as every other
@@ -127,40 +138,69 @@ class DurablePromise(Generic[T]):
 
         Raises:
             InvalidValueError: The value is not strict JSON, or too large.
+            InvalidTermsError: *by* cannot name a settler.
             ValueMismatchError: It is not of this handle's type; or, where the
                 error has an ``id``, the value that won is not.
             OutcomeUnknownError: Interrupted; repeat it to learn the outcome.
             BackendError: The store could not be asked.
         """
         if not OBSERVERS:
-            resolution = await self._encoded(value)
-            return await self._outcome(await self._backend.settle(self.id, resolution))
+            asked = Resolved(await self._codec.encode(value), by=_checked(by))
+            won = await self._backend.settle(self.id, asked)
+            return await self._codec.decode_outcome(self.id, won)
         with Observation("resolve", self.id, self.url) as observed:
-            observed.asked = resolution = await self._encoded(value)
-            observed.state = won = await self._backend.settle(self.id, resolution)
-            return await self._outcome(won)
+            asked = Resolved(await self._codec.encode(value), by=_checked(by))
+            observed.asked = asked
+            observed.state = won = await self._backend.settle(self.id, asked)
+            return await self._codec.decode_outcome(self.id, won)
 
-    async def reject(self, error: str) -> Resolved[T] | Rejected:
+    async def reject(
+        self, error: str, *, by: str | None = None
+    ) -> Resolved[T] | Rejected:
         """
         Settle the promise with an error message, unless it is settled already.
 
         Safe to repeat, until somebody disposes of it: the first settle wins.
+
+        Args:
+            error: The message.
+            by: Who says so, for `PromiseInfo.settled_by`: at most 256 bytes.
 
         Returns:
             The outcome of the promise, ours or somebody else's.
 
         Raises:
             InvalidValueError: *error* is not a Unicode string, or too large.
+            InvalidTermsError: *by* cannot name a settler.
             OutcomeUnknownError: Interrupted; repeat it to learn the outcome.
             BackendError: The store could not be asked.
         """
         if not OBSERVERS:
-            rejection = Rejected(check_message(error, self._limit))
-            return await self._outcome(await self._backend.settle(self.id, rejection))
+            asked = Rejected(self._codec.check_message(error), by=_checked(by))
+            won = await self._backend.settle(self.id, asked)
+            return await self._codec.decode_outcome(self.id, won)
         with Observation("reject", self.id, self.url) as observed:
-            observed.asked = rejection = Rejected(check_message(error, self._limit))
-            observed.state = won = await self._backend.settle(self.id, rejection)
-            return await self._outcome(won)
+            asked = Rejected(self._codec.check_message(error), by=_checked(by))
+            observed.asked = asked
+            observed.state = won = await self._backend.settle(self.id, asked)
+            return await self._codec.decode_outcome(self.id, won)
+
+    async def info(self) -> PromiseInfo[T]:
+        """
+        Return all that the store knows about the promise, without waiting.
+
+        Raises:
+            NotSupportedError: The store keeps outcomes only.
+            ValueMismatchError: The value is not of this handle's type.
+            BackendError: The store could not be asked.
+        """
+        registry = registry_of(self._backend, self.url)
+        if not OBSERVERS:
+            return await self._codec.decode_info(await registry.info(self.id))
+        with Observation("info", self.id, self.url) as observed:
+            info = await registry.info(self.id)
+            observed.state = info.state
+            return await self._codec.decode_info(info)
 
     async def dispose(self) -> None:
         """
@@ -179,7 +219,7 @@ class DurablePromise(Generic[T]):
             observed.state = Pending()
 
     async def _value(self, state: State[bytes], timeout: float | None) -> T:
-        match await self._decoded(state):
+        match await self._codec.decode_state(self.id, state):
             case Resolved(value):
                 return value
             case Rejected(error):
@@ -187,43 +227,9 @@ class DurablePromise(Generic[T]):
             case Pending():
                 raise PromiseTimeoutError(self.id, timeout or 0.0)
 
-    async def _encoded(self, value: T | None) -> Resolved[bytes]:
-        written = draft(value, self._limit)
-        text = await in_thread(written.text) if written.takes_long else written.text()
-        if self._type is not Any:
-            # A check: what this handle could not read back is refused now, while
-            # nothing has happened. Plain JSON can always be read back.
-            await self._read(text)
-        return Resolved(text)
 
-    async def _read(self, text: bytes) -> T:
-        """Return the value of JSON text; off the event loop where it takes long."""
-        value: T
-        if takes_long(text):
-            value = await in_thread(decode_as, text, self._type)
-        else:
-            value = decode_as(text, self._type)
-        return value
-
-    async def _decoded(self, state: State[bytes]) -> State[T]:
-        return state if isinstance(state, Pending) else await self._outcome(state)
-
-    async def _outcome(self, outcome: Outcome[bytes]) -> Resolved[T] | Rejected:
-        try:
-            match outcome:
-                case Resolved(text):
-                    return Resolved(await self._read(text))
-                case Rejected(error):
-                    check_message(error, len(error) * 6 + 2)
-                    return outcome
-        except ValueMismatchError as error:
-            raise ValueMismatchError(error.type_name, error.reason, self.id) from None
-        except InvalidValueError as error:
-            raise CorruptPromiseError(
-                f"promise {quoted(self.id)} holds what a store never takes: {error}; "
-                "restore it from a backup, or dispose of the promise"
-            ) from None
-        raise TypeError(f"a backend returned {shown(outcome)}")
+def _checked(by: str | None) -> str | None:
+    return None if by is None else check_name(by, "the name of a settler (by)")
 
 
 def _check_timeout(timeout: object) -> None:

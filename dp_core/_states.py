@@ -17,6 +17,9 @@ Dispose is the only way out. It does not undo: it forgets. The id starts
 afresh with a *next generation* that is pending and knows nothing of the
 former one. The waiters of the former one get an error.
 
+A promise may have *terms*, with a deadline. They add no state and no row: the
+deadline is one more settler (`dp_core._terms`).
+
 `TRANSITIONS` says all this as data. It can be printed, drawn and tested; the
 memory backend runs it through `transition`; every other backend reaches the
 same rows through one atomic "publish unless published" of its medium.
@@ -25,7 +28,7 @@ same rows through one atomic "publish unless published" of its medium.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import (
     Any,
@@ -97,9 +100,12 @@ class Resolved(Generic[T_co]):
 
     Attributes:
         value: The value; for a `Backend`, its JSON text as bytes.
+        by: Who settled it, as they said; None where nobody said. No part of the
+            equality.
     """
 
     value: T_co
+    by: str | None = field(default=None, compare=False, kw_only=True)
 
     __repr__ = _field_repr
     __bool__ = _has_no_truth
@@ -117,9 +123,12 @@ class Rejected:
 
     Attributes:
         error: The message; possibly empty.
+        by: Who settled it, as they said; None where nobody said. No part of the
+            equality.
     """
 
     error: str
+    by: str | None = field(default=None, compare=False, kw_only=True)
 
     __repr__ = _field_repr
     __bool__ = _has_no_truth
@@ -156,6 +165,7 @@ class Resolve(Generic[T_co]):
     """Settle the promise with a value."""
 
     value: T_co
+    by: str | None = field(default=None, compare=False, kw_only=True)
 
     __repr__ = _field_repr
 
@@ -166,6 +176,7 @@ class Reject:
     """Settle the promise with an error message."""
 
     error: str
+    by: str | None = field(default=None, compare=False, kw_only=True)
 
     __repr__ = _field_repr
 
@@ -224,9 +235,9 @@ def transition(state: State[T], command: Command[T]) -> State[T]:
     # the new state holds.
     match command:
         case Resolve(value):
-            return Resolved(value)
+            return Resolved(value, by=command.by)
         case Reject(error):
-            return Rejected(error)
+            return Rejected(error, by=command.by)
         case Dispose():
             return Pending()
     assert_never(command)
@@ -241,9 +252,9 @@ def settle_command(outcome: Outcome[T]) -> Resolve[T] | Reject:
     """
     match outcome:
         case Resolved(value):
-            return Resolve(value)
+            return Resolve(value, by=outcome.by)
         case Rejected(error):
-            return Reject(error)
+            return Reject(error, by=outcome.by)
         case _:
             # A caller without a type checker may hand over anything.
             raise TypeError(f"not an outcome: {shown(outcome)}")

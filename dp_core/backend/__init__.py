@@ -8,14 +8,17 @@ Write a subclass of `Backend`, register it through
 The rest is what backends have in common. By `LeaderFollowers` and `LoopLocal`,
 calls that come together share one look, one question, or one commit. By `Closable`
 a handle ends its waits when it is closed, in other threads too (`call_soon`).
-`in_thread` calls what blocks, also where no thread can be started. `check_id`,
+Whoever keeps deadlines (`Registry`) asks `now` for the time and `expiry` for what
+comes of it. `in_thread` calls what blocks, also where no thread can be started. `check_id`,
 `quoted`, `without_password` and `token_from_environment` are the one place where
 ids are checked, foreign text and URLs are made safe to show, and tokens are read.
 """
 
+from dp_core._clock import now
 from dp_core._ids import check_id
 from dp_core._public import publish
 from dp_core._safe_text import quoted, visible, without_password
+from dp_core._terms import Page, expiry
 from dp_core._tokens import TOKEN_ADVICE, token_from_environment
 from dp_core.backend._closable import Closable
 from dp_core.backend._contract import (
@@ -28,10 +31,12 @@ from dp_core.backend._contract import (
 )
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal, call_soon
+from dp_core.backend._registry import PAGE_BYTES, Registry, size_of
 from dp_core.backend._threads import in_thread
 from dp_core.backend._waiting import wait_or_peek
 
 __all__ = [
+    "PAGE_BYTES",
     "TOKEN_ADVICE",
     "Backend",
     "Closable",
@@ -41,12 +46,17 @@ __all__ = [
     "Located",
     "LoopLocal",
     "MadeOnUse",
+    "Page",
+    "Registry",
     "TimedBackend",
     "WireBackend",
     "call_soon",
     "check_id",
+    "expiry",
     "in_thread",
+    "now",
     "quoted",
+    "size_of",
     "token_from_environment",
     "visible",
     "wait_or_peek",

@@ -1,0 +1,108 @@
+"""`Waits`: the waits of one event loop, one of which watches the deadlines."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Final, TypeAlias, final
+
+import anyio
+from anyio.lowlevel import current_token
+
+from dp_backends.memory._store import MemoryStore, Result
+from dp_core import Outcome, Pending
+from dp_core.backend import Follower, LeaderFollowers, call_soon
+
+__all__ = ["Waits"]
+
+_Follower: TypeAlias = Follower["Waits", Outcome[bytes]]
+
+_BATCH: Final = 256
+"""How many promises the leader settles at most before others get their turn."""
+
+
+@final
+class Waits:
+    """
+    All waits of one event loop for the promises of one store.
+
+    The first of the waiters leads (`LeaderFollowers`): it sleeps until the next
+    deadline, and settles what is over, so that all are told although nobody else acts.
+    """
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._token = current_token()
+        self._group: LeaderFollowers[Waits, Outcome[bytes]] = LeaderFollowers(_lead)
+        self._sleep = anyio.CancelScope()
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        """
+        Return the outcome of a promise, as soon as there is one.
+
+        Raises:
+            PromiseDisposedError: It was disposed of meanwhile.
+        """
+        store = self._store
+        waiter = _Waiter(self, Follower(self._group, self))
+        with store.lock:
+            state = store.state(id)
+            if not isinstance(state, Pending):
+                return state
+            store.waiters[id].add(waiter)
+            store.timers.add(self)
+        try:
+            return await waiter.follower.join()
+        finally:
+            with store.lock:
+                store.forget(id, waiter)
+                if not self._group:
+                    store.timers.discard(self)
+
+    async def work(self) -> None:
+        """Settle what is over, then sleep until the next deadline or a ring."""
+        # Nothing is awaited between this look and the sleep, so no ring is missed.
+        pause = self._store.sweep(_BATCH)
+        deadline = math.inf if pause is None else anyio.current_time() + pause
+        with anyio.CancelScope(deadline=deadline) as self._sleep:
+            await anyio.sleep_forever()
+
+    def ring(self) -> None:
+        """Let the leader look again; called by any thread."""
+        call_soon(self._token, self._wake)
+
+    def end(self, follower: _Follower, result: Result) -> None:
+        """End a wait; called by any thread."""
+        call_soon(self._token, partial(self._end, follower, result))
+
+    def _end(self, follower: _Follower, result: Result) -> None:
+        if isinstance(result, Exception):
+            follower.set_exception(result)
+        else:
+            follower.set_result(result)
+        # It may be the leader, who sleeps.
+        self._wake()
+
+    def _wake(self) -> None:
+        self._sleep.deadline = -math.inf
+
+
+async def _lead(leader: _Follower) -> None:
+    await leader.request.work()
+
+
+@final
+class _Waiter:
+    """
+    A caller of `Waits.wait`.
+
+    Attributes:
+        follower: The same caller, among those of its event loop.
+    """
+
+    def __init__(self, waits: Waits, follower: _Follower) -> None:
+        self.follower = follower
+        self._waits = waits
+
+    def end(self, result: Result) -> None:
+        self._waits.end(self.follower, result)

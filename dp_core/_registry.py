@@ -1,0 +1,175 @@
+"""`ask_terms`, `pages` and what else `Promises` needs to use a `Registry`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from dp_core._clock import now
+from dp_core._codec import Codec
+from dp_core._errors import (
+    BackendError,
+    InvalidQueryError,
+    InvalidTermsError,
+    NotSupportedError,
+)
+from dp_core._safe_text import quoted, shown, without_password
+from dp_core._states import SETTLED, Outcome
+from dp_core._terms import PromiseInfo, Query, Terms
+from dp_core.backend import Backend, Registry
+
+__all__ = [
+    "Deadline",
+    "are_equal",
+    "ask_terms",
+    "moment_before",
+    "pages",
+    "registry_of",
+]
+
+Deadline: TypeAlias = timedelta | datetime
+"""A time from now by the clock of the store, or a moment with a time zone."""
+
+RESERVED: Final = "dp."
+"""How the keys of the library's own tags begin."""
+
+_LIMIT: Final = 1000
+"""The most promises to ask for at once."""
+
+
+def registry_of(backend: Backend, url: str) -> Registry:
+    """
+    Return a backend as one that keeps terms.
+
+    Raises:
+        NotSupportedError: It is not one.
+    """
+    if isinstance(backend, Registry):
+        return backend
+    raise NotSupportedError(
+        f"the store {quoted(without_password(url))} keeps outcomes only: no terms, and "
+        "no list of its promises; peek, get, resolve, reject and dispose work"
+    )
+
+
+async def ask_terms(
+    codec: Codec[Any],
+    deadline: Deadline | None,
+    otherwise: Outcome[Any] | None,
+    tags: Mapping[str, str] | None,
+    data: object,
+) -> Terms[bytes]:
+    """
+    Return terms as a backend is asked for them.
+
+    Raises:
+        InvalidTermsError: No promise can have them.
+        InvalidValueError: A value is not strict JSON, or too large.
+        ValueMismatchError: The value of *otherwise* is not of the type.
+    """
+    within = deadline if isinstance(deadline, timedelta) else None
+    # All but the values is checked before the work on these.
+    terms: Terms[Any] = Terms(
+        deadline=deadline if within is None else _from_now(within),  # type: ignore[arg-type] # any object may come
+        otherwise=otherwise,
+        tags={} if tags is None else tags,
+        within=within,
+    )
+    if mine := [key for key in terms.tags if key.startswith(RESERVED)]:
+        raise InvalidTermsError(
+            f"the tag {quoted(mine[0])} begins with {RESERVED!r}, as only the library's "
+            "own do; choose another key"
+        )
+    return Terms(
+        deadline=terms.deadline,
+        otherwise=(
+            await codec.encode_outcome(terms.otherwise)
+            if isinstance(terms.otherwise, SETTLED)
+            else None
+        ),
+        tags=terms.tags,
+        data=None if data is None else await codec.encode_plain(data),
+        within=within,
+    )
+
+
+def _from_now(within: timedelta) -> datetime:
+    try:
+        return now() + within
+    except OverflowError:
+        raise InvalidTermsError(
+            "the deadline is beyond the year 9999; leave it out for never"
+        ) from None
+
+
+async def are_equal(
+    registry: Registry, id: str, asked: Terms[bytes], standing: Terms[bytes]
+) -> bool:
+    """
+    Tell whether the terms that stand are what was asked for, now or before.
+
+    A deadline that was asked for as a time from now is compared as that: a program that
+    died may ask again, later.
+    """
+    if asked == standing:
+        return True
+    if asked.within is None or standing.deadline is None:
+        return False
+    created_at = (await registry.info(id)).created_at
+    if created_at is None:
+        return False
+    by_then = Terms(
+        deadline=created_at + asked.within,
+        otherwise=asked.otherwise,
+        tags=asked.tags,
+        data=asked.data,
+    )
+    return by_then == standing
+
+
+def moment_before(age: Deadline) -> datetime:
+    """
+    Return the moment that is so long ago, or that moment itself.
+
+    Raises:
+        InvalidQueryError: It is not a moment.
+    """
+    if isinstance(age, timedelta):
+        try:
+            return now() - age
+        except OverflowError:
+            return datetime.min.replace(tzinfo=UTC)
+    if isinstance(age, datetime) and age.utcoffset() is not None:
+        return age
+    raise InvalidQueryError(
+        f"{shown(age)} is not a valid age; write timedelta(days=90) for all that is "
+        "older, or a datetime with a time zone"
+    )
+
+
+async def pages(
+    registry: Registry, query: Query, after: str | None
+) -> AsyncGenerator[PromiseInfo[bytes], None]:
+    """
+    Iterate over all promises that a query finds.
+
+    Raises:
+        BackendError: The store could not be asked; or, after all others were told,
+            some promises cannot be read.
+    """
+    failures: list[tuple[str, BackendError]] = []
+    while True:
+        page = await registry.list(query, after, _LIMIT)
+        for info in page.infos:
+            yield info
+        failures += page.failures
+        if page.after is None:
+            break
+        after = page.after
+    if failures:
+        (name, error), *others = failures
+        also = f", nor can {len(others)} others" if others else ""
+        raise type(error)(
+            f"promise {quoted(name)} cannot be read{also}: {error.reason}"
+        )
