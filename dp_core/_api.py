@@ -89,6 +89,7 @@ __all__ = [
     "InvalidTermsError",
     "InvalidTimeoutError",
     "InvalidValueError",
+    "NotSupportedError",
     "Outcome",
     "OutcomeUnknownError",
     "Pending",

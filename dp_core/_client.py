@@ -174,7 +174,7 @@ class Promises:
         promise.terms = await codec.decode_terms(promise.id, stand)
         return promise
 
-    async def list(  # noqa: PLR0913 - each is a part of the query
+    async def list(
         self,
         *,
         state: StateName | None = None,

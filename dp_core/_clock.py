@@ -28,6 +28,6 @@ def shift_clock(by: timedelta) -> timedelta:
     Returns:
         How far it was before.
     """
-    global _shift  # noqa: PLW0603 - one clock a process, as there is one of the system
+    global _shift
     before, _shift = _shift, by
     return before

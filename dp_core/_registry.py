@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -16,7 +17,7 @@ from dp_core._errors import (
 )
 from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import SETTLED, Outcome
-from dp_core._terms import PromiseInfo, Query, Terms
+from dp_core._terms import PromiseInfo, Query, Terms, moment_after
 from dp_core.backend import Backend, Registry
 
 __all__ = [
@@ -33,6 +34,8 @@ Deadline: TypeAlias = timedelta | datetime
 
 RESERVED: Final = "dp."
 """How the keys of the library's own tags begin."""
+
+_ROUNDING: Final = timedelta(milliseconds=2)
 
 _LIMIT: Final = 1000
 """The most promises to ask for at once."""
@@ -68,18 +71,20 @@ async def ask_terms(
         InvalidValueError: A value is not strict JSON, or too large.
         ValueMismatchError: The value of *otherwise* is not of the type.
     """
-    within = deadline if isinstance(deadline, timedelta) else None
+    within: timedelta | None = None
+    if isinstance(deadline, timedelta):
+        within, deadline = deadline, moment_after(now(), deadline)
     # All but the values is checked before the work on these.
     terms: Terms[Any] = Terms(
-        deadline=deadline if within is None else _from_now(within),  # type: ignore[arg-type] # any object may come
+        deadline=deadline,
         otherwise=otherwise,
         tags={} if tags is None else tags,
         within=within,
     )
     if mine := [key for key in terms.tags if key.startswith(RESERVED)]:
         raise InvalidTermsError(
-            f"the tag {quoted(mine[0])} begins with {RESERVED!r}, as only the library's "
-            "own do; choose another key"
+            f"the tag {quoted(mine[0])} begins with {RESERVED!r}, as the library's own "
+            "do; choose another key"
         )
     return Terms(
         deadline=terms.deadline,
@@ -92,15 +97,6 @@ async def ask_terms(
         data=None if data is None else await codec.encode_plain(data),
         within=within,
     )
-
-
-def _from_now(within: timedelta) -> datetime:
-    try:
-        return now() + within
-    except OverflowError:
-        raise InvalidTermsError(
-            "the deadline is beyond the year 9999; leave it out for never"
-        ) from None
 
 
 async def are_equal(
@@ -119,13 +115,11 @@ async def are_equal(
     created_at = (await registry.info(id)).created_at
     if created_at is None:
         return False
-    by_then = Terms(
-        deadline=created_at + asked.within,
-        otherwise=asked.otherwise,
-        tags=asked.tags,
-        data=asked.data,
-    )
-    return by_then == standing
+    then = asked.given_at(created_at)
+    # Stores differ in how they round the time.
+    if then.deadline is None or abs(then.deadline - standing.deadline) > _ROUNDING:
+        return False
+    return replace(then, deadline=standing.deadline) == standing
 
 
 def moment_before(age: Deadline) -> datetime:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, Literal, TypeVar, final, get_args
 
@@ -34,6 +34,7 @@ __all__ = [
     "check_name",
     "check_tags",
     "expiry",
+    "moment_after",
     "state_name",
 ]
 
@@ -69,8 +70,7 @@ class Terms(Generic[T_co]):
         tags: What it can be found by: at most 32, see `check_tags`.
         data: JSON for whoever settles it; None if there is none.
         within: How far away the deadline was when it was asked for; None where a
-            moment was named. A store with another clock than this process adds it to
-            its own clock, and ignores ``deadline``. No part of the equality.
+            moment was named, and in terms that stand. No part of the equality.
 
     Raises:
         InvalidTermsError: They cannot be the terms of a promise.
@@ -99,6 +99,36 @@ class Terms(Generic[T_co]):
             )
         object.__setattr__(self, "tags", check_tags(self.tags))
 
+    def given_at(self, moment: datetime) -> Terms[T_co]:
+        """
+        Return them as they stand after a store gave them, at *moment* of its clock.
+
+        Raises:
+            InvalidTermsError: The deadline is out of the calendar.
+        """
+        if self.within is None:
+            return self
+        return replace(self, deadline=moment_after(moment, self.within), within=None)
+
+
+def moment_after(moment: datetime, within: timedelta) -> datetime:
+    """
+    Return the deadline that is so far from a moment.
+
+    Raises:
+        InvalidTermsError: It is out of the calendar.
+    """
+    try:
+        return moment + within
+    except OverflowError:
+        raise _out_of_calendar() from None
+
+
+def _out_of_calendar() -> InvalidTermsError:
+    return InvalidTermsError(
+        "the deadline is not within the years 1 to 9999; leave it out for never"
+    )
+
 
 def _whole(moment: object) -> datetime:
     """Return a moment in UTC and whole milliseconds, rounded up."""
@@ -116,17 +146,15 @@ def _whole(moment: object) -> datetime:
         moment = moment.astimezone(UTC)
         return moment + timedelta(microseconds=-moment.microsecond % 1000)
     except OverflowError:
-        raise InvalidTermsError(
-            "the deadline is beyond the year 9999; leave it out for never"
-        ) from None
+        raise _out_of_calendar() from None
 
 
 def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """
     Return the tags, by their keys in order.
 
-    At most `MAX_TAGS`; keys and values of at most `MAX_TAG_BYTES`, without NUL. A key is
-    not empty and has no ":", "=" or control characters.
+    At most `MAX_TAGS`; keys and values of at most `MAX_TAG_BYTES`, without NUL. A key
+    is not empty and has no ":", "=" or control characters.
 
     Raises:
         InvalidTermsError: They are others.
@@ -201,7 +229,8 @@ class PromiseInfo(Generic[T_co]):
         id: The promise's id.
         state: Its state.
         terms: Its terms; None if it was not created.
-        created_at: When it was created, as its creator's clock said; None if it was not.
+        created_at: When it was created, as its creator's clock said; None if it was
+            not.
         settled_at: When it was settled, as its settler's clock said; None if it is
             pending. Clocks differ, so it may be before ``created_at``.
         settled_by: Who settled it, as they said; None if nobody did, or did not say.

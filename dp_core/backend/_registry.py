@@ -38,9 +38,9 @@ class Registry(Protocol):
         """
         Give the promise its terms, unless it has some; return those that stand.
 
-        Returns once they are durable. Losing to earlier terms is not an error. Where
-        the terms have ``within`` and the store has another clock than this process, the
-        deadline is that long after the time of that clock.
+        Returns once they are durable. Losing to earlier terms is not an error. What
+        stands is what `Terms.given_at` returns for the time of the store's clock, which
+        is ``created_at`` from then on.
 
         Raises:
             NotSupportedError: The store keeps no terms.

@@ -143,14 +143,14 @@ def fork_and_peek(backend: MemoryBackend) -> int:
     if child == 0:
         signal.alarm(20)
         with backend._store.lock:
-            os._exit(backend._store.states["x"] != dp.Resolved(b"1"))
+            os._exit(backend._store.state("x") != dp.Resolved(b"1"))
     return child
 
 
 async def test_nothing_is_left_of_pending_promises() -> None:
     """Neither peeking, nor waits that were cancelled, nor disposal take room."""
     backend = MemoryBackend(URL)
-    before = (len(backend._store.states), len(backend._store.waiters))
+    before = backend._store.size, len(backend._store.waiters)
     for number in range(10):
         await backend.peek(f"n{number}")
         with anyio.move_on_after(0):
@@ -162,7 +162,7 @@ async def test_nothing_is_left_of_pending_promises() -> None:
         await backend.settle(f"n{number}", dp.Resolved(b"1"))
         await backend.dispose(f"n{number}")
 
-    assert before == (len(backend._store.states), len(backend._store.waiters))
+    assert before == (backend._store.size, len(backend._store.waiters))
 
 
 async def test_a_cancelled_settle_has_not_happened(anyio_backend: str) -> None:

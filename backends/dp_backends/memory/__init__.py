@@ -26,6 +26,7 @@ from dp_backends.memory._store import MemoryStore
 from dp_backends.memory._waiting import Waits
 from dp_core import (
     Backend,
+    BackendClosedError,
     Outcome,
     Pending,
     PromiseInfo,
@@ -34,7 +35,7 @@ from dp_core import (
     Terms,
     hookimpl,
 )
-from dp_core.backend import Closable, LoopLocal, Page
+from dp_core.backend import LoopLocal, Page
 from dp_core.hookspecs import Register
 
 __all__ = ["MemoryBackend"]
@@ -58,6 +59,10 @@ def dp_register_backends(register: Register) -> None:
     register("memory", MemoryBackend)
 
 
+def _closed() -> BackendClosedError:
+    return BackendClosedError("this handle was closed; connect() again")
+
+
 class MemoryBackend(Backend):
     """
     A handle on the promises of one ``memory:`` URL of this process.
@@ -72,7 +77,7 @@ class MemoryBackend(Backend):
         store = MemoryStore()
         shared = _STORES.setdefault(name, (store, LoopLocal(partial(Waits, store))))
         self._store, self._waits = shared
-        self._life = Closable()
+        self._is_closed = False
 
     async def peek(self, id: str) -> State[bytes]:
         await self._checkpoint()
@@ -87,8 +92,7 @@ class MemoryBackend(Backend):
         state = self._store.state(id)
         if not isinstance(state, Pending):
             return state
-        with self._life.wait():
-            return await self._waits.get().wait(id)
+        return await self._waits.get().wait(id, self)
 
     async def dispose(self, id: str) -> None:
         await self._checkpoint()
@@ -122,8 +126,15 @@ class MemoryBackend(Backend):
         return self._store.settled(after, limit)
 
     async def aclose(self) -> None:
-        self._life.close()
+        with self._store.lock:
+            self._is_closed = True
+            self._store.end_waits_of(self, _closed())
+
+    def check_open(self) -> None:
+        """Raise `BackendClosedError` if this handle was closed."""
+        if self._is_closed:
+            raise _closed()
 
     async def _checkpoint(self) -> None:
-        self._life.check_open()
+        self.check_open()
         await checkpoint()

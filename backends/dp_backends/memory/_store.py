@@ -6,7 +6,7 @@ import heapq
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count, islice
 from operator import itemgetter
@@ -14,6 +14,7 @@ from threading import RLock
 from typing import Final, Protocol, TypeAlias, final
 
 from dp_core import (
+    BackendClosedError,
     InvalidQueryError,
     Outcome,
     Pending,
@@ -29,7 +30,7 @@ from dp_core.backend import PAGE_BYTES, Page, expiry, now, size_of
 
 __all__ = ["MemoryStore", "Result", "Timer", "Waiter"]
 
-Result: TypeAlias = Outcome[bytes] | PromiseDisposedError
+Result: TypeAlias = Outcome[bytes] | PromiseDisposedError | BackendClosedError
 """How a wait ends."""
 
 _LOOK: Final = 10_000
@@ -40,7 +41,11 @@ _LONGEST_PAUSE: Final = 1.0
 
 
 class Waiter(Protocol):
-    """One who waits for a promise, in any thread."""
+    """One who waits for a promise, in any thread, by some handle."""
+
+    @property
+    def handle(self) -> object:
+        """The handle."""
 
     def end(self, result: Result) -> None:
         """End the wait."""
@@ -116,6 +121,11 @@ class MemoryStore:
         # Of pending ones, with their numbers; and some that were settled since.
         self._deadlines: list[tuple[datetime, int, _Generation]] = []
 
+    @property
+    def size(self) -> int:
+        """The number of promises that take room."""
+        return len(self._generations)
+
     def forget_others(self) -> None:
         """Keep what is settled, but not those who wait in the parent of a fork."""
         self.lock = RLock()
@@ -172,6 +182,13 @@ class MemoryStore:
         for waiter in self.waiters.pop(id, ()):
             waiter.end(result)
 
+    def end_waits_of(self, handle: object, error: BackendClosedError) -> None:
+        """End all waits by a handle that is closed."""
+        for waiters in self.waiters.values():
+            for waiter in waiters:
+                if waiter.handle is handle:
+                    waiter.end(error)
+
     def forget(self, id: str, waiter: Waiter) -> None:
         """Forget one who waits no longer."""
         waiters = self.waiters.get(id)
@@ -195,10 +212,11 @@ class MemoryStore:
         with self.lock:
             generation = self._generation(id)
             if generation.terms is None:
-                generation.terms = terms = replace(terms, within=None)
                 generation.created_at = now()
-                if terms.deadline is not None and generation.is_due_some_day:
-                    due = (terms.deadline, generation.number, generation)
+                generation.terms = terms.given_at(generation.created_at)
+                deadline = generation.terms.deadline
+                if deadline is not None and generation.is_due_some_day:
+                    due = (deadline, generation.number, generation)
                     heapq.heappush(self._deadlines, due)
                     for timer in tuple(self.timers):
                         timer.ring()
@@ -251,7 +269,7 @@ class MemoryStore:
         room = PAGE_BYTES
         with self.lock:
             looked = None
-            for generation in islice(self._from(number, query.newest), _LOOK):
+            for generation in islice(self._from(number, newest=query.newest), _LOOK):
                 if len(infos) == limit or room <= 0:
                     break
                 looked = generation.number
@@ -260,7 +278,7 @@ class MemoryStore:
                 if generation.is_current and query.matches(info):
                     infos.append(info)
                     room -= size_of(info)
-            following = self._from(looked, query.newest) if looked else iter(())
+            following = self._from(looked, newest=query.newest) if looked else iter(())
             more = next(following, None) is not None
         return Page(tuple(infos), str(looked) if more else None)
 
@@ -277,7 +295,7 @@ class MemoryStore:
         start = 0 if after is None else bisect_right(found, after, key=itemgetter(0))
         return found[start : start + limit]
 
-    def _from(self, number: int | None, newest: bool) -> Iterator[_Generation]:
+    def _from(self, number: int | None, *, newest: bool) -> Iterator[_Generation]:
         order, key = self._order, _number_of
         places: Iterable[int]
         if newest:

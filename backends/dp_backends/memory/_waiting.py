@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
-from typing import Final, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, final
 
 import anyio
 from anyio.lowlevel import current_token
@@ -21,6 +20,13 @@ _BATCH: Final = 256
 """How many promises the leader settles at most before others get their turn."""
 
 
+class Handle(Protocol):
+    """A handle on the store, which may be closed."""
+
+    def check_open(self) -> None:
+        """Raise `BackendClosedError` if it was closed."""
+
+
 @final
 class Waits:
     """
@@ -34,18 +40,20 @@ class Waits:
         self._store = store
         self._token = current_token()
         self._group: LeaderFollowers[Waits, Outcome[bytes]] = LeaderFollowers(_lead)
-        self._sleep = anyio.CancelScope()
+        self._bell = anyio.Event()
 
-    async def wait(self, id: str) -> Outcome[bytes]:
+    async def wait(self, id: str, handle: Handle) -> Outcome[bytes]:
         """
         Return the outcome of a promise, as soon as there is one.
 
         Raises:
             PromiseDisposedError: It was disposed of meanwhile.
+            BackendClosedError: The handle was closed meanwhile.
         """
         store = self._store
-        waiter = _Waiter(self, Follower(self._group, self))
+        waiter = _Waiter(handle, self, Follower(self._group, self))
         with store.lock:
+            handle.check_open()
             state = store.state(id)
             if not isinstance(state, Pending):
                 return state
@@ -61,11 +69,16 @@ class Waits:
 
     async def work(self) -> None:
         """Settle what is over, then sleep until the next deadline or a ring."""
-        # Nothing is awaited between this look and the sleep, so no ring is missed.
+        # Before the look, so that no ring is missed.
+        self._bell = anyio.Event()
         pause = self._store.sweep(_BATCH)
-        deadline = math.inf if pause is None else anyio.current_time() + pause
-        with anyio.CancelScope(deadline=deadline) as self._sleep:
-            await anyio.sleep_forever()
+        if pause is None:
+            # No cancel scope: where an event loop was closed over its waits, the
+            # collector ends them at any time, and a scope then needs a loop.
+            await self._bell.wait()
+        else:
+            with anyio.move_on_after(pause):
+                await self._bell.wait()
 
     def ring(self) -> None:
         """Let the leader look again; called by any thread."""
@@ -84,7 +97,7 @@ class Waits:
         self._wake()
 
     def _wake(self) -> None:
-        self._sleep.deadline = -math.inf
+        self._bell.set()
 
 
 async def _lead(leader: _Follower) -> None:
@@ -97,10 +110,12 @@ class _Waiter:
     A caller of `Waits.wait`.
 
     Attributes:
+        handle: The handle that was called.
         follower: The same caller, among those of its event loop.
     """
 
-    def __init__(self, waits: Waits, follower: _Follower) -> None:
+    def __init__(self, handle: Handle, waits: Waits, follower: _Follower) -> None:
+        self.handle = handle
         self.follower = follower
         self._waits = waits
 

@@ -116,16 +116,24 @@ class HandlerPromise(DurablePromise[T], Generic[T]):
             return await promise.get()
 
     @overload
-    async def resolve(self: HandlerPromise[None]) -> Resolved[None] | Rejected: ...
+    async def resolve(
+        self: HandlerPromise[None], *, by: str | None = None
+    ) -> Resolved[None] | Rejected: ...
     @overload
-    async def resolve(self, value: T) -> Resolved[T] | Rejected: ...
-    async def resolve(self, value: Any = None) -> Resolved[Any] | Rejected:
+    async def resolve(
+        self, value: T, *, by: str | None = None
+    ) -> Resolved[T] | Rejected: ...
+    async def resolve(
+        self, value: Any = None, *, by: str | None = None
+    ) -> Resolved[Any] | Rejected:
         with _terminal_cause():
-            return await super().resolve(value)
+            return await super().resolve(value, by=by)
 
-    async def reject(self, error: str) -> Resolved[T] | Rejected:
+    async def reject(
+        self, error: str, *, by: str | None = None
+    ) -> Resolved[T] | Rejected:
         with _terminal_cause():
-            return await super().reject(error)
+            return await super().reject(error, by=by)
 
 
 @contextmanager

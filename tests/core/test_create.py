@@ -1,0 +1,311 @@
+"""`Promises.create`, `list` and `prune`, and `info` of a promise, over memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import anyio
+import pytest
+
+import dp_core as dp
+from dp_backends.memory import MemoryBackend
+
+STORES = count()
+LONG = timedelta(days=3)
+SOON = timedelta(milliseconds=50)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def promises() -> AsyncIterator[dp.Promises]:
+    """Return a handle on an empty store."""
+    async with dp.connect(f"memory:create-{next(STORES)}") as promises:
+        yield promises
+
+
+async def listed(promises: dp.Promises, **query: Any) -> list[str]:
+    """Return the ids that a listing has."""
+    return [info.id async for info in promises.list(**query)]
+
+
+class OutcomesOnly(dp.Backend):
+    """A backend without a registry, as third parties have them."""
+
+    def __init__(self) -> None:
+        self._backend = MemoryBackend(f"memory:create-{next(STORES)}")
+        self.peek = self._backend.peek  # type: ignore[method-assign] # as it is
+        self.settle = self._backend.settle  # type: ignore[method-assign] # as it is
+
+    async def peek(self, id: str) -> dp.State[bytes]: ...
+    async def settle(self, id: str, outcome: dp.Outcome[bytes]) -> Any: ...
+    async def wait(self, id: str) -> Any: ...
+    async def dispose(self, id: str) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+# Create -----------------------------------------------------------------------
+
+
+async def test_terms_stand_for_everybody(promises: dp.Promises) -> None:
+    """Whoever asks is told what the promise was created with."""
+    made = await promises.create(
+        "a",
+        deadline=LONG,
+        otherwise=dp.Resolved({"fallback": True}),
+        tags={"kind": "approval"},
+        data={"amount": 1200},
+    )
+    info = await promises.promise("a").info()
+
+    assert made.terms == info.terms
+    assert info.terms is not None
+    assert info.created_at is not None
+    assert info.terms.deadline is not None
+    assert abs(info.created_at + LONG - info.terms.deadline) < timedelta(milliseconds=1)
+    assert dp.Resolved({"fallback": True}) == info.terms.otherwise
+    assert ({"kind": "approval"}, {"amount": 1200}) == (
+        info.terms.tags,
+        info.terms.data,
+    )
+    assert (dp.Pending(), None, None, False) == (
+        info.state,
+        info.settled_at,
+        info.settled_by,
+        info.expired,
+    )
+
+
+async def test_the_first_terms_stand(promises: dp.Promises) -> None:
+    """Later ones change nothing, and are told what stands."""
+    first = await promises.create("a", tags={"by": "first"})
+    second = await promises.create("a", tags={"by": "second"}, deadline=LONG_AGO)
+
+    assert {"by": "first"} == second.terms.tags  # type: ignore[union-attr] # created
+    assert first.terms == second.terms
+    assert dp.Pending() == await second.peek()
+
+
+async def test_create_and_settle_commute(promises: dp.Promises) -> None:
+    """A callback may be faster than the creator; then the deadline means nothing."""
+    await promises.promise("a").resolve("fast", by="webhook")
+    made = await promises.create("a", deadline=LONG_AGO, tags={"k": "v"})
+    info = await made.info()
+
+    assert dp.Resolved("fast") == info.state
+    assert ("webhook", False, {"k": "v"}) == (
+        info.settled_by,
+        info.expired,
+        info.terms.tags,  # type: ignore[union-attr] # created
+    )
+
+
+async def test_dispose_forgets_terms(promises: dp.Promises) -> None:
+    """The next generation has none, and may get others."""
+    made = await promises.create("a", deadline=LONG)
+    await made.dispose()
+
+    assert (await made.info()).terms is None
+    assert [] == await listed(promises)
+    again = await promises.create("a", tags={"second": ""})
+    assert {"second": ""} == again.terms.tags  # type: ignore[union-attr] # created
+
+
+async def test_an_id_is_made_where_none_is_given(promises: dp.Promises) -> None:
+    """128 random bits that any URL, shell and file name can hold."""
+    ids = {(await promises.create()).id for _ in range(3)}
+
+    assert 3 == len(ids)
+    assert all(re.fullmatch("[0-9a-f]{32}", id) for id in ids)
+
+
+@pytest.mark.parametrize("deadline", [LONG, LONG_AGO + timedelta(days=36500), None])
+async def test_equal_terms_are_ours(
+    deadline: timedelta | datetime | None, promises: dp.Promises
+) -> None:
+    """A program that died may create again, and is told of others' terms only."""
+    terms: dict[str, Any] = {"deadline": deadline, "tags": {"k": "v"}, "data": [1]}
+    await promises.create("a", **terms)
+    await promises.create("a", **terms, exist_ok=False)
+
+    for other in ({"tags": {"k": "w"}}, {"data": [2]}, {"deadline": 2 * LONG}):
+        with pytest.raises(dp.PromiseExistsError, match="'a'"):
+            await promises.create("a", **terms | other, exist_ok=False)
+
+
+@pytest.mark.parametrize(
+    ("terms", "error"),
+    [
+        ({"tags": {"dp.kind": "x"}}, dp.InvalidTermsError),
+        ({"deadline": timedelta.max}, dp.InvalidTermsError),
+        ({"deadline": 5}, dp.InvalidTermsError),
+        ({"otherwise": dp.Rejected("x")}, dp.InvalidTermsError),
+        ({"data": object()}, dp.InvalidValueError),
+        ({"data": "x" * 2_000_000}, dp.InvalidValueError),
+        ({"deadline": LONG, "otherwise": dp.Rejected("\ud800")}, dp.InvalidValueError),
+    ],
+)
+async def test_what_is_refused_leaves_nothing(
+    terms: dict[str, Any], error: type[Exception], promises: dp.Promises
+) -> None:
+    """Nothing is created by it."""
+    with pytest.raises(error):
+        await promises.create("a", **terms)
+
+    assert [] == await listed(promises)
+
+
+async def test_what_happens_otherwise_is_of_the_type(promises: dp.Promises) -> None:
+    """A typed handle refuses an outcome that it could not read."""
+    with pytest.raises(dp.ValueMismatchError):
+        await promises.create("a", int, deadline=LONG, otherwise=dp.Resolved("x"))  # type: ignore[arg-type] # refused
+
+
+# Deadlines --------------------------------------------------------------------
+
+
+async def test_a_deadline_settles_whoever_asks(promises: dp.Promises) -> None:
+    """A promise whose deadline is over is shown settled, and a late settle loses."""
+    over = await promises.create("a", deadline=LONG_AGO, otherwise=dp.Rejected("late"))
+
+    assert dp.Rejected("late") == await over.resolve("too late", by="alice")
+    info = await over.info()
+    assert (dp.Rejected("late"), None, True) == (
+        info.state,
+        info.settled_by,
+        info.expired,
+    )
+    assert ["a"] == await listed(promises, state="rejected")
+
+
+async def test_waiters_are_told_though_nobody_acts(promises: dp.Promises) -> None:
+    """Those who came before the deadline was set, too."""
+    told: list[object] = []
+
+    async def wait() -> None:
+        with pytest.raises(dp.PromiseRejectedError, match="nobody came"):
+            await promises.promise("a").get()
+        told.append("rejected")
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            await promises.create(
+                "a", deadline=SOON, otherwise=dp.Rejected("nobody came")
+            )
+
+    assert ["rejected"] * 2 == told
+
+
+async def test_a_nearer_deadline_is_not_missed(promises: dp.Promises) -> None:
+    """Who sleeps until a far one is woken up for it."""
+    await promises.create("far", deadline=LONG)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(promises.promise("other").get)
+            await anyio.wait_all_tasks_blocked()
+            near = await promises.create("near", deadline=SOON)
+            with pytest.raises(dp.PromiseRejectedError, match="deadline passed"):
+                await near.get()
+            tasks.cancel_scope.cancel()
+
+
+# Finding ----------------------------------------------------------------------
+
+
+async def test_promises_come_in_the_order_of_their_first_word(
+    promises: dp.Promises,
+) -> None:
+    """Settling later changes no place; what was only named has none."""
+    await promises.create("b")
+    await promises.promise("c").resolve(1)
+    await promises.create("a")
+    await promises.promise("b").resolve(2)
+    await promises.promise("named").peek()
+
+    assert ["b", "c", "a"] == await listed(promises)
+    assert ["a", "c", "b"] == await listed(promises, newest=True)
+    assert ["a"] == await listed(promises, state="pending")
+
+
+async def test_a_cursor_goes_on_where_it_was(promises: dp.Promises) -> None:
+    """Also after the promise that it was of is gone."""
+    for id in "abcd":
+        await promises.create(id)
+    cursor = [info.cursor async for info in promises.list()][1]
+    await promises.promise("b").dispose()
+
+    assert ["c", "d"] == await listed(promises, after=cursor)
+    assert ["a"] == await listed(promises, after=cursor, newest=True)
+    with pytest.raises(dp.InvalidQueryError, match="not a cursor"):
+        await listed(promises, after="x")
+
+
+async def test_many_pages_are_one_listing(promises: dp.Promises) -> None:
+    """What is there the whole time is told once, whatever happens meanwhile."""
+    ids = [f"p{n}" for n in range(2_500)]
+    for id in ids:
+        await promises.promise(id).resolve(1)
+    found: list[str] = []
+    async for info in promises.list():
+        found.append(info.id)
+        if len(found) == 500:
+            await promises.promise("p700").dispose()
+            await promises.promise("p100").dispose()
+            await promises.promise("p100").resolve(2)
+            await promises.create("new")
+
+    stayed = [id for id in ids if id != "p100"]
+    assert ids == [*dict.fromkeys(found)][: len(ids)]
+    assert ["p100", "new"] == found[len(ids) :]
+    assert set(stayed) <= set(found)
+
+
+async def test_old_promises_are_pruned(promises: dp.Promises) -> None:
+    """What is settled and old, and has the tags; nothing that is pending."""
+    await promises.create("pending", tags={"k": "v"})
+    for id, tags in {"one": {"k": "v"}, "two": {}}.items():
+        await (await promises.create(id, tags=tags)).resolve(1)
+
+    assert 0 == await promises.prune(settled_before=timedelta(days=90))
+    assert 1 == await promises.prune(settled_before=timedelta(), tags={"k": "v"})
+    assert ["pending", "two"] == await listed(promises)
+    assert 1 == await promises.prune(settled_before=datetime.now(UTC))
+    for wrong in (5, "90d", datetime(2020, 1, 1)):  # noqa: DTZ001 - that is it
+        with pytest.raises(dp.InvalidQueryError, match="not a valid age"):
+            await promises.prune(settled_before=wrong)  # type: ignore[arg-type] # refused
+
+
+# Stores without ---------------------------------------------------------------
+
+
+async def test_a_store_of_outcomes_says_so() -> None:
+    """Whatever needs terms is refused in words; the rest works."""
+    promises = dp.Promises(OutcomesOnly(), "outcomes:")
+    await promises.promise("a").resolve(1, by="alice")
+
+    assert dp.Resolved(1) == await promises.promise("a").peek()
+    for call in (
+        promises.create("a"),
+        promises.promise("a").info(),
+        listed(promises),
+        promises.prune(settled_before=timedelta()),
+    ):
+        with pytest.raises(dp.NotSupportedError, match="keeps outcomes only"):
+            await call
+
+
+@pytest.mark.parametrize("by", ["", "x" * 257, 5, "\ud800", "a\0b"])
+async def test_who_settles_has_a_name(by: Any, promises: dp.Promises) -> None:
+    """What cannot name anybody settles nothing."""
+    with pytest.raises(dp.InvalidTermsError, match="name of a settler"):
+        await promises.promise("a").resolve(1, by=by)
+    with pytest.raises(dp.InvalidTermsError, match="name of a settler"):
+        await promises.promise("a").reject("no", by=by)
+
+    assert dp.Pending() == await promises.promise("a").peek()
