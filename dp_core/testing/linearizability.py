@@ -34,7 +34,6 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, final
 
-from dp_core._states import Outcome
 from dp_core.testing.kit import (
     CANCELLED,
     DISPOSED,
@@ -42,6 +41,7 @@ from dp_core.testing.kit import (
     RUNNING,
     BackendCall,
     CallResult,
+    Given,
     LawBrokenError,
     Span,
     render,
@@ -80,7 +80,7 @@ class Operation:
     answer: CallResult
     began: float
     ended: float
-    given: Outcome[bytes] | None = None
+    given: Given | None = None
     call: BackendCall | None = None
 
     @property

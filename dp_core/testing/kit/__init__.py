@@ -31,14 +31,7 @@ from __future__ import annotations
 
 from dp_core._public import publish
 from dp_core.testing.kit._backend_calls import BackendCall, CallLog
-from dp_core.testing.kit._context import (
-    ConformanceRun,
-    Effort,
-    LawContext,
-    OpenBackend,
-    Outage,
-    StoreHandle,
-)
+from dp_core.testing.kit._context import LawContext, StoreHandle
 from dp_core.testing.kit._history import Span, render
 from dp_core.testing.kit._judge import IsThere, Judge, Progress, check_names
 from dp_core.testing.kit._law import Law, LawCheck, law
@@ -57,8 +50,10 @@ from dp_core.testing.kit._results import (
     RUNNING,
     CallResult,
     CallStatus,
+    Given,
     shown,
 )
+from dp_core.testing.kit._run import ConformanceRun, Effort, OpenBackend, Outage
 from dp_core.testing.kit._sentences import (
     BYTES,
     CANCEL,
@@ -71,15 +66,24 @@ from dp_core.testing.kit._sentences import (
     DISPOSE,
     DISPOSE_DURABLE,
     DISPOSED_WAIT,
+    FIRST_TERMS,
     FIRST_WINS,
+    FORGETS_TERMS,
     IDS,
+    INFO,
+    LATE_LOSES,
+    LISTED,
+    LISTING,
     NO_LOST_WAKE_UP,
+    ORDER,
+    OVER,
     PASSING,
     PEEK,
     RECOVERY,
     SETTLE,
     STAYS,
     SURVIVES,
+    TOLD,
     TWICE,
 )
 from dp_core.testing.kit._stepping import (
@@ -106,9 +110,17 @@ __all__ = [
     "DISPOSED_WAIT",
     "DISPOSE_DURABLE",
     "DONE",
+    "FIRST_TERMS",
     "FIRST_WINS",
+    "FORGETS_TERMS",
     "IDS",
+    "INFO",
+    "LATE_LOSES",
+    "LISTED",
+    "LISTING",
     "NO_LOST_WAKE_UP",
+    "ORDER",
+    "OVER",
     "PASSING",
     "PEEK",
     "PENDING",
@@ -117,6 +129,7 @@ __all__ = [
     "SETTLE",
     "STAYS",
     "SURVIVES",
+    "TOLD",
     "TWICE",
     "AbandonedError",
     "BackendCall",
@@ -126,6 +139,7 @@ __all__ = [
     "ConformanceError",
     "ConformanceRun",
     "Effort",
+    "Given",
     "IsThere",
     "Judge",
     "Law",

@@ -11,7 +11,6 @@ import anyio
 
 from dp_core._errors import PromiseDisposedError
 from dp_core._safe_text import quoted
-from dp_core._states import Outcome
 from dp_core.testing.kit._history import Span, render
 from dp_core.testing.kit._report import LawBrokenError
 from dp_core.testing.kit._results import (
@@ -19,6 +18,7 @@ from dp_core.testing.kit._results import (
     DISPOSED,
     RUNNING,
     CallResult,
+    Given,
     check_result,
     shown,
 )
@@ -91,7 +91,7 @@ class BackendCall:
         caller: The name of the handle, for the history.
         operation: The name of the method.
         id: The promise.
-        given: The outcome to settle with.
+        given: What it is given besides an id.
         schedule: What happens at its checkpoints.
 
     Attributes:
@@ -108,7 +108,7 @@ class BackendCall:
         operation: str,
         *,
         id: str = "",
-        given: Outcome[bytes] | None = None,
+        given: Given | None = None,
         schedule: Schedule | None = None,
     ) -> None:
         self.caller = caller
@@ -125,8 +125,9 @@ class BackendCall:
 
     def __str__(self) -> str:
         id = quoted(self.id, 60) if self.id else ""
-        given = f", {shown(self.given)}" if self.given is not None else ""
-        return f"{self.caller}.{self.operation}({id}{given})"
+        given = shown(self.given) if self.given is not None else ""
+        both = ", ".join(part for part in (id, given) if part)
+        return f"{self.caller}.{self.operation}({both})"
 
     def span(self) -> Span:
         """Return the call as a part of a history."""

@@ -3,99 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from inspect import isawaitable
 from random import Random
 from secrets import token_hex
-from typing import Any, Final, TypeAlias, Union, final
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from dp_core._states import Outcome, Resolved
+from dp_core._terms import Query, Terms
 from dp_core.backend import Backend
 from dp_core.testing.kit._backend_calls import BackendCall, CallLog
 from dp_core.testing.kit._report import LawBrokenError
+from dp_core.testing.kit._results import Given
+from dp_core.testing.kit._run import ConformanceRun
 from dp_core.testing.kit._stepping import Schedule
-from dp_core.testing.kit._tempo import Tempo
 
-__all__ = [
-    "ConformanceRun",
-    "Effort",
-    "LawContext",
-    "OpenBackend",
-    "Outage",
-    "StoreHandle",
-]
-
-OpenBackend: TypeAlias = Callable[[], Union[Backend, Awaitable[Backend]]]
-"""Opens another handle on the store under test."""
-
-Outage: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
-"""
-Makes a context in which the store under test fails, as it may for a while.
-
-A server is stopped and started again, a directory is away and comes back. What was
-acknowledged is there afterwards, where the store is durable.
-"""
+__all__ = ["LawContext", "StoreHandle"]
 
 _TURNS: Final = 40
 _GRACE: Final = (0.002, 0.03)
 _CALLS_OF_GRACE: Final = 5
 _MAX_STEPS: Final = 12
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """
-    The amount of work that goes into breaking a law.
-
-    Attributes:
-        histories: How many concurrent histories are recorded and checked.
-        crowd: How many waiters there are where there are many.
-        volume: How many promises there are where there are many.
-        linger: How long a promise is left alone, in seconds.
-        patience: How long any call may take, in seconds.
-    """
-
-    histories: int = 60
-    crowd: int = 256
-    volume: int = 1100
-    linger: float = 5.5
-    patience: float = 10.0
-
-
-@dataclass(slots=True)
-class ConformanceRun:
-    """
-    State that the laws of one run share.
-
-    Attributes:
-        open_backend: Opens another handle on the store.
-        durable: Whether what was acknowledged outlives all handles.
-        shared: Whether two handles see each other.
-        seed: Decides every random choice.
-        effort: How much work goes into each law.
-        patience: How long a call may take from now on, in seconds.
-        checked: How many histories were checked so far.
-        tempo: How long calls take.
-        outage: Makes the store fail for a while; None if nobody says how.
-        own_process: Whether the process is there for the run alone.
-    """
-
-    open_backend: OpenBackend
-    durable: bool
-    shared: bool
-    seed: int
-    effort: Effort
-    patience: float
-    checked: int = 0
-    tempo: Tempo = field(default_factory=Tempo)
-    outage: Outage | None = None
-    own_process: bool = False
 
 
 class StoreHandle:
@@ -119,19 +50,34 @@ class StoreHandle:
 
     def peek(self, id: str, **schedule: Any) -> BackendCall:
         """Start a peek."""
-        return self._start("peek", id, None, schedule)
+        return self._start("peek", id, schedule)
 
     def settle(self, id: str, outcome: Outcome[bytes], **schedule: Any) -> BackendCall:
         """Start to settle with *outcome*."""
-        return self._start("settle", id, outcome, schedule)
+        return self._start("settle", id, schedule, outcome)
 
     def wait(self, id: str, **schedule: Any) -> BackendCall:
         """Start to wait."""
-        return self._start("wait", id, None, schedule)
+        return self._start("wait", id, schedule)
 
     def dispose(self, id: str, **schedule: Any) -> BackendCall:
         """Start to dispose of a promise."""
-        return self._start("dispose", id, None, schedule)
+        return self._start("dispose", id, schedule)
+
+    def create(self, id: str, terms: Terms[bytes], **schedule: Any) -> BackendCall:
+        """Start to give a promise its *terms*."""
+        return self._start("create", id, schedule, terms)
+
+    def info(self, id: str, **schedule: Any) -> BackendCall:
+        """Start to ask for all that is known about a promise."""
+        return self._start("info", id, schedule)
+
+    def list(self, query: Query, after: str | None, limit: int) -> BackendCall:
+        """Start to list a page of promises."""
+        call = BackendCall(self._context.log, self.name, "list", given=query)
+        listing: Any = self.backend
+        self._context.start(call, lambda: listing.list(query, after, limit))
+        return call
 
     def aclose(self, **schedule: Any) -> BackendCall:
         """Start to close the handle."""
@@ -141,7 +87,7 @@ class StoreHandle:
         return call
 
     def _start(
-        self, operation: str, id: str, given: Outcome[bytes] | None, schedule: Any
+        self, operation: str, id: str, schedule: Any, given: Given | None = None
     ) -> BackendCall:
         call = BackendCall(
             self._context.log,

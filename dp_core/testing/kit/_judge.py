@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 import anyio
 
-from dp_core.testing.kit._context import ConformanceRun, LawContext
+from dp_core.testing.kit._context import LawContext
 from dp_core.testing.kit._law import Law
 from dp_core.testing.kit._report import (
     LawBrokenError,
@@ -17,6 +17,7 @@ from dp_core.testing.kit._report import (
     StoreGoneError,
     Violation,
 )
+from dp_core.testing.kit._run import ConformanceRun
 from dp_core.testing.kit._watchdog import watchdog
 
 __all__ = ["IsThere", "Judge", "Progress", "check_names"]
@@ -82,6 +83,10 @@ class Judge:
         """
         run = self._run
         with watchdog(lambda: run.patience):
+            laws = list(laws)
+            if any(law.needs & {"terms", "listing"} for law in laws):
+                with anyio.move_on_after(run.patience):
+                    await run.ask()
             ordered = sorted(laws, key=lambda law: law.name != _FIRST)
             for number, law in enumerate(ordered, 1):
                 if self._progress is not None:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, final
 
-from dp_core.testing.kit._context import ConformanceRun, LawContext
+from dp_core.testing.kit._context import LawContext
+from dp_core.testing.kit._run import ConformanceRun
 
 __all__ = ["Law", "LawCheck", "law"]
 
@@ -16,6 +17,8 @@ LawCheck: TypeAlias = Callable[[LawContext], Awaitable[None]]
 
 
 _REASONS: Final = {
+    "terms": "the store keeps no terms",
+    "listing": "the store cannot be listed",
     "outage": "nobody says how to make the store fail for a while",
     "own_process": "nobody says that this process is there for the laws alone",
 }
@@ -32,8 +35,9 @@ class Law:
         sentence: The demand, in one sentence.
         contract: The sentence of the backend contract that it spells out.
         check: Tries to break it.
-        needs: What the law needs to apply: a store that is "durable" or "shared",
-            an "outage" of it, or that the process is the run's own ("own_process").
+        needs: What the law needs to apply: a store that is "durable" or "shared", that
+            keeps "terms" or allows a "listing" (`dp_core.backend.Registry`), an
+            "outage" of it, or that the process is the run's own ("own_process").
         method: How the check tries to break it, where that is not obvious.
     """
 

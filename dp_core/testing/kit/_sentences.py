@@ -20,15 +20,24 @@ __all__ = [
     "DISPOSE",
     "DISPOSED_WAIT",
     "DISPOSE_DURABLE",
+    "FIRST_TERMS",
     "FIRST_WINS",
+    "FORGETS_TERMS",
     "IDS",
+    "INFO",
+    "LATE_LOSES",
+    "LISTED",
+    "LISTING",
     "NO_LOST_WAKE_UP",
+    "ORDER",
+    "OVER",
     "PASSING",
     "PEEK",
     "RECOVERY",
     "SETTLE",
     "STAYS",
     "SURVIVES",
+    "TOLD",
     "TWICE",
 ]
 
@@ -76,6 +85,37 @@ CLOSED_WAIT: Final = (
 )
 CLOSED: Final = "Operations after it raise `BackendClosedError`."
 
+# Of `dp_core.backend.Registry`.
+
+FIRST_TERMS: Final = (
+    "Terms are given to a generation once. The first ones stand, whether the promise "
+    "is pending or settled; they are durable before they are returned, and before "
+    "anything is settled by them."
+)
+FORGETS_TERMS: Final = "`dispose` forgets them."
+OVER: Final = (
+    "`peek`, `settle`, `wait`, `info` and `list` show nobody a promise pending whose "
+    "deadline is over by the store's clock: they settle it first, with what its terms "
+    "say, as anybody would. So once anybody was shown an outcome, all are."
+)
+TOLD: Final = (
+    "A wait is told within a second of a deadline, also of one that was set after the "
+    "wait began, and also if nobody else acts."
+)
+LATE_LOSES: Final = (
+    "A settle that begins after the deadline, and after `create` has returned, loses."
+)
+INFO: Final = "Return all that is known about the promise, without waiting for anybody."
+LISTED: Final = "Return promises that were created or settled, a page of them."
+ORDER: Final = (
+    "They come in the order in which their generations were first heard of, which "
+    "stays: what was there the whole time is neither missed nor returned twice, "
+    "whatever else happens meanwhile."
+)
+LISTING: Final = (
+    "How many to return at most; there may be fewer, or none, although more follow."
+)
+
 CONTRACT: Final = (
     FIRST_WINS,
     SURVIVES,
@@ -97,5 +137,14 @@ CONTRACT: Final = (
     TWICE,
     CLOSED_WAIT,
     CLOSED,
+    FIRST_TERMS,
+    FORGETS_TERMS,
+    OVER,
+    TOLD,
+    LATE_LOSES,
+    INFO,
+    LISTED,
+    ORDER,
+    LISTING,
 )
 """All sentences, in the order of the contract."""

@@ -9,11 +9,14 @@ from typing import Final
 from dp_core.testing.kit import Law
 from dp_core.testing.laws import (
     cancelling,
+    deadlines,
     disposal,
     handles,
     histories,
     ids,
+    listing,
     settling,
+    terms,
     values,
     waiting,
 )
@@ -22,11 +25,14 @@ __all__ = ["LAWS"]
 
 _SUBJECTS: Final = (
     cancelling,
+    deadlines,
     disposal,
     handles,
     histories,
     ids,
+    listing,
     settling,
+    terms,
     values,
     waiting,
 )

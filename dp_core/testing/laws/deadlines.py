@@ -1,0 +1,193 @@
+"""Laws about deadlines: they settle, like anybody, and nobody sees them late."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import anyio
+
+from dp_core._states import Outcome, Rejected, Resolved
+from dp_core._terms import Query, Terms
+from dp_core.backend import now
+from dp_core.testing.kit import (
+    LATE_LOSES,
+    OVER,
+    PENDING,
+    TOLD,
+    LawContext,
+    law,
+)
+from dp_core.testing.laws.terms import info_of
+
+__all__ = [
+    "deadlines_settle_once",
+    "deadlines_settle_whoever_asks",
+    "deadlines_survive_reopening",
+    "early_settles_stay",
+    "late_settles_lose",
+    "waiters_hear_of_deadlines",
+]
+
+ONE: Final = Resolved(b"1")
+LATE: Final = Rejected("too late")
+PAST: Final = datetime(2001, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC)
+OUTCOMES: Final[tuple[Outcome[bytes], ...]] = (LATE, Resolved(b'"by default"'))
+
+_SOON: Final = timedelta(milliseconds=300)
+_NOBODY: Final = 0.6
+"""How long nobody asks for a promise whose deadline is over, in seconds."""
+
+
+def soon(outcome: Outcome[bytes]) -> Terms[bytes]:
+    """Return terms with a deadline in a moment, by the clock of the store."""
+    return Terms(now() + _SOON, outcome, within=_SOON)
+
+
+@law(OVER, "terms")
+async def deadlines_settle_whoever_asks(context: LawContext) -> None:
+    """
+    A promise whose deadline is over is settled for every operation.
+
+    Each operation is the first to come, through the handle that created the promise
+    and through another; all that come after it agree.
+    """
+    a, b = await context.pair()
+    for outcome in OUTCOMES:
+        for first in (a, b):
+            for operation in ("peek", "settle", "wait", "info"):
+                id = context.id()
+                await a.create(id, Terms(PAST, outcome)).ends()
+                if operation == "info":
+                    if (await info_of(first, id)).state != outcome:
+                        raise context.broken(f"info does not say {outcome!r}", id)
+                else:
+                    given = (ONE,) if operation == "settle" else ()
+                    await getattr(first, operation)(id, *given).gives(outcome)
+                for handle in (a, b):
+                    await handle.peek(id).gives(outcome)
+                info = await info_of(first, id)
+                if not info.expired or info.settled_by is not None:
+                    raise context.broken("info does not say that it expired", id)
+
+
+@law(OVER, "terms", "listing")
+async def deadlines_settle_who_is_listed(context: LawContext) -> None:
+    """A promise whose deadline is over is on no list of pending ones."""
+    a, b = await context.pair()
+    head = context.id()
+    ids = [context.id(head=head) for _ in range(5)]
+    for id in ids:
+        await a.create(id, Terms(PAST, LATE)).ends()
+    for state, wanted in (("pending", []), ("rejected", ids), (None, ids)):
+        call = b.list(Query(state, prefix=head), None, 100)  # type: ignore[arg-type] # one of the three
+        await call.ends()
+        found = [info.id for info in call.returned.infos]
+        if found != wanted:
+            raise context.broken(
+                f"of state {state} are {found}, and not {wanted}", *ids
+            )
+    for id in ids:
+        await a.peek(id).gives(LATE)
+
+
+@law(LATE_LOSES, "terms")
+async def late_settles_lose(context: LawContext) -> None:
+    """
+    A settle after the deadline changes nothing and is told what stands.
+
+    The deadline comes while the promise is there, and nobody asks for it.
+    """
+    a, b = await context.pair()
+    made = {context.id(): (outcome, h) for outcome in OUTCOMES for h in (a, b)}
+    for id, (outcome, _) in made.items():
+        await a.create(id, soon(outcome)).ends()
+    await anyio.sleep(_SOON.total_seconds() + _NOBODY)
+    for id, (outcome, handle) in made.items():
+        await handle.settle(id, ONE).gives(outcome)
+        for again in (a, b):
+            await again.peek(id).gives(outcome)
+
+
+@law(OVER, "terms")
+async def early_settles_stay(context: LawContext) -> None:
+    """An outcome from before the deadline stays when the deadline is over."""
+    a, b = await context.pair()
+    settled = [context.id(), context.id()]
+    for id in settled:
+        await a.create(id, soon(LATE)).ends()
+        await b.settle(id, ONE).gives(ONE, LATE)
+    early = [id for id in settled if (await info_of(a, id)).state == ONE]
+    await anyio.sleep(_SOON.total_seconds() + _NOBODY)
+    for id in early:
+        for handle in (a, b):
+            await handle.peek(id).gives(ONE)
+            await handle.settle(id, LATE).gives(ONE)
+            if (await info_of(handle, id)).expired:
+                raise context.broken("it was settled, and not by its deadline", id)
+
+
+@law(OVER, "terms")
+async def deadlines_settle_once(context: LawContext) -> None:
+    """
+    A settle that meets the deadline wins for all, or loses for all.
+
+    Many promises are settled and looked at just when their deadlines come.
+    """
+    a, b = await context.pair()
+    ids = [context.id() for _ in range(24)]
+    for id in ids:
+        await a.create(id, soon(LATE)).ends()
+    calls = []
+    for id in ids:
+        waiting = b.wait(id)
+        calls.append((id, waiting))
+    for number, id in enumerate(ids):
+        await anyio.sleep(_SOON.total_seconds() / len(ids))
+        calls += [(id, (a, b)[number % 2].settle(id, ONE)), (id, b.peek(id))]
+    await anyio.sleep(_SOON.total_seconds())
+    for id in ids:
+        won = await a.settle(id, ONE).gives(ONE, LATE)
+        for other, call in calls:
+            if other == id and call.operation != "peek":
+                await call.gives(won)
+            elif other == id:
+                await call.gives(won, PENDING)
+
+
+@law(TOLD, "terms")
+async def waiters_hear_of_deadlines(context: LawContext) -> None:
+    """
+    A waiter is told of a deadline, though nobody acts, in about a second.
+
+    It came before the promise was created, through the same handle and through another,
+    or after; or it waited for another promise all the time.
+    """
+    a, b = await context.pair()
+    for outcome in OUTCOMES:
+        early, late, other = context.id(), context.id(), context.id()
+        aside = a.wait(other)
+        waiting = [a.wait(early), b.wait(early)]
+        await context.rest(aside, *waiting)
+        await a.create(early, soon(outcome)).ends()
+        await b.create(late, soon(outcome)).ends()
+        waiting += [a.wait(late), b.wait(late)]
+        for call in waiting:
+            await call.gives(outcome)
+        if aside.is_over:
+            raise context.broken("its wait ended, and it is pending", other)
+
+
+@law(OVER, "terms", "durable")
+async def deadlines_survive_reopening(context: LawContext) -> None:
+    """A deadline that comes while no handle is open has settled the promise."""
+    a = await context.open()
+    asked, waited = context.id(), context.id()
+    for id in (asked, waited):
+        await a.create(id, soon(LATE)).ends()
+    await context.close()
+    context.log.note("(all handles closed, until the deadline is over)")
+    await anyio.sleep(_SOON.total_seconds() + 0.1)
+    b = await context.open()
+    await b.wait(waited).gives(LATE)
+    await b.settle(asked, ONE).gives(LATE)

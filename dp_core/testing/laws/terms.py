@@ -1,0 +1,268 @@
+"""Laws about terms: the first ones stand, whole, until the promise is disposed of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from dp_core._states import Outcome, Rejected, Resolved
+from dp_core._terms import MAX_TAG_BYTES, MAX_TAGS, PromiseInfo, Terms
+from dp_core.backend import now
+from dp_core.testing.kit import (
+    BYTES,
+    CANCEL,
+    DISPOSED,
+    FIRST_TERMS,
+    FORGETS_TERMS,
+    INFO,
+    PENDING,
+    LawContext,
+    StoreHandle,
+    law,
+)
+
+__all__ = [
+    "create_and_settle_commute",
+    "create_is_atomic",
+    "dispose_forgets_terms",
+    "first_terms_stand",
+    "racing_creators_agree",
+    "terms_come_back",
+    "terms_survive_reopening",
+]
+
+ONE: Final = Resolved(b"1")
+NO: Final = Rejected("no")
+FAR: Final = datetime(2999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
+PAST: Final = datetime(2001, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC)
+
+_RACERS: Final = 32
+_SOME: Final[tuple[Terms[bytes], ...]] = (
+    Terms(tags={"order": "17"}),
+    Terms(FAR, NO, {"kind": "approval"}, b'{"amount":1200}'),
+    Terms(FAR, ONE, data=b"[]"),
+    Terms(),
+)
+
+
+async def info_of(handle: StoreHandle, id: str) -> PromiseInfo[bytes]:
+    """Return what a handle says about a promise."""
+    call = handle.info(id)
+    await call.ends()
+    info: PromiseInfo[bytes] = call.returned
+    return info
+
+
+async def has_terms(
+    context: LawContext, handle: StoreHandle, id: str, terms: Terms[bytes] | None
+) -> None:
+    """
+    Check the terms of a promise.
+
+    Raises:
+        LawBrokenError: It has others.
+    """
+    found = (await info_of(handle, id)).terms
+    if found != terms:
+        raise context.broken(
+            f"the terms of the promise are {found!r}, and not {terms!r}", id
+        )
+
+
+@law(FIRST_TERMS, "terms")
+async def first_terms_stand(context: LawContext) -> None:
+    """A create after the first changes nothing and returns the first terms."""
+    a, b = await context.pair()
+    for first in _SOME:
+        for later in _SOME:
+            id = context.id()
+            await has_terms(context, b, id, None)
+            await a.create(id, first).gives(first)
+            for handle in (a, b):
+                await handle.create(id, later).gives(first)
+                await has_terms(context, handle, id, first)
+            await b.peek(id).gives(PENDING)
+
+
+@law(FIRST_TERMS, "terms")
+async def racing_creators_agree(context: LawContext) -> None:
+    """
+    Of many concurrent creates one wins, and all return its terms.
+
+    32 creates start at the same time, through one handle and then through two.
+    """
+    a, b = await context.pair()
+    for creators in ((a,), (b, a)):
+        id = context.id()
+        offers = [Terms(tags={"n": str(n)}) for n in range(_RACERS)]
+        calls = [
+            creators[n % len(creators)].create(id, offer)
+            for n, offer in enumerate(offers)
+        ]
+        won = await calls[0].gives(*offers)
+        for call in calls:
+            await call.gives(won)
+        await a.create(id, offers[0]).gives(won)
+
+
+@law(FIRST_TERMS, "terms")
+async def create_and_settle_commute(context: LawContext) -> None:
+    """
+    A promise that is settled gets its terms like one that is pending.
+
+    Its outcome stays, and a deadline, however long ago, means nothing any more.
+    """
+    a, b = await context.pair()
+    for outcome in (ONE, NO):
+        for terms in (*_SOME, Terms(PAST, Rejected("late"), data=b"0")):
+            id = context.id()
+            await a.settle(id, outcome).gives(outcome)
+            await b.create(id, terms).gives(terms)
+            for handle in (a, b):
+                await handle.peek(id).gives(outcome)
+                await handle.settle(id, Resolved(b"2")).gives(outcome)
+                await has_terms(context, handle, id, terms)
+                if (await info_of(handle, id)).expired:
+                    raise context.broken("it was settled, and not by its deadline", id)
+
+
+@law(CANCEL, "terms")
+async def create_is_atomic(context: LawContext) -> None:
+    """
+    A create meets others, and settles, as if one came after the other.
+
+    It is held at its k-th checkpoint, for every k, while another create and a settle
+    run from start to end; and it is cancelled there.
+    """
+    a, b = await context.pair()
+    one, other = Terms(FAR, NO, {"n": "1"}), Terms(tags={"n": "2"})
+    for step in context.steps():
+        id = context.id()
+        early = a.create(id, one, hold_at=step)
+        await context.rest(early)
+        late, settle = b.create(id, other), b.settle(id, ONE)
+        await context.rest(late, settle)
+        early.release()
+        won = await early.gives(one, other)
+        await late.gives(won)
+        await settle.gives(ONE)
+        await a.peek(id).gives(ONE)
+        await b.create(id, other).gives(won)
+        cancelled = context.id()
+        cut = a.create(cancelled, one, cancel_at=step)
+        await context.rest(cut)
+        await cut.over_within(context.log.patience)
+        await b.peek(cancelled).gives(PENDING)
+        stands = await b.create(cancelled, other).gives(one, other)
+        await a.create(cancelled, one).gives(stands)
+        if not (early.is_held or cut.reached):
+            break
+
+
+@law(BYTES, "terms")
+async def terms_come_back(context: LawContext) -> None:
+    """Terms come back as they were given: every byte, tag and millisecond."""
+    a, b = await context.pair()
+    longest = "é" * (MAX_TAG_BYTES // 2)
+    outcomes: tuple[Outcome[bytes], ...] = (
+        Resolved(b"null"),
+        Resolved('{"a":[1.0,"\u2028\U0001f600"]}'.encode()),
+        Rejected(""),
+        Rejected("null"),
+        Rejected("\U0001f600\x00\r\n"),
+    )
+    for terms in (
+        *(Terms(FAR, outcome) for outcome in outcomes),
+        *(Terms(FAR + timedelta(milliseconds=-n)) for n in (0, 1, 499, 998)),
+        Terms(tags={f"{n:0256}": longest for n in range(MAX_TAGS)}),
+        Terms(tags={"a": "", "A": " ", " ": "\r\n\t", "'\"%*?": "\\", "é": "é"}),
+        Terms(data=b"0"),
+        Terms(data=b'""'),
+        Terms(data=b"1.0"),
+        Terms(data=b'"%b"' % (b"x" * 50_000)),
+    ):
+        id = context.id()
+        await a.create(id, terms).gives(terms)
+        await has_terms(context, b, id, terms)
+
+
+@law(FIRST_TERMS, "terms", "durable")
+async def terms_survive_reopening(context: LawContext) -> None:
+    """Terms are there after reopening, and still the first."""
+    a = await context.open()
+    made = [(context.id(), terms) for terms in _SOME]
+    settled = context.id()
+    for id, terms in made:
+        await a.create(id, terms).gives(terms)
+    await a.settle(settled, ONE).gives(ONE)
+    await a.create(settled, _SOME[1]).gives(_SOME[1])
+    b = await context.reopen()
+    for id, terms in (*made, (settled, _SOME[1])):
+        await has_terms(context, b, id, terms)
+        await b.create(id, Terms(tags={"n": "2"})).gives(terms)
+    await b.peek(settled).gives(ONE)
+
+
+@law(FORGETS_TERMS, "terms")
+async def dispose_forgets_terms(context: LawContext) -> None:
+    """A disposed promise has no terms, and its next generation gets others."""
+    a, b = await context.pair()
+    other = Terms(tags={"n": "2"})
+    for terms in (*_SOME, Terms(PAST, NO)):
+        for settled in (False, True):
+            id = context.id()
+            await a.create(id, terms).gives(terms)
+            if settled:
+                await a.settle(id, ONE).ends()
+            await b.dispose(id).ends()
+            await a.peek(id).gives(PENDING)
+            await has_terms(context, a, id, None)
+            await b.create(id, other).gives(other)
+            await a.peek(id).gives(PENDING)
+    id = context.id()
+    waiting = a.wait(id)
+    await context.rest(waiting)
+    await b.create(id, other).gives(other)
+    await b.dispose(id).ends()
+    await waiting.gives(DISPOSED)
+
+
+@law(INFO, "terms")
+async def info_is_complete(context: LawContext) -> None:
+    """
+    All that was said about a promise is told, and nothing else.
+
+    Its times are those of a clock, to a day: clocks differ.
+    """
+    a, b = await context.pair()
+    day = timedelta(days=1)
+    for handle in (a, b):
+        for outcome in (
+            Resolved(b"1", by="alice"),
+            Rejected("no", by="é\U0001f600"),
+            ONE,
+        ):
+            id = context.id()
+            if await info_of(handle, id) != PromiseInfo(id, PENDING):
+                raise context.broken("nobody has said anything about it yet", id)
+            await a.create(id, _SOME[0]).gives(_SOME[0])
+            before = await info_of(handle, id)
+            await a.settle(id, outcome).gives(outcome)
+            await b.settle(id, Resolved(b"2", by="mallory")).gives(outcome)
+            after = await info_of(handle, id)
+            wanted = PromiseInfo(
+                id,
+                outcome,
+                _SOME[0],
+                before.created_at,
+                after.settled_at,
+                outcome.by,
+                cursor=before.cursor,
+            )
+            if after != wanted:
+                raise context.broken(f"it says {after!r}, and not {wanted!r}", id)
+            if before.settled_at or before.settled_by or before.state != PENDING:
+                raise context.broken(f"it says {before!r} before it is settled", id)
+            for moment in (after.created_at, after.settled_at):
+                if moment is None or not -day < moment - now() < day:
+                    raise context.broken(f"it happened now, and not at {moment}", id)
