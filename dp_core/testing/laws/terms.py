@@ -94,7 +94,7 @@ async def racing_creators_agree(context: LawContext) -> None:
     a, b = await context.pair()
     for creators in ((a,), (b, a)):
         id = context.id()
-        offers = [Terms(tags={"n": str(n)}) for n in range(_RACERS)]
+        offers: list[Terms[bytes]] = [Terms(tags={"n": str(n)}) for n in range(_RACERS)]
         calls = [
             creators[n % len(creators)].create(id, offer)
             for n, offer in enumerate(offers)
@@ -135,7 +135,8 @@ async def create_is_atomic(context: LawContext) -> None:
     run from start to end; and it is cancelled there.
     """
     a, b = await context.pair()
-    one, other = Terms(FAR, NO, {"n": "1"}), Terms(tags={"n": "2"})
+    one: Terms[bytes] = Terms(FAR, NO, {"n": "1"})
+    other: Terms[bytes] = Terms(tags={"n": "2"})
     for step in context.steps():
         id = context.id()
         early = a.create(id, one, hold_at=step)
@@ -178,7 +179,7 @@ async def terms_come_back(context: LawContext) -> None:
         Terms(tags={"a": "", "A": " ", " ": "\r\n\t", "'\"%*?": "\\", "é": "é"}),
         Terms(data=b"0"),
         Terms(data=b'""'),
-        Terms(data=b"1.0"),
+        Terms(data=b'{"b":1.0,"a":[1e2,"/"]}'),
         Terms(data=b'"%b"' % (b"x" * 50_000)),
     ):
         id = context.id()
@@ -207,7 +208,7 @@ async def terms_survive_reopening(context: LawContext) -> None:
 async def dispose_forgets_terms(context: LawContext) -> None:
     """A disposed promise has no terms, and its next generation gets others."""
     a, b = await context.pair()
-    other = Terms(tags={"n": "2"})
+    other: Terms[bytes] = Terms(tags={"n": "2"})
     for terms in (*_SOME, Terms(PAST, NO)):
         for settled in (False, True):
             id = context.id()

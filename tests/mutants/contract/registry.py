@@ -24,12 +24,15 @@ Kind = TypeVar("Kind", bound=type[Right])
 SUBJECTS: Final = (
     "cancelling",
     "closing",
+    "deadlines",
     "disposal",
     "handles",
     "ids",
+    "listing",
     "outages",
     "reading",
     "settling",
+    "terms",
     "values",
     "waiting",
 )
