@@ -34,6 +34,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, final
 
+from dp_core._states import SETTLED
 from dp_core.testing.kit import (
     CANCELLED,
     DISPOSED,
@@ -171,7 +172,7 @@ def _next(
         if operation.operation == "dispose":
             waiters = {m for m in ready if operations[m].answer is DISPOSED}
             yield left - {n} - waiters, PENDING
-        elif operation.operation == "settle" and operation.given is not None:
+        elif isinstance(operation.given, SETTLED):
             outcome = operation.given if operation.is_unknown else operation.answer
             if register == PENDING and outcome == operation.given:
                 yield left - {n}, operation.given
