@@ -9,12 +9,12 @@ The rest is what backends have in common. By `LeaderFollowers` and `LoopLocal`,
 calls that come together share one look, one question, or one commit. By `Closable`
 a handle ends its waits when it is closed, in other threads too (`call_soon`).
 Whoever keeps deadlines (`Registry`) asks `now` for the time and `expiry` for what
-comes of it. `in_thread` calls what blocks, also where no thread can be started.
+comes of it, and sleeps as a `ClockWatcher`. `in_thread` calls what blocks, also where no thread can be started.
 `check_id`, `quoted`, `without_password` and `token_from_environment` are the one place
 where ids are checked, foreign text and URLs are made safe to show, and tokens are read.
 """
 
-from dp_core._clock import now
+from dp_core._clock import ClockWatcher, now, watch_clock
 from dp_core._ids import check_id
 from dp_core._public import publish
 from dp_core._safe_text import quoted, visible, without_password
@@ -39,6 +39,7 @@ __all__ = [
     "PAGE_BYTES",
     "TOKEN_ADVICE",
     "Backend",
+    "ClockWatcher",
     "Closable",
     "Follower",
     "LeaderFollowers",
@@ -60,6 +61,7 @@ __all__ = [
     "token_from_environment",
     "visible",
     "wait_or_peek",
+    "watch_clock",
     "without_password",
 ]
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from dp_core.testing._check import check_backend
+    from dp_core.testing._deadlines import DeadlineClock
     from dp_core.testing.kit import (
         ConformanceError,
         Effort,
@@ -43,6 +44,7 @@ __all__ = [
     "LAWS",
     "BackendSuite",
     "ConformanceError",
+    "DeadlineClock",
     "Effort",
     "Law",
     "OpenBackend",
@@ -58,6 +60,7 @@ _HOMES: Final = {
     "LAWS": "laws",
     "BackendSuite": "suite",
     "ConformanceError": "kit",
+    "DeadlineClock": "_deadlines",
     "Effort": "kit",
     "Law": "kit",
     "OpenBackend": "kit",
@@ -68,7 +71,7 @@ _HOMES: Final = {
     "check_backend": "_check",
     "check_wire": "wire",
 }
-_INNER: Final = tuple(f"{__name__}.{room}" for room in ("kit", "_check"))
+_INNER: Final = tuple(f"{__name__}.{room}" for room in ("kit", "_check", "_deadlines"))
 
 
 def __getattr__(name: str) -> Any:

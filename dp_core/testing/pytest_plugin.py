@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
+    from dp_core.testing import DeadlineClock
     from dp_core.testing.kit import Report
 
 __all__ = ["Coverage", "coverage"]
@@ -49,6 +50,15 @@ _COVERAGE: Final = pytest.StashKey[Coverage]()
 _SEED: Final = pytest.StashKey[int]()
 _WORKER: Final = "dp_core"
 """The key of our data in what pytest-xdist sends to and from its workers."""
+
+
+@pytest.fixture
+def deadline_clock() -> Iterator[DeadlineClock]:
+    """Return the clock of deadlines, which the test can move."""
+    from dp_core.testing import DeadlineClock  # noqa: PLC0415 - see above
+
+    with DeadlineClock() as clock:
+        yield clock
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -26,7 +26,7 @@ from dp_core import (
     settle_command,
     transition,
 )
-from dp_core.backend import PAGE_BYTES, Page, expiry, now, size_of
+from dp_core.backend import PAGE_BYTES, Page, expiry, now, size_of, watch_clock
 
 __all__ = ["MemoryStore", "Result", "Timer", "Waiter"]
 
@@ -120,6 +120,7 @@ class MemoryStore:
         self._numbers = count(1)
         # Of pending ones, with their numbers; and some that were settled since.
         self._deadlines: list[tuple[datetime, int, _Generation]] = []
+        watch_clock(self)
 
     @property
     def size(self) -> int:
@@ -218,9 +219,13 @@ class MemoryStore:
                 if deadline is not None and generation.is_due_some_day:
                     due = (deadline, generation.number, generation)
                     heapq.heappush(self._deadlines, due)
-                    for timer in tuple(self.timers):
-                        timer.ring()
+                    self.clock_was_set()
             return generation.terms
+
+    def clock_was_set(self) -> None:
+        """Wake up all who sleep until the next deadline."""
+        for timer in tuple(self.timers):
+            timer.ring()
 
     def sweep(self, limit: int) -> float | None:
         """Settle what is over; see `dp_core.backend.Registry`."""
