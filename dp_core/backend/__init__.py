@@ -9,7 +9,8 @@ The rest is what backends have in common. By `LeaderFollowers` and `LoopLocal`,
 calls that come together share one look, one question, or one commit. By `Closable`
 a handle ends its waits when it is closed, in other threads too (`call_soon`).
 Whoever keeps deadlines (`Registry`) asks `now` for the time and `expiry` for what
-comes of it, and sleeps as a `ClockWatcher`. `in_thread` calls what blocks, also where no thread can be started.
+comes of it, and sleeps as a `ClockWatcher`. `in_thread` calls what blocks, also where
+no thread can be started.
 `check_id`, `quoted`, `without_password` and `token_from_environment` are the one place
 where ids are checked, foreign text and URLs are made safe to show, and tokens are read.
 """

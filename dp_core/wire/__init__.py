@@ -43,6 +43,14 @@ from dp_core.wire._calls import (
     write_settle,
 )
 from dp_core.wire._prefer import prefer_wait, read_prefer
+from dp_core.wire._terms import (
+    read_info,
+    read_moment,
+    read_terms,
+    write_info,
+    write_moment,
+    write_terms,
+)
 
 __all__ = [
     "DISPOSED_MESSAGE",
@@ -58,12 +66,18 @@ __all__ = [
     "prefer_wait",
     "read_answer",
     "read_call",
+    "read_info",
+    "read_moment",
     "read_prefer",
     "read_settle",
+    "read_terms",
     "write_answer",
     "write_call",
     "write_error",
+    "write_info",
+    "write_moment",
     "write_settle",
+    "write_terms",
 ]
 
 publish(__name__, __all__)

@@ -9,7 +9,8 @@ The room, from the files up to the event loop:
 * `_record`: the content of one file; `_layout`: its place in the directory
 * `_files`: system calls and their errors
 * `_store`: the protocol and its crashes; `_publishing`: its decisive step;
-  `_opening`: the directory; `_janitor`: leftovers; `_listing`: all ids
+  `_reading`: one look; `_opening`: the directory; `_janitor`: leftovers
+* `_registry`: what there is, and what of it is over
 * `_read_batcher`: reads; `_watching`: waits
 """
 
@@ -24,18 +25,21 @@ from urllib.parse import quote, unquote_to_bytes
 from anyio import CapacityLimiter
 
 from dp_backends.file._read_batcher import ReadBatcher
+from dp_backends.file._registry import Listing, Sweeper, info_of
 from dp_backends.file._store import FileStore
 from dp_backends.file._watching import WATCHERS
 from dp_core import (
     Backend,
-    BackendError,
     BackendUnavailableError,
     Outcome,
+    PromiseInfo,
+    Query,
     State,
+    Terms,
     UnknownBackendError,
     hookimpl,
 )
-from dp_core.backend import Closable, LoopLocal, in_thread
+from dp_core.backend import Closable, LoopLocal, Page, in_thread
 from dp_core.hookspecs import Register
 
 __all__ = ["FileBackend"]
@@ -64,6 +68,9 @@ class FileBackend(Backend):
         self._store = FileStore(self.directory)
         # Of this store only: if its disk hangs, no other store is held up.
         self._readers = LoopLocal(partial(ReadBatcher, self._store))
+        self._listing = Listing(self._store)
+        self._sweeper = Sweeper(self._store)
+        self._sweeping = LoopLocal(lambda: CapacityLimiter(1))
         self._life = Closable()
 
     async def peek(self, id: str) -> State[bytes]:
@@ -85,14 +92,31 @@ class FileBackend(Backend):
         self._life.check_open()
         await in_thread(self._store.dispose, id, limiter=_WRITING.get())
 
-    async def settled(
-        self, after: str | None, limit: int
-    ) -> list[tuple[str, Outcome[bytes] | BackendError]]:
-        """Return settled promises; see `dp_core.backend.Listable`."""
+    async def create(self, id: str, terms: Terms[bytes]) -> Terms[bytes]:
+        """Give a promise its terms; see `dp_core.backend.Registry`."""
+        self._life.check_open()
+        return await in_thread(self._store.create, id, terms, limiter=_WRITING.get())
+
+    async def info(self, id: str) -> PromiseInfo[bytes]:
+        """Return what is known about a promise; see `dp_core.backend.Registry`."""
+        self._life.check_open()
+        return await in_thread(self._info, id, limiter=_READING.get())
+
+    def _info(self, id: str) -> PromiseInfo[bytes]:
+        place = self._store.place(id)
+        return info_of(place, self._store.look_at(place, whole=True))
+
+    async def list(self, query: Query, after: str | None, limit: int) -> Page:
+        """Return promises by their age; see `dp_core.backend.Registry`."""
         self._life.check_open()
         return await in_thread(
-            self._store.settled, after, limit, limiter=_READING.get()
+            self._listing.page, query, after, limit, limiter=_READING.get()
         )
+
+    async def sweep(self, limit: int) -> float | None:
+        """Settle what is over; see `dp_core.backend.Registry`."""
+        self._life.check_open()
+        return await in_thread(self._sweeper.sweep, limit, limiter=self._sweeping.get())
 
     async def is_made(self) -> bool:
         """Tell whether the store is there; see `dp_core.backend.MadeOnUse`."""

@@ -1,5 +1,5 @@
 """
-`Janitor`: removes orphans, and the outcomes of dead generations.
+`Janitor`: removes orphans, and the outcomes and terms of dead generations.
 
 There is no background task. Every write has a small chance, and a disposal a larger
 one, to be followed by the cleaning of its shard and of another one, in the same worker
@@ -23,14 +23,13 @@ from typing import Final, final
 
 from dp_backends.file._files import read_file, remove, write_new_file
 from dp_backends.file._layout import (
-    FOREIGN,
     GRACE,
-    HEAD,
     SHARDS,
-    TEMPORARY,
+    FileName,
+    Kind,
     PromiseFiles,
-    read_name,
     shard_path,
+    temporary_path,
 )
 from dp_backends.file._publishing import Durability
 from dp_backends.file._record import Record
@@ -63,7 +62,7 @@ class Janitor:
         self._sometimes(files, _WRITES_PER_CLEANING)
 
     def after_disposal(self, files: PromiseFiles) -> None:
-        """Do what `after_write` does, more often: a disposal leaves a dead outcome."""
+        """Do what `after_write` does, more often: a disposal leaves what is dead."""
         self._sometimes(files, min(_DISPOSALS_PER_CLEANING, _WRITES_PER_CLEANING))
 
     def _sometimes(self, files: PromiseFiles, writes: int) -> None:
@@ -113,17 +112,16 @@ class Janitor:
         dead = list(contents.dead())
         if taken or dead:
             # An orphan may be the mark of a record that is not durable yet, and a
-            # head must be durable before the outcomes that it buries are touched.
+            # head must be durable before anything that it buries is touched.
             self._durability.fsync_names(shard)
         cleared = len(taken)
         for path in taken:
             remove(path)
-        for files, generation in dead:
-            path = files.outcome(generation)
+        for path in dead:
             # Another janitor may be at it.
             with suppress(FileNotFoundError):
                 if os.stat(path).st_size > 0:
-                    self.erase(files, generation)
+                    _erase(path)
                 elif _is_older(path, old):
                     remove(path)
                 else:
@@ -133,24 +131,13 @@ class Janitor:
 
     def erase(self, files: PromiseFiles, generation: str) -> None:
         """
-        Erase a dead outcome, but keep its name, with the time of the erasure.
+        Erase the outcome and the terms of a dead generation.
 
         Raises:
-            OSError: It could not be erased.
+            OSError: They could not be erased.
         """
-        path = files.outcome(generation)
-        while os.path.exists(path):
-            empty = files.temporary(token_hex(16))
-            write_new_file(empty, b"")
-            try:
-                os.rename(empty, path)
-            except FileNotFoundError:
-                # Taken for an orphan: begin anew.
-                continue
-            except OSError:
-                remove(empty)
-                raise
-            return
+        for path in (files.outcome(generation), files.terms(generation)):
+            _erase(path)
 
 
 @final
@@ -162,35 +149,52 @@ class _Contents:
     Attributes:
         temporary: The paths of temporary files.
         heads: The promises that have a head.
-        outcomes: The generations that have an outcome, by the promise's name.
+        records: The outcomes and terms of each promise, by its name, with the paths.
     """
 
     temporary: list[str]
     heads: list[PromiseFiles]
-    outcomes: dict[str, list[str]]
+    records: dict[str, list[tuple[FileName, str]]]
 
     @classmethod
     def of(cls, shard: str) -> _Contents:
         contents = cls([], [], {})
-        for file in os.listdir(shard):
-            name, what = read_name(file)
-            if what == FOREIGN:
-                continue
-            if what == TEMPORARY:
-                contents.temporary.append(f"{shard}/{file}")
-            elif what == HEAD:
-                contents.heads.append(PromiseFiles(shard, name))
-            else:
-                contents.outcomes.setdefault(name, []).append(what)
+        for entry in os.listdir(shard):
+            file, path = FileName.of(entry), f"{shard}/{entry}"
+            match file.kind:
+                case Kind.TEMPORARY:
+                    contents.temporary.append(path)
+                case Kind.HEAD:
+                    contents.heads.append(PromiseFiles(shard, file.name))
+                case Kind.OUTCOME | Kind.TERMS:
+                    contents.records.setdefault(file.name, []).append((file, path))
+                case Kind.FOREIGN:
+                    pass
         return contents
 
-    def dead(self) -> Iterator[tuple[PromiseFiles, str]]:
-        """Read the heads, and yield the outcomes of generations that have ended."""
+    def dead(self) -> Iterator[str]:
+        """Read the heads, and yield the records of generations that have ended."""
         for files in self.heads:
             living = _living(files)
-            for generation in self.outcomes.get(files.name, ()):
-                if living is not None and generation != living:
-                    yield files, generation
+            for file, path in self.records.get(files.name, ()):
+                if living is not None and file.generation != living:
+                    yield path
+
+
+def _erase(path: str) -> None:
+    """Erase a dead record, but keep its name, with the time of the erasure."""
+    while os.path.exists(path):
+        empty = temporary_path(os.path.dirname(path), token_hex(16))
+        write_new_file(empty, b"")
+        try:
+            os.rename(empty, path)
+        except FileNotFoundError:
+            # Taken for an orphan: begin anew.
+            continue
+        except OSError:
+            remove(empty)
+            raise
+        return
 
 
 def _take(paths: Iterable[str]) -> list[str]:
@@ -202,7 +206,7 @@ def _take(paths: Iterable[str]) -> list[str]:
     """
     taken: list[str] = []
     for path in paths:
-        new = f"{os.path.dirname(path)}/{TEMPORARY}{token_hex(16)}"
+        new = temporary_path(os.path.dirname(path), token_hex(16))
         with suppress(FileNotFoundError):
             os.rename(path, new)
             taken.append(new)

@@ -1,5 +1,5 @@
 """
-`Place` and `read_name`: the layout of a store's directory.
+`Place` and `FileName`: the layout of a store's directory.
 
 ::
 
@@ -7,9 +7,14 @@
         FORMAT               published last: the store is complete
         p/00/ … p/ff/        shards, by the first two digits of a name
             <name>.json               the first generation's outcome
+            <name>.terms.json         the first generation's terms
             <name>.head.json          names the current generation, if another
             <name>.<generation>.json  a later generation's outcome
+            <name>.<generation>.terms.json
             .t-<name>-<nonce>         being written, or not known durable yet
+        due/<hour>/          markers of what has its deadline in an hour, in UTC
+            <name>                    of the first generation, empty
+            <name>.<generation>       of a later one
 
 *name* is the SHA-256 of the id's UTF-8: no id can leave the directory, be too
 long for a file name, or meet another one on a file system that folds case.
@@ -19,31 +24,32 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
 from hashlib import sha256
 from typing import Final, final
 
 from dp_backends.file._record import FIRST
 
 __all__ = [
-    "FOREIGN",
+    "DUE",
     "GRACE",
-    "HEAD",
     "SHARDS",
-    "TEMPORARY",
+    "FileName",
+    "Kind",
     "Place",
     "PromiseFiles",
-    "read_name",
+    "due_path",
+    "hour_of",
     "shard_path",
+    "temporary_path",
 ]
 
-TEMPORARY: Final = ".t-"
-"""The beginning of all names of temporary files; as a kind, for `read_name`."""
+DUE: Final = "due"
+"""The name of the directory with the markers of deadlines."""
 
-HEAD: Final = "head"
-"""The kind, for `read_name`, of the file that names the current generation."""
-
-FOREIGN: Final = ""
-"""The kind, for `read_name`, of a file that is not part of a store."""
+_TEMPORARY: Final = ".t-"
+"""The beginning of all names of temporary files."""
 
 GRACE: Final = 3600.0
 """
@@ -55,13 +61,54 @@ Temporary files, and the names of dead outcomes, are removed only after this.
 SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 """The names of the directories that promises are spread over."""
 
-_FILE: Final = re.compile(
-    rf"(?P<name>[0-9a-f]{{64}})(?:\.(?P<what>{HEAD}|[0-9a-f]{{32}}))?\.json"
+
+@final
+class Kind(Enum):
+    """What a file of a store is, by its name."""
+
+    OUTCOME = auto()
+    TERMS = auto()
+    HEAD = auto()
+    TEMPORARY = auto()
+    FOREIGN = auto()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class FileName:
+    """
+    What the name of a file says.
+
+    Attributes:
+        kind: What it is.
+        name: The promise that it belongs to; "" where it belongs to none.
+        generation: The generation whose outcome or terms it is; else "".
+    """
+
+    kind: Kind
+    name: str = ""
+    generation: str = ""
+
+    @classmethod
+    def of(cls, file: str) -> FileName:
+        if match := _RECORD.fullmatch(file):
+            if match["head"]:
+                return cls(Kind.HEAD, match["name"])
+            kind = Kind.TERMS if match["terms"] else Kind.OUTCOME
+            return cls(kind, match["name"], match["generation"] or FIRST)
+        if match := _TEMPORARY_FILE.fullmatch(file):
+            return cls(Kind.TEMPORARY, match["name"] or "")
+        return cls(Kind.FOREIGN)
+
+
+_RECORD: Final = re.compile(
+    r"(?P<name>[0-9a-f]{64})"
+    r"(?:(?P<head>\.head)|(?:\.(?P<generation>[0-9a-f]{32}))?(?P<terms>\.terms)?)\.json"
 )
 
 # A mark, a file that is being written, or an orphan that the janitor has taken.
 _TEMPORARY_FILE: Final = re.compile(
-    rf"{re.escape(TEMPORARY)}(?:(?P<name>[0-9a-f]{{64}})-)?[0-9a-f]{{32}}(?:\.two)?"
+    rf"{re.escape(_TEMPORARY)}(?:(?P<name>[0-9a-f]{{64}})-)?[0-9a-f]{{32}}(?:\.two)?"
 )
 
 
@@ -83,11 +130,17 @@ class PromiseFiles:
         return f"{self.shard}/{self.name}.head.json"
 
     def outcome(self, generation: str) -> str:
-        middle = "" if generation == FIRST else f".{generation}"
-        return f"{self.shard}/{self.name}{middle}.json"
+        return f"{self.shard}/{self.stem(generation)}.json"
+
+    def terms(self, generation: str) -> str:
+        return f"{self.shard}/{self.stem(generation)}.terms.json"
 
     def temporary(self, nonce: str) -> str:
-        return f"{self.shard}/{TEMPORARY}{self.name}-{nonce}"
+        return f"{self.shard}/{_TEMPORARY}{self.name}-{nonce}"
+
+    def stem(self, generation: str) -> str:
+        """Return what the names of a generation's files begin with."""
+        return self.name if generation == FIRST else f"{self.name}.{generation}"
 
 
 @final
@@ -113,17 +166,16 @@ def shard_path(root: str, shard: str) -> str:
     return f"{root}/p/{shard}"
 
 
-def read_name(file: str) -> tuple[str, str]:
-    """
-    Return the promise that a file belongs to, and its kind.
+def hour_of(moment: datetime) -> str:
+    """Return the name of an hour, in UTC: ``2026-11-26T14``. They sort by time."""
+    return moment.astimezone(UTC).isoformat()[:13]
 
-    Returns:
-        The promise's *name*, and `HEAD`, `TEMPORARY`, `FOREIGN` or the
-        generation whose outcome the file is.
-    """
-    if match := _TEMPORARY_FILE.fullmatch(file):
-        return match["name"] or "", TEMPORARY
-    match = _FILE.fullmatch(file)
-    if match is None:
-        return file, FOREIGN
-    return match["name"], match["what"] or FIRST
+
+def due_path(root: str, hour: str) -> str:
+    """Return the path of the directory with the markers of an hour."""
+    return f"{root}/{DUE}/{hour}"
+
+
+def temporary_path(directory: str, nonce: str) -> str:
+    """Return the path of a temporary file that belongs to no promise."""
+    return f"{directory}/{_TEMPORARY}{nonce}"

@@ -3,9 +3,9 @@
 
 `Durability` makes names durable, and remembers where that has failed.
 
-An outcome gets its name by link(2), which fails if the name is there; a head by
-rename(2), which replaces. In both cases the file keeps a second, temporary name,
-its *mark*, until its directory was fsynced (rule 2 of `_store`).
+An outcome, and terms, get their name by link(2), which fails if the name is there; a
+head by rename(2), which replaces. In both cases the file keeps a second, temporary
+name, its *mark*, until its directory was fsynced (rule 2 of `_store`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dp_backends.file._files import (
 )
 from dp_backends.file._layout import Place
 from dp_backends.file._record import Record
-from dp_core import OutcomeUnknownError
+from dp_core import OutcomeUnknownError, Terms
 
 __all__ = ["Durability", "make_durable", "publish"]
 
@@ -89,8 +89,8 @@ def publish(durability: Durability, root: str, place: Place, record: Record) -> 
     caller removes it last.
 
     Returns:
-        Whether it has its name. If not, an outcome's name was taken, or the janitor
-        took the file for an orphan: look, and begin anew.
+        Whether it has its name. If not, the name was taken, or the janitor took the
+        file for an orphan: look, and begin anew.
 
     Raises:
         OutcomeUnknownError: The record may have its name, or not.
@@ -105,8 +105,8 @@ def publish(durability: Durability, root: str, place: Place, record: Record) -> 
 
 
 def _publish(durability: Durability, root: str, place: Place, record: Record) -> bool:
-    is_head = record.outcome is None
-    give_name = _replace_head if is_head else _link_outcome
+    is_head = record.event is None
+    give_name = _replace_head if is_head else _link
     # A head is not written under its mark: see `_replace_head`.
     written = place.temporary(token_hex(16) if is_head else record.nonce)
     # Opened before anything is visible: nothing but the disk itself can fail between
@@ -132,9 +132,10 @@ def _publish(durability: Durability, root: str, place: Place, record: Record) ->
     return True
 
 
-def _link_outcome(place: Place, record: Record, written: str) -> bool:
-    """Give an outcome its name, if that is free; the kernel decides."""
-    path = place.outcome(record.generation)
+def _link(place: Place, record: Record, written: str) -> bool:
+    """Give an outcome, or terms, its name, if that is free; the kernel decides."""
+    name_of = place.terms if isinstance(record.event, Terms) else place.outcome
+    path = name_of(record.generation)
     try:
         link(written, path)
     except FileNotFoundError:
@@ -177,12 +178,12 @@ def make_durable(
     """
     Make a record durable that is not known to be, and remove its mark.
 
-    Where an fsync of the directory has failed in this process, an outcome is written
-    anew before that, to a new file that takes the name: what was marked clean is dirty
-    again, and must reach the disk. Who finds the name there finds the same outcome
-    at any moment. The new file has a mark of its own, of which only this call and the
-    janitor know: a crash between the rename and the end leaves two names, so that each
-    reader pays an fsync until the janitor comes.
+    Where an fsync of the directory has failed in this process, an outcome or terms are
+    written anew before that, to a new file that takes the name: what was marked clean
+    is dirty again, and must reach the disk. Who finds the name there finds the same
+    record at any moment. The new file has a mark of its own, of which only this call
+    and the janitor know: a crash between the rename and the end leaves two names, so
+    that each reader pays an fsync until the janitor comes.
 
     A head may be replaced by others meanwhile, and must not be put back. Its name gets
     a neighbour instead, which makes the directory dirty again.
@@ -190,7 +191,7 @@ def make_durable(
     Args:
         durability: Makes the name durable.
         place: The promise.
-        path: Where the record was found: its outcome, or its head.
+        path: Where the record was found.
         record: The record.
         data: Its bytes.
 
@@ -200,7 +201,7 @@ def make_durable(
     marks = [place.temporary(record.nonce)]
     if durability.is_doubted(place.shard):
         marks.append(place.temporary(token_hex(16)))
-        if record.outcome is None:
+        if record.event is None:
             link(path, marks[1])
         else:
             _rewrite(place.temporary(token_hex(16)), marks[1], path, data)

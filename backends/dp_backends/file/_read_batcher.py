@@ -17,7 +17,8 @@ from anyio import CapacityLimiter
 from anyio.lowlevel import checkpoint
 
 from dp_backends.file._layout import Place
-from dp_backends.file._store import FileStore, View
+from dp_backends.file._reading import View
+from dp_backends.file._store import FileStore
 from dp_core.backend import Follower, LeaderFollowers, in_thread
 
 __all__ = ["Finding", "ReadBatcher", "look_at_all"]

@@ -16,87 +16,138 @@ its parts can be found without interpreting the value::
     }
 
 The member before the last is the event: ``resolved`` with the value as it came,
-``rejected`` with the message, or ``disposed``, which begins the generation that
-is named after the record's own nonce. The checksum is over
-every byte before its own line, so that no bit can change unnoticed. ``at`` and
-``pid`` are for the reader; nothing depends on them.
+``rejected`` with the message, ``created`` with the terms, or ``disposed``, which begins
+the generation that is named after the record's own nonce. The checksum is over
+every byte before its own line, so that no bit can change unnoticed. ``at`` is when the
+event was, by the clock of the process ``pid``.
+
+Before the event stand, in records of format 2 alone: ``by``, who settled it;
+``expired``, that its deadline did; and beside terms ``since``, the promise's place in
+the order of the store, see `_listing`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 from secrets import token_hex
-from typing import Final, assert_never, final
+from typing import Any, Final, TypeAlias, Union, assert_never, final
 
 from dp_core import (
     BackendUnavailableError,
     CorruptPromiseError,
+    DurablePromiseError,
+    InvalidTermsError,
     Outcome,
     Rejected,
     Resolved,
+    Terms,
 )
+from dp_core.backend import now
+from dp_core.wire import read_moment, read_terms, write_moment, write_terms
 
-__all__ = ["FIRST", "FORMAT", "Record"]
+__all__ = ["FIRST", "FORMATS", "OUTCOMES_ONLY", "WITH_TERMS", "Event", "Record"]
 
-FORMAT: Final = 1
-"""The version of the record format and of the store's layout."""
+OUTCOMES_ONLY: Final = 1
+"""The format of records, and of stores, that every version of this package reads."""
+
+WITH_TERMS: Final = 2
+"""The format of what such versions would not understand: terms, and who settled."""
+
+FORMATS: Final = (OUTCOMES_ONLY, WITH_TERMS)
+"""The formats that this version reads, of records and of a store's layout."""
 
 FIRST: Final = "first"
 """The generation of an id that was never disposed of."""
 
-_HEADER: Final = ("format", "id", "generation", "nonce", "at", "pid")
-_HEAD: Final = b"{\n" + b"".join(b'"%b": %%b,\n' % key.encode() for key in _HEADER)
+Event: TypeAlias = Union[Outcome[bytes], Terms[bytes], None]
+"""What a record says: that a promise was settled, created, or (None) disposed of."""
+
 _TAIL: Final = b',\n"sha256": "%b"\n}\n'
 _TAIL_LENGTH: Final = len(_TAIL % (b"0" * 64))
+_PARTS: Final = re.compile(
+    rb'\{\n((?:"[a-z]+": [^\n]*,\n)+?)"(resolved|rejected|created|disposed)": '
+)
+"""The lines before the event, and its key."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Record:
     """
-    The content of one published file: an outcome, or a disposal.
+    The content of one published file: an outcome, terms, or a disposal.
 
     Attributes:
         id: The promise's id.
-        generation: The generation that was settled or disposed of.
+        generation: The generation that was settled, created or disposed of.
         nonce: Random; also the name of the mark, see `_publishing`.
-        outcome: The outcome; None for a disposal, which ends ``generation`` and
-            begins the one called ``nonce``.
+        event: The outcome, or the terms; None for a disposal, which ends
+            ``generation`` and begins the one called ``nonce``.
+        at: When that was, as RFC 3339 has it.
+        since: Beside terms, when the generation was first heard of; else "".
+        expired: Whether a deadline settled it.
     """
 
     id: str
     generation: str
     nonce: str
-    outcome: Outcome[bytes] | None
+    event: Event
+    at: str
+    since: str = ""
+    expired: bool = False
 
     @classmethod
-    def new(cls, id: str, generation: str, outcome: Outcome[bytes] | None) -> Record:
-        return cls(id, generation, token_hex(16), outcome)
+    def new(
+        cls, id: str, generation: str, event: Event, *, expired: bool = False
+    ) -> Record:
+        at = write_moment(now())
+        return cls(id, generation, token_hex(16), event, at, expired=expired)
+
+    def dated(self, moment: datetime, since: str) -> Record:
+        """Return the record of something that happened at a moment; see ``since``."""
+        at = write_moment(moment)
+        return replace(self, at=at, since=since or at)
+
+    @property
+    def form(self) -> int:
+        """The oldest format in which this can be said."""
+        by = self.event.by if isinstance(self.event, (Resolved, Rejected)) else None
+        if by is not None or self.expired or isinstance(self.event, Terms):
+            return WITH_TERMS
+        return OUTCOMES_ONLY
 
     def to_bytes(self) -> bytes:
-        match self.outcome:
+        fields: dict[str, str | int] = {
+            "format": self.form,
+            "id": self.id,
+            "generation": self.generation,
+            "nonce": self.nonce,
+            "at": self.at,
+            "pid": os.getpid(),
+        }
+        match self.event:
             case Resolved(text):
                 event = b'"resolved": %b' % text
             case Rejected(error):
                 event = b'"rejected": %b' % _json(error)
+            case Terms():
+                event = b'"created": %b' % write_terms(self.event)
+                fields["since"] = self.since
             case None:
                 event = b'"disposed": true'
             case _:
-                assert_never(self.outcome)
-        fields: tuple[str | int, ...] = (
-            FORMAT,
-            self.id,
-            self.generation,
-            self.nonce,
-            datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            os.getpid(),
-        )
-        body = _HEAD % tuple(map(_json, fields)) + event
+                assert_never(self.event)
+        if isinstance(self.event, (Resolved, Rejected)) and self.event.by is not None:
+            fields["by"] = self.event.by
+        if self.expired:
+            fields["expired"] = True
+        lines = [b'"%b": %b,\n' % (k.encode(), _json(v)) for k, v in fields.items()]
+        body = b"{\n" + b"".join(lines) + event
         return body + _TAIL % sha256(body).hexdigest().encode()
 
     @classmethod
@@ -114,21 +165,50 @@ class Record:
                 f"the record {path} is damaged ({len(data):,} bytes, wrong checksum); "
                 "restore it from a backup, or dispose of the promise"
             )
-        lines = body.split(b"\n", len(_HEADER) + 1)
+        form: object = "unknown"
         try:
-            header = json.loads(b"{%b}" % b"\n".join(lines[1:-1])[:-1])
-            form, id = header["format"], header["id"]
-            generation, nonce = header["generation"], header["nonce"]
-            key, _, text = lines[-1].partition(b": ")
-            outcome = _OUTCOMES[key](text) if form == FORMAT else None
-        except (ValueError, KeyError):
+            if parts := _PARTS.match(body):
+                header = json.loads(b"{%b}" % parts[1][:-2])
+                form = header["format"]
+                if form in FORMATS:
+                    return cls(
+                        header["id"],
+                        header["generation"],
+                        header["nonce"],
+                        _EVENTS[parts[2]](body[parts.end() :], header.get("by")),
+                        header["at"],
+                        header.get("since", ""),
+                        header.get("expired", False),
+                    )
+        except (ValueError, KeyError, TypeError, DurablePromiseError):
             form = "unknown"
-        if form != FORMAT:
-            raise BackendUnavailableError(
-                f"the record {path} has format {form}, and this version reads "
-                f"{FORMAT}; upgrade durable-promises"
-            )
-        return cls(id, generation, nonce, outcome)
+        raise BackendUnavailableError(
+            f"the record {path} has format {form}, and this version reads "
+            f"{FORMATS[0]} to {FORMATS[-1]}; upgrade durable-promises"
+        )
+
+    def moment(self) -> datetime:
+        """Return when the event was; raises as `heard_at` does."""
+        return _moment(self.id, self.at)
+
+    def heard_at(self) -> datetime:
+        """
+        Return when the generation was first heard of, as far as this record knows.
+
+        Raises:
+            CorruptPromiseError: Whoever wrote it did not write a moment.
+        """
+        return _moment(self.id, self.since or self.at)
+
+
+def _moment(id: str, text: str) -> datetime:
+    try:
+        return read_moment(text)
+    except InvalidTermsError:
+        raise CorruptPromiseError(
+            f"a record of promise {id!r} says that it was written at {text!r}; restore "
+            "it from a backup, or dispose of the promise"
+        ) from None
 
 
 # json.dumps() would make another one for every call.
@@ -139,20 +219,26 @@ def _json(value: str | int) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
-def _disposed(text: bytes) -> None:
+def _disposed(text: bytes, by: str | None) -> None:
     return None
 
 
-def _resolved(text: bytes) -> Resolved[bytes]:
-    return Resolved(text)
+def _resolved(text: bytes, by: str | None) -> Resolved[bytes]:
+    return Resolved(text, by=by)
 
 
-def _rejected(text: bytes) -> Rejected:
-    return Rejected(json.loads(text))
+def _rejected(text: bytes, by: str | None) -> Rejected:
+    return Rejected(json.loads(text), by=by)
 
 
-_OUTCOMES: Final[dict[bytes, Callable[[bytes], Outcome[bytes] | None]]] = {
-    b'"resolved"': _resolved,
-    b'"rejected"': _rejected,
-    b'"disposed"': _disposed,
+def _created(text: bytes, by: str | None) -> Terms[bytes]:
+    # What stands there was within the limits of whoever wrote it.
+    return read_terms(text, len(text))
+
+
+_EVENTS: Final[dict[bytes, Callable[[bytes, Any], Event]]] = {
+    b"resolved": _resolved,
+    b"rejected": _rejected,
+    b"created": _created,
+    b"disposed": _disposed,
 }

@@ -2,7 +2,8 @@
 `FileStore`: the protocol by which a directory keeps promises.
 
 Rule 1: a generation's outcome is *one name that is linked once*: link(2) fails
-with EEXIST if the name is there, so that the kernel decides who is first.
+with EEXIST if the name is there, so that the kernel decides who is first. Its terms
+are another such name, so that create and settle do not meet.
 
 Rule 2: *visible is not durable*. A name can be read at once, and be gone after
 a power cut until its directory was fsynced. So a file keeps a second name, its
@@ -39,6 +40,12 @@ never settled, and our settle counts as having come just before the disposal,
 while we were running. This needs dead outcomes to keep their *names* while such
 a settle may be under way (`GRACE`); their content is erased at once.
 
+A create is the same, with terms in the place of the outcome. Before step 2 the store is
+made one of format 2, so that a version that ignores terms refuses it; and where there
+is a deadline, a marker of it is made durable, so that `sweep` need not read the whole
+store. Whoever finds a deadline that is over settles the promise, by the steps above,
+and looks again.
+
 Every operation begins with a look at the store's directory: it may have been made,
 removed, replaced or repaired meanwhile. What a question does not find, it does not
 make; the first write makes it.
@@ -51,28 +58,28 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Final
 
-from dp_backends.file._files import explained, is_full, read_file, remove
+from dp_backends.file._files import explained, is_full, remove
 from dp_backends.file._janitor import Janitor
 from dp_backends.file._layout import GRACE, Place
-from dp_backends.file._listing import places_after
 from dp_backends.file._opening import StoreDirectory
-from dp_backends.file._publishing import Durability, make_durable, publish
-from dp_backends.file._record import FIRST, Record
+from dp_backends.file._publishing import Durability, publish
+from dp_backends.file._reading import PromiseReader, View
+from dp_backends.file._record import FIRST, WITH_TERMS, Record
 from dp_core import (
-    BackendError,
     BackendUnavailableError,
     CorruptPromiseError,
     Outcome,
     OutcomeUnknownError,
     Pending,
-    State,
+    Terms,
 )
+from dp_core.backend import expiry, now
 
-__all__ = ["FileStore", "View"]
+__all__ = ["FileStore"]
 
 # Unlike the monotonic clock it goes on while the machine sleeps.
 _BOOT_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -82,21 +89,6 @@ _log: Final = logging.getLogger("dp_backends.file")
 
 def _now() -> tuple[float, float]:
     return time.clock_gettime(_BOOT_CLOCK), time.time()
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class View:
-    """
-    A promise as one look found it, all of it durable.
-
-    Attributes:
-        generation: The id's current generation.
-        state: That generation's state.
-    """
-
-    generation: str
-    state: State[bytes]
 
 
 class FileStore:
@@ -114,6 +106,7 @@ class FileStore:
         self.durability = Durability()
         self.janitor = Janitor(root, self.durability)
         self._directory = StoreDirectory(root, self.durability)
+        self._reader = PromiseReader(self.durability)
         self._was_missed = False
 
     @property
@@ -147,30 +140,47 @@ class FileStore:
         """Return where the files of a promise are."""
         return Place.of(self.root, id)
 
+    # Looking ----------------------------------------------------------------
+
     def look(self, id: str) -> View:
         """Do what `look_at` does, for a caller that has only the id."""
         return self.look_at(self.place(id))
 
-    def look_at(self, place: Place) -> View:
+    def look_at(self, place: Place, *, whole: bool = False) -> View:
         """
-        Return the promise's generation and state, durable.
+        Return the promise's generation and state, durable; settled if it is over.
+
+        Args:
+            place: The promise.
+            whole: Whether to read the terms of a settled promise, too.
 
         Raises:
             CorruptPromiseError: The stored record is damaged.
-            BackendError: The store could not be read.
+            BackendError: The store could not be read; or it could not be written, and
+                the promise's deadline is over.
         """
-        view = self._look_at(place)
+        view = self._look_at(place, whole=whole)
         if not self.is_open and not self._was_missed:
             self._was_missed = True
             # For who looks into the log; the program `dp` says it by itself.
             _log.info("there is no store of promises at %s yet", self.root)
         return view
 
-    def _look_at(self, place: Place) -> View:
+    def _look_at(self, place: Place, *, whole: bool = False) -> View:
+        while True:
+            view = self._look_once(place, whole=whole)
+            outcome = view.expiry(now())
+            if outcome is None:
+                return view
+            record = Record.new(place.id, view.generation, outcome, expired=True)
+            if self._publish(place, record):
+                remove(place.temporary(record.nonce))
+
+    def _look_once(self, place: Place, *, whole: bool) -> View:
         with explained(f"read a promise in {self.root}"):
             if self._directory.is_there():
                 try:
-                    return self._look_inside(place)
+                    return self._reader.view(place, whole=whole)
                 except FileNotFoundError:
                     # Of the store, or only its shard? That is for a writer to make.
                     if not os.path.lexists(f"{self.root}/p"):
@@ -178,25 +188,7 @@ class FileStore:
                     self._directory.is_there()
             return View(FIRST, Pending())
 
-    def _look_inside(self, place: Place) -> View:
-        while True:
-            generation = self._generation(place)
-            state: State[bytes] | CorruptPromiseError
-            try:
-                state = self._state(place, generation)
-            except CorruptPromiseError as error:
-                state = error
-            # Only a living generation's file means anything: a dead one
-            # is erased, and may even be written by a settle that is late.
-            # And a head that was just replaced has lost a name by that,
-            # so that its link count says nothing about its durability.
-            if isinstance(state, Pending) and generation == FIRST:
-                return View(generation, state)
-            if self._generation(place) != generation:
-                continue
-            if isinstance(state, CorruptPromiseError):
-                raise state
-            return View(generation, state)
+    # Writing ----------------------------------------------------------------
 
     def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         """
@@ -209,12 +201,65 @@ class FileStore:
                 not settle the promise.
         """
         place = self.place(id)
+
+        def draft(view: View) -> Record | None:
+            if isinstance(view.state, Pending):
+                return Record.new(id, view.generation, outcome)
+            return None
+
+        view = self._write(place, draft)
+        return outcome if isinstance(view.state, Pending) else view.state
+
+    def create(self, id: str, terms: Terms[bytes]) -> Terms[bytes]:
+        """
+        Give the promise its terms unless it has some; return those that stand, durable.
+
+        Raises:
+            OutcomeUnknownError: They may have been given by this, or not.
+            CorruptPromiseError: A stored record is damaged.
+            BackendError: The store could not be read or written; this call did not
+                give any.
+        """
+        place = self.place(id)
+        given = terms
+
+        def draft(view: View) -> Record | None:
+            nonlocal given
+            if view.terms is not None:
+                return None
+            moment = now()
+            given = terms.given_at(moment)
+            since = "" if view.settled is None else view.settled.at
+            return Record.new(id, view.generation, given).dated(moment, since)
+
+        view = self._write(place, draft, whole=True)
+        stands = view.terms or given
+        if expiry(stands, now()) is not None:
+            # Born settled: nobody may come before its deadline.
+            self._look_at(place)
+        return stands
+
+    def _write(
+        self,
+        place: Place,
+        draft: Callable[[View], Record | None],
+        *,
+        whole: bool = False,
+    ) -> View:
+        """
+        Publish a record where what a look finds asks for one; return that look.
+
+        Args:
+            place: The promise.
+            draft: Returns the record, or None where what was found is the answer.
+            whole: As for `look_at`.
+        """
         while True:
             started = _now()
-            view = self._look_at(place)
-            if not isinstance(view.state, Pending):
-                return view.state
-            record = Record.new(id, view.generation, outcome)
+            view = self._look_at(place, whole=whole)
+            record = draft(view)
+            if record is None:
+                return view
             if self._publish(place, record):
                 break
         # Two clocks: one stops while a virtual machine does, one may be set.
@@ -226,7 +271,7 @@ class FileStore:
             )
         remove(place.temporary(record.nonce))
         self.janitor.after_write(place)
-        return outcome
+        return view
 
     def dispose(self, id: str) -> None:
         """
@@ -252,37 +297,13 @@ class FileStore:
         remove(place.temporary(record.nonce))
         self.janitor.after_disposal(place)
 
-    def settled(
-        self, after: str | None, limit: int
-    ) -> list[tuple[str, Outcome[bytes] | BackendError]]:
-        """
-        Return settled promises; see `dp_core.backend.Listable`.
-
-        Raises:
-            BackendError: The store could not be read.
-        """
-        if not self._directory.is_there():
-            return []
-        found: list[tuple[str, Outcome[bytes] | BackendError]] = []
-        with explained(f"list the promises in {self.root}"):
-            for place in places_after(self.root, after):
-                state: State[bytes] | BackendError
-                try:
-                    state = self.look_at(place).state
-                except CorruptPromiseError as error:
-                    state = error.with_traceback(None)
-                if not isinstance(state, Pending):
-                    found.append((place.id, state))
-                if len(found) == limit:
-                    break
-        return found
-
     def _publish(self, place: Place, record: Record) -> bool:
         """Do what `publish` does, in a store and a shard that are there."""
-        if not self.is_open:
-            self.open()
         try:
-            self._directory.make_whole()
+            self._make_ready(record.form)
+            if isinstance(record.event, Terms) and record.event.deadline is not None:
+                stem = place.stem(record.generation)
+                self._directory.mark_due(stem, record.event.deadline)
             if publish(self.durability, self.root, place, record):
                 return True
             if not os.path.isdir(place.shard):
@@ -293,45 +314,15 @@ class FileStore:
         # Begin anew, with the room that was made, or what was missing.
         return False
 
+    def _make_ready(self, form: int) -> None:
+        """Make the store if it is not there, whole, and for records of a format."""
+        if not self.is_open:
+            self.open()
+        self._directory.make_whole()
+        if form == WITH_TERMS:
+            self._directory.take_terms()
+
     def _generation_now(self, place: Place) -> str:
         with explained(f"read a promise in {self.root}"):
-            return self._generation(place) if self._directory.is_there() else FIRST
-
-    def _generation(self, place: Place) -> str:
-        head = self._read(place, place.head)
-        if head is None:
-            return FIRST
-        if head.outcome is not None:
-            raise _misplaced(place.head)
-        return head.nonce
-
-    def _state(self, place: Place, generation: str) -> State[bytes]:
-        path = place.outcome(generation)
-        record = self._read(place, path)
-        if record is None:
-            # Pending, unless it is the shard that is not there.
-            os.stat(place.shard)
-            return Pending()
-        if record.outcome is None or record.generation != generation:
-            raise _misplaced(path)
-        return record.outcome
-
-    def _read(self, place: Place, path: str) -> Record | None:
-        """Return the record at *path*, made durable if it was not known to be."""
-        content = read_file(path)
-        if content is None:
-            return None
-        data, links = content
-        record = Record.from_bytes(data, path)
-        if record.id != place.id:
-            raise _misplaced(path)
-        if links > 1:
-            make_durable(self.durability, place, path, record, data)
-        return record
-
-
-def _misplaced(path: str) -> CorruptPromiseError:
-    return CorruptPromiseError(
-        f"the record {path} belongs elsewhere; restore it from a backup, or dispose "
-        "of the promise"
-    )
+            there = self._directory.is_there()
+            return self._reader.generation(place) if there else FIRST

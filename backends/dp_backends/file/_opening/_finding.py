@@ -14,27 +14,30 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from dp_backends.file._files import explained, is_remote, read_file
-from dp_backends.file._layout import SHARDS, TEMPORARY, read_name
+from dp_backends.file._layout import SHARDS, FileName, Kind
 from dp_backends.file._opening._owners import check_ours, let_us_in
 from dp_backends.file._publishing import Durability
-from dp_backends.file._record import FORMAT
+from dp_backends.file._record import FORMATS
 from dp_core import BackendUnavailableError
 
 __all__ = [
     "FORMAT_FILE",
-    "FORMAT_TEXT",
     "Opened",
     "check_foreign",
     "find_store",
-    "is_complete",
+    "format_of",
+    "format_text",
     "opened",
 ]
 
 FORMAT_FILE: Final = "FORMAT"
 """The name of the file by which a directory says that it is a whole store."""
 
-FORMAT_TEXT: Final = b'{"format": %d}\n' % FORMAT
-"""The content of that file."""
+
+def format_text(form: int) -> bytes:
+    """Return the content of that file for a store of a format."""
+    return b'{"format": %d}\n' % form
+
 
 # What systems put into directories by themselves.
 _HARMLESS: Final = frozenset({"lost+found", ".DS_Store", ".snapshot"})
@@ -52,6 +55,7 @@ class Opened:
         is_remote: Whether other machines may change it.
         failures: `Durability.failures` at that time.
         shards: What `make_whole` has returned; None before that.
+        takes_terms: Whether it is known to say, durably, that it has terms.
     """
 
     identity: tuple[int, int]
@@ -59,6 +63,7 @@ class Opened:
     is_remote: bool
     failures: int
     shards: tuple[int, int] | None = None
+    takes_terms: bool = False
 
 
 def find_store(root: str, durability: Durability) -> Opened | None:
@@ -75,7 +80,7 @@ def find_store(root: str, durability: Durability) -> Opened | None:
         except FileNotFoundError:
             return None
         let_us_in(root, status)
-        if not is_complete(root):
+        if format_of(root) is None:
             check_foreign(root)
             if not os.path.lexists(f"{root}/p"):
                 return None
@@ -94,29 +99,29 @@ def opened(root: str, durability: Durability) -> Opened:
     )
 
 
-def is_complete(root: str) -> bool:
+def format_of(root: str) -> int | None:
     """
-    Tell whether a store is at *root*, whole.
+    Return the format of the store at *root*; None where there is none that is whole.
 
     Raises:
         BackendUnavailableError: It is of another format.
     """
     content = read_file(f"{root}/{FORMAT_FILE}")
     if content is None:
-        return False
+        return None
     try:
         form = json.loads(content[0])["format"]
     except (ValueError, TypeError, KeyError):
         raise BackendUnavailableError(
             f"the file {root}/{FORMAT_FILE} is damaged; if this is a store of "
-            f"promises, write into it: {FORMAT_TEXT.decode().strip()}"
+            f"promises, write into it: {format_text(FORMATS[-1]).decode().strip()}"
         ) from None
-    if form != FORMAT:
+    if form not in FORMATS:
         raise BackendUnavailableError(
-            f"the store {root} has format {form}, and this version reads {FORMAT}; "
-            "upgrade durable-promises, or name another directory"
+            f"the store {root} has format {form}, and this version reads {FORMATS[0]} "
+            f"to {FORMATS[-1]}; upgrade durable-promises, or name another directory"
         )
-    return True
+    return int(form)
 
 
 def check_foreign(root: str) -> None:
@@ -124,9 +129,9 @@ def check_foreign(root: str) -> None:
     foreign = [
         name
         for name in os.listdir(root)
-        if name not in {"p", FORMAT_FILE}
+        if name not in {"p", "due", FORMAT_FILE}
         and not _is_harmless(name)
-        and read_name(name)[1] != TEMPORARY
+        and FileName.of(name).kind is not Kind.TEMPORARY
     ]
     # A directory of that name may be anybody's.
     with suppress(FileNotFoundError, NotADirectoryError):

@@ -25,21 +25,22 @@ from dp_backends.file._files import (
     remove,
     write_new_file,
 )
-from dp_backends.file._layout import SHARDS, TEMPORARY, shard_path
+from dp_backends.file._layout import SHARDS, shard_path, temporary_path
 from dp_backends.file._opening._finding import (
     FORMAT_FILE,
-    FORMAT_TEXT,
     Opened,
     check_foreign,
     find_store,
-    is_complete,
+    format_of,
+    format_text,
     opened,
 )
 from dp_backends.file._opening._owners import check_ours
 from dp_backends.file._publishing import Durability
+from dp_backends.file._record import OUTCOMES_ONLY, WITH_TERMS
 from dp_core import BackendUnavailableError
 
-__all__ = ["make_store", "make_whole", "shards_changed"]
+__all__ = ["make_store", "make_whole", "raise_format", "shards_changed"]
 
 
 def make_store(root: str, durability: Durability) -> Opened:
@@ -74,7 +75,7 @@ def make_whole(root: str, durability: Durability) -> tuple[int, int]:
     Raises:
         OSError: They may be durable or not.
     """
-    if not is_complete(root):
+    if format_of(root) is None:
         return _fill(root)
     _make_missing(root)
     changed = shards_changed(root)
@@ -91,6 +92,27 @@ def shards_changed(root: str) -> tuple[int, int]:
     """Return when a shard was last made or removed, in a way to be compared."""
     status = os.stat(f"{root}/p")
     return status.st_ino, status.st_ctime_ns
+
+
+def raise_format(root: str, durability: Durability) -> None:
+    """
+    Make a store one of the newest format, durable, before anything of it is written.
+
+    From then on a version that does not know that format refuses the store. Any number
+    of processes may do this at once: all write the same.
+
+    Raises:
+        OSError: It may be durable or not.
+    """
+    if format_of(root) != WITH_TERMS:
+        temporary = temporary_path(root, token_hex(16))
+        write_new_file(temporary, format_text(WITH_TERMS))
+        try:
+            os.rename(temporary, f"{root}/{FORMAT_FILE}")
+        except OSError:
+            remove(temporary)
+            raise
+    durability.fsync_names(root)
 
 
 def _make_root(root: str) -> None:
@@ -128,12 +150,12 @@ def _fill(root: str) -> tuple[int, int]:
     _test_file_system(root)
     _make_missing(root)
     changed = shards_changed(root)
-    temporary = f"{root}/{TEMPORARY}{token_hex(16)}"
+    temporary = temporary_path(root, token_hex(16))
     is_named = False
     try:
         fsync_directory(f"{root}/p")
         fsync_directory(root)
-        write_new_file(temporary, FORMAT_TEXT)
+        write_new_file(temporary, format_text(OUTCOMES_ONLY))
         with suppress(FileExistsError):
             link(temporary, f"{root}/{FORMAT_FILE}")
             is_named = True
@@ -183,7 +205,7 @@ def _remove_empty(*directories: str) -> None:
 
 def _test_file_system(root: str) -> None:
     """Try out what the protocol rests on: link(2), link counts, fsync."""
-    one = f"{root}/{TEMPORARY}{token_hex(16)}"
+    one = temporary_path(root, token_hex(16))
     two = f"{one}.two"
     try:
         write_new_file(one, b"")

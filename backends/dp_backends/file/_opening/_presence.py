@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 
 from dp_backends.file._files import explained
 from dp_backends.file._opening._finding import Opened, find_store
-from dp_backends.file._opening._making import make_store, make_whole, shards_changed
+from dp_backends.file._opening._making import (
+    make_store,
+    make_whole,
+    raise_format,
+    shards_changed,
+)
+from dp_backends.file._opening._markers import DueMarkers
 from dp_backends.file._opening._owners import check_parents
 from dp_backends.file._publishing import Durability
 from dp_core import BackendUnavailableError
@@ -33,6 +40,7 @@ class StoreDirectory:
         self.root = root
         self.opened: Opened | None = None
         self._durability = durability
+        self._markers = DueMarkers(root, durability)
 
     def is_there(self) -> bool:
         """
@@ -86,6 +94,19 @@ class StoreDirectory:
             shards = make_whole(self.root, self._durability)
         if opened is not None:
             self.opened = replace(opened, shards=shards)
+
+    def take_terms(self) -> None:
+        """Make sure that the store says, durably, that it has terms."""
+        opened = self.opened
+        if opened is not None and not opened.takes_terms:
+            with explained(f"write a promise in {self.root}"):
+                raise_format(self.root, self._durability)
+            self.opened = replace(opened, takes_terms=True)
+
+    def mark_due(self, stem: str, deadline: datetime) -> None:
+        """Say, durably, that a generation has a deadline; see `DueMarkers.mark`."""
+        with explained(f"write a promise in {self.root}"):
+            self._markers.mark(stem, deadline)
 
     def doubt(self) -> None:
         """See to it that the store is opened anew, and made whole by whoever writes."""

@@ -29,14 +29,25 @@ from weakref import WeakSet
 
 import anyio
 from anyio import CapacityLimiter
+from anyio.lowlevel import current_token
 
-from dp_backends.file._layout import TEMPORARY, Place, read_name
+from dp_backends.file._layout import FileName, Kind, Place
 from dp_backends.file._read_batcher import Finding, look_at_all
+from dp_backends.file._reading import View
 from dp_backends.file._store import FileStore
+from dp_backends.file._watching._deadlines import Deadlines
 from dp_backends.file._watching._entries import Entry, Waiter, WaitRequest
 from dp_backends.file._watching._inotify import Inotify, open_inotify
 from dp_core import Outcome
-from dp_core.backend import Follower, LeaderFollowers, LoopLocal, in_thread
+from dp_core.backend import (
+    Follower,
+    LeaderFollowers,
+    LoopLocal,
+    call_soon,
+    in_thread,
+    now,
+    watch_clock,
+)
 
 __all__ = ["WATCHERS", "WatchStats", "Watcher"]
 
@@ -96,6 +107,9 @@ class Watcher:
         self._order = count()
         # Stores of which it was said that they fail.
         self._failing: WeakSet[FileStore] = WeakSet()
+        self._deadlines = Deadlines()
+        self._token = current_token()
+        watch_clock(self)
 
     async def wait(self, store: FileStore, place: Place) -> Outcome[bytes]:
         """
@@ -151,6 +165,7 @@ class Watcher:
             if not entries:
                 del self._entries[key]
             entry.due = math.inf
+            self._deadlines.set(entry, None)
             self._unwatch(entry.place.shard)
 
     # Leading ----------------------------------------------------------------
@@ -158,6 +173,8 @@ class Watcher:
     async def work(self) -> None:
         """Do one round of the leader's work: look at what is due, or sleep."""
         self._read_events()
+        for entry in self._deadlines.take_over(now()):
+            self._schedule(entry, _AT_ONCE)
         if batch := self._take_due():
             await self._look_at(batch)
         else:
@@ -165,6 +182,8 @@ class Watcher:
 
     async def _sleep(self) -> None:
         deadline = self._due[0][0] if self._due else math.inf
+        if (pause := self._deadlines.pause(now())) is not None:
+            deadline = min(deadline, anyio.current_time() + pause)
         with anyio.CancelScope(deadline=deadline) as self._nap:
             if self._inotify is None:
                 await anyio.sleep_forever()
@@ -187,6 +206,8 @@ class Watcher:
         for entry, finding in zip(batch, findings, strict=True):
             entry.apply(finding, look)
             self._note(entry, finding)
+            if isinstance(finding, View) and (entry.joined or entry.waiting):
+                self._deadlines.set(entry, finding.deadline)
             self._schedule(entry, entry.next_pause())
 
     def _note(self, entry: Entry, finding: Finding) -> None:
@@ -196,6 +217,13 @@ class Watcher:
         elif entry.failures > 1 and entry.store not in self._failing:
             self._failing.add(entry.store)
             _log.warning("%s; who waits there goes on waiting", finding)
+
+    def clock_was_set(self) -> None:
+        """Look at the clock again; see `dp_core.backend.ClockWatcher`."""
+        call_soon(self._token, self._wake)
+
+    def _wake(self) -> None:
+        self._nap.deadline = _AT_ONCE
 
     # What is due ------------------------------------------------------------
 
@@ -208,9 +236,9 @@ class Watcher:
             self._nap.deadline = min(self._nap.deadline, due)
 
     def _take_due(self) -> list[Entry]:
-        now = anyio.current_time()
+        time = anyio.current_time()
         batch: list[Entry] = []
-        while self._due and self._due[0][0] <= now and len(batch) < _BATCH:
+        while self._due and self._due[0][0] <= time and len(batch) < _BATCH:
             due, _, entry = heapq.heappop(self._due)
             if due == entry.due:
                 entry.due = math.inf
@@ -254,11 +282,13 @@ class Watcher:
                         entry.is_watched = False
                     self._schedule(entry, _AT_ONCE)
                 continue
-            name, what = read_name(event.file)
-            if event.deleted == (what == TEMPORARY):
+            file = FileName.of(event.file)
+            if event.deleted == (file.kind is Kind.TEMPORARY):
                 # A temporary name disappears when the record is durable.
                 pause = _AT_ONCE if event.deleted else _HELP_AFTER
-                for entry in self._entries.get((event.directory, name), {}).values():
+                for entry in self._entries.get(
+                    (event.directory, file.name), {}
+                ).values():
                     self._schedule(entry, pause)
 
 

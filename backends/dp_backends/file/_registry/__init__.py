@@ -1,0 +1,14 @@
+"""
+What a directory of promises holds, and what of it is over.
+
+============== ===============================================================
+``_catalog``   all promises, by the time at which they were first heard of
+``_listing``   pages of them
+``_sweeping``  those whose deadlines are over, by their markers
+============== ===============================================================
+"""
+
+from dp_backends.file._registry._listing import Listing, info_of
+from dp_backends.file._registry._sweeping import Sweeper
+
+__all__ = ["Listing", "Sweeper", "info_of"]

@@ -1,0 +1,268 @@
+"""`write_terms`, `write_info` and their inverses: terms and what is known, as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from dp_core._errors import CodecError, InvalidTermsError, ProtocolError
+from dp_core._safe_text import quoted
+from dp_core._states import Outcome, Pending, Rejected, Resolved, State
+from dp_core._terms import PromiseInfo, Terms, state_name
+from dp_core.values import (
+    MAX_VALUE_BYTES,
+    check_message,
+    check_text,
+    decode,
+    encode,
+    split_object,
+)
+
+__all__ = [
+    "read_info",
+    "read_moment",
+    "read_terms",
+    "write_info",
+    "write_moment",
+    "write_outcome",
+    "write_terms",
+]
+
+_NULL: Final = b"null"
+
+_Members = Mapping[str, bytes]
+
+
+# Written ----------------------------------------------------------------------
+
+
+def write_moment(moment: datetime) -> str:
+    """Return a moment as RFC 3339 has it, in UTC: ``2026-11-26T14:30:00.250Z``."""
+    moment = moment.astimezone(UTC)
+    kind = "microseconds" if moment.microsecond % 1000 else "milliseconds"
+    return moment.isoformat(timespec=kind).replace("+00:00", "Z")
+
+
+def write_outcome(outcome: Outcome[bytes]) -> bytes:
+    """Return an outcome as a JSON object: ``{"value": …}`` or ``{"error": …}``."""
+    if isinstance(outcome, Resolved):
+        return b'{"value":%b}' % outcome.value
+    return b'{"error":%b}' % encode(outcome.error, len(outcome.error) * 6 + 2)
+
+
+def write_terms(terms: Terms[bytes]) -> bytes:
+    """Return terms as a JSON object; the inverse of `read_terms`."""
+    return _object(_terms_members(terms))
+
+
+def write_info(info: PromiseInfo[bytes]) -> bytes:
+    """Return what is known about a promise as a JSON object; see `read_info`."""
+    members = {"promiseId": encode(info.id), "state": encode(state_name(info.state))}
+    match info.state:
+        case Resolved(text):
+            members["value"] = text
+        case Rejected(error):
+            members["error"] = encode(error, len(error) * 6 + 2)
+        case Pending():
+            pass
+    members |= (
+        dict.fromkeys(_TERMS, _NULL)
+        if info.terms is None
+        else _terms_members(info.terms)
+    )
+    for key, moment in (("createdAt", info.created_at), ("settledAt", info.settled_at)):
+        members[key] = _NULL if moment is None else encode(write_moment(moment))
+    members["settledBy"] = encode(info.settled_by)
+    members["expired"] = encode(info.expired)
+    members["cursor"] = encode(info.cursor)
+    return _object(members)
+
+
+def _terms_members(terms: Terms[bytes]) -> dict[str, bytes]:
+    deadline, otherwise = terms.deadline, terms.otherwise
+    return {
+        "deadline": _NULL if deadline is None else encode(write_moment(deadline)),
+        "otherwise": _NULL if otherwise is None else write_outcome(otherwise),
+        "tags": encode(dict(terms.tags)),
+        "data": _NULL if terms.data is None else terms.data,
+    }
+
+
+_TERMS: Final = ("deadline", "otherwise", "tags", "data")
+"""The members that say terms."""
+
+
+def _object(members: _Members) -> bytes:
+    # Keys are ours, and plain.
+    return b"{%b}" % b",".join(
+        b'"%b":%b' % (key.encode(), text) for key, text in members.items()
+    )
+
+
+# Read -------------------------------------------------------------------------
+
+# What datetime.fromisoformat takes besides: dates alone, weeks, no zone.
+_MOMENT: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)"
+)
+
+
+def read_moment(text: str) -> datetime:
+    """
+    Return the moment that a text of RFC 3339 says, in UTC.
+
+    Raises:
+        InvalidTermsError: It does not say one.
+    """
+    try:
+        if _MOMENT.fullmatch(text):
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidTermsError(
+        f"{quoted(text)} is not a valid moment; write it as RFC 3339 does, with its "
+        "zone, such as 2026-11-26T14:30:00Z"
+    )
+
+
+def read_terms(text: bytes, limit: int = MAX_VALUE_BYTES) -> Terms[bytes]:
+    """
+    Return the terms that a JSON object says.
+
+    Args:
+        text: The object.
+        limit: The largest value to accept, in bytes of JSON text.
+
+    Raises:
+        ProtocolError: It is not an object of terms (400).
+        InvalidTermsError: No promise can have these terms.
+        InvalidValueError: A value or message cannot be kept.
+    """
+    return terms_of(split(text), limit)
+
+
+def read_info(text: bytes, limit: int = MAX_VALUE_BYTES) -> PromiseInfo[bytes]:
+    """
+    Return what a JSON object says about a promise; the inverse of `write_info`.
+
+    Raises:
+        ProtocolError: It does not say what is known about a promise (400).
+        InvalidTermsError: No promise can have these terms.
+        InvalidValueError: A value or message cannot be kept.
+    """
+    members = split(text)
+    state: State[bytes] = Pending()
+    if (outcome := _outcome(members, limit)) is not None:
+        state = outcome
+    by = _text(members, "settledBy")
+    if isinstance(state, Resolved):
+        state = Resolved(state.value, by=by)
+    elif isinstance(state, Rejected):
+        state = Rejected(state.error, by=by)
+    if state_name(state) != _text(members, "state"):
+        raise ProtocolError(400, "the state of a promise is another than its outcome")
+    id = _text(members, "promiseId")
+    if id is None:
+        raise ProtocolError(400, "'promiseId' is missing")
+    created_at = _moment(members, "createdAt")
+    return PromiseInfo(
+        id=id,
+        state=state,
+        terms=None if created_at is None else terms_of(members, limit),
+        created_at=created_at,
+        settled_at=_moment(members, "settledAt"),
+        settled_by=by,
+        expired=_truth(members, "expired"),
+        cursor=_text(members, "cursor"),
+    )
+
+
+def split(text: bytes) -> _Members:
+    """
+    Return the members of a JSON object, each as the text that it came with.
+
+    Raises:
+        ProtocolError: It is not one (400).
+    """
+    try:
+        return split_object(text)
+    except CodecError as error:
+        raise ProtocolError(400, f"not a JSON object: {error}") from None
+
+
+def terms_of(members: _Members, limit: int) -> Terms[bytes]:
+    """Return the terms that members of an object say; see `read_terms`."""
+    otherwise: Outcome[bytes] | None = None
+    if (text := _given(members, "otherwise")) is not None:
+        otherwise = _outcome(split(text), limit)
+        if otherwise is None:
+            raise InvalidTermsError(
+                "'otherwise' is an object with a 'value' or an 'error', such as "
+                '{"error": "too late"}'
+            )
+    data = _given(members, "data")
+    return Terms(
+        deadline=_moment(members, "deadline"),
+        otherwise=otherwise,
+        tags=_tags(members),
+        data=None if data is None else check_text(data, limit),
+    )
+
+
+def _tags(members: _Members) -> dict[str, str]:
+    text = _given(members, "tags")
+    if text is None:
+        return {}
+    # Short enough, so that a number of a million digits costs nothing.
+    tags = decode(check_text(text, _TAGS_BYTES))
+    if not isinstance(tags, dict):
+        raise InvalidTermsError(
+            'tags are an object of strings, such as {"order": "17"}'
+        )
+    return tags
+
+
+_TAGS_BYTES: Final = 128 * 1024
+"""More than 32 tags take in JSON, with every character escaped."""
+
+
+def _outcome(members: _Members, limit: int) -> Outcome[bytes] | None:
+    """Return the outcome that a member ``value`` or ``error`` says; None: neither."""
+    if "error" in members:
+        if "value" in members:
+            raise ProtocolError(400, "it has a 'value' and an 'error'")
+        text = members["error"]
+        if not text.startswith(b'"'):
+            raise ProtocolError(400, "'error' is not a string")
+        return Rejected(check_message(decode(text), limit))
+    if "value" in members:
+        return Resolved(check_text(members["value"], limit))
+    return None
+
+
+def _given(members: _Members, key: str) -> bytes | None:
+    text = members.get(key, _NULL)
+    return None if text == _NULL else text
+
+
+def _text(members: _Members, key: str) -> str | None:
+    text = _given(members, key)
+    if text is None:
+        return None
+    if not text.startswith(b'"'):
+        raise ProtocolError(400, f"{key!r} is not a string")
+    return str(decode(text))
+
+
+def _truth(members: _Members, key: str) -> bool:
+    text = members.get(key, b"false")
+    if text not in (b"true", b"false"):
+        raise ProtocolError(400, f"{key!r} is not true or false")
+    return text == b"true"
+
+
+def _moment(members: _Members, key: str) -> datetime | None:
+    text = _text(members, key)
+    return None if text is None else read_moment(text)
