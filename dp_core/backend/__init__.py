@@ -24,7 +24,6 @@ from dp_core._tokens import TOKEN_ADVICE, token_from_environment
 from dp_core.backend._closable import Closable
 from dp_core.backend._contract import (
     Backend,
-    Listable,
     Located,
     MadeOnUse,
     TimedBackend,
@@ -44,7 +43,6 @@ __all__ = [
     "Closable",
     "Follower",
     "LeaderFollowers",
-    "Listable",
     "Located",
     "LoopLocal",
     "MadeOnUse",

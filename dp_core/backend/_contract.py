@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from dp_core._errors import BackendError
 from dp_core._states import Outcome, State
 
-__all__ = ["Backend", "Listable", "Located", "MadeOnUse", "TimedBackend", "WireBackend"]
+__all__ = ["Backend", "Located", "MadeOnUse", "TimedBackend", "WireBackend"]
 
 
 class Backend(ABC):
@@ -91,32 +89,6 @@ class Backend(ABC):
         Closing twice is allowed. Its waits end with `BackendClosedError`, in
         whatever thread and event loop they are. Operations after it raise
         `BackendClosedError`.
-        """
-
-
-@runtime_checkable
-class Listable(Protocol):
-    """
-    Optional protocol of backends that can list their settled promises.
-
-    Used by ``dp copy``. It is not a part of the contract: to settle a promise and
-    to wait for it one must know its id, and a store that others reach over a
-    network should not list the ids to all of them.
-    """
-
-    async def settled(
-        self, after: str | None, limit: int
-    ) -> Sequence[tuple[str, Outcome[bytes] | BackendError]]:
-        """
-        Return settled promises, in an order of the store's own that stays.
-
-        An error stands in the place of an outcome that cannot be read. Where not even
-        its id can be, the store's own name for it stands there, which contains a NUL.
-
-        Args:
-            after: The id after which to begin, which need not be there (any
-                more), or such a name; None for the first.
-            limit: How many to return at most; none is the end.
         """
 
 

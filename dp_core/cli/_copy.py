@@ -1,4 +1,4 @@
-"""`copy`: the command that copies outcomes from one store to another."""
+"""`copy`: the command that copies promises from one store to another."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ import click
 
 from dp_core._client import Promises, connect
 from dp_core._errors import (
-    BackendError,
     BackendUnavailableError,
     CodecError,
     CorruptPromiseError,
     DurablePromiseError,
     InvalidPromiseIdError,
+    InvalidTermsError,
+    NotSupportedError,
     ProtocolError,
 )
 from dp_core._ids import check_id
+from dp_core._registry import registry_of
 from dp_core._safe_text import quoted, without_password
-from dp_core._states import Outcome, Pending
-from dp_core.backend import Listable, MadeOnUse
+from dp_core._states import Pending
+from dp_core._terms import PromiseInfo, Query
+from dp_core.backend import MadeOnUse
 from dp_core.cli._input import read_ids
 from dp_core.cli._output import complain, say
 from dp_core.cli._promises import checked, comparable
@@ -43,13 +46,13 @@ _CONCERNS_ONE: Final = (
     CodecError,
     CorruptPromiseError,
     InvalidPromiseIdError,
+    InvalidTermsError,
+    NotSupportedError,
     ProtocolError,
 )
 """Errors about one promise: the others can be copied all the same."""
 
 T = TypeVar("T")
-
-Settled = tuple[str, Outcome[bytes] | BackendError]
 
 
 @click.command()
@@ -64,14 +67,14 @@ Settled = tuple[str, Outcome[bytes] | BackendError]
 @click.option("--after", metavar="ID", help="Go on after this one.")
 def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> Status:
     """
-    Copy settled promises from the store FROM to the store TO.
+    Copy promises from the store FROM to the store TO.
 
-    A promise that is settled in TO stays as it is, so repeating a copy does no
-    harm. A promise with another outcome there is reported. One that is damaged,
-    or that TO cannot take, is left out, and named at the end. Either makes the
-    exit code 1. Waiters do not move: point them to TO.
+    Outcomes and terms are copied. What stands in TO stays as it is, so repeating a
+    copy does no harm. A promise with another outcome, or other terms, there is
+    reported. One that is damaged, or that TO cannot take, is left out, and named at
+    the end. Either makes the exit code 1. Waiters do not move: point them to TO.
 
-    file: and memory: can list their promises; for any other store, name the ids.
+    Where FROM cannot list its promises, as Restate cannot, name the ids.
     """
     progress = _Progress(after)
     named = None if ids is None else _after(read_ids(ids), after)
@@ -83,7 +86,7 @@ def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> S
             complain(f"to go on from here, add: --after {shlex.quote(progress.last)}")
         raise
     progress.say_failures()
-    promises = f"{progress.copied:,} settled promises of {without_password(source)}"
+    promises = f"{progress.copied:,} promises of {without_password(source)}"
     say(f"{promises} are in {without_password(target)}")
     return Status.REJECTED if progress.different or progress.failed else Status.RESOLVED
 
@@ -102,10 +105,7 @@ class _Progress:
         """Count one that could not be copied; not the error, which may hold it."""
         self.failed += 1
         if len(self.failures) < _NAMED:
-            # A store's own name, where the id cannot be read.
-            shown = f"a promise whose id is lost ({id[1:]})"
-            named = quoted(id, 200) if "\0" not in id else shown
-            self.failures.append(f"{named}: {reason}")
+            self.failures.append(f"{quoted(id, 200)}: {reason}")
 
     def say_failures(self) -> None:
         """Name those that could not be copied."""
@@ -126,59 +126,86 @@ async def _copy(
                 f"there is no store at {quoted(without_password(source), 200)}; is the "
                 "URL right?"
             )
-        copy_one = partial(_settle, there, progress)
+        copy_one = partial(_copy_one, there, progress)
         if ids is not None:
             copy_named = partial(_look, here, copy_one, progress)
             while batch := list(islice(ids, AT_ONCE)):
                 await _for_each(dict.fromkeys(batch), copy_named)
                 progress.last = batch[-1]
             return
-        listing = here.backend
-        if not isinstance(listing, Listable):
-            raise BackendError(
-                f"the store {quoted(without_password(source), 200)} is not copied "
-                "whole: it cannot list its promises; name them with --ids"
+        try:
+            await _copy_all(here, copy_one, progress)
+        except NotSupportedError as error:
+            raise NotSupportedError(
+                f"{error.reason}; name the promises to copy with --ids"
+            ) from None
+
+
+_CopyOne = Callable[[PromiseInfo[bytes]], Awaitable[None]]
+
+
+async def _copy_all(here: Promises, copy_one: _CopyOne, progress: _Progress) -> None:
+    registry = registry_of(here.backend, here.url)
+    after: str | None = None
+    if progress.last is not None:
+        after = (await registry.info(progress.last)).cursor
+        if after is None:
+            where = without_password(here.url)
+            raise click.BadParameter(
+                f"--after {quoted(progress.last)} is not in {where}"
             )
-        after = progress.last
-        while page := await listing.settled(after, AT_ONCE):
-            await _for_each(page, copy_one)
-            after = page[-1][0]
-            known = [id for id, _ in page if "\0" not in id]
-            progress.last = known[-1] if known else progress.last
+    while True:
+        page = await registry.list(Query(), after, AT_ONCE)
+        for id, error in page.failures:
+            progress.fail(id, str(error))
+        await _for_each(page.infos, copy_one)
+        if page.infos:
+            progress.last = page.infos[-1].id
+        if page.after is None:
+            return
+        after = page.after
 
 
 async def _look(
-    here: Promises,
-    copy_one: Callable[[Settled], Awaitable[None]],
-    progress: _Progress,
-    id: str,
+    here: Promises, copy_one: _CopyOne, progress: _Progress, id: str
 ) -> None:
     try:
         check_id(id)
-        state = await here.backend.peek(id)
+        try:
+            info = await registry_of(here.backend, here.url).info(id)
+        except NotSupportedError:
+            info = PromiseInfo(id, await here.backend.peek(id))
     except _CONCERNS_ONE as error:
         progress.fail(id, str(error))
     else:
-        if not isinstance(state, Pending):
-            await copy_one((id, state))
+        if info.terms is not None or not isinstance(info.state, Pending):
+            await copy_one(info)
 
 
-async def _settle(there: Promises, progress: _Progress, settled: Settled) -> None:
-    id, outcome = settled
-    if isinstance(outcome, BackendError):
-        progress.fail(id, str(outcome))
-        return
+async def _copy_one(
+    there: Promises, progress: _Progress, info: PromiseInfo[bytes]
+) -> None:
+    is_same = True
     try:
-        checked(outcome)
-        won = await there.backend.settle(id, outcome)
-        is_same = comparable(won) == comparable(outcome)
+        # First the outcome: the deadline of what is settled means nothing.
+        if not isinstance(info.state, Pending):
+            checked(info.state)
+            won = await there.backend.settle(info.id, info.state)
+            is_same = comparable(won) == comparable(info.state)
+        if info.terms is not None:
+            registry = registry_of(there.backend, there.url)
+            stands = await registry.create(info.id, info.terms)
+            is_same = is_same and stands == info.terms
     except _CONCERNS_ONE as error:
-        progress.fail(id, str(error))
+        progress.fail(info.id, str(error))
         return
     progress.copied += 1
     if not is_same:
         progress.different += 1
-        complain(f"{quoted(id)} has another outcome in {without_password(there.url)}")
+        complain(
+            f"{quoted(info.id)} has another outcome, or other terms, in "
+            f"{without_password(there.url)}"
+        )
 
 
 async def _for_each(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -22,6 +23,7 @@ from dp_core._errors import (
     BackendUnavailableError,
     CorruptPromiseError,
     DurablePromiseError,
+    NotSupportedError,
     OutcomeUnknownError,
     ProtocolError,
 )
@@ -30,16 +32,21 @@ from dp_core._states import Pending
 from dp_core.backend import Backend, in_thread
 from dp_core.server._guard import ClientGoneError, Guard, Headers
 from dp_core.server._notices import Notices
+from dp_core.server._registry import Sweeping, answer_registry
 from dp_core.server._settings import Settings
 from dp_core.server._waits import Waits
 from dp_core.wire import (
     Call,
+    Create,
     Dispose,
+    Info,
+    List,
     Peek,
     Settle,
     Wait,
     prefer_wait,
     read_call,
+    read_get,
     read_prefer,
     write_answer,
     write_error,
@@ -57,13 +64,20 @@ _HEADERS: Final = (
 _CLOSE: Final = (b"connection", b"close")
 _HEADERS_OF_STATUS: Final[Mapping[int, tuple[_Header, ...]]] = {
     401: ((b"www-authenticate", b"Bearer"),),
-    405: ((b"allow", b"POST"),),
+    405: ((b"allow", b"GET, POST"),),
     503: ((b"retry-after", b"1"),),
 }
 
 _HEALTH: Final = "/health"
 _HEALTH_ID: Final = "dp.health"
 _HEALTH_SECONDS: Final = 5.0
+
+_GETS: Final = re.compile(r"/promises(/[^/]*)?")
+"""The paths that are asked by GET; all others are POSTs."""
+
+_CREATE: Final = "/promise/create"
+_VALUES: Final = 2
+"""The values that a create may have: its data, and what stands after the deadline."""
 
 _SLOW_BODY_BYTES: Final = 32 * 1024
 """The length from which reading a body takes longer than a hop to a thread."""
@@ -125,6 +139,7 @@ class App:
         self._guard = Guard(settings, self._notices)
         self._limit = settings.max_value_bytes
         self._waits = Waits(backend, settings.max_waiters)
+        self._sweeping = Sweeping(backend, self._notices)
         self._stopped = False
         self._readers = CapacityLimiter(1)
         self._asking: set[tuple[str, int]] = set()
@@ -133,7 +148,7 @@ class App:
             self._http = CORSMiddleware(
                 self._answer,
                 allow_origins=settings.allowed_origins,
-                allow_methods=["POST"],
+                allow_methods=["GET", "POST"],
                 allow_headers=["Authorization", "Prefer"],
                 allow_private_network=True,
                 expose_headers=["Preference-Applied", "Retry-After"],
@@ -152,6 +167,15 @@ class App:
         self._stopped = True
         self._waits.stop()
         self._notices.end()
+
+    async def sweep(self) -> None:
+        """
+        Settle what is over, until cancelled, though nobody asks. `serve` runs it.
+
+        Whoever serves the app otherwise may run it in the app's event loop; without
+        it, a deadline settles its promise when somebody asks or waits for it.
+        """
+        await self._sweeping.run()
 
     def look(self, closed: int = 0, most: int = 0) -> None:
         """
@@ -208,19 +232,30 @@ class App:
             headers = self._guard.check(scope)
             if path == _HEALTH and scope["method"] in ("GET", "HEAD"):
                 return await self._health()
-            await self._guard.check_caller(headers, scope)
+            gets = _GETS.fullmatch(path) is not None
+            await self._guard.check_caller(headers, scope, "GET" if gets else "POST")
         except ProtocolError as error:
             await self._guard.throw_away_body(dict(scope["headers"]), receive)
             return _failure(error, closes=True)
         try:
-            body = await self._guard.read_body(headers, receive)
+            values = _VALUES if path == _CREATE else 1
+            body = await self._guard.read_body(headers, receive, values)
         except ProtocolError as error:
             return _failure(error, closes=True)
-        call = await self._read(path, body)
+        if gets:
+            call: Call = read_get(path, scope["query_string"].decode("latin-1"))
+        else:
+            call = await self._read(path, body)
         try:
             return await self._do(call, receive, headers)
         except ProtocolError:
             raise
+        except NotSupportedError:
+            # The error of the store would name it.
+            raise NotSupportedError(
+                "the server's store keeps outcomes only: no terms, and no list of its "
+                "promises"
+            ) from None
         except BackendError as error:
             self._tell_failure(call, error)
             raise _public(error, call) from None
@@ -240,7 +275,7 @@ class App:
         operation, reason = type(call).__name__.lower(), str(error)
         self._notices.tell(
             ("store", operation, type(error)),
-            lambda: f"{operation} of {quoted(call.id)} failed: {quoted(reason, 1000)}",
+            lambda: f"{operation} of {_subject(call)} failed: {quoted(reason, 1000)}",
             logging.ERROR,
         )
 
@@ -271,6 +306,8 @@ class App:
                     return _Response(200, write_answer(state))
                 applied = (b"preference-applied", prefer_wait(seconds).encode())
                 return _Response(202, write_answer(state), (applied,))
+            case Create() | Info() | List():
+                return _Response(*await answer_registry(self._backend, call))
 
 
 def _path(scope: Scope) -> str:
@@ -309,9 +346,11 @@ _PUBLIC: Final[Mapping[type[BackendError], type[BackendError]]] = {
 def _public(error: BackendError, call: Call) -> BackendError:
     """Return the store's failure as a client may see it: no paths, no hosts."""
     kind = next(_PUBLIC[kind] for kind in type(error).__mro__ if kind in _PUBLIC)
-    return kind(
-        f"the server's store failed for promise {quoted(call.id)}; its log says why"
-    )
+    return kind(f"the server's store failed for {_subject(call)}; its log says why")
+
+
+def _subject(call: Call) -> str:
+    return "a list" if isinstance(call, List) else f"promise {quoted(call.id)}"
 
 
 def _safe_trace(error: Exception) -> str:

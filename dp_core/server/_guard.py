@@ -98,17 +98,22 @@ class Guard:
         self._check_origin(headers, host, scope)
         return headers
 
-    async def check_caller(self, headers: Headers, scope: Scope) -> None:
+    async def check_caller(self, headers: Headers, scope: Scope, method: str) -> None:
         """
         Refuse a request without the server's token, or by another method than ours.
+
+        Args:
+            headers: Its headers.
+            scope: The request.
+            method: The method that it must have.
 
         Raises:
             ProtocolError: The request is refused.
         """
         if self._bearer.asked:
             await self._check_token(headers, scope)
-        if scope["method"] != "POST":
-            raise ProtocolError(405, "every operation is a POST")
+        if scope["method"] != method:
+            raise ProtocolError(405, f"this is a {method}")
 
     async def _check_token(self, headers: Headers, scope: Scope) -> None:
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
@@ -127,24 +132,32 @@ class Guard:
                 "DP_TOKEN_FILE gave",
             )
 
-    async def read_body(self, headers: Headers, receive: Receive) -> bytes:
+    async def read_body(
+        self, headers: Headers, receive: Receive, values: int = 1
+    ) -> bytes:
         """
         Return the body of a request.
+
+        Args:
+            headers: The request's headers.
+            receive: The ASGI channel.
+            values: How many values it may have.
 
         Raises:
             ProtocolError: It is too long, too slow, cut off, or not of JSON's type.
         """
+        limit = values * self._limit
         # A client that expects a go-ahead sends nothing without it (RFC 9110
         # §10.1.1).
         lingers = 0 if b"expect" in headers else LINGER_BYTES
-        if _declared(headers) > self._limit + lingers:
-            raise self._too_long()
+        if _declared(headers) > limit + lingers:
+            raise _too_long(limit)
         with move_on_after(self._seconds) as scope:
-            body = await self._collect(receive)
+            body = await _collect(receive, limit)
         if scope.cancelled_caught:
             raise ProtocolError(408, f"the body took over {self._seconds:g} s")
-        if len(body) > self._limit:
-            raise self._too_long()
+        if len(body) > limit:
+            raise _too_long(limit)
         _check_content_type(headers, body)
         return body
 
@@ -161,27 +174,6 @@ class Guard:
             while more and size <= self._limit:
                 piece, more = await _piece(receive)
                 size += len(piece)
-
-    async def _collect(self, receive: Receive) -> bytes:
-        first, more = await _piece(receive)
-        if not more:
-            return first
-        pieces, size = [first], len(first)
-        while more and size <= self._limit + LINGER_BYTES:
-            piece, more = await _piece(receive)
-            size += len(piece)
-            if size <= self._limit:
-                pieces.append(piece)
-        if size > self._limit:
-            raise self._too_long()
-        return b"".join(pieces)
-
-    def _too_long(self) -> ProtocolError:
-        return ProtocolError(
-            413,
-            f"the body has more than {self._limit:,} bytes; store the bulk elsewhere "
-            "and settle with a reference",
-        )
 
     def _check_host(self, host: str, scope: Scope) -> None:
         if not host:
@@ -226,6 +218,29 @@ class Guard:
         return ProtocolError(
             error.status, error.reason + what_to_do.get(error.status, "")
         )
+
+
+async def _collect(receive: Receive, limit: int) -> bytes:
+    first, more = await _piece(receive)
+    if not more:
+        return first
+    pieces, size = [first], len(first)
+    while more and size <= limit + LINGER_BYTES:
+        piece, more = await _piece(receive)
+        size += len(piece)
+        if size <= limit:
+            pieces.append(piece)
+    if size > limit:
+        raise _too_long(limit)
+    return b"".join(pieces)
+
+
+def _too_long(limit: int) -> ProtocolError:
+    return ProtocolError(
+        413,
+        f"the body has more than {limit:,} bytes; store the bulk elsewhere "
+        "and settle with a reference",
+    )
 
 
 async def _piece(receive: Receive) -> tuple[bytes, bool]:

@@ -73,6 +73,9 @@ class Served(Protocol):
     def look(self, closed: int, most: int) -> None:
         """Take note of the time, and of idle connections that had to be closed."""
 
+    async def sweep(self) -> None:
+        """Settle what is over, until cancelled."""
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
 
@@ -142,6 +145,7 @@ class HttpServer:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._make_room, listener)
                 tasks.start_soon(self._until_it_ends, tasks.cancel_scope)
+                tasks.start_soon(self._app.sweep)
                 await stop.wait()
                 tasks.cancel_scope.cancel()
         finally:

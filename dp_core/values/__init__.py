@@ -12,6 +12,7 @@ from dp_core.values._read import (
     check_parsed,
     check_text,
     decode,
+    split_array,
     split_object,
     takes_long,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "decode_as",
     "draft",
     "encode",
+    "split_array",
     "split_object",
     "takes_long",
 ]

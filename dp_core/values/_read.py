@@ -23,7 +23,14 @@ from dp_core.values._bigints import int_from_text
 from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES, TOO_DEEP, check_size
 from dp_core.values._write import draft
 
-__all__ = ["check_parsed", "check_text", "decode", "split_object", "takes_long"]
+__all__ = [
+    "check_parsed",
+    "check_text",
+    "decode",
+    "split_array",
+    "split_object",
+    "takes_long",
+]
 
 T = TypeVar("T")
 
@@ -170,13 +177,40 @@ def split_object(text: bytes) -> dict[str, bytes]:
     return _parsed(_split, text)
 
 
-def _split(source: str) -> dict[str, bytes]:
-    pairs: list[tuple[str, Any]] = []
+def split_array(text: bytes) -> list[bytes]:
+    """
+    Return the items of a JSON array, each as the text it came with.
+
+    Raises:
+        InvalidValueError: *text* is not a JSON array.
+    """
+    return _parsed(_items, text)
+
+
+def _items(source: str) -> list[bytes]:
+    items: list[bytes] = []
+    place = _begin(source, "[", "an array")
+    while source[place] != "]":
+        _, end = _CHECKER.raw_decode(source, place)
+        items.append(source[place:end].encode())
+        place = _skip(source, end)
+        if source[place] == ",":
+            place = _skip(source, place + 1)
+    return items
+
+
+def _begin(source: str, bracket: str, what: str) -> int:
+    """Check that a text is JSON; return the place after its first bracket."""
     _CHECKER.decode(source)
     place = _skip(source, 0)
-    if source[place] != "{":
-        raise InvalidValueError("$", "it is not an object")
-    place = _skip(source, place + 1)
+    if source[place] != bracket:
+        raise InvalidValueError("$", f"it is not {what}")
+    return _skip(source, place + 1)
+
+
+def _split(source: str) -> dict[str, bytes]:
+    pairs: list[tuple[str, Any]] = []
+    place = _begin(source, "{", "an object")
     while source[place] != "}":
         key, place = _CHECKER.raw_decode(source, place)
         start = _skip(source, _skip(source, place) + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, assert_never, overload
+from typing import Final, TypeAlias, Union, assert_never, overload
 
 from dp_core._errors import (
     AccessDeniedError,
@@ -14,16 +14,22 @@ from dp_core._errors import (
     CorruptPromiseError,
     DurablePromiseError,
     InvalidPromiseIdError,
+    InvalidQueryError,
+    InvalidTermsError,
     InvalidValueError,
+    NotSupportedError,
     OutcomeUnknownError,
     PromiseDisposedError,
     ProtocolError,
 )
 from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
+from dp_core._terms import Page, PromiseInfo, Terms
 from dp_core._tokens import TOKEN_ADVICE
 from dp_core.values import check_message, check_parsed, decode, encode, split_object
-from dp_core.wire._calls import Call, Dispose, Peek, Settle, Wait
+from dp_core.wire._calls import CHANGES, Call, Create, Dispose, Info, Peek, Settle, Wait
+from dp_core.wire._queries import List, read_page
+from dp_core.wire._terms import read_info, write_outcome
 
 __all__ = [
     "DISPOSED_MESSAGE",
@@ -45,13 +51,15 @@ DISPOSED_MESSAGE: Final = "promise was disposed"
 # Answers, as the server writes them -----------------------------------------
 
 
+Answer: TypeAlias = Union[State[bytes], Terms[bytes], PromiseInfo[bytes], Page, None]
+"""What a call is answered with; None to a `Dispose`."""
+
+
 def write_answer(state: Pending | Outcome[bytes] | None) -> bytes:
     """Return the body that says *state*; None is the answer to `Dispose`."""
     match state:
-        case Resolved(text):
-            return b'{"value":%b}' % text
-        case Rejected(error):
-            return b'{"error":%b}' % encode(error, len(error) * 6 + 2)
+        case Resolved() | Rejected():
+            return write_outcome(state)
         case Pending():
             return b"null"
         case None:
@@ -62,9 +70,12 @@ def write_answer(state: Pending | Outcome[bytes] | None) -> bytes:
 _STATUS: Final[Mapping[type[DurablePromiseError], int]] = {
     InvalidPromiseIdError: 400,
     CodecError: 422,
+    InvalidTermsError: 422,
+    InvalidQueryError: 400,
     PromiseDisposedError: 410,
     AccessDeniedError: 403,
     BackendUnavailableError: 503,
+    NotSupportedError: 501,
     DurablePromiseError: 500,
 }
 
@@ -86,18 +97,27 @@ def write_error(error: DurablePromiseError) -> tuple[int, bytes]:
 
 
 @overload
+def read_answer(call: Create, status: int, body: bytes) -> Terms[bytes]: ...
+@overload
+def read_answer(call: Info, status: int, body: bytes) -> PromiseInfo[bytes]: ...
+@overload
+def read_answer(call: List, status: int, body: bytes) -> Page: ...
+@overload
 def read_answer(call: Settle, status: int, body: bytes) -> Outcome[bytes]: ...
 @overload
 def read_answer(call: Peek | Wait, status: int, body: bytes) -> State[bytes]: ...
 @overload
 def read_answer(call: Dispose, status: int, body: bytes) -> None: ...
-def read_answer(call: Call, status: int, body: bytes) -> State[bytes] | None:
+@overload
+def read_answer(call: Call, status: int, body: bytes) -> Answer: ...
+def read_answer(call: Call, status: int, body: bytes) -> Answer:
     """
     Parse the server's answer to *call*.
 
     Returns:
         The state; for a `Wait` that ended without an outcome (202), `Pending`;
-        for a `Settle` always an outcome; for a `Dispose` nothing.
+        for a `Settle` always an outcome; for a `Dispose` nothing; for a `Create`
+        the terms that stand, for an `Info` what is known, for a `List` a page.
 
     Raises:
         ProtocolError: It is not an answer of the wire to that call.
@@ -112,6 +132,8 @@ def read_answer(call: Call, status: int, body: bytes) -> State[bytes] | None:
         if body:
             raise ProtocolError(status, "the server's answer to a dispose has a body")
         return None
+    if isinstance(call, Create | Info | List):
+        return _read_registry(call, status, body)
     state = _read_state(status, body)
     if isinstance(call, Settle) and isinstance(state, Pending):
         raise ProtocolError(status, "the server's answer to a settle is not an outcome")
@@ -128,7 +150,29 @@ _SUCCESSES: Final[Mapping[type[Call], tuple[int, ...]]] = {
     Wait: (200, _NOT_YET),
     Settle: (200,),
     Dispose: (200, 204),
+    Create: (200, 201),
+    Info: (200,),
+    List: (200,),
 }
+
+
+def _read_registry(
+    call: Create | Info | List, status: int, body: bytes
+) -> Terms[bytes] | PromiseInfo[bytes] | Page:
+    try:
+        if isinstance(call, List):
+            return read_page(body)
+        # What the server could keep must come through, whatever our own limits are.
+        info = read_info(body, len(body))
+    except (ProtocolError, CodecError, InvalidTermsError) as error:
+        raise ProtocolError(status, f"the server's answer is {error}") from None
+    if info.id != call.id:
+        raise ProtocolError(status, "the server's answer is about another promise")
+    if isinstance(call, Info):
+        return info
+    if info.terms is None:
+        raise ProtocolError(status, "the server's answer to a create has no terms")
+    return info.terms
 
 
 def _read_state(status: int, body: bytes) -> State[bytes]:
@@ -192,8 +236,19 @@ def _read_error(call: Call, status: int, body: bytes) -> DurablePromiseError:
         kind is PromiseDisposedError or message == DISPOSED_MESSAGE
     ):
         return PromiseDisposedError(call.id)
-    if kind is not None and issubclass(kind, BackendError):
+    if kind is not None and issubclass(kind, _REASONED):
         return kind(message)
+    return _error_of_status(call, status, message)
+
+
+def _error_of_status(call: Call, status: int, message: str) -> DurablePromiseError:
+    if isinstance(call, Create | Info | List) and (
+        status in _LACKING or (status == 400 and message == _BAD_PATH)
+    ):
+        return NotSupportedError(
+            "this server keeps outcomes only: no terms, and no list of its promises "
+            f"({message})"
+        )
     if status in (401, 403):
         return AccessDeniedError(
             f"the server refuses access ({message}); {TOKEN_ADVICE}"
@@ -201,7 +256,7 @@ def _read_error(call: Call, status: int, body: bytes) -> DurablePromiseError:
     if status in (413, 422):
         return InvalidValueError("$", f"the server refuses it: {message}")
     if status in TURNED_AWAY or status >= 500:
-        changes = status not in TURNED_AWAY and isinstance(call, Settle | Dispose)
+        changes = status not in TURNED_AWAY and isinstance(call, CHANGES)
         failure = OutcomeUnknownError if changes else BackendUnavailableError
         return failure(f"the server failed: {message} (HTTP {status})")
     return ProtocolError(status, message)
@@ -216,10 +271,21 @@ _KINDS: Final[Mapping[str, type[DurablePromiseError]]] = {
         BackendError,
         BackendUnavailableError,
         CorruptPromiseError,
+        InvalidQueryError,
+        InvalidTermsError,
+        NotSupportedError,
         OutcomeUnknownError,
         PromiseDisposedError,
     )
 }
+_REASONED: Final = (BackendError, InvalidQueryError, InvalidTermsError)
+"""Those of them that are made of their reason alone."""
+
+_LACKING: Final = (404, 405, 501)
+"""The statuses by which a server says that it does not have an operation."""
+
+_BAD_PATH: Final = "bad path"
+"""The message by which Restate says that a path names no service."""
 
 
 def _read_failure(

@@ -1,4 +1,4 @@
-"""Calls: `Peek`, `Wait`, `Settle` and `Dispose`, read from and written to requests."""
+"""Calls about one promise, read from and written to requests; `Call`, all of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from dp_core._errors import (
 from dp_core._ids import check_id
 from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Rejected, Resolved
+from dp_core._terms import Terms, check_name
 from dp_core.values import (
     MAX_VALUE_BYTES,
     check_message,
@@ -25,15 +26,22 @@ from dp_core.values import (
     encode,
     split_object,
 )
+from dp_core.wire._queries import List, read_query, write_query
+from dp_core.wire._terms import TERMS, terms_of, write_asked
 
 __all__ = [
+    "CHANGES",
     "ENVELOPE_BYTES",
     "Call",
+    "Create",
     "Dispose",
+    "Info",
     "Peek",
+    "PromiseCall",
     "Settle",
     "Wait",
     "read_call",
+    "read_get",
     "read_settle",
     "write_call",
     "write_settle",
@@ -76,7 +84,30 @@ class Dispose:
     id: str
 
 
-Call: TypeAlias = Union[Peek, Wait, Settle, Dispose]
+@final
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Give a promise its terms, unless it has some already."""
+
+    id: str
+    terms: Terms[bytes]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Ask for all that is known about a promise."""
+
+    id: str
+
+
+CHANGES: Final = (Settle, Dispose, Create)
+"""Calls that may have taken effect although no answer came."""
+
+PromiseCall: TypeAlias = Union[Peek, Wait, Settle, Dispose, Create, Info]
+"""Calls about one promise, which have its ``id``."""
+
+Call: TypeAlias = Union[PromiseCall, List]
 
 
 # Calls, as the server reads them --------------------------------------------
@@ -85,29 +116,48 @@ _Members: TypeAlias = Mapping[str, bytes]
 
 
 def _resolve(id: str, members: _Members, limit: int) -> Settle:
-    return Settle(id, Resolved(check_text(members.get("value", b"null"), limit)))
+    text = check_text(members.get("value", b"null"), limit)
+    return Settle(id, Resolved(text, by=_by(members)))
 
 
 def _reject(id: str, members: _Members, limit: int) -> Settle:
     text = _member(members, "errorMessage")
     if not _is_string(text):
         raise InvalidValueError("$.errorMessage", "an error message is a string")
-    return Settle(id, Rejected(check_message(decode(text), limit)))
+    return Settle(id, Rejected(check_message(decode(text), limit), by=_by(members)))
+
+
+def _by(members: _Members) -> str | None:
+    """Return who settles, as they say; not in the reference."""
+    text = members.get("by", b"null")
+    if text == b"null":
+        return None
+    return check_name(decode(check_text(text, ENVELOPE_BYTES)), "'by'")
+
+
+def _create(id: str, members: _Members, limit: int) -> Create:
+    return Create(id, terms_of(members, limit))
 
 
 _SETTLES: Final[Mapping[str, Callable[[str, _Members, int], Settle]]] = {
     "resolve": _resolve,
     "reject": _reject,
 }
-_READERS: Final[Mapping[str, Callable[[str, _Members, int], Call]]] = {
+_READERS: Final[Mapping[str, Callable[[str, _Members, int], PromiseCall]]] = {
     "peek": lambda id, members, limit: Peek(id),
     "await": lambda id, members, limit: Wait(id),
     "dispose": lambda id, members, limit: Dispose(id),
     **_SETTLES,
 }
+# Not of the reference, and in one form alone.
+_OURS: Final[Mapping[str, Callable[[str, _Members, int], PromiseCall]]] = {
+    "create": _create,
+    "info": lambda id, members, limit: Info(id),
+}
 
 _FORMS: Final = (
-    "OPERATION is one of peek, await, resolve, reject, dispose, in three forms: "
+    "OPERATION is one of peek, await, resolve, reject, dispose, in three forms "
+    "(create and info in the first alone): "
     'POST /promise/OPERATION with the body {"promiseId": ID, "value": JSON or '
     '"errorMessage": TEXT}; POST /promises/ID/OPERATION with the bare value or message '
     "as its body, nothing around it; POST /durablePromiseServer/OPERATION with "
@@ -117,10 +167,13 @@ _FORMS: Final = (
 
 # The member beside the id, which is the whole body where the path names the promise.
 _BARE_MEMBER: Final = {"resolve": "value", "reject": "errorMessage"}
-_ARGUMENT: Final = {operation: (name,) for operation, name in _BARE_MEMBER.items()}
+_ARGUMENT: Final[Mapping[str, tuple[str, ...]]] = {
+    **{operation: (name, "by") for operation, name in _BARE_MEMBER.items()},
+    "create": TERMS,
+}
 
 
-def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> Call:
+def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> PromiseCall:
     """
     Return the call that a request makes.
 
@@ -137,6 +190,8 @@ def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> Call:
     match path.split("/"):
         case ["", "promise", operation] if operation in _READERS:
             return _read_body(operation, body, "promiseId", limit)
+        case ["", "promise", operation] if operation in _OURS:
+            return _read_body(operation, body, "promiseId", limit)
         case ["", "durablePromiseServer", operation] if operation in _READERS:
             outer = _envelope(body)
             _refuse_unknown(outer, ["request"])
@@ -150,6 +205,31 @@ def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> Call:
                 404,
                 f"no operation at {quoted(path)}; {_FORMS}",
             )
+
+
+def read_get(path: str, query: str) -> Info | List:
+    """
+    Return the call that a GET makes: of one promise, or of those a query finds.
+
+    Args:
+        path: The path of the request, still percent-encoded, without query.
+        query: The query string.
+
+    Raises:
+        ProtocolError: It asks for nothing that is here (404), or wrongly (400).
+        InvalidPromiseIdError: The id cannot name a promise.
+        InvalidQueryError: No promise can be found by this.
+    """
+    match path.split("/"):
+        case ["", "promises"]:
+            return read_query(query)
+        case ["", "promises", id] if not query:
+            return Info(_path_id(id))
+    raise ProtocolError(
+        404,
+        f"nothing to get at {quoted(path)}; GET /promises lists promises, and GET "
+        "/promises/ID, without a query, tells all about one",
+    )
 
 
 def read_settle(
@@ -179,13 +259,14 @@ def _bare_members(operation: str, body: bytes) -> _Members:
     return {name: body} if name and body.strip() else {}
 
 
-def _read_body(operation: str, body: bytes, id_key: str, limit: int) -> Call:
+def _read_body(operation: str, body: bytes, id_key: str, limit: int) -> PromiseCall:
     members = _envelope(body)
     _refuse_unknown(members, [id_key, *_ARGUMENT.get(operation, ())])
     text = _member(members, id_key)
     if not _is_string(text):
         raise ProtocolError(400, f"{id_key!r} is not a string")
-    return _READERS[operation](_body_id(id_key, text), members, limit)
+    read = _READERS.get(operation) or _OURS[operation]
+    return read(_body_id(id_key, text), members, limit)
 
 
 def _body_id(key: str, text: bytes) -> str:
@@ -246,28 +327,40 @@ def write_call(call: Call, *, in_path: bool = False) -> tuple[str, bytes]:
     """
     Return the path and the body of the request that makes *call*.
 
+    It is a POST, and for a `List` a GET.
+
     Args:
         call: What to ask.
         in_path: Whether to name the promise in the path of a `Settle`, if its
             id can stand there as it is. That is one invocation on Restate,
             where the other form is an invocation that makes another one.
     """
-    if in_path and isinstance(call, Settle) and _PLAIN.fullmatch(call.id):
-        operation, body = write_settle(call.outcome)
-        return f"/promises/{call.id}/{operation}", body
-    id = b'{"promiseId":%b' % encode(call.id)
+    if isinstance(call, List):
+        return f"/promises?{write_query(call)}", b""
+    members = b""
     match call:
-        case Peek():
-            return "/promise/peek", id + b"}"
-        case Wait():
-            return "/promise/await", id + b"}"
-        case Dispose():
-            return "/promise/dispose", id + b"}"
-        case Settle(_, outcome):
-            operation, body = write_settle(outcome)
-            member = b"value" if operation == "resolve" else b"errorMessage"
-            return f"/promise/{operation}", b'%b,"%b":%b}' % (id, member, body)
+        case Settle(id, outcome):
+            operation, argument = write_settle(outcome)
+            if in_path and outcome.by is None and _PLAIN.fullmatch(id):
+                return f"/promises/{id}/{operation}", argument
+            members = b',"%b":%b' % (_BARE_MEMBER[operation].encode(), argument)
+            if outcome.by is not None:
+                members += b',"by":%b' % encode(outcome.by)
+        case Create(_, terms):
+            operation, asked = "create", write_asked(terms)[1:-1]
+            members = b",%b" % asked if asked else b""
+        case _:
+            operation = _NAMES[type(call)]
+    body = b'{"promiseId":%b%b}' % (encode(call.id), members)
+    return f"/promise/{operation}", body
 
+
+_NAMES: Final[Mapping[type[Call], str]] = {
+    Peek: "peek",
+    Wait: "await",
+    Dispose: "dispose",
+    Info: "info",
+}
 
 # No proxy decodes, normalizes or truncates such a path segment.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,199}")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from math import nan
 from typing import Final
 
+from dp_core._clock import now
 from dp_core._errors import CodecError, InvalidTermsError, ProtocolError
 from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core._terms import PromiseInfo, Terms, state_name
+from dp_core._terms import PromiseInfo, Terms, moment_after, state_name
 from dp_core.values import (
     MAX_VALUE_BYTES,
     check_message,
@@ -21,9 +23,13 @@ from dp_core.values import (
 )
 
 __all__ = [
+    "TERMS",
     "read_info",
     "read_moment",
     "read_terms",
+    "split",
+    "terms_of",
+    "write_asked",
     "write_info",
     "write_moment",
     "write_outcome",
@@ -57,6 +63,15 @@ def write_terms(terms: Terms[bytes]) -> bytes:
     return _object(_terms_members(terms))
 
 
+def write_asked(terms: Terms[bytes]) -> bytes:
+    """Return terms as a JSON object that asks for them, without what is null."""
+    members = _terms_members(terms)
+    if terms.within is not None:
+        # By the clock of the store.
+        members["deadline"] = b"%r" % terms.within.total_seconds()
+    return _object({key: text for key, text in members.items() if text != _NULL})
+
+
 def write_info(info: PromiseInfo[bytes]) -> bytes:
     """Return what is known about a promise as a JSON object; see `read_info`."""
     members = {"promiseId": encode(info.id), "state": encode(state_name(info.state))}
@@ -68,7 +83,7 @@ def write_info(info: PromiseInfo[bytes]) -> bytes:
         case Pending():
             pass
     members |= (
-        dict.fromkeys(_TERMS, _NULL)
+        dict.fromkeys(TERMS, _NULL)
         if info.terms is None
         else _terms_members(info.terms)
     )
@@ -90,7 +105,7 @@ def _terms_members(terms: Terms[bytes]) -> dict[str, bytes]:
     }
 
 
-_TERMS: Final = ("deadline", "otherwise", "tags", "data")
+TERMS: Final = ("deadline", "otherwise", "tags", "data")
 """The members that say terms."""
 
 
@@ -203,12 +218,35 @@ def terms_of(members: _Members, limit: int) -> Terms[bytes]:
                 '{"error": "too late"}'
             )
     data = _given(members, "data")
+    deadline, within = _deadline(members)
     return Terms(
-        deadline=_moment(members, "deadline"),
+        deadline=deadline,
         otherwise=otherwise,
         tags=_tags(members),
         data=None if data is None else check_text(data, limit),
+        within=within,
     )
+
+
+def _deadline(members: _Members) -> tuple[datetime | None, timedelta | None]:
+    """Return a deadline, and how far away it is where that is what was asked for."""
+    text = _given(members, "deadline")
+    if text is None or text.startswith(b'"'):
+        return _moment(members, "deadline"), None
+    try:
+        seconds = float(text) if len(text) < _DIGITS else nan
+        within = timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        raise InvalidTermsError(
+            f"{quoted(text[:100].decode(errors='replace'))} is not a valid deadline; "
+            "write seconds from now as a number, or a moment as RFC 3339 does, such as "
+            '"2026-11-26T14:30:00Z"'
+        ) from None
+    return moment_after(now(), within), within
+
+
+_DIGITS: Final = 100
+"""More than a number of seconds has."""
 
 
 def _tags(members: _Members) -> dict[str, str]:

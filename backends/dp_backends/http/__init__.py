@@ -31,7 +31,7 @@ get it; else the caller gets `OutcomeUnknownError`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from anyio.lowlevel import checkpoint
@@ -39,10 +39,10 @@ from anyio.lowlevel import checkpoint
 from dp_backends.http._long_polls import LongPolls
 from dp_backends.http._url import parse_url
 from dp_backends.http._wire_client import WireClient
-from dp_core import Backend, Outcome, State, hookimpl
-from dp_core.backend import Closable
+from dp_core import Backend, Outcome, PromiseInfo, Query, State, Terms, hookimpl
+from dp_core.backend import Closable, Page
 from dp_core.hookspecs import Register
-from dp_core.wire import Dispose, Peek, Settle
+from dp_core.wire import MAX_LIMIT, Create, Dispose, Info, List, Peek, Settle
 
 __all__ = ["HttpBackend", "HttpStats"]
 
@@ -101,6 +101,26 @@ class HttpBackend(Backend):
 
     async def dispose(self, id: str) -> None:
         await self._client.call(Dispose(id))
+
+    async def create(self, id: str, terms: Terms[bytes]) -> Terms[bytes]:
+        """Give a promise its terms; see `dp_core.backend.Registry`."""
+        return await self._client.call(Create(id, terms))
+
+    async def info(self, id: str) -> PromiseInfo[bytes]:
+        """Return what is known about a promise; see `dp_core.backend.Registry`."""
+        return await self._client.call(Info(id))
+
+    async def list(self, query: Query, after: str | None, limit: int) -> Page:
+        """Return promises as the server lists them; see `dp_core.backend.Registry`."""
+        page = await self._client.call(List(query, after, min(limit, MAX_LIMIT)))
+        infos = tuple(info for info in page.infos if query.matches_id(info.id))
+        return replace(page, infos=infos)
+
+    async def sweep(self, limit: int) -> float | None:
+        """Settle nothing: the server does it; see `dp_core.backend.Registry`."""
+        self._life.check_open()
+        await checkpoint()
+        return None
 
     async def aclose(self) -> None:
         # First the waits: what comes of an interrupted request is not their end.

@@ -35,10 +35,11 @@ from dp_core import (
 )
 from dp_core.backend import TOKEN_ADVICE, quoted
 from dp_core.wire import (
+    CHANGES,
     TRANSIENT,
     TURNED_AWAY,
     Call,
-    Dispose,
+    Create,
     Settle,
     Wait,
     is_failure,
@@ -191,7 +192,7 @@ def not_http(url: ServerUrl, call: Call, reason: str, *, known: bool) -> Excepti
     tls = "" if url.secure else ", or is it https:// there"
     words = f"what answers at {url} does not speak our HTTP/1.1{tls}: {reason}"
     if known:
-        return AttemptFailed(words, sent=isinstance(call, Settle | Dispose))
+        return AttemptFailed(words, sent=isinstance(call, CHANGES))
     return ProtocolError(502, f"{words}; {_CHECK}")
 
 
@@ -200,9 +201,9 @@ def _stranger(
 ) -> Exception:
     """Return the error for a response that no server of promises has sent."""
     status = response.status
-    changes = isinstance(call, Settle | Dispose)
+    changes = isinstance(call, CHANGES)
     answer = f"its answer is {_shown(response)}" + (reason and f" ({reason})")
-    if status == 413 and isinstance(call, Settle):
+    if status == 413 and isinstance(call, Settle | Create):
         # A gateway's limit is for this request, however often it is sent.
         return InvalidValueError("$", f"it is too large on the way to {url}: {answer}")
     if known or status >= 500 or status in _MAY_PASS:

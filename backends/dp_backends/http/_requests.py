@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from dp_backends.http._url import ServerUrl
 from dp_core import AccessDeniedError
 from dp_core.backend import TOKEN_ADVICE, in_thread, token_from_environment
-from dp_core.wire import Call, prefer_wait, write_call
+from dp_core.wire import Call, List, prefer_wait, write_call
 
 __all__ = ["RequestWriter"]
+
+
+_METHODS: Final[dict[type[Call], str]] = {List: "GET"}
+"""The methods of calls that are not a POST."""
 
 
 class RequestWriter:
@@ -51,7 +57,7 @@ class RequestWriter:
         prefer = "" if wait is None else f"Prefer: {prefer_wait(wait)}\r\n"
         again = "" if key is None else f"Idempotency-Key: {key}\r\n"
         head = (
-            f"POST {self._url.prefix}{path} HTTP/1.1\r\n"
+            f"{_METHODS.get(type(call), 'POST')} {self._url.prefix}{path} HTTP/1.1\r\n"
             f"{self.credentials}{prefer}{again}Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode("ascii") + body

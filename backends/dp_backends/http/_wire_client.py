@@ -28,9 +28,16 @@ from dp_backends.http._responses import HttpResponse, MalformedResponseError
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_backends.http._route import Outage, Slices, Turn
 from dp_backends.http._url import ServerUrl
-from dp_core import BackendUnavailableError, DurablePromiseError, Outcome, State
-from dp_core.backend import visible
-from dp_core.wire import Call, Dispose, Peek, Settle
+from dp_core import (
+    BackendUnavailableError,
+    DurablePromiseError,
+    Outcome,
+    PromiseInfo,
+    State,
+    Terms,
+)
+from dp_core.backend import Page, visible
+from dp_core.wire import Call, Create, Dispose, Info, List, Peek, Settle
 
 __all__ = ["WireClient"]
 
@@ -43,6 +50,7 @@ _LOOK_SECONDS: Final = 5.0
 
 _IF_UNKNOWN: Final[dict[type[Call], str]] = {
     Settle: "it may have taken effect; repeat it to learn the outcome",
+    Create: "it may have taken effect; repeat it to learn what terms stand",
     Dispose: "it may have taken effect; look before you repeat it, because that "
     "would dispose of an outcome that came in between",
 }
@@ -74,6 +82,12 @@ class WireClient:
     async def call(self, call: Peek) -> State[bytes]: ...
     @overload
     async def call(self, call: Dispose) -> None: ...
+    @overload
+    async def call(self, call: Create) -> Terms[bytes]: ...
+    @overload
+    async def call(self, call: Info) -> PromiseInfo[bytes]: ...
+    @overload
+    async def call(self, call: List) -> Page: ...
     async def call(self, call: Call) -> Any:
         """
         Make a call, and return the answer.

@@ -16,7 +16,6 @@ machine itself, where the others reach the same table through their medium.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -117,13 +116,6 @@ class MemoryBackend(Backend):
         """Settle what is over; see `dp_core.backend.Registry`."""
         await self._checkpoint()
         return self._store.sweep(limit)
-
-    async def settled(
-        self, after: str | None, limit: int
-    ) -> Sequence[tuple[str, Outcome[bytes]]]:
-        """Return settled promises by their ids; see `dp_core.backend.Listable`."""
-        await self._checkpoint()
-        return self._store.settled(after, limit)
 
     async def aclose(self) -> None:
         with self._store.lock:

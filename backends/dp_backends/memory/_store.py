@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count, islice
-from operator import itemgetter
 from threading import RLock
 from typing import Final, Protocol, TypeAlias, final
 
@@ -286,19 +285,6 @@ class MemoryStore:
             following = self._from(looked, newest=query.newest) if looked else iter(())
             more = next(following, None) is not None
         return Page(tuple(infos), str(looked) if more else None)
-
-    def settled(
-        self, after: str | None, limit: int
-    ) -> list[tuple[str, Outcome[bytes]]]:
-        """Return settled promises by their ids; see `dp_core.backend.Listable`."""
-        with self.lock:
-            found = sorted(
-                (generation.id, generation.state)
-                for generation in self._generations.values()
-                if not isinstance(generation.state, Pending)
-            )
-        start = 0 if after is None else bisect_right(found, after, key=itemgetter(0))
-        return found[start : start + limit]
 
     def _from(self, number: int | None, *, newest: bool) -> Iterator[_Generation]:
         order, key = self._order, _number_of

@@ -1,0 +1,101 @@
+"""`answer_registry`: create, info and list; `Sweeping`: deadlines nobody asks for."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Final, final
+
+import anyio
+
+from dp_core._errors import BackendError, NotSupportedError
+from dp_core._states import Pending
+from dp_core._terms import PromiseInfo
+from dp_core.backend import Backend, Registry, in_thread, now
+from dp_core.server._notices import Notices
+from dp_core.wire import Create, Info, List, write_info, write_page
+
+__all__ = ["Sweeping", "answer_registry"]
+
+
+def _registry(backend: Backend) -> Registry:
+    if isinstance(backend, Registry):
+        return backend
+    raise NotSupportedError("it keeps outcomes only")
+
+
+async def answer_registry(
+    backend: Backend, call: Create | Info | List
+) -> tuple[int, bytes]:
+    """
+    Return the status and the body of the answer to a call.
+
+    Raises:
+        BackendError: The store failed, or keeps outcomes only.
+        InvalidQueryError: The cursor is not one of the store's.
+    """
+    registry = _registry(backend)
+    match call:
+        case Info(id):
+            return 200, write_info(await registry.info(id))
+        case Create():
+            return await _create(registry, call)
+        case List(query, after, limit):
+            page = await registry.list(query, after, limit)
+            failures = {id: _why(error) for id, error in page.failures}
+            return 200, await in_thread(write_page, page, failures)
+
+
+async def _create(registry: Registry, call: Create) -> tuple[int, bytes]:
+    before = await registry.info(call.id)
+    if before.terms is not None:
+        return 200, write_info(before)
+    stands = await registry.create(call.id, call.terms)
+    info = await registry.info(call.id)
+    if info.terms is None:
+        # Disposed of meanwhile. What stood is what the caller is to be told.
+        info = PromiseInfo(call.id, Pending(), stands, created_at=now())
+    asked = call.terms
+    if asked.within is not None:
+        # The moment was the store's to choose.
+        asked = replace(asked, deadline=stands.deadline, within=None)
+    return 201 if stands == asked else 200, write_info(info)
+
+
+def _why(error: BackendError) -> str:
+    """Return a failure as a client may see it: no paths."""
+    return f"{type(error).__name__}; the server's log says why"
+
+
+_BATCH: Final = 1000
+"""The most promises to settle before others get their turn."""
+
+_PAUSE: Final = 1.0
+"""Seconds between two sweeps at most, since others may create promises."""
+
+
+@final
+class Sweeping:
+    """The deadlines of the promises of one backend."""
+
+    def __init__(self, backend: Backend, notices: Notices) -> None:
+        self._backend = backend
+        self._notices = notices
+
+    async def run(self) -> None:
+        """Settle what is over, until cancelled."""
+        if not isinstance(self._backend, Registry):
+            return
+        while True:
+            try:
+                pause = await self._backend.sweep(_BATCH)
+            except NotSupportedError:
+                return
+            except BackendError as error:
+                reason, pause = str(error), _PAUSE
+                self._notices.tell(
+                    ("sweep", type(error)),
+                    lambda reason=reason: f"deadlines are not kept: {reason}",  # type: ignore[misc] # bound now
+                    logging.ERROR,
+                )
+            await anyio.sleep(_PAUSE if pause is None else min(pause, _PAUSE))
