@@ -163,7 +163,9 @@ class Promises:
             NotSupportedError: The store keeps outcomes only.
             BackendError: The store could not be asked.
         """
-        promise: DurablePromise[Any] = self.promise(id or token_hex(16), type)
+        promise: DurablePromise[Any] = self.promise(
+            token_hex(16) if id is None else id, type
+        )
         registry = registry_of(self.backend, self.url)
         codec: Codec[Any] = Codec(type, self._limit)
         asked = await ask_terms(codec, deadline, otherwise, tags, data)
@@ -214,6 +216,7 @@ class Promises:
         self,
         *,
         settled_before: Deadline,
+        state: StateName | None = None,
         tags: Mapping[str, str] | None = None,
         prefix: str = "",
     ) -> int:
@@ -222,6 +225,7 @@ class Promises:
 
         Args:
             settled_before: How long ago, or before which moment.
+            state: Those in this state: "resolved" or "rejected"; None for both.
             tags: Those that have all of these tags.
             prefix: Those whose ids begin with this.
 
@@ -233,7 +237,7 @@ class Promises:
         before = moment_before(settled_before)
         registry = registry_of(self.backend, self.url)
         count = 0
-        query = Query(None, tags or {}, prefix)
+        query = Query(state, tags or {}, prefix)
         async with aclosing(pages(registry, query, None)) as found:
             async for info in found:
                 if info.settled_at is not None and info.settled_at < before:

@@ -26,6 +26,7 @@ __all__ = [
     "ask_terms",
     "moment_before",
     "pages",
+    "refuse_reserved",
     "registry_of",
 ]
 
@@ -81,11 +82,7 @@ async def ask_terms(
         tags={} if tags is None else tags,
         within=within,
     )
-    if mine := [key for key in terms.tags if key.startswith(RESERVED)]:
-        raise InvalidTermsError(
-            f"the tag {quoted(mine[0])} begins with {RESERVED!r}, as the library's own "
-            "do; choose another key"
-        )
+    refuse_reserved(terms.tags)
     return Terms(
         deadline=terms.deadline,
         otherwise=(
@@ -97,6 +94,20 @@ async def ask_terms(
         data=None if data is None else await codec.encode_plain(data),
         within=within,
     )
+
+
+def refuse_reserved(tags: Mapping[str, str]) -> None:
+    """
+    Refuse tags that are the library's own.
+
+    Raises:
+        InvalidTermsError: One of them is.
+    """
+    if mine := [key for key in tags if key.startswith(RESERVED)]:
+        raise InvalidTermsError(
+            f"the tag {quoted(mine[0])} begins with {RESERVED!r}, as the library's own "
+            "do; choose another key"
+        )
 
 
 async def are_equal(

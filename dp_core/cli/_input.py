@@ -28,10 +28,13 @@ from dp_core.values import MAX_VALUE_BYTES, check_text, encode
 __all__ = [
     "FORMS",
     "json_option",
+    "prefix_option",
     "read_ids",
+    "read_option_value",
     "read_text",
     "read_value",
     "seconds",
+    "tag_option",
     "url_option",
 ]
 
@@ -48,6 +51,20 @@ def read_value(argument: str | None, form: str) -> bytes:
         InvalidValueError: It is not a valid value of that form.
     """
     return b"null" if argument is None else FORMS[form](read_text(argument))
+
+
+def read_option_value(argument: str) -> bytes:
+    """
+    Return the JSON text of an option's value: JSON where it reads as JSON, else text.
+
+    Raises:
+        InvalidValueError: It is not a valid value.
+    """
+    try:
+        return _as_either(read_text(argument))
+    except InvalidValueError as error:
+        reason = error.reason.removesuffix(_SAY_TEXT)
+        raise InvalidValueError(error.place, reason) from None
 
 
 def read_text(argument: str) -> str:
@@ -122,9 +139,10 @@ def _as_either(text: str) -> bytes:
     try:
         return _as_json(text)
     except InvalidValueError as error:
-        raise InvalidValueError(
-            error.place, f"{error.reason}; if it is plain text, say --text"
-        ) from None
+        raise InvalidValueError(error.place, f"{error.reason}{_SAY_TEXT}") from None
+
+
+_SAY_TEXT: Final = "; if it is plain text, say --text"
 
 
 def _meant_as_json(text: str) -> bool:
@@ -171,6 +189,51 @@ url_option: Final[_Decorator] = click.option(
 json_option: Final[_Decorator] = click.option(
     "--json", "as_json", is_flag=True, help="Print one line of JSON on stdout."
 )
+
+
+prefix_option: Final[_Decorator] = click.option(
+    "--prefix",
+    default="",
+    metavar="TEXT",
+    callback=lambda ctx, parameter, value: _unicode(value),
+    help="Those whose ids begin with TEXT.",
+)
+
+
+def tag_option(help: str) -> _Decorator:
+    """Return the option ``--tag``, whose parameter ``tags`` is a dict."""
+    return click.option(
+        "--tag",
+        "tags",
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=_tags,
+        help=help,
+    )
+
+
+def _tags(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for text in map(_unicode, values):
+        key, sign, value = text.partition("=")
+        if not (key and sign):
+            raise click.BadParameter(
+                f"{quoted(text)} is not a valid tag; write KEY=VALUE, such as order=17"
+            )
+        if tags.setdefault(key, value) != value:
+            raise click.BadParameter(f"the tag {quoted(key)} is there twice")
+    return tags
+
+
+def _unicode(text: str) -> str:
+    """Refuse bytes that are not UTF-8, which come as halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter(f"{quoted(text)} is not UTF-8") from None
+    return text
 
 
 def seconds(

@@ -5,32 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from dp_core._errors import DurablePromiseError
 from dp_core._version import __version__
-from dp_core.cli import _conformance, _copy, _promises, _serve, _tools
+from dp_core.cli._commands import COMMANDS
 from dp_core.cli._input import json_option, url_option
 from dp_core.cli._output import NoticeHandler, all_was_said, complain_once, unwritable
 from dp_core.cli._plugin_commands import find_command, installed_commands
 from dp_core.cli._status import Status
 
 __all__ = ["run"]
-
-_COMMANDS: Final[dict[str, click.Command]] = {
-    "peek": _promises.peek,
-    "get": _promises.get,
-    "resolve": _promises.resolve,
-    "reject": _promises.reject,
-    "dispose": _promises.dispose,
-    "serve": _serve.serve,
-    "copy": _copy.copy,
-    "conformance": _conformance.conformance,
-    "backends": _tools.backends,
-    "completion": _tools.completion,
-}
 
 
 class _Program(click.Group):
@@ -73,7 +60,7 @@ def _broken_pipes_said() -> Iterator[None]:
 
 @click.group(
     cls=_Program,
-    commands=_COMMANDS,
+    commands=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @url_option
@@ -95,7 +82,7 @@ def program(ctx: click.Context, url: str | None, *, as_json: bool) -> None:
     "dp completion --help".
     """  # noqa: D301 - it is the character that click looks for
     # Options before the command hold for every command that does not repeat them.
-    ctx.default_map = {name: {"url": url, "as_json": as_json} for name in _COMMANDS}
+    ctx.default_map = {name: {"url": url, "as_json": as_json} for name in COMMANDS}
 
 
 def run() -> object:

@@ -1,4 +1,4 @@
-"""`report`, `say`, `say_json` print on stdout; `complain` prints all else on stderr."""
+"""`report`, `say` and others print on stdout; `complain` prints all else on stderr."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ import click
 
 from dp_core._safe_text import for_terminal
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
+from dp_core._terms import PromiseInfo
 from dp_core.cli._status import STATUS_OF, Status
-from dp_core.values import decode
-from dp_core.wire import write_answer
+from dp_core.values import decode, encode
+from dp_core.wire import write_answer, write_info
 
 __all__ = [
+    "NobodyReadsError",
     "NoticeHandler",
     "all_was_said",
     "complain",
     "complain_once",
+    "info_line",
+    "one_line",
     "report",
     "say",
+    "say_info",
     "say_json",
     "unwritable",
 ]
@@ -38,7 +43,7 @@ def report(state: State[bytes] | Outcome[bytes], *, as_json: bool) -> Status:
     """
     match state:
         case _ if as_json:
-            say(write_answer(state).decode())
+            say(one_line(write_answer(state)))
         case Resolved(text):
             say(decode(text) if text.startswith(b'"') else text.decode())
         case Rejected(error):
@@ -76,9 +81,38 @@ def say_json(value: object) -> None:
     say(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
+def say_info(info: PromiseInfo[bytes]) -> None:
+    """
+    Print what is known about a promise as one line of JSON, that of the wire.
+
+    Raises:
+        click.ClickException: It cannot be written.
+    """
+    say(info_line(info))
+
+
+def info_line(info: PromiseInfo[bytes]) -> str:
+    """Return what is known about a promise as one line of JSON, that of the wire."""
+    return one_line(write_info(info))
+
+
+def one_line(text: bytes) -> str:
+    """Return JSON text on one line; stores keep the white space that they got."""
+    if b"\n" in text or b"\r" in text:
+        text = encode(decode(text), sys.maxsize)
+    return text.decode()
+
+
+class NobodyReadsError(click.ClickException):
+    """The output cannot be written because its reader has gone."""
+
+
 def unwritable(error: OSError) -> click.ClickException:
     """Return the error for output that could not be written."""
-    return click.ClickException(f"the output cannot be written: {error.strerror}")
+    text = f"the output cannot be written: {error.strerror}"
+    if isinstance(error, BrokenPipeError):
+        return NobodyReadsError(text)
+    return click.ClickException(text)
 
 
 def complain(text: str) -> None:

@@ -66,7 +66,8 @@ def test_a_right_store_passes() -> None:
 
 IMPATIENT = """
 import sys
-from dp_core.cli import _conformance, main
+from dp_core.cli import main
+from dp_core.cli._commands import _conformance
 _conformance._TELL_SECONDS = 0.2
 sys.exit(main())
 """

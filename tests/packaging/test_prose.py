@@ -29,7 +29,8 @@ FORBIDDEN: Final = re.compile(
 # Words that mean something else where they stand.
 ALLOWED: Final = {
     "dp_core": "completion",  # the deprecated name of settle_command
-    "dp_core.cli._tools": "completion",  # of a shell's commands
+    "dp_core.cli._commands": "completion",  # of a shell's commands
+    "dp_core.cli._commands._tools": "completion",
     "dp_core.cli._main": "completion",
     "dp_core.cli._input": "completion",
 }

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
-import anyio
 import click
 
-from dp_core._client import DEFAULT_URL, connect, default_url
-from dp_core._errors import CodecError, CorruptPromiseError
+from dp_core._client import DEFAULT_URL, Promises, default_url
 from dp_core._ids import check_id
-from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core.backend import Backend, Located, MadeOnUse, wait_or_peek
+from dp_core._terms import check_name
+from dp_core.backend import Backend, Registry, wait_or_peek
+from dp_core.cli._commands._asking import ask, checked, comparable, is_made
 from dp_core.cli._input import json_option, read_text, read_value, seconds, url_option
-from dp_core.cli._output import complain, complain_once, report
+from dp_core.cli._output import complain_once, report
 from dp_core.cli._status import Status
-from dp_core.values import check_message, check_text, decode, encode
+from dp_core.values import check_message
 
 __all__ = [
-    "checked",
-    "comparable",
     "dispose",
     "get",
-    "is_made",
     "peek",
     "reject",
     "resolve",
 ]
 
 T = TypeVar("T")
+
+
+def _settler(
+    ctx: click.Context, parameter: click.Parameter, name: str | None
+) -> str | None:
+    return None if name is None else check_name(name, "NAME of --by")
+
+
+_by_option: Final[Callable[[Any], Any]] = click.option(
+    "--by",
+    metavar="NAME",
+    callback=_settler,
+    help='Who says so; kept beside the outcome, for "dp info".',
+)
 
 
 @click.command()
@@ -78,10 +87,17 @@ def get(id: str, timeout: float | None, url: str | None, *, as_json: bool) -> St
 @click.argument("value", required=False)
 @click.option("--text", "form", flag_value="text", help="VALUE is plain text.")
 @click.option("--json-value", "form", flag_value="json", help="VALUE is JSON.")
+@_by_option
 @url_option
 @json_option
-def resolve(
-    id: str, value: str | None, form: str | None, url: str | None, *, as_json: bool
+def resolve(  # noqa: PLR0913 - click passes each option by its name
+    id: str,
+    value: str | None,
+    form: str | None,
+    by: str | None,
+    url: str | None,
+    *,
+    as_json: bool,
 ) -> Status:
     """
     Settle ID with VALUE, and print its outcome.
@@ -91,22 +107,25 @@ def resolve(
     its last line end. Without VALUE, it is null.
     """
     text = read_value(value, form or "either")
-    return _settle(url, id, Resolved(text), as_json=as_json)
+    return _settle(url, id, Resolved(text, by=by), as_json=as_json)
 
 
 @click.command()
 @click.argument("id")
 @click.argument("message")
+@_by_option
 @url_option
 @json_option
-def reject(id: str, message: str, url: str | None, *, as_json: bool) -> Status:
+def reject(
+    id: str, message: str, by: str | None, url: str | None, *, as_json: bool
+) -> Status:
     """
     Settle ID with an error message, and print its outcome.
 
     MESSAGE is plain text; "-" takes it from stdin, without its last line end.
     """
     error = check_message(read_text(message))
-    return _settle(url, id, Rejected(error), as_json=as_json)
+    return _settle(url, id, Rejected(error, by=by), as_json=as_json)
 
 
 @click.command()
@@ -122,7 +141,12 @@ def dispose(id: str, url: str | None, *, as_json: bool) -> Status:
 
 
 def _settle(url: str | None, id: str, ours: Outcome[bytes], *, as_json: bool) -> Status:
-    won = _ask(url, id, lambda store: store.settle(id, ours))
+    async def settle(store: Backend) -> Outcome[bytes]:
+        if ours.by is not None and not isinstance(store, Registry):
+            complain_once("the store keeps outcomes only: NAME of --by is not kept")
+        return await store.settle(id, ours)
+
+    won = _ask(url, id, settle)
     checked(won)
     if comparable(won) != comparable(ours):
         state = type(won).__name__.lower()
@@ -130,51 +154,9 @@ def _settle(url: str | None, id: str, ours: Outcome[bytes], *, as_json: bool) ->
     return report(won, as_json=as_json)
 
 
-async def is_made(store: Backend) -> bool:
-    """Tell whether a store is there; say so where it is not."""
-    if not isinstance(store, MadeOnUse) or await store.is_made():
-        return True
-    where = f" at {quoted(store.location, 200)}" if isinstance(store, Located) else ""
-    complain(f"dp: there is no store{where} yet; is the URL right?")
-    return False
-
-
-def comparable(outcome: Outcome[bytes]) -> Outcome[bytes]:
-    """Return *outcome* in one spelling; backends keep the spelling they got."""
-    match outcome:
-        case Resolved(text):
-            return Resolved(encode(decode(text), sys.maxsize))
-        case _:
-            return outcome
-
-
-def checked(state: State[bytes]) -> State[bytes]:
-    """
-    Return *state* if it is as strict as what a store takes, whoever wrote it.
-
-    Raises:
-        CorruptPromiseError: It is not.
-    """
-    try:
-        match state:
-            case Resolved(text):
-                check_text(text, len(text))
-            case Rejected(error):
-                check_message(error, sys.maxsize)
-    except CodecError as error:
-        raise CorruptPromiseError(
-            f"the store holds what no store takes: {error}; restore it from a backup, "
-            "or dispose of the promise"
-        ) from None
-    return state
-
-
 def _ask(url: str | None, id: str, operation: Callable[[Backend], Awaitable[T]]) -> T:
-    """Run one operation on a store in bytes, so that a value passes unchanged."""
+    async def run(promises: Promises) -> T:
+        check_id(id)
+        return await operation(promises.backend)
 
-    async def ask() -> T:
-        async with connect(url) as promises:
-            check_id(id)
-            return await operation(promises.backend)
-
-    return anyio.run(ask)
+    return ask(url, run)

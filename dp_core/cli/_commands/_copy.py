@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final
 
 import anyio
 import click
@@ -29,9 +29,9 @@ from dp_core._safe_text import quoted, without_password
 from dp_core._states import Pending
 from dp_core._terms import PromiseInfo, Query
 from dp_core.backend import MadeOnUse
+from dp_core.cli._commands._asking import checked, comparable, for_each
 from dp_core.cli._input import read_ids
 from dp_core.cli._output import complain, say
-from dp_core.cli._promises import checked, comparable
 from dp_core.cli._status import Status
 
 __all__ = ["copy"]
@@ -51,8 +51,6 @@ _CONCERNS_ONE: Final = (
     ProtocolError,
 )
 """Errors about one promise: the others can be copied all the same."""
-
-T = TypeVar("T")
 
 
 @click.command()
@@ -130,7 +128,7 @@ async def _copy(
         if ids is not None:
             copy_named = partial(_look, here, copy_one, progress)
             while batch := list(islice(ids, AT_ONCE)):
-                await _for_each(dict.fromkeys(batch), copy_named)
+                await for_each(dict.fromkeys(batch), copy_named)
                 progress.last = batch[-1]
             return
         try:
@@ -158,7 +156,7 @@ async def _copy_all(here: Promises, copy_one: _CopyOne, progress: _Progress) -> 
         page = await registry.list(Query(), after, AT_ONCE)
         for id, error in page.failures:
             progress.fail(id, str(error))
-        await _for_each(page.infos, copy_one)
+        await for_each(page.infos, copy_one)
         if page.infos:
             progress.last = page.infos[-1].id
         if page.after is None:
@@ -206,26 +204,6 @@ async def _copy_one(
             f"{quoted(info.id)} has another outcome, or other terms, in "
             f"{without_password(there.url)}"
         )
-
-
-async def _for_each(
-    items: Iterable[T], operation: Callable[[T], Awaitable[None]]
-) -> None:
-    """Do something for all items at once; raise the first of our errors."""
-    failures: list[DurablePromiseError] = []
-
-    async def do(item: T) -> None:
-        try:
-            await operation(item)
-        except DurablePromiseError as error:
-            failures.append(error)
-            tasks.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as tasks:
-        for item in items:
-            tasks.start_soon(do, item)
-    if failures:
-        raise failures[0]
 
 
 def _after(ids: Iterator[str], after: str | None) -> Iterator[str]:

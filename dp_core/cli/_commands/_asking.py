@@ -1,0 +1,109 @@
+"""`ask` runs an operation on a store; `checked` and others look at its answers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import anyio
+import click
+
+from dp_core._client import Promises, connect
+from dp_core._errors import CodecError, CorruptPromiseError, DurablePromiseError
+from dp_core._safe_text import quoted
+from dp_core._states import Outcome, Rejected, Resolved, State
+from dp_core._terms import PromiseInfo
+from dp_core.backend import Backend, Located, MadeOnUse
+from dp_core.cli._output import complain
+from dp_core.values import check_message, check_text, decode, encode
+
+__all__ = ["ask", "checked", "checked_info", "comparable", "for_each", "is_made"]
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+def ask(url: str | None, operation: Callable[[Promises], Awaitable[T]]) -> T:
+    """Run one operation on a store, by its backend: a value passes in its bytes."""
+
+    async def run() -> T:
+        async with connect(url) as promises:
+            return await operation(promises)
+
+    return anyio.run(run)
+
+
+async def for_each(
+    items: Iterable[Item], operation: Callable[[Item], Awaitable[None]]
+) -> None:
+    """Do something for all items at once; raise the first of our errors."""
+    failures: list[DurablePromiseError | click.ClickException] = []
+
+    async def do(item: Item) -> None:
+        try:
+            await operation(item)
+        except (DurablePromiseError, click.ClickException) as error:
+            failures.append(error)
+            tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for item in items:
+            tasks.start_soon(do, item)
+    if failures:
+        raise failures[0]
+
+
+async def is_made(store: Backend) -> bool:
+    """Tell whether a store is there; say so where it is not."""
+    if not isinstance(store, MadeOnUse) or await store.is_made():
+        return True
+    where = f" at {quoted(store.location, 200)}" if isinstance(store, Located) else ""
+    complain(f"dp: there is no store{where} yet; is the URL right?")
+    return False
+
+
+def comparable(outcome: Outcome[bytes]) -> Outcome[bytes]:
+    """Return *outcome* in one spelling; backends keep the spelling they got."""
+    match outcome:
+        case Resolved(text):
+            return Resolved(encode(decode(text), sys.maxsize))
+        case _:
+            return outcome
+
+
+def checked(state: State[bytes]) -> State[bytes]:
+    """
+    Return *state* if it is as strict as what a store takes, whoever wrote it.
+
+    Raises:
+        CorruptPromiseError: It is not.
+    """
+    try:
+        match state:
+            case Resolved(text):
+                check_text(text, len(text))
+            case Rejected(error):
+                check_message(error, sys.maxsize)
+    except CodecError as error:
+        raise CorruptPromiseError(
+            f"the store holds what no store takes: {error}; restore it from a backup, "
+            "or dispose of the promise"
+        ) from None
+    return state
+
+
+def checked_info(info: PromiseInfo[bytes]) -> PromiseInfo[bytes]:
+    """
+    Return *info* if all in it is as strict as what a store takes.
+
+    Raises:
+        CorruptPromiseError: It is not.
+    """
+    checked(info.state)
+    if info.terms is not None:
+        if info.terms.otherwise is not None:
+            checked(info.terms.otherwise)
+        if info.terms.data is not None:
+            checked(Resolved(info.terms.data))
+    return info

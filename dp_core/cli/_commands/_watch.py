@@ -1,0 +1,86 @@
+"""`watch`: the command that tells outcomes as they come."""
+
+from __future__ import annotations
+
+import click
+
+from dp_core._client import DEFAULT_URL, Promises, default_url
+from dp_core._errors import PromiseDisposedError
+from dp_core._ids import check_id
+from dp_core._safe_text import visible
+from dp_core._states import Outcome, Rejected, Resolved
+from dp_core.cli._commands._asking import ask, checked, for_each, is_made
+from dp_core.cli._input import json_option, url_option
+from dp_core.cli._output import NobodyReadsError, one_line, say
+from dp_core.cli._status import STATUS_OF, Status
+from dp_core.values import encode
+
+__all__ = ["watch"]
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@url_option
+@json_option
+def watch(ids: tuple[str, ...], url: str | None, *, as_json: bool) -> Status:
+    """
+    Wait for all IDs, and print each outcome as it comes, one a line.
+
+    A line has the id, the state, and the value as JSON or the error message. As JSON,
+    it is an object with "promiseId", and "value", "error", or "disposed".
+
+    The exit code is 0 if all were resolved, 1 if one was rejected, and 2 if one was
+    disposed of.
+    """
+    worst = Status.RESOLVED
+
+    async def tell_all(promises: Promises) -> Status:
+        for id in ids:
+            check_id(id)
+        if url or default_url() != DEFAULT_URL:
+            await is_made(promises.backend)
+
+        async def tell(id: str) -> None:
+            nonlocal worst
+            outcome: Outcome[bytes] | None
+            try:
+                outcome = await promises.backend.wait(id)
+                checked(outcome)
+            except PromiseDisposedError:
+                outcome = None
+            say(_as_json(id, outcome) if as_json else _as_text(id, outcome))
+            worst = max(worst, _status_of(outcome))
+
+        await for_each(dict.fromkeys(ids), tell)
+        return worst
+
+    try:
+        return ask(url, tell_all)
+    except NobodyReadsError:
+        return Status.FAILED
+
+
+def _status_of(outcome: Outcome[bytes] | None) -> Status:
+    return Status.FAILED if outcome is None else STATUS_OF[type(outcome)]
+
+
+def _as_text(id: str, outcome: Outcome[bytes] | None) -> str:
+    match outcome:
+        case Resolved(text):
+            words = f"resolved {visible(text.decode())}"
+        case Rejected(error):
+            words = f"rejected {visible(error)}"
+        case None:
+            words = "disposed of"
+    return f"{visible(id)} {words}"
+
+
+def _as_json(id: str, outcome: Outcome[bytes] | None) -> str:
+    match outcome:
+        case Resolved(text):
+            member = b'"value":%b' % text
+        case Rejected(error):
+            member = b'"error":%b' % encode(error, len(error) * 6 + 2)
+        case None:
+            member = b'"disposed":true'
+    return one_line(b'{"promiseId":%b,%b}' % (encode(id), member))
