@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
+import sys
+from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
 
+from dp_core import Backend, Outcome, State, _plugins, connect
+from dp_core.cli import Status, _main
 from support.core.program import PROGRAM, SCRIPTS, Done, Run
 
 
@@ -30,3 +37,55 @@ def dp(env: dict[str, str]) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def here(
+    env: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> Iterator[Run]:
+    """Return a function that runs the program in this process: 0.2 s cheaper."""
+    logger = logging.getLogger("dp_backends")
+    handlers = list(logger.handlers)
+
+    def run(*arguments: str, input: bytes = b"") -> Done:
+        monkeypatch.setenv("DP_URL", env["DP_URL"])
+        monkeypatch.setattr(sys, "argv", ["dp", *arguments])
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(input)))
+        capsysbinary.readouterr()
+        status = _main.run()
+        assert isinstance(status, Status)
+        return Done(arguments, int(status), *capsysbinary.readouterr())
+
+    yield run
+    logger.handlers[:] = handlers
+
+
+class OutcomesOnly(Backend):
+    """A backend as third parties wrote them before there were terms."""
+
+    def __init__(self, url: str) -> None:
+        self._store = connect(f"memory:{url}").backend
+
+    async def peek(self, id: str) -> State[bytes]:
+        return await self._store.peek(id)
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        return await self._store.settle(id, outcome)
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        return await self._store.wait(id)
+
+    async def dispose(self, id: str) -> None:
+        await self._store.dispose(id)
+
+    async def aclose(self) -> None:
+        await self._store.aclose()
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL, in this process, of a store that keeps outcomes only."""
+    monkeypatch.setitem(_plugins._found, "plain", (sys.path.copy(), OutcomesOnly))
+    return f"plain:{token_hex(4)}"

@@ -1,11 +1,11 @@
-"""``dp copy``: settled promises go from one store to another."""
+"""``dp copy``: promises go from one store to another, with their terms."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -14,43 +14,53 @@ import anyio
 import pytest
 
 import dp_core as dp
-from dp_core.backend import Listable
+from dp_core.backend import Registry
+from support.core.program import Done, Run, said
 from support.server_process import running
 
-Done = subprocess.CompletedProcess[str]
 
-
-def copy(*arguments: object, text: str | None = None) -> Done:
-    """Run the command."""
-    return run("copy", *arguments, text=text)
-
-
-def run(*arguments: object, text: str | None = None) -> Done:
-    """Run the program."""
-    return subprocess.run(
-        [sys.executable, "-m", "dp_core", *map(str, arguments)],
-        capture_output=True,
-        check=False,
-        input=text,
-        text=True,
-        timeout=120,
-    )
-
-
-async def settle(url: str, outcomes: Mapping[str, object]) -> None:
+def settle(url: str, outcomes: Mapping[str, object]) -> None:
     """Settle promises: with a value, or an Exception's text."""
-    async with dp.connect(url) as promises:
-        for id, outcome in outcomes.items():
-            if isinstance(outcome, Exception):
-                await promises.promise(id).reject(str(outcome))
-            else:
-                await promises.promise(id).resolve(outcome)
+
+    async def settle_all() -> None:
+        async with dp.connect(url) as promises:
+            for id, outcome in outcomes.items():
+                if isinstance(outcome, Exception):
+                    await promises.promise(id).reject(str(outcome))
+                else:
+                    await promises.promise(id).resolve(outcome)
+
+    anyio.run(settle_all)
 
 
-async def states(url: str, ids: Iterator[str] | Mapping[str, object]) -> list[object]:
+def settle_bytes(url: str, id: str, outcome: dp.Outcome[bytes]) -> None:
+    """Settle a promise with a value in its bytes."""
+
+    async def settle_it() -> None:
+        async with dp.connect(url) as promises:
+            await promises.backend.settle(id, outcome)
+
+    anyio.run(settle_it)
+
+
+def states(url: str, ids: Iterable[str]) -> list[object]:
     """Return the states of promises."""
-    async with dp.connect(url) as promises:
-        return [await promises.promise(id).peek() for id in ids]
+
+    async def peek_all() -> list[object]:
+        async with dp.connect(url) as promises:
+            return [await promises.promise(id).peek() for id in ids]
+
+    return anyio.run(peek_all)
+
+
+def infos(url: str) -> list[dp.PromiseInfo[object]]:
+    """Return all that a store holds, in its order."""
+
+    async def list_all() -> list[dp.PromiseInfo[object]]:
+        async with dp.connect(url) as promises:
+            return [info async for info in promises.list()]
+
+    return anyio.run(list_all)
 
 
 @pytest.fixture
@@ -68,92 +78,218 @@ def target(tmp_path: Path) -> str:
 MANY = {f"id ä{n}": n for n in range(100)}
 
 
-async def test_outcomes_are_the_same_in_the_other_store(
-    source: str, target: str
+# Outcomes -------------------------------------------------------------------
+
+
+def test_outcomes_are_the_same_in_the_other_store(
+    here: Run, source: str, target: str
 ) -> None:
     """Values, rejections, and any id; what is pending or disposed of is not there."""
     outcomes = {**MANY, "no": ValueError("no"), "\n☃'": None, "o": [1, {"a": 2.5}]}
-    await settle(source, {**outcomes, "gone": 1})
-    async with dp.connect(source) as promises:
-        await promises.promise("gone").dispose()
+    settle(source, {**outcomes, "gone": 1})
+    here("dispose", "gone", "--url", source)
 
-    done = copy(source, target)
+    done = here("copy", source, target)
 
-    assert f"103 settled promises of {source} are in {target}\n" == done.stdout
-    assert 0 == done.returncode
-    assert await states(source, outcomes) == await states(target, outcomes)
-    assert [dp.Pending()] == await states(target, {"gone": 0})
+    assert (0, f"103 promises of {source} are in {target}\n".encode(), b"") == said(
+        done
+    )
+    assert states(source, outcomes) == states(target, outcomes)
+    assert [dp.Pending()] == states(target, ["gone"])
 
 
-async def test_the_bytes_of_a_value_are_the_same(source: str, target: str) -> None:
+def test_the_bytes_of_a_value_are_the_same(here: Run, source: str, target: str) -> None:
     """A value is not read and written anew: a number keeps all its digits."""
     outcome = dp.Resolved(b'[1.50, 1E-7, "\\u00e9"]')
-    async with dp.connect(source) as here, dp.connect(target) as there:
-        await here.backend.settle("id", outcome)
-        copy(source, target)
+    settle_bytes(source, "id", outcome)
 
-        assert outcome == await there.backend.peek("id")
+    here("copy", source, target)
+
+    async def peek() -> dp.State[bytes]:
+        async with dp.connect(target) as there:
+            return await there.backend.peek("id")
+
+    assert outcome == anyio.run(peek)
 
 
-async def test_what_is_there_stays(source: str, target: str) -> None:
-    """The first completion wins; one that differs is named, and is exit code 1."""
-    await settle(source, {"same": {"a": 1, "b": 2}, "other": 1, "new": 2})
-    async with dp.connect(target) as there:
-        await there.backend.settle("same", dp.Resolved(b'{"a": 1, "b": 2}'))
-        await there.promise("other").reject("mine")
+def test_what_is_there_stays(here: Run, source: str, target: str) -> None:
+    """The first settle wins; one that differs is named, and is exit code 1."""
+    settle(source, {"same": {"a": 1, "b": 2}, "other": 1, "new": 2})
+    settle_bytes(target, "same", dp.Resolved(b'{"a": 1, "b": 2}'))
+    settle(target, {"other": ValueError("mine")})
 
-    done = copy(source, target)
+    done = here("copy", source, target)
 
     assert 1 == done.returncode
-    assert f"'other' has another outcome in {target}\n" == done.stderr
-    expected = [dp.Rejected("mine"), dp.Resolved(2)]
-    assert expected == await states(target, {"other": 0, "new": 0})
-    assert 1 == copy(source, target).returncode
+    word = f"'other' has another outcome, or other terms, in {target}\n"
+    assert word.encode() == done.stderr
+    assert [dp.Rejected("mine"), dp.Resolved(2)] == states(target, ["other", "new"])
+    assert 1 == here("copy", source, target).returncode
 
 
-async def test_it_goes_on_where_it_stopped(source: str, tmp_path: Path) -> None:
+# Terms ----------------------------------------------------------------------
+
+DEADLINE = datetime(2999, 1, 1, tzinfo=UTC)
+
+
+def create(url: str, id: str, **terms: object) -> None:
+    """Create a promise."""
+
+    async def create_it() -> None:
+        async with dp.connect(url) as promises:
+            await promises.create(id, **terms)  # type: ignore[arg-type]
+
+    anyio.run(create_it)
+
+
+@pytest.mark.parametrize("kind", ["file", "memory", "http"])
+def test_terms_are_copied(here: Run, source: str, target: str, kind: str) -> None:
+    """Of what is pending, and of what is settled, with who did it; again, too."""
+    tags, data = {"kind": "approval", "n": "ä=:"}, {"amount": 1.5}
+    create(
+        source,
+        "pending",
+        deadline=DEADLINE,
+        otherwise=dp.Resolved("no"),
+        tags=tags,
+        data=data,
+    )
+    create(source, "bare")
+    create(source, "settled", tags=tags, data=[data])
+    here("resolve", "settled", "5", "--by", "alice", "--url", source)
+    create(source, "expired", deadline=timedelta())
+
+    def check(url: str) -> None:
+        for _ in range(2):
+            done = here("copy", source, url)
+            assert (0, b"") == (done.returncode, done.stderr)
+        assert done.stdout.startswith(b"4 promises of ")
+
+        def facts(info: dp.PromiseInfo[object]) -> object:
+            return info.id, info.state, info.terms, info.settled_by
+
+        expected = sorted(map(facts, infos(source)), key=str)
+        assert expected == sorted(map(facts, infos(url)), key=str)
+        assert 4 == len(expected)
+
+    if kind == "http":
+        with running("memory:") as server:
+            check(f"http://127.0.0.1:{server.port}")
+    else:
+        check(target if kind == "file" else f"memory:{token_hex(4)}")
+
+
+def test_other_terms_there_are_told(here: Run, source: str, target: str) -> None:
+    """They stay, and are named; the same data in another spelling is not another."""
+    for id in ("same", "other", "spelt"):
+        create(source, id, data={"a": 1})
+    create(target, "other", data={"a": 2})
+    asked = dp.Terms(data=b'{ "a":1}')
+
+    async def spell() -> None:
+        async with dp.connect(target) as there:
+            assert isinstance(there.backend, Registry)
+            await there.backend.create("spelt", asked)
+
+    anyio.run(spell)
+
+    done = here("copy", source, target)
+
+    assert 1 == done.returncode
+    word = f"'other' has another outcome, or other terms, in {target}\n"
+    assert word.encode() == done.stderr
+    kept = {info.id: info.terms and info.terms.data for info in infos(target)}
+    assert {"same": {"a": 1}, "other": {"a": 2}, "spelt": {"a": 1}} == kept
+
+
+def test_a_settled_promise_there_gets_no_terms_of_another(
+    here: Run, source: str, target: str
+) -> None:
+    """Where another outcome is there, it is another promise, and stays as it is."""
+    create(source, "id", tags={"a": "b"})
+    settle(source, {"id": 1})
+    settle(target, {"id": 2})
+
+    assert 1 == here("copy", source, target).returncode
+    (info,) = infos(target)
+    assert (dp.Resolved(2), None) == (info.state, info.terms)
+
+
+def test_a_store_that_keeps_outcomes_only_gets_these(
+    here: Run, source: str, plain: str
+) -> None:
+    """It is told how many have no terms there, and what could not be copied at all."""
+    create(source, "pending", deadline=DEADLINE)
+    create(source, "settled", tags={"a": "b"})
+    settle(source, {"settled": 1, "never created": 2})
+
+    done = here("copy", source, plain)
+
+    assert 1 == done.returncode
+    assert done.stdout.startswith(b"2 promises of ")
+    title, named, lost = done.stderr.decode().splitlines()
+    assert "dp: 1 promises could not be copied:" == title
+    assert named.startswith(f"'pending': the store '{plain}' keeps outcomes only")
+    assert "dp: 1 of them have no terms there: that store keeps outcomes only" == lost
+    expected = [dp.Resolved(1), dp.Resolved(2)]
+    assert expected == states(plain, ["settled", "never created"])
+
+
+# Going on -------------------------------------------------------------------
+
+
+def test_it_goes_on_where_it_stopped(here: Run, source: str, tmp_path: Path) -> None:
     """When TO fails, the error says how to go on; that copies the rest, and no more."""
-    await settle(source, MANY)
+    settle(source, MANY)
     target = tmp_path / "target"
-    async with dp.connect(source) as here:
-        assert isinstance(here.backend, Listable)
-        order = [id for id, _ in await here.backend.settled(None, 1000)]
+    order = [info.id for info in infos(source)]
     with running(f"file:{target}") as server:
         url = f"http://127.0.0.1:{server.port}?retry=2"
         # A shard that is far from the first, where no file can be made.
         shard = target / "p" / sha256(order[70].encode()).hexdigest()[:2]
         # Making and opening a store may take longer than the limit above.
-        await settle(url.partition("?")[0], {"made": 1})
+        settle(url.partition("?")[0], {"made": 1})
         shard.rmdir()
         shard.write_bytes(b"")
 
-        done = copy(source, url)
+        done = here("copy", source, url)
         assert 2 == done.returncode
         (after,) = [
             line.removeprefix("to go on from here, add: --after ").strip("'")
-            for line in done.stderr.splitlines()
+            for line in done.stderr.decode().splitlines()
             if line.startswith("to go on")
         ]
         assert after in order[31:70:32]
         shard.unlink()
         shard.mkdir(0o700)
-        rest = copy(source, url, "--after", after)
+        rest = here("copy", source, url, "--after", after)
 
     left = len(order) - order.index(after) - 1
-    assert rest.stdout.startswith(f"{left} settled promises")
+    assert rest.stdout.startswith(f"{left} promises".encode())
     expected = [dp.Resolved(n) for n in MANY.values()]
-    assert expected == await states(f"file:{target}", MANY)
+    assert expected == states(f"file:{target}", MANY)
 
 
-def record_of(store: str, id: str) -> Path:
-    """Return the file that holds a promise's first outcome."""
-    name = sha256(id.encode()).hexdigest()
-    return Path(store.removeprefix("file:")) / "p" / name[:2] / f"{name}.json"
+def test_a_place_that_is_not_there_is_an_error(
+    here: Run, source: str, target: str
+) -> None:
+    """``--after`` names what is listed; else nothing is copied, as it may be a slip."""
+    settle(source, {"one": 1})
+
+    done = here("copy", source, target, "--after", "two")
+
+    assert 2 == done.returncode
+    assert b"--after 'two' is not in" in done.stderr
+    assert [dp.Pending()] == states(target, ["one"])
+
+
+# What is damaged ------------------------------------------------------------
 
 
 def damage(store: str, id: str, how: str) -> None:
     """Change a record as a disk, an editor or a restored backup may."""
-    record = record_of(store, id)
+    name = sha256(id.encode()).hexdigest()
+    record = Path(store.removeprefix("file:")) / "p" / name[:2] / f"{name}.json"
     content = record.read_bytes()
     record.write_bytes(
         {
@@ -167,168 +303,150 @@ def damage(store: str, id: str, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["a value", "cut", "empty", "garbage", "another id"])
-async def test_one_damaged_record_does_not_stop_the_rest(
-    source: str, target: str, how: str
+def test_one_damaged_record_does_not_stop_the_rest(
+    here: Run, source: str, target: str, how: str
 ) -> None:
     """All others are copied; it is named at the end, by its id where that is left."""
-    await settle(source, MANY)
+    settle(source, MANY)
     damage(source, "id ä7", how)
 
-    done = copy(source, target)
+    done = here("copy", source, target)
 
     assert 1 == done.returncode
-    assert f"99 settled promises of {source} are in {target}\n" == done.stdout
-    title, line = done.stderr.splitlines()
+    assert f"99 promises of {source} are in {target}\n".encode() == done.stdout
+    title, line = done.stderr.decode().splitlines()
     assert "dp: 1 promises could not be copied:" == title
     known = how in {"a value", "cut"}
     name = sha256("id ä7".encode()).hexdigest()
-    assert line.startswith(
-        "'id ä7': " if known else f"a promise whose id is lost ({name}"
-    )
+    assert line.startswith("'id ä7': the " if known else f"'{name}': the record ")
     others = {id: n for id, n in MANY.items() if id != "id ä7"}
-    assert list(map(dp.Resolved, others.values())) == await states(target, others)
-    assert 1 == copy(source, target).returncode
+    assert list(map(dp.Resolved, others.values())) == states(target, others)
+    assert 1 == here("copy", source, target).returncode
 
 
-async def test_many_damaged_records_do_not_stop_it_either(
-    source: str, target: str
+def test_many_damaged_records_do_not_stop_it_either(
+    here: Run, source: str, target: str
 ) -> None:
     """A whole page of records whose ids are lost is gone past."""
-    await settle(source, MANY)
+    settle(source, MANY)
     for id in list(MANY)[:80]:
         damage(source, id, "garbage")
 
-    done = copy(source, target)
+    done = here("copy", source, target)
 
     assert 1 == done.returncode
-    assert done.stdout.startswith("20 settled promises")
+    assert done.stdout.startswith(b"20 promises")
     assert 81 == len(done.stderr.splitlines())
 
 
 STRANGE = {
-    "surrogate": dp.Resolved(b'"\\ud800"'),
-    "twice": dp.Resolved(b'{"a":1,"a":2}'),
-    "deep": dp.Resolved(b"[" * 200 + b"]" * 200),
-    "nan": dp.Resolved(b"NaN"),
-    "huge": dp.Resolved(b"[1e999]"),
-    "bytes": dp.Resolved(b'"\xff"'),
-    "no json": dp.Resolved(b"{"),
+    "surrogate": b'"\\ud800"',
+    "twice": b'{"a":1,"a":2}',
+    "deep": b"[" * 200 + b"]" * 200,
+    "nan": b"NaN",
+    "huge": b"[1e999]",
+    "bytes": b'"\xff"',
+    "no json": b"{",
 }
 
 
 @pytest.mark.parametrize("case", STRANGE)
-async def test_what_no_store_takes_is_carried_to_none(
-    source: str, target: str, case: str
+def test_what_no_store_takes_is_carried_to_none(
+    here: Run, source: str, target: str, case: str
 ) -> None:
     """An older version's or a stranger's outcome is named; peek says it in a line."""
-    await settle(source, {"good": 1})
-    async with dp.connect(source) as here:
-        await here.backend.settle(case, STRANGE[case])
+    settle(source, {"good": 1})
+    settle_bytes(source, case, dp.Resolved(STRANGE[case]))
 
-    done = copy(source, target)
-    by_name = copy(source, target, "--ids", "-", text=f"{case}\ngood\n")
+    done = here("copy", source, target)
+    by_name = here(
+        "copy", source, target, "--ids", "-", input=f"{case}\ngood\n".encode()
+    )
 
     for end in (done, by_name):
         assert 1 == end.returncode
-        assert end.stdout.startswith("1 settled promises")
-        assert f"{case!r}: the store holds what no store takes" in end.stderr
-    assert [dp.Pending()] == await states(target, {case: 0})
-    for command in ("peek", "get", "resolve"):
-        seen = run(command, case, "--url", source)
-        assert 2 == seen.returncode
-        assert 1 == seen.stderr.count("\n")
+        assert end.stdout.startswith(b"1 promises")
+        word = f"{case!r}: the store holds what no store takes"
+        assert word in end.stderr.decode()
+    assert [dp.Pending()] == states(target, [case])
+    for command in ("peek", "get", "resolve", "info", "watch"):
+        seen = here(command, case, "--url", source)
+        assert (2, b"") == (seen.returncode, seen.stdout)
+        assert 1 == seen.stderr.count(b"\n")
     with pytest.raises(dp.CorruptPromiseError):
-        await states(source, {case: 0})
+        states(source, [case])
 
 
-async def test_ids_from_windows(source: str, target: str) -> None:
+# Ids by name ----------------------------------------------------------------
+
+
+def test_ids_from_windows(here: Run, source: str, target: str) -> None:
     """A list of ids may have a byte order mark, CR LF, and an empty line at the end."""
-    await settle(source, {"one": 1, "zwei ä": 2})
+    settle(source, {"one": 1, "zwei ä": 2})
     text = '\ufeffone\r\n"zwei \\u00e4"\r\n\r\n'
 
-    done = copy(source, target, "--ids", "-", text=text)
+    done = here("copy", source, target, "--ids", "-", input=text.encode())
 
-    assert (0, "") == (done.returncode, done.stderr)
-    assert done.stdout.startswith("2 settled promises")
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert done.stdout.startswith(b"2 promises")
 
 
-async def test_a_line_without_an_end_is_refused(source: str, target: str) -> None:
+def test_a_line_without_an_end_is_refused(here: Run, source: str, target: str) -> None:
     """A list of ids is read line by line, and a line is not read without limit."""
-    await settle(source, {"one": 1})
+    settle(source, {"one": 1})
 
-    done = copy(source, target, "--ids", "/dev/zero")
+    done = here("copy", source, target, "--ids", "/dev/zero")
 
     assert 2 == done.returncode
-    assert "a line has more than 16,384 bytes" in done.stderr
+    assert b"a line has more than 16,384 bytes" in done.stderr
 
 
-async def test_a_password_is_not_shown(source: str, target: str) -> None:
+def test_a_password_is_not_shown(here: Run, target: str) -> None:
     """What copy says of the stores has no secret in it."""
-    done = copy("http://user:secret@localhost", target)
+    done = here("copy", "http://user:secret@localhost", target)
 
     assert 2 == done.returncode
-    assert "secret" not in done.stderr
+    assert b"secret" not in done.stderr
 
 
-async def test_a_store_that_cannot_list_is_told_the_ids(
-    source: str, target: str
+def test_a_store_that_cannot_list_is_told_the_ids(
+    here: Run, plain: str, target: str
 ) -> None:
-    """From a server, named promises are copied, once each, if they are settled."""
-    await settle(source, {"plain": 1, 'a"b\nc': 2, "unnamed": 3})
+    """Named promises are copied, once each, if they are settled."""
+    settle(plain, {"plain": 1, 'a"b\nc': 2, "unnamed": 3})
     ids = ["plain", 'a"b\nc', "pending", "plain"]
     lines = "".join(f"{json.dumps(id)}\n" for id in ids[1:]) + "plain\n"
-    with running(source) as server:
-        url = f"http://127.0.0.1:{server.port}"
-        without = copy(url, target)
-        done = copy(url, target, "--ids", "-", text=lines)
+
+    without = here("copy", plain, target)
+    done = here("copy", plain, target, "--ids", "-", input=lines.encode())
 
     assert 2 == without.returncode
-    assert "it cannot list its promises; name them with --ids" in without.stderr
-    assert done.stdout.startswith("2 settled promises")
+    assert b"keeps outcomes only" in without.stderr
+    assert b"name the promises to copy with --ids" in without.stderr
+    assert done.stdout.startswith(b"2 promises")
     expected = [dp.Resolved(1), dp.Resolved(2), dp.Pending()]
-    names = {"plain": 0, 'a"b\nc': 0, "unnamed": 0}
-    assert expected == await states(target, names)
+    assert expected == states(target, ["plain", 'a"b\nc', "unnamed"])
 
 
-async def test_ids_that_are_none_are_refused(source: str, target: str) -> None:
+def test_named_promises_bring_their_terms(here: Run, source: str, target: str) -> None:
+    """Also what is pending is copied by its name if it was created."""
+    create(source, "created", tags={"a": "b"})
+
+    done = here("copy", source, target, "--ids", "-", input=b"created\nnot\n")
+
+    assert done.stdout.startswith(b"1 promises")
+    (info,) = infos(target)
+    assert dp.Terms(tags={"a": "b"}) == info.terms
+
+
+def test_ids_that_are_none_are_refused(here: Run, source: str, target: str) -> None:
     """A line that begins like JSON is JSON, and --after is one of them."""
-    await settle(source, {"one": 1})
+    settle(source, {"one": 1})
+    copy = partial(here, "copy", source, target, "--ids", "-")
 
-    broken = copy(source, target, "--ids", "-", text='"open\n')
-    strange = copy(source, target, "--ids", "-", "--after", "x", text="y\n")
+    broken: Done = copy(input=b'"open\n')
+    strange: Done = copy("--after", "x", input=b"y\n")
 
     assert (2, 2) == (broken.returncode, strange.returncode)
-    assert "is not a valid id" in broken.stderr
-    assert "'x' is none of --ids" in strange.stderr
-
-
-@pytest.mark.parametrize("kind", ["file", "memory"])
-async def test_pages_have_all_and_nothing_twice(kind: str, tmp_path: Path) -> None:
-    """In pages of any size, one after the other, also when an id has gone."""
-    url = {"file": f"file:{tmp_path}/s", "memory": f"memory:{token_hex(4)}"}[kind]
-    await settle(url, MANY)
-    async with dp.connect(url) as promises:
-        listing = promises.backend
-        assert isinstance(listing, Listable)
-        whole = await listing.settled(None, 1000)
-        assert sorted(MANY) == sorted(id for id, _ in whole)
-        for size in (1, 7, 100):
-            found: list[tuple[str, dp.Outcome[bytes]]] = []
-            while page := await listing.settled(found[-1][0] if found else None, size):
-                assert len(page) <= size
-                found += page
-            assert list(whole) == found
-        await promises.promise(whole[50][0]).dispose()
-        assert whole[51:] == await listing.settled(whole[50][0], 1000)
-        assert whole[51:] == await listing.settled(whole[49][0], 1000)
-
-
-async def test_a_listing_sees_what_is_settled_meanwhile(source: str) -> None:
-    """Writers are not in its way, nor it in theirs."""
-    async with dp.connect(source) as promises:
-        listing = promises.backend
-        assert isinstance(listing, Listable)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(settle, source, MANY)
-            while len(await listing.settled(None, 1000)) < len(MANY):
-                pass
+    assert b"is not a valid id" in broken.stderr
+    assert b"'x' is none of --ids" in strange.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import BinaryIO, Final
@@ -26,10 +26,10 @@ from dp_core._errors import (
 from dp_core._ids import check_id
 from dp_core._registry import registry_of
 from dp_core._safe_text import quoted, without_password
-from dp_core._states import Pending
-from dp_core._terms import PromiseInfo, Query
+from dp_core._states import Pending, Resolved
+from dp_core._terms import PromiseInfo, Query, Terms
 from dp_core.backend import MadeOnUse
-from dp_core.cli._commands._asking import checked, comparable, for_each
+from dp_core.cli._commands._asking import checked_info, comparable, for_each
 from dp_core.cli._input import read_ids
 from dp_core.cli._output import complain, say
 from dp_core.cli._status import Status
@@ -67,8 +67,8 @@ def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> S
     """
     Copy promises from the store FROM to the store TO.
 
-    Outcomes and terms are copied. What stands in TO stays as it is, so repeating a
-    copy does no harm. A promise with another outcome, or other terms, there is
+    Outcomes and terms are copied. What is in TO stays as it is, so repeating a copy
+    does no harm. A promise with another outcome, or other terms, there is
     reported. One that is damaged, or that TO cannot take, is left out, and named at
     the end. Either makes the exit code 1. Waiters do not move: point them to TO.
 
@@ -86,7 +86,12 @@ def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> S
     progress.say_failures()
     promises = f"{progress.copied:,} promises of {without_password(source)}"
     say(f"{promises} are in {without_password(target)}")
-    return Status.REJECTED if progress.different or progress.failed else Status.RESOLVED
+    if progress.without_terms:
+        complain(
+            f"dp: {progress.without_terms:,} of them have no terms there: that store "
+            "keeps outcomes only"
+        )
+    return Status.RESOLVED if progress.is_whole else Status.REJECTED
 
 
 @dataclass
@@ -97,7 +102,13 @@ class _Progress:
     copied: int = 0
     different: int = 0
     failed: int = 0
+    without_terms: int = 0
     failures: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was copied, and nothing else was there before."""
+        return not (self.different or self.failed or self.without_terms)
 
     def fail(self, id: str, reason: str) -> None:
         """Count one that could not be copied; not the error, which may hold it."""
@@ -183,17 +194,10 @@ async def _look(
 async def _copy_one(
     there: Promises, progress: _Progress, info: PromiseInfo[bytes]
 ) -> None:
-    is_same = True
     try:
+        checked_info(info)
         # First the outcome: the deadline of what is settled means nothing.
-        if not isinstance(info.state, Pending):
-            checked(info.state)
-            won = await there.backend.settle(info.id, info.state)
-            is_same = comparable(won) == comparable(info.state)
-        if info.terms is not None:
-            registry = registry_of(there.backend, there.url)
-            stands = await registry.create(info.id, info.terms)
-            is_same = is_same and stands == info.terms
+        is_same = await _settle(there, info) and await _create(there, progress, info)
     except _CONCERNS_ONE as error:
         progress.fail(info.id, str(error))
         return
@@ -204,6 +208,41 @@ async def _copy_one(
             f"{quoted(info.id)} has another outcome, or other terms, in "
             f"{without_password(there.url)}"
         )
+
+
+async def _settle(there: Promises, info: PromiseInfo[bytes]) -> bool:
+    """Copy an outcome, if there is one; return whether it is that there."""
+    if isinstance(info.state, Pending):
+        return True
+    won = await there.backend.settle(info.id, info.state)
+    return comparable(won) == comparable(info.state)
+
+
+async def _create(
+    there: Promises, progress: _Progress, info: PromiseInfo[bytes]
+) -> bool:
+    """Copy terms, if there are some; return whether they are those there."""
+    if info.terms is None:
+        return True
+    try:
+        registry = registry_of(there.backend, there.url)
+        first = await registry.create(info.id, info.terms)
+    except NotSupportedError:
+        if isinstance(info.state, Pending):
+            raise
+        progress.without_terms += 1
+        return True
+    return _comparable_terms(first) == _comparable_terms(info.terms)
+
+
+def _comparable_terms(terms: Terms[bytes]) -> Terms[bytes]:
+    """Return *terms* with its values in one spelling."""
+    otherwise, data = terms.otherwise, terms.data
+    return replace(
+        terms,
+        otherwise=None if otherwise is None else comparable(otherwise),
+        data=None if data is None else comparable(Resolved(data)),
+    )
 
 
 def _after(ids: Iterator[str], after: str | None) -> Iterator[str]:

@@ -59,13 +59,13 @@ def list_promises(  # noqa: PLR0913 - click passes each option by its name
     """
     query = Query(state, tags, prefix, newest)
     try:
-        return ask(url, _Listing(query, limit, as_json=as_json).tell)
+        return ask(url, _Telling(query, limit, as_json=as_json).tell)
     except NobodyReadsError:
         # As those who count on it expect: dp list | head
         return Status.FAILED
 
 
-class _Listing:
+class _Telling:
     """Tells promises page by page, as they come."""
 
     def __init__(self, query: Query, limit: int | None, *, as_json: bool) -> None:
