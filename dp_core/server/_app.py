@@ -64,7 +64,6 @@ _HEADERS: Final = (
 _CLOSE: Final = (b"connection", b"close")
 _HEADERS_OF_STATUS: Final[Mapping[int, tuple[_Header, ...]]] = {
     401: ((b"www-authenticate", b"Bearer"),),
-    405: ((b"allow", b"GET, POST"),),
     503: ((b"retry-after", b"1"),),
 }
 
@@ -228,21 +227,22 @@ class App:
 
     async def _respond(self, scope: Scope, receive: Receive) -> _Response:
         path = _path(scope)
+        method = "GET" if _GETS.fullmatch(path) else "POST"
         try:
             headers = self._guard.check(scope)
             if path == _HEALTH and scope["method"] in ("GET", "HEAD"):
                 return await self._health()
-            gets = _GETS.fullmatch(path) is not None
-            await self._guard.check_caller(headers, scope, "GET" if gets else "POST")
+            await self._guard.check_caller(headers, scope, method)
         except ProtocolError as error:
             await self._guard.throw_away_body(dict(scope["headers"]), receive)
-            return _failure(error, closes=True)
+            allow = (b"allow", method.encode())
+            return _failure(error, closes=True, also=(allow,) * (error.status == 405))
         try:
             values = _VALUES if path == _CREATE else 1
             body = await self._guard.read_body(headers, receive, values)
         except ProtocolError as error:
             return _failure(error, closes=True)
-        if gets:
+        if method == "GET":
             call: Call = read_get(path, scope["query_string"].decode("latin-1"))
         else:
             call = await self._read(path, body)
@@ -325,9 +325,11 @@ def _path(scope: Scope) -> str:
     return path
 
 
-def _failure(error: DurablePromiseError, *, closes: bool = False) -> _Response:
+def _failure(
+    error: DurablePromiseError, *, closes: bool = False, also: tuple[_Header, ...] = ()
+) -> _Response:
     status, body = write_error(error)
-    headers = _HEADERS_OF_STATUS.get(status, ())
+    headers = (*_HEADERS_OF_STATUS.get(status, ()), *also)
     return _Response(status, body, (*headers, _CLOSE) if closes else headers)
 
 

@@ -113,7 +113,7 @@ class Guard:
         if self._bearer.asked:
             await self._check_token(headers, scope)
         if scope["method"] != method:
-            raise ProtocolError(405, f"this is a {method}")
+            raise ProtocolError(405, f"what is here is asked by {method}")
 
     async def _check_token(self, headers: Headers, scope: Scope) -> None:
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")

@@ -35,6 +35,7 @@ class Request:
         body: bytes | Iterable[bytes] = b"",
         *,
         method: str = "POST",
+        query: str = "",
         headers: Iterable[tuple[bytes, bytes]] = (),
         ends: bool = True,
     ) -> None:
@@ -53,7 +54,7 @@ class Request:
             "scheme": "http",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "headers": [
                 (b"host", b"localhost"),
                 (b"content-type", b"application/json"),
