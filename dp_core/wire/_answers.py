@@ -243,7 +243,7 @@ def _read_error(call: Call, status: int, body: bytes) -> DurablePromiseError:
 
 def _error_of_status(call: Call, status: int, message: str) -> DurablePromiseError:
     if isinstance(call, Create | Info | List) and (
-        status in _LACKING or (status == 400 and message == _BAD_PATH)
+        status in _LACKING or (status == 400 and message.startswith(_BAD_PATH))
     ):
         return NotSupportedError(
             "this server keeps outcomes only: no terms, and no list of its promises "
@@ -285,7 +285,7 @@ _LACKING: Final = (404, 405, 501)
 """The statuses by which a server says that it does not have an operation."""
 
 _BAD_PATH: Final = "bad path"
-"""The message by which Restate says that a path names no service."""
+"""The beginning of what Restate says of a path that names no service."""
 
 
 def _read_failure(

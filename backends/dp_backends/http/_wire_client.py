@@ -15,7 +15,10 @@ restart of the server, which is what cuts most answers; no store here does that.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, overload
 
 import anyio
@@ -36,7 +39,7 @@ from dp_core import (
     State,
     Terms,
 )
-from dp_core.backend import Page, visible
+from dp_core.backend import Page, in_thread, visible
 from dp_core.wire import Call, Create, Dispose, Info, List, Peek, Settle
 
 __all__ = ["WireClient"]
@@ -173,6 +176,8 @@ class WireClient:
                 "to wait for longer",
                 sent=connection is not None,
             )
+        if isinstance(call, List):
+            return await self._read_page(call, response)
         return self.read(call, response)
 
     def _advice(self) -> str:
@@ -251,8 +256,24 @@ class WireClient:
 
     def read(self, call: Call, response: HttpResponse) -> Any:
         """Return the answer to a call, and learn from it; raises as `interpret`."""
-        try:
+        with self._noting():
             answer = interpret(self.url, call, response, known=self.peer.answered)
+        return self._understood(call, response, answer)
+
+    async def _read_page(self, call: List, response: HttpResponse) -> Any:
+        """Do what `read` does, off the event loop: a page has megabytes."""
+        known = self.peer.answered
+        with self._noting():
+            answer = await in_thread(
+                partial(interpret, self.url, call, response, known=known)
+            )
+        return self._understood(call, response, answer)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Take note of a server that answers, though it answers by an error."""
+        try:
+            yield
         except AttemptFailed as failure:
             if failure.reached:
                 self._reached()
@@ -260,6 +281,8 @@ class WireClient:
         except DurablePromiseError:
             self._reached()
             raise
+
+    def _understood(self, call: Call, response: HttpResponse, answer: Any) -> Any:
         self.peer = self.peer.after(call, response, answer)
         self._reached()
         return answer

@@ -17,14 +17,19 @@ from anyio.from_thread import start_blocking_portal
 from anyio.streams.tls import TLSListener
 
 from dp_backends.memory import MemoryBackend
-from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved
+from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved, State
+from dp_core.server._registry import answer_registry
 from dp_core.wire import (
     Call,
+    Create,
     Dispose,
+    Info,
+    List,
     Peek,
     Settle,
     Wait,
     read_call,
+    read_get,
     read_prefer,
     write_answer,
     write_error,
@@ -159,7 +164,10 @@ class Server:
         path = head.target.decode()
         assert path.startswith(f"{self.prefix}/promise")
         path = path.removeprefix(self.prefix)
-        call = read_call(path, body)
+        if head.method == b"GET":
+            call: Call = read_get(*path.split("?", 1))
+        else:
+            call = read_call(path, body)
         self.calls.append(call)
         self.paths.append(path)
         self.headers.append(headers)
@@ -184,21 +192,25 @@ class Server:
         self, call: Call, headers: dict[bytes, bytes], stream: SocketStream
     ) -> tuple[int, bytes]:
         try:
-            match call:
-                case Peek(id):
-                    return 200, write_answer(await self.backend.peek(id))
-                case Dispose(id):
-                    self.changes[Dispose, id] += 1
-                    await self.backend.dispose(id)
-                    return 200, write_answer(None)
-                case Settle(id, outcome):
-                    pending = isinstance(await self.backend.peek(id), Pending)
-                    self.changes[Settle, id] += pending
-                    return 200, write_answer(await self.backend.settle(id, outcome))
-                case Wait(id):
-                    return await self._wait(id, headers, stream)
+            if isinstance(call, Create | Info | List):
+                return await answer_registry(self.backend, call)
+            if isinstance(call, Wait):
+                return await self._wait(call.id, headers, stream)
+            return 200, write_answer(await self._do(call))
         except DurablePromiseError as error:
             return RESTATE_DISPOSED if self.slices is None else write_error(error)
+
+    async def _do(self, call: Peek | Settle | Dispose) -> State[bytes] | None:
+        match call:
+            case Peek(id):
+                return await self.backend.peek(id)
+            case Dispose(id):
+                self.changes[Dispose, id] += 1
+                return await self.backend.dispose(id)
+            case Settle(id, outcome):
+                pending = isinstance(await self.backend.peek(id), Pending)
+                self.changes[Settle, id] += pending
+                return await self.backend.settle(id, outcome)
 
     async def _wait(
         self, id: str, headers: dict[bytes, bytes], stream: SocketStream
