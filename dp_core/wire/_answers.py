@@ -249,6 +249,8 @@ def _error_of_status(call: Call, status: int, message: str) -> DurablePromiseErr
             "this server keeps outcomes only: no terms, and no list of its promises "
             f"({message})"
         )
+    if status == 422 and isinstance(call, Create):
+        return InvalidTermsError(f"the server refuses them: {message}")
     if status in (401, 403):
         return AccessDeniedError(
             f"the server refuses access ({message}); {TOKEN_ADVICE}"

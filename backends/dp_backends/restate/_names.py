@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["AWAIT", "FORGET", "OBJECT", "SERVICE", "WAKE"]
+__all__ = [
+    "AWAIT",
+    "EXPIRE",
+    "FORGET",
+    "INFO",
+    "OBJECT",
+    "SERVICE",
+    "SETTLE_BY",
+    "WAKE",
+]
 
 OBJECT: Final = "promises"
 """The virtual object; its keys are ids."""
@@ -20,3 +29,8 @@ SERVICE: Final = "promise"
 AWAIT: Final = "await"
 FORGET: Final = "forget"
 WAKE: Final = "wake"
+
+# Ours alone, since there are terms.
+INFO: Final = "info"
+EXPIRE: Final = "expire"
+SETTLE_BY: Final = "settleBy"

@@ -9,13 +9,18 @@ The state of a key:
 
 =============== ========================================================
 ``value``       the outcome, as the wire answers it; absent while pending
+``settled``     when and by whom, see `_stored`
+``terms``       what it was created with, see `_stored`
 ``waiter/{id}`` one for each waiter; the id is that of its awakeable
 ``listeners``   the awakeables of all waiters in one array, as the
                 reference's service keeps them; read here, never written
 =============== ========================================================
 
 Name and form of ``value`` are the reference's, so that either service can take
-over from the other on the same Restate.
+over from the other on the same Restate; it does not know the others.
+
+A deadline is a delayed call of Restate's to the object, so that it settles the promise
+with nobody there. Whoever comes after the deadline and before that call does the same.
 
 Each waiter has a key of its own, so that to add one writes one: in an array, the
 ten-thousandth waiter would rewrite ten thousand. For the same reason, Restate does
@@ -32,6 +37,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
 
@@ -51,28 +58,52 @@ from dp_backends.restate._invocations import (
     accept_empty_bodies,
     terminal_errors,
 )
-from dp_backends.restate._names import AWAIT, FORGET, OBJECT, WAKE
+from dp_backends.restate._names import (
+    AWAIT,
+    EXPIRE,
+    FORGET,
+    INFO,
+    OBJECT,
+    SERVICE,
+    SETTLE_BY,
+    WAKE,
+)
+from dp_backends.restate._stored import (
+    SETTLED,
+    TERMS,
+    VALUE,
+    Stored,
+    clock,
+    created_text,
+    read_key,
+    read_settled,
+    settled_text,
+)
 from dp_core import (
-    CorruptPromiseError,
+    Outcome,
+    Pending,
     ProtocolError,
-    State,
     settle_command,
     transition,
 )
-from dp_core.backend import check_id, quoted
+from dp_core.backend import check_id, expiry
 from dp_core.wire import (
     DISPOSED_MESSAGE,
-    Peek,
-    read_answer,
+    Settle,
+    read_call,
     read_settle,
+    read_terms,
     write_answer,
+    write_info,
 )
 
 __all__ = ["promises"]
 
-_VALUE: Final = "value"
 _WAITER: Final = "waiter/"
 _LISTENERS: Final = "listeners"
+
+DELAYED: Final = b"true"
+"""The body of a call to `expire` that Restate makes at the deadline."""
 
 _WAKE_UPS: Final = 100
 """The most waiters that one invocation wakes by itself."""
@@ -96,16 +127,19 @@ def _checked(ctx: ObjectContext | ObjectSharedContext) -> Iterator[str]:
 @promises.handler("resolve", input_serde=RAW, output_serde=RAW)
 async def resolve(ctx: ObjectContext, body: bytes) -> bytes:
     """Resolve the promise with the value that is the body."""
-    if body.strip():
-        return await _settle(ctx, "resolve", body)
     # A missing value means null. The reference stores and answers it as {}.
-    return await _settle(ctx, "resolve", body, answer=b"{}")
+    answer = None if body.strip() else b"{}"
+    with _checked(ctx) as id:
+        call = read_settle("resolve", id, body)
+    return await _settle(ctx, call.outcome, answer)
 
 
 @promises.handler("reject", input_serde=RAW, output_serde=RAW)
 async def reject(ctx: ObjectContext, body: bytes) -> bytes:
     """Reject the promise with the error message that is the body."""
-    return await _settle(ctx, "reject", body)
+    with _checked(ctx) as id:
+        call = read_settle("reject", id, body)
+    return await _settle(ctx, call.outcome)
 
 
 @promises.handler(
@@ -126,10 +160,57 @@ async def dispose(ctx: ObjectContext, body: bytes) -> None:
 @promises.handler("peek", kind="shared", input_serde=RAW, output_serde=RAW)
 async def peek(ctx: ObjectSharedContext, body: bytes) -> bytes:
     """Return the promise's state, without waiting for other handlers."""
+    with _checked(ctx):
+        stored = await Stored.read(ctx)
+        _ = stored.state
+        if await stored.expiry(ctx) is None:
+            return stored.value or PENDING
+    return await ctx.generic_call(OBJECT, EXPIRE, b"", key=ctx.key())
+
+
+@promises.handler("create", input_serde=RAW, output_serde=RAW)
+async def create(ctx: ObjectContext, body: bytes) -> bytes:
+    """Give the promise the terms that the body asks for, unless it has some."""
     with _checked(ctx) as id:
-        stored = await ctx.get(_VALUE, RAW)
-        _state(id, stored)
-    return stored or PENDING
+        asked = read_terms(body)
+        created = await read_key(ctx, TERMS)
+        if created is None:
+            moment = await clock(ctx)
+            terms = asked.given_at(moment)
+            created = created_text(id, terms, moment)
+            ctx.set(TERMS, created, RAW)
+            if terms.deadline is not None:
+                _call_at_deadline(ctx, terms.deadline, moment)
+                if (over := expiry(terms, moment)) is not None:
+                    # Nobody may come before its deadline.
+                    await _settle(ctx, over)
+    return await _info(ctx, created)
+
+
+@promises.handler("info", kind="shared", input_serde=RAW, output_serde=RAW)
+async def info(ctx: ObjectSharedContext, body: bytes) -> bytes:
+    """Return all that is known about the promise."""
+    with _checked(ctx):
+        stored = await Stored.read(ctx)
+        over = await stored.expiry(ctx) is not None
+    if over:
+        await ctx.generic_call(OBJECT, EXPIRE, b"", key=ctx.key())
+        return await ctx.generic_call(OBJECT, INFO, b"", key=ctx.key())
+    return await _info(ctx, await read_key(ctx, TERMS))
+
+
+async def _info(
+    ctx: ObjectContext | ObjectSharedContext, created: bytes | None
+) -> bytes:
+    with _checked(ctx) as id:
+        stored = Stored(id, await read_key(ctx, VALUE), created)
+        state, known = stored.state, stored.info
+        if not isinstance(state, Pending):
+            at, by, expired = read_settled(await read_key(ctx, SETTLED))
+            known = replace(
+                known, state=state, settled_at=at, settled_by=by, expired=expired
+            )
+        return write_info(known)
 
 
 # The handlers below take awakeables, and are closed to requests from outside of
@@ -142,15 +223,19 @@ async def peek(ctx: ObjectSharedContext, body: bytes) -> bytes:
 )
 async def await_(ctx: ObjectContext, body: bytes) -> bytes:
     """Add the awakeable that the body names as a waiter; wake it if settled."""
-    with _checked(ctx) as id:
+    with _checked(ctx):
         waiter = read_waiter(body)
-        stored = await ctx.get(_VALUE, RAW)
-        _state(id, stored)
-    if stored:
-        ctx.resolve_awakeable(waiter, stored, RAW)
+        stored = await Stored.read(ctx)
+        _ = stored.state
+        over = await stored.expiry(ctx)
+    answer = stored.value
+    if over is not None:
+        answer = await _settle(ctx, over)
+    if answer:
+        ctx.resolve_awakeable(waiter, answer, RAW)
     else:
         ctx.set(_WAITER + waiter, b"true", RAW)
-    return stored or PENDING
+    return answer or PENDING
 
 
 @promises.handler(
@@ -178,35 +263,82 @@ async def wake(ctx: ObjectSharedContext, body: bytes) -> None:
     _wake_all(ctx, waiters, answer)
 
 
+@promises.handler(SETTLE_BY, input_serde=RAW, output_serde=RAW, ingress_private=True)
+async def settle_by(ctx: ObjectContext, body: bytes) -> bytes:
+    """Settle the promise as a request to the service asks, which says by whom."""
+    with _checked(ctx):
+        operation = "reject" if b'"errorMessage"' in body else "resolve"
+        call = read_call(f"/{SERVICE}/{operation}", body)
+        if not isinstance(call, Settle):
+            raise ProtocolError(400, "the body does not settle a promise")
+    return await _settle(ctx, call.outcome)
+
+
+@promises.handler(EXPIRE, input_serde=RAW, output_serde=RAW, ingress_private=True)
+async def expire(ctx: ObjectContext, body: bytes) -> bytes:
+    """Let the deadline of the promise settle it, if it is over; return its state."""
+    with _checked(ctx):
+        stored, _ = await _read(ctx)
+        terms = stored.info.terms
+        if stored.value or terms is None or terms.deadline is None:
+            return stored.value or PENDING
+        moment = await clock(ctx)
+        over = expiry(terms, moment)
+    if over is not None:
+        return await _settle(ctx, over)
+    if body == DELAYED:
+        # Restate's clock is not ours, or these are the terms of a later generation.
+        _call_at_deadline(ctx, terms.deadline, moment)
+    return PENDING
+
+
+def _call_at_deadline(ctx: ObjectContext, deadline: datetime, now: datetime) -> None:
+    delay = max(deadline - now, timedelta())
+    ctx.generic_send(OBJECT, EXPIRE, DELAYED, key=ctx.key(), send_delay=delay)
+
+
 async def _settle(
-    ctx: ObjectContext, operation: str, body: bytes, answer: bytes | None = None
+    ctx: ObjectContext, outcome: Outcome[bytes], answer: bytes | None = None
 ) -> bytes:
-    with _checked(ctx) as id:
-        call = read_settle(operation, id, body)
+    """
+    Settle the promise unless it is, or its deadline is over; return what stands.
+
+    Args:
+        ctx: The exclusive invocation of the promise's object.
+        outcome: The outcome.
+        answer: How the wire answers it, where that is not its usual form.
+    """
+    with _checked(ctx):
         stored, waiters = await _read(ctx)
-        before = _state(id, stored)
-    after = transition(before, settle_command(call.outcome))
-    if stored and after is before:
-        return stored
+        before = stored.state
+        if stored.value:
+            return stored.value
+        moment = await clock(ctx)
+        over = expiry(stored.info.terms, moment)
+    if over is not None:
+        outcome, answer = over, None
+    after = transition(before, settle_command(outcome))
     answer = answer or write_answer(after)
     if waiters:
         ctx.clear_all()
-    ctx.set(_VALUE, answer, RAW)
+        if stored.created:
+            ctx.set(TERMS, stored.created, RAW)
+    ctx.set(VALUE, answer, RAW)
+    ctx.set(SETTLED, settled_text(outcome, moment, expired=over is not None), RAW)
     _wake_all(ctx, waiters, answer)
     return answer
 
 
-async def _read(ctx: ObjectContext) -> tuple[bytes | None, list[str]]:
+async def _read(ctx: ObjectContext) -> tuple[Stored, list[str]]:
     """
-    Return the stored outcome, if any, and the awakeables of the waiters.
+    Return what is stored of the promise, and the awakeables of the waiters.
 
     Each step is a record in the log. Most promises are settled before anybody
     waits for them, and then the first step, which reads the keys, is the only one.
     """
     keys = await ctx.state_keys()
-    stored = None
-    if _VALUE in keys:
-        stored = await ctx.get(_VALUE, RAW)
+    value = await read_key(ctx, VALUE) if VALUE in keys else None
+    created = await read_key(ctx, TERMS) if TERMS in keys and not value else None
     waiters = [key.removeprefix(_WAITER) for key in keys if key.startswith(_WAITER)]
     if _LISTENERS in keys:
         listeners = await ctx.get(_LISTENERS, RAW)
@@ -215,7 +347,7 @@ async def _read(ctx: ObjectContext) -> tuple[bytes | None, list[str]]:
     # Older versions kept whatever they were given as the name of a waiter.
     for name in set(waiters).difference(awakeables):
         ctx.clear(_WAITER + name)
-    return stored, awakeables
+    return Stored(ctx.key(), value, created), awakeables
 
 
 def _wake_all(
@@ -242,16 +374,6 @@ def _wake_all(
             ctx.reject_awakeable(waiter, DISPOSED_MESSAGE, 410)
         else:
             ctx.resolve_awakeable(waiter, answer, RAW)
-
-
-def _state(id: str, stored: bytes | None) -> State[bytes]:
-    try:
-        return read_answer(Peek(id), 200, stored or PENDING)
-    except ProtocolError as error:
-        raise CorruptPromiseError(
-            f"what Restate keeps of promise {quoted(id)} is damaged ({error.reason}); "
-            "dispose of it"
-        ) from None
 
 
 accept_empty_bodies(promises)

@@ -26,10 +26,18 @@ from dp_backends.restate._invocations import (
     accept_empty_bodies,
     terminal_errors,
 )
-from dp_backends.restate._names import AWAIT, OBJECT, SERVICE
+from dp_backends.restate._names import AWAIT, INFO, OBJECT, SERVICE, SETTLE_BY
 from dp_backends.restate._object import promises
 from dp_core import Resolved
-from dp_core.wire import Call, Settle, read_call, read_prefer, write_settle
+from dp_core.wire import (
+    Call,
+    Create,
+    Settle,
+    read_call,
+    read_prefer,
+    write_asked,
+    write_settle,
+)
 
 __all__ = ["LONGEST_WAIT", "SERVICES", "promise"]
 
@@ -66,6 +74,18 @@ async def peek(ctx: Context, body: bytes) -> bytes:
     return await _pass_on(ctx, "peek", body)
 
 
+@promise.handler("create", input_serde=RAW, output_serde=RAW)
+async def create(ctx: Context, body: bytes) -> bytes:
+    """Give a promise its terms, unless it has some."""
+    return await _pass_on(ctx, "create", body)
+
+
+@promise.handler(INFO, input_serde=RAW, output_serde=RAW)
+async def info(ctx: Context, body: bytes) -> bytes:
+    """Return all that is known about a promise."""
+    return await _pass_on(ctx, INFO, body)
+
+
 @promise.handler(
     "dispose",
     input_serde=RAW,
@@ -100,6 +120,8 @@ async def await_(ctx: Context, body: bytes) -> bytes:
 async def _pass_on(ctx: Context, operation: str, body: bytes) -> bytes:
     with terminal_errors():
         call = read_call(f"/{SERVICE}/{operation}", body)
+    if isinstance(call, Settle) and call.outcome.by is not None:
+        return await ctx.generic_call(OBJECT, SETTLE_BY, body, call.id)
     return await ctx.generic_call(OBJECT, operation, _argument(call, body), call.id)
 
 
@@ -111,6 +133,8 @@ def _argument(call: Call, body: bytes) -> bytes:
             return b""
         case Settle(_, outcome):
             return write_settle(outcome)[1]
+        case Create(_, terms):
+            return write_asked(terms)
         case _:
             return b""
 
