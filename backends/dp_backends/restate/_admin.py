@@ -28,9 +28,9 @@ __all__ = [
     "Registration",
     "ingress_url",
     "is_healthy",
+    "known_ids",
     "register_deployment",
     "seconds_ahead",
-    "settled_ids",
     "until_answered",
 ]
 
@@ -46,9 +46,9 @@ _READY_SECONDS: Final = 20
 _PEEK_SECONDS: Final = 5
 """The time for one answer of those."""
 
-_SETTLED_IDS: Final = f"""
-    SELECT service_key FROM state
-    WHERE service_name = '{OBJECT}' AND key = 'value' ORDER BY service_key
+_KNOWN_IDS: Final = f"""
+    SELECT DISTINCT service_key FROM state
+    WHERE service_name = '{OBJECT}' AND key IN ('value', 'terms') ORDER BY service_key
 """  # noqa: S608 - made of constants
 
 # urllib, and not the client of `dp_backends.http`: backends do not import each other,
@@ -135,15 +135,15 @@ async def _registered(admin: str) -> dict[str, tuple[str, str | None]]:
     }
 
 
-async def settled_ids(admin: str) -> list[str]:
+async def known_ids(admin: str) -> list[str]:
     """
-    Return the ids of all settled promises, sorted.
+    Return the ids of all promises that were settled or created, sorted.
 
     Raises:
         BackendUnavailableError: Restate cannot be reached at *admin*.
         BackendError: Restate refuses the query.
     """
-    _, answer = await _ask(admin, "/query", _Rows, {"query": _SETTLED_IDS})
+    _, answer = await _ask(admin, "/query", _Rows, {"query": _KNOWN_IDS})
     return [row.service_key for row in answer.rows]
 
 

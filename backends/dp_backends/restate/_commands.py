@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio
 import click
 
-from dp_backends.restate._admin import ADMIN_URL, settled_ids, until_answered
+from dp_backends.restate._admin import ADMIN_URL, known_ids, until_answered
 from dp_backends.restate._host import (
     host_services,
     is_open,
@@ -211,10 +211,10 @@ async def _up(nodes: Sequence[Node], port: int) -> None:
 )
 def ids(admin: str) -> Status:
     """
-    List the ids of settled promises, one on each line, as JSON.
+    List the ids of promises that were settled or created, one a line, as JSON.
 
     To copy the promises elsewhere: dp restate ids | dp copy http://… file:… --ids -
     """
-    for id in anyio.run(settled_ids, admin):
+    for id in anyio.run(known_ids, admin):
         click.echo(json.dumps(id))
     return Status.RESOLVED

@@ -14,28 +14,36 @@ from typing import Any, Final, Generic, TypeVar, overload
 from restate import Context, TerminalError
 
 from dp_backends.restate._awakeables import wait_for_answer
-from dp_backends.restate._names import OBJECT
+from dp_backends.restate._names import INFO, OBJECT, SETTLE_BY
 from dp_core import (
     MAX_VALUE_BYTES,
     Backend,
     DurablePromise,
     DurablePromiseError,
+    NotSupportedError,
     Outcome,
     Pending,
     PromiseDisposedError,
+    PromiseInfo,
     Promises,
     PromiseTimeoutError,
+    Query,
     Rejected,
     Resolved,
     State,
+    Terms,
 )
-from dp_core.backend import check_id
+from dp_core.backend import Page, check_id
 from dp_core.wire import (
     DISPOSED_MESSAGE,
+    Create,
+    Info,
     Peek,
     Settle,
     Wait,
     read_answer,
+    write_asked,
+    write_call,
     write_error,
     write_settle,
 )
@@ -135,6 +143,10 @@ class HandlerPromise(DurablePromise[T], Generic[T]):
         with _terminal_cause():
             return await super().reject(error, by=by)
 
+    async def info(self) -> PromiseInfo[T]:
+        with _terminal_cause():
+            return await super().info()
+
 
 @contextmanager
 def _terminal_cause() -> Iterator[None]:
@@ -166,6 +178,8 @@ class _JournaledBackend(Backend):
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         operation, argument = write_settle(outcome)
+        if outcome.by is not None:
+            operation, argument = SETTLE_BY, write_call(Settle(id, outcome))[1]
         answer = await self._ctx.generic_call(OBJECT, operation, argument, key=id)
         return read_answer(Settle(id, outcome), 200, answer)
 
@@ -183,6 +197,25 @@ class _JournaledBackend(Backend):
 
     async def dispose(self, id: str) -> None:
         await self._ctx.generic_call(OBJECT, "dispose", b"", key=id)
+
+    async def create(self, id: str, terms: Terms[bytes]) -> Terms[bytes]:
+        """Give a promise its terms; see `dp_core.backend.Registry`."""
+        asked = write_asked(terms)
+        answer = await self._ctx.generic_call(OBJECT, "create", asked, key=id)
+        return read_answer(Create(id, terms), 200, answer)
+
+    async def info(self, id: str) -> PromiseInfo[bytes]:
+        """Return what is known about a promise; see `dp_core.backend.Registry`."""
+        answer = await self._ctx.generic_call(OBJECT, INFO, b"", key=id)
+        return read_answer(Info(id), 200, answer)
+
+    async def list(self, query: Query, after: str | None, limit: int) -> Page:
+        """Refuse: no object knows the others; see `dp_core.backend.Registry`."""
+        raise NotSupportedError("Restate does not list its promises to a handler")
+
+    async def sweep(self, limit: int) -> float | None:
+        """Settle nothing: Restate does it; see `dp_core.backend.Registry`."""
+        return None
 
     async def aclose(self) -> None:
         """Do nothing: the context belongs to Restate."""

@@ -95,15 +95,13 @@ from dp_core.wire import (
     read_terms,
     write_answer,
     write_info,
+    write_moment,
 )
 
 __all__ = ["promises"]
 
 _WAITER: Final = "waiter/"
 _LISTENERS: Final = "listeners"
-
-DELAYED: Final = b"true"
-"""The body of a call to `expire` that Restate makes at the deadline."""
 
 _WAKE_UPS: Final = 100
 """The most waiters that one invocation wakes by itself."""
@@ -286,15 +284,21 @@ async def expire(ctx: ObjectContext, body: bytes) -> bytes:
         over = expiry(terms, moment)
     if over is not None:
         return await _settle(ctx, over)
-    if body == DELAYED:
-        # Restate's clock is not ours, or these are the terms of a later generation.
+    if body == _named(terms.deadline):
+        # Restate's clock is not ours. (Another deadline is of a former generation.)
         _call_at_deadline(ctx, terms.deadline, moment)
     return PENDING
 
 
+def _named(deadline: datetime) -> bytes:
+    """Return the body of the call that Restate makes at a deadline."""
+    return b'"%b"' % write_moment(deadline).encode()
+
+
 def _call_at_deadline(ctx: ObjectContext, deadline: datetime, now: datetime) -> None:
     delay = max(deadline - now, timedelta())
-    ctx.generic_send(OBJECT, EXPIRE, DELAYED, key=ctx.key(), send_delay=delay)
+    body = _named(deadline)
+    ctx.generic_send(OBJECT, EXPIRE, body, key=ctx.key(), send_delay=delay)
 
 
 async def _settle(

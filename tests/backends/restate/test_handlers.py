@@ -201,7 +201,7 @@ def test_an_awakeable_of_nobody_harms_nobody(
 
     assert 20 == restate.waiters(id)
     assert {"value": 1} == resolve(restate, id, 1).json()
-    assert {"value": {"value": 1}} == restate.state(id)
+    assert {"value": 1} == restate.state(id)["value"]
 
 
 def test_a_wake_that_is_not_valid_is_refused(
@@ -272,7 +272,7 @@ def test_what_an_older_version_kept_is_passed_over(restate: RestateServer) -> No
     restate.set_state(other, {"waiter/": b"true", "listeners": b"[5]"})
 
     assert {"value": 1} == resolve(restate, id, 1).json()
-    assert {"value": {"value": 1}} == restate.state(id)
+    assert {"value": 1} == restate.state(id)["value"]
     assert 200 == ask(restate.node.ingress, f"/promises/{other}/dispose").status
     assert {} == restate.state(other)
 

@@ -1,0 +1,109 @@
+"""Terms on Restate: kept by the object, and deadlines by the engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import Any
+
+import pytest
+
+import dp_core as dp
+from dp_backends.http import HttpBackend
+from support.restate import RestateServer, ask, eventually, pending_ask
+
+LATE = {"error": "too late"}
+
+
+def post(restate: RestateServer, operation: str, id: str, **members: Any) -> Any:
+    """Ask the service for an operation; return the content of its answer."""
+    body = {"promiseId": id, **members}
+    answer = ask(restate.node.ingress, f"/promise/{operation}", body)
+    assert 200 == answer.status, answer
+    return answer.json() if answer.body else None
+
+
+def delayed_calls(restate: RestateServer, id: str) -> list[Any]:
+    """Return the calls that the engine is to make at deadlines of a promise."""
+    return restate.query(
+        "SELECT id FROM sys_invocation "  # noqa: S608 - our own test data
+        f"WHERE target = 'promises/{id}/expire' AND status <> 'completed'"
+    )
+
+
+def test_a_deadline_settles_with_nobody_there(restate: RestateServer) -> None:
+    """The engine calls at the deadline: nobody waits, and nobody asks."""
+    id = token_hex(8)
+    post(restate, "create", id, deadline=0.3, otherwise=LATE)
+
+    eventually(lambda: "value" in restate.state(id), "the engine has settled it")
+    state = restate.state(id)
+    assert LATE == state["value"]
+    assert state["settled"]["expired"]
+    eventually(lambda: not delayed_calls(restate, id), "nothing is left to be done")
+
+
+def test_waiters_and_terms_are_kept_beside_each_other(restate: RestateServer) -> None:
+    """A settle clears the waiters, and the terms stay; who settles is known."""
+    id = token_hex(8)
+    post(restate, "create", id, deadline=3600, tags={"k": "v"}, data=[1])
+    with pending_ask(restate.node.ingress, "/promise/await", {"promiseId": id}) as told:
+        eventually(lambda: restate.waiters(id) == 1, "it waits")
+        post(restate, "resolve", id, value={"a": 1}, by="älice")
+        assert {"value": {"a": 1}} == told().json()
+
+    info = post(restate, "info", id)
+    assert ({"k": "v"}, [1], "älice") == (info["tags"], info["data"], info["settledBy"])
+    assert ("resolved", {"a": 1}, False) == (
+        info["state"],
+        info["value"],
+        info["expired"],
+    )
+    assert {"value", "settled", "terms"} == set(restate.state(id))
+
+
+def test_a_deadline_of_a_former_generation_harms_nobody(
+    restate: RestateServer,
+) -> None:
+    """What is disposed of and made again has its own deadline."""
+    id = token_hex(8)
+    post(restate, "create", id, deadline=0.2, otherwise=LATE)
+    post(restate, "dispose", id)
+    assert {} == restate.state(id)
+    post(restate, "create", id, deadline=3600)
+    eventually(
+        lambda: 1 == len(delayed_calls(restate, id)), "the first call has been made"
+    )
+    assert None is post(restate, "peek", id)
+
+
+def test_the_clock_of_the_service_decides(restate: RestateServer) -> None:
+    """A deadline in the past settles at once, whoever asks first, and stays."""
+    for operation in ("peek", "resolve", "await", "info"):
+        id = token_hex(8)
+        long_ago = datetime.now(UTC) - timedelta(days=1)
+        post(restate, "create", id, deadline=long_ago.isoformat(), otherwise=LATE)
+        answer = post(restate, operation, id)
+        assert LATE == {"error": answer["error"]}
+        assert LATE == post(restate, "peek", id)
+
+
+def test_what_cannot_be_terms_is_a_bad_request(restate: RestateServer) -> None:
+    """By a status that clients know, and without retries; nothing is made."""
+    id = token_hex(8)
+    for status, members in (
+        (422, {"deadline": "tomorrow"}),
+        (422, {"otherwise": {"value": 1}}),
+        (400, {"notify": []}),
+    ):
+        body = {"promiseId": id, **members}
+        answer = ask(restate.node.ingress, "/promise/create", body)
+        assert status == answer.status
+    assert {} == restate.state(id)
+
+
+@pytest.mark.anyio
+async def test_a_listing_says_that_there_is_none(restate: RestateServer) -> None:
+    """The ingress of Restate has no such path, and the error says what it means."""
+    with pytest.raises(dp.NotSupportedError, match="no list"):
+        await HttpBackend(restate.url).list(dp.Query(), None, 10)
