@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final, final
 
-from dp_core._safe_text import shortened, visible
+from dp_core._safe_text import visible
 from dp_core._states import Outcome, Pending, Rejected, Resolved
 from dp_core._terms import PromiseInfo, state_name
 from dp_core.backend import now
@@ -109,7 +109,7 @@ def _cells(info: PromiseInfo[bytes]) -> tuple[str, ...]:
     since = info.created_at if info.settled_at is None else info.settled_at
     words: list[str] = []
     if not isinstance(info.state, Pending):
-        words.append(shortened(_outcome(info.state, _MOST_OUTCOME), _MOST_OUTCOME))
+        words.append(_outcome(info.state, _MOST_OUTCOME))
         words.append(_settler(info))
     deadline = None
     if info.terms is not None:
@@ -136,13 +136,14 @@ def _settler(info: PromiseInfo[bytes]) -> str:
 
 
 def _outcome(outcome: Outcome[bytes], limit: int) -> str:
-    """Return the beginning of an outcome on one line, at least *limit* of it."""
+    """Return the beginning of an outcome on one line; an ellipsis is for the rest."""
     match outcome:
-        case Resolved(text):
+        case Resolved(value):
             # Four bytes a character at most; one may be cut in two.
-            return visible(text[: 4 * limit + 4].decode(errors="replace"))
+            text = value[: 4 * limit + 4].decode(errors="replace")
         case Rejected(error):
-            return visible(error[: limit + 1])
+            text = error
+    return visible(text if len(text) <= limit else f"{text[: limit - 1]}…")
 
 
 # One promise ----------------------------------------------------------------
@@ -190,4 +191,4 @@ def _facts(info: PromiseInfo[bytes]) -> Iterator[tuple[str, str]]:
 
 
 def _whole(outcome: Outcome[bytes]) -> str:
-    return shortened(_outcome(outcome, _MOST), _MOST)
+    return _outcome(outcome, _MOST)

@@ -17,6 +17,7 @@ import pytest
 from dp_core import Backend, Outcome, State, _plugins, connect
 from dp_core.cli import Status, _main
 from support.core.program import PROGRAM, SCRIPTS, Done, Run
+from support.server_process import running
 
 
 @pytest.fixture
@@ -60,6 +61,27 @@ def here(
 
     yield run
     logger.handlers[:] = handlers
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Return the URL of a server that runs as long as the tests of a module."""
+    with running("memory:") as it:
+        yield f"http://127.0.0.1:{it.port}"
+
+
+@pytest.fixture(params=["memory", "file", "http"])
+def anywhere(
+    request: pytest.FixtureRequest, env: dict[str, str], tmp_path: Path
+) -> str:
+    """Make each kind of store the default in turn; return a prefix for ids there."""
+    kind = request.param
+    if kind == "http":
+        env["DP_URL"] = request.getfixturevalue("server")
+    else:
+        path = {"memory": token_hex(4), "file": f"{tmp_path}/promises"}[kind]
+        env["DP_URL"] = f"{kind}:{path}"
+    return f"{token_hex(4)}-"
 
 
 class OutcomesOnly(Backend):

@@ -1,0 +1,73 @@
+"""``dp watch``: outcomes are told as they come."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+from support.core.program import Run, running, said, wait_until_watching
+
+
+def test_each_outcome_is_a_line(here: Run, anywhere: str) -> None:
+    """What is settled already is told at once; each promise once."""
+    a, b = f"{anywhere}a", f"{anywhere}b c"
+    here("resolve", a, '"x\\ny"')
+    here("reject", b, "no\nway")
+
+    done = here("watch", a, b, a)
+    assert (1, b"") == (done.returncode, done.stderr)
+    lines = {rf'{a} resolved "x\ny"', rf"{b} rejected no\u000away"}
+    assert lines == set(done.stdout.decode().splitlines())
+    assert 2 == done.stdout.count(b"\n")
+    done = here("watch", a, b, "--json")
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [
+        {"promiseId": a, "value": "x\ny"},
+        {"promiseId": b, "error": "no\nway"},
+    ] == sorted(told, key=str)
+    word = f'{a} resolved "x\\ny"\n'
+    assert (0, word.encode(), b"") == said(here("watch", a))
+
+
+def test_what_comes_later_is_told_when_it_comes(env: dict[str, str], here: Run) -> None:
+    """Line by line, while others are still waited for; a disposal is told, too."""
+    here("resolve", "made", "1")
+    with running("watch", "one", "two", "three", "--json", env=env) as process:
+        wait_until_watching(process.pid)
+        assert process.stdout is not None
+        here("resolve", "two", "2")
+        assert b'{"promiseId":"two","value":2}\n' == process.stdout.readline()
+        here("dispose", "one")
+        assert b'{"promiseId":"one","disposed":true}\n' == process.stdout.readline()
+        here("reject", "three", "no")
+        output = process.communicate(timeout=60)
+
+        # One was disposed of: whether that is settled is not known.
+        assert 2 == process.returncode
+    assert (b'{"promiseId":"three","error":"no"}\n', b"") == output
+
+
+def test_an_interrupt_ends_it(env: dict[str, str], here: Run) -> None:
+    """Ctrl-C exits with 130, and leaves no traceback."""
+    here("resolve", "made", "1")
+    with running("watch", "one", "two", env=env) as process:
+        wait_until_watching(process.pid)
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=60)
+
+    assert (130, b"", b"") == (process.returncode, output[0], output[1].strip())
+
+
+def test_without_an_id_there_is_nothing_to_wait_for(here: Run) -> None:
+    """It is an error, and not the end of a wait for none."""
+    done = here("watch")
+
+    assert (2, b"", 1) == (done.returncode, done.stdout, done.stderr.count(b"\n"))
+    assert b"Missing argument 'ID...'" in done.stderr
+
+
+def test_a_store_that_keeps_outcomes_only_can_be_watched(here: Run, plain: str) -> None:
+    """To wait for outcomes, a store needs no terms."""
+    here("resolve", "id", "5", "--url", plain)
+
+    assert (0, b"id resolved 5\n", b"") == said(here("watch", "id", "--url", plain))
