@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import Final, final
 
 import anyio
@@ -56,9 +55,8 @@ async def _create(registry: Registry, call: Create) -> tuple[int, bytes]:
         # Disposed of meanwhile. What stood is what the caller is to be told.
         info = PromiseInfo(call.id, Pending(), stands, created_at=now())
     asked = call.terms
-    if asked.within is not None:
-        # The moment was the store's to choose.
-        asked = replace(asked, deadline=stands.deadline, within=None)
+    if info.created_at is not None:
+        asked = asked.given_at(info.created_at)
     return 201 if stands == asked else 200, write_info(info)
 
 

@@ -202,22 +202,29 @@ _WHITE_SPACE: Final = b" \t\n\r"
 """White space of JSON (RFC 8259 §2)."""
 
 
-def is_failure(status: int, body: bytes) -> bool:
+def is_failure(call: Call, status: int, body: bytes) -> bool:
     """
     Tell whether a body is a failure in the wire's form.
 
     That is an object with the status as ``"code"`` and a string as
-    ``"message"``. A gateway on the way fails in a form of its own.
+    ``"message"``. A gateway on the way fails in a form of its own. A server that does
+    not have the operation may leave out the code: it has another one's wire.
     """
     try:
         failure = decode(body)
     except CodecError:
         return False
-    return (
-        isinstance(failure, dict)
-        and type(failure.get("code")) is int
-        and failure["code"] == status
-        and isinstance(failure.get("message"), str)
+    if not (isinstance(failure, dict) and isinstance(failure.get("message"), str)):
+        return False
+    if "code" not in failure:
+        return lacks_operation(call, status, failure["message"])
+    return type(failure["code"]) is int and failure["code"] == status
+
+
+def lacks_operation(call: Call, status: int, message: str) -> bool:
+    """Tell whether a failure says that a server does not have an operation of ours."""
+    return isinstance(call, Create | Info | List) and (
+        status in _LACKING or (status == 400 and message.startswith(_BAD_PATH))
     )
 
 
@@ -242,9 +249,7 @@ def _read_error(call: Call, status: int, body: bytes) -> DurablePromiseError:
 
 
 def _error_of_status(call: Call, status: int, message: str) -> DurablePromiseError:
-    if isinstance(call, Create | Info | List) and (
-        status in _LACKING or (status == 400 and message.startswith(_BAD_PATH))
-    ):
+    if lacks_operation(call, status, message):
         return NotSupportedError(
             "this server keeps outcomes only: no terms, and no list of its promises "
             f"({message})"

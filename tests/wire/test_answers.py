@@ -18,12 +18,17 @@ from dp_core import (
     Pending,
     PromiseDisposedError,
     ProtocolError,
+    Query,
     Rejected,
     Resolved,
+    Terms,
 )
 from dp_core.wire import (
     TRANSIENT,
+    Create,
     Dispose,
+    Info,
+    List,
     Peek,
     Settle,
     Wait,
@@ -227,7 +232,29 @@ def test_what_a_failure_of_the_wire_looks_like(
     status: int, body: bytes, expected: bool
 ) -> None:
     """It has its status as a code, and a message; a gateway's has another form."""
-    assert expected == is_failure(status, body)
+    assert expected == is_failure(Peek("x"), status, body)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (404, b'{"message":"no such handler"}', True),
+        (405, b'{"message":"POST only"}', True),
+        (501, b'{"message":"not here"}', True),
+        (400, b'{"message":"bad path: /promises"}', True),
+        (400, b'{"message":"bad request"}', False),
+        (403, b'{"message":"Forbidden"}', False),
+        (503, b'{"message":"later"}', False),
+        (404, b'{"code":"404","message":"x"}', False),
+        (404, b'{"error":"x"}', False),
+    ],
+)
+def test_a_server_without_our_operations_may_leave_the_code_out(
+    status: int, body: bytes, expected: bool
+) -> None:
+    """Who does not have create, info and list says it by the wire of somebody else."""
+    for call in (Create("x", Terms()), Info("x"), List(Query())):
+        assert expected == is_failure(call, status, body)
 
 
 # Prefer ---------------------------------------------------------------------

@@ -140,7 +140,7 @@ def interpret(
             return read_answer(call, status, body)
         except ProtocolError as error:
             raise _stranger(url, call, response, error.reason, known=known) from None
-    if not is_failure(status, body):
+    if not is_failure(call, status, body):
         raise _stranger(url, call, response, known=known)
     try:
         return read_answer(call, status, body)

@@ -84,6 +84,7 @@ async def test_patterns_of_ids_are_kept_here() -> None:
         failure(405, "every operation is a POST"),
         failure(501, "not here"),
         failure(400, "bad path: /promises"),
+        http_answer(404, b'{"message":"no such operation"}'),
         http_answer(
             501, b'{"code":501,"message":"outcomes","type":"NotSupportedError"}'
         ),
@@ -96,7 +97,7 @@ async def test_a_server_without_terms_says_so(call: str, answer: bytes) -> None:
         await backend.peek("a")
         server.canned.append(answer)
 
-        with pytest.raises(NotSupportedError, match=r"outcomes"):
+        with pytest.raises(NotSupportedError, match="outcomes"):
             await CALLS[call](backend)
         assert 2 == len(server.calls)
 
