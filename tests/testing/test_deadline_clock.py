@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 import anyio
 import pytest
+import time_machine
 
 import dp_core as dp
 from dp_core.testing import DeadlineClock
@@ -15,9 +17,17 @@ STORES = count()
 DAYS = timedelta(days=3)
 
 
-async def test_days_pass_in_no_time(deadline_clock: DeadlineClock) -> None:
+@pytest.fixture(params=["memory", "file"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a store of this process, each kind in turn."""
+    if request.param == "file":
+        return f"file:{tmp_path}/promises"
+    return f"memory:clock-{next(STORES)}"
+
+
+async def test_days_pass_in_no_time(deadline_clock: DeadlineClock, url: str) -> None:
     """Waiters are told at once when the clock is moved past their deadline."""
-    promises = dp.connect(f"memory:clock-{next(STORES)}")
+    promises = dp.connect(url)
     promise = await promises.create("a", deadline=DAYS)
     told: list[str] = []
 
@@ -39,11 +49,21 @@ async def test_days_pass_in_no_time(deadline_clock: DeadlineClock) -> None:
     assert (await promise.info()).expired
 
 
+async def test_another_clock_of_tests_is_followed(url: str) -> None:
+    """Who has time-machine moves the clock by that."""
+    promise = await dp.connect(url).create("a", deadline=DAYS)
+    assert dp.Pending() == await promise.peek()
+
+    with time_machine.travel(datetime.now(UTC) + DAYS + timedelta(seconds=1)):
+        assert dp.Rejected("deadline passed") == await promise.peek()
+    assert (await promise.info()).expired
+
+
 async def test_what_was_settled_stays_though_the_clock_goes_back(
-    deadline_clock: DeadlineClock,
+    deadline_clock: DeadlineClock, url: str
 ) -> None:
     """A clock decides when, never what."""
-    promises = dp.connect(f"memory:clock-{next(STORES)}")
+    promises = dp.connect(url)
     over = await promises.create("a", deadline=timedelta(seconds=1))
     early = await promises.create("b", deadline=timedelta(seconds=1))
     await early.resolve("in time")
