@@ -169,8 +169,8 @@ class Promises:
         registry = registry_of(self.backend, self.url)
         codec: Codec[Any] = Codec(type, self._limit)
         asked = await ask_terms(codec, deadline, otherwise, tags, data)
-        with Observation("create", promise.id, self.url):
-            stand = await registry.create(promise.id, asked)
+        with Observation("create", promise.id, self.url) as observed:
+            observed.terms = stand = await registry.create(promise.id, asked)
         if not exist_ok and not await are_equal(registry, promise.id, asked, stand):
             raise PromiseExistsError(promise.id)
         promise.terms = await codec.decode_terms(promise.id, stand)

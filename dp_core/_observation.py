@@ -17,6 +17,7 @@ from typing import Final, Literal, Protocol, final
 
 from dp_core._errors import PromiseRejectedError
 from dp_core._states import Outcome, State
+from dp_core._terms import Terms
 
 __all__ = [
     "OBSERVERS",
@@ -72,6 +73,8 @@ class Finished:
             promise was rejected, or its value is not of the handle's type.
         asked: The outcome that a resolve or reject asked for; None for other
             operations, and for a value that is refused before the store is asked.
+        terms: The terms that a create or an info found, with values as JSON text.
+        expired: Whether an info found that the deadline settled it, and nobody else.
         error: The exception that was raised, or None.
         cancelled: Whether *error* is a cancellation.
     """
@@ -83,6 +86,8 @@ class Finished:
     seconds: float
     state: State[bytes] | None = field(default=None, repr=False)
     asked: Outcome[bytes] | None = field(default=None, repr=False)
+    terms: Terms[bytes] | None = field(default=None, repr=False)
+    expired: bool = False
     error: BaseException | None = None
     cancelled: bool = False
 
@@ -143,13 +148,25 @@ class Observation:
     Attributes:
         state: To be set to what the store reported.
         asked: To be set to what the store is asked for.
+        terms: To be set to the terms that the store reported.
+        expired: To be set to whether it reported that the deadline settled it.
     """
 
-    __slots__ = ("_began", "_observers", "_started", "asked", "state")
+    __slots__ = (
+        "_began",
+        "_observers",
+        "_started",
+        "asked",
+        "expired",
+        "state",
+        "terms",
+    )
 
     def __init__(self, name: OperationName, id: str, url: str) -> None:
         self.state: State[bytes] | None = None
         self.asked: Outcome[bytes] | None = None
+        self.terms: Terms[bytes] | None = None
+        self.expired = False
         self._started = Started(next(_NUMBERS), name, id, url)
         self._observers = tuple(OBSERVERS)
 
@@ -175,6 +192,8 @@ class Observation:
             seconds,
             self.state,
             self.asked,
+            self.terms,
+            self.expired,
             error,
             cancelled=_is_cancellation(error),
         )

@@ -199,7 +199,8 @@ class DurablePromise(Generic[T]):
             return await self._codec.decode_info(await registry.info(self.id))
         with Observation("info", self.id, self.url) as observed:
             info = await registry.info(self.id)
-            observed.state = info.state
+            observed.state, observed.terms = info.state, info.terms
+            observed.expired = info.expired
             return await self._codec.decode_info(info)
 
     async def dispose(self) -> None:

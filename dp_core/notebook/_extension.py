@@ -17,6 +17,7 @@ from dp_core.notebook._magics import add_magics, remove_magics
 from dp_core.notebook._recorder import Recorder
 from dp_core.notebook.pictures import WaitingNotices, promise_bundle
 from dp_core.notebook.processes import PROCESS, WAITS, reporter
+from dp_core.wire import write_moment
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
@@ -51,7 +52,9 @@ def _show_promises(shell: InteractiveShell, recorder: Recorder) -> Callable[[], 
     def bundle(promise: DurablePromise[Any], **_: object) -> dict[str, str]:
         known = recorder.last_known((promise.url, promise.id))
         state, value = (known.state, known.text) if known else (None, "")
-        return promise_bundle(promise.id, promise.url, state, value)
+        deadline = promise.terms and promise.terms.deadline
+        until = write_moment(deadline) if deadline else ""
+        return promise_bundle(promise.id, promise.url, state, value, until)
 
     display: Any = shell.display_formatter
     formatter = display.mimebundle_formatter

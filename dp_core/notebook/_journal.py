@@ -26,6 +26,7 @@ Kind = Literal[
     "refused",  # it ended, and the outcome is another one
     "failed",  # it ended without an outcome
     "disposed",
+    "created",  # the terms that stand are known from then on
     "killed",  # the process died
     "stopped",  # the process was stopped by the fleet
 ]
@@ -53,6 +54,10 @@ class JournalEvent:
         state: The state that the store reported: "pending", "resolved",
             "rejected"; empty if it reported none.
         text: The value's JSON text, or the message, shortened.
+        by: Who settled it, as they said; empty if they did not.
+        expired: Whether the store reported that its deadline settled it.
+        deadline: When it settles by itself, as RFC 3339 has it; empty for never.
+        tags: Its tags, as ``key=value``, separated by commas, shortened.
         at: The time, in seconds of the monotonic clock.
     """
 
@@ -63,6 +68,10 @@ class JournalEvent:
     store: str = ""
     state: str = ""
     text: str = ""
+    by: str = ""
+    expired: bool = False
+    deadline: str = ""
+    tags: str = ""
     at: float = field(default_factory=time.monotonic)
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
 from typing import Any, Final
 
@@ -18,10 +19,12 @@ from anyio.lowlevel import current_token
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from dp_core._client import connect, default_url
-from dp_core._errors import DurablePromiseError
+from dp_core._client import Promises, connect, default_url
+from dp_core._errors import DurablePromiseError, NotSupportedError
+from dp_core.backend import Registry
 from dp_core.notebook._journal import JOURNAL, JournalEvent, PromiseKey
-from dp_core.notebook.pictures import Board, Lanes, lanes, preview, style_of
+from dp_core.notebook._recorder import what_is_known
+from dp_core.notebook.pictures import Board, Lanes, lanes
 from dp_core.notebook.processes import FleetError, fleet_of, running
 
 __all__ = ["ON", "add_magics", "on", "remove_magics"]
@@ -109,7 +112,7 @@ def _lanes(line: str) -> Lanes:
 
 
 def _look(keys: list[PromiseKey]) -> list[JournalEvent]:
-    """Peek at promises, in a thread, because a magic cannot await."""
+    """Ask for promises, in a thread, because a magic cannot await."""
     found: list[JournalEvent | DurablePromiseError] = []
 
     async def look() -> None:
@@ -117,11 +120,10 @@ def _look(keys: list[PromiseKey]) -> list[JournalEvent]:
             promises = connect(store)
             try:
                 with anyio.fail_after(_TIMEOUT):
-                    state = await promises.backend.peek(id)
+                    known = await _known(promises, id)
             finally:
                 await promises.aclose()
-            seen = style_of(state).word, preview(state)
-            found.append(JournalEvent("", 0, "peeked", id, store, *seen))
+            found.append(JournalEvent("", 0, "peeked", id, store, **known))
 
     def run() -> None:
         try:
@@ -137,6 +139,16 @@ def _look(keys: list[PromiseKey]) -> list[JournalEvent]:
     if errors := [item for item in found if isinstance(item, DurablePromiseError)]:
         raise errors[0]
     return [item for item in found if isinstance(item, JournalEvent)]
+
+
+async def _known(promises: Promises, id: str) -> dict[str, Any]:
+    """Return what the store knows; the state alone, if it keeps outcomes only."""
+    backend = promises.backend
+    if isinstance(backend, Registry):
+        with suppress(NotSupportedError):
+            info = await backend.info(id)
+            return what_is_known(info.state, info.terms, expired=info.expired)
+    return what_is_known(await backend.peek(id), None)
 
 
 def _misplaced(line: str, cell: str = "") -> None:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Final, final
+from dataclasses import replace
+from typing import Any, Final, final
 
 from dp_core._observation import Finished, OperationName, Started
-from dp_core._states import SETTLED, Outcome, Resolved
+from dp_core._safe_text import shortened, visible
+from dp_core._states import SETTLED, Outcome, Resolved, State
+from dp_core._terms import Terms
 from dp_core.notebook._journal import JournalEvent, Kind, PromiseKey
 from dp_core.notebook.pictures import preview, style_of
 from dp_core.values import decode
+from dp_core.wire import write_moment
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "what_is_known"]
 
 _TEXT_LIMIT: Final = 400
 
@@ -57,19 +61,33 @@ class Recorder:
         kind = _END[event.operation](event)
         if kind is None:
             return
-        state = event.state
-        word = style_of(state).word if state is not None else ""
-        found = self._event(event, kind, word, preview(state, _TEXT_LIMIT))
-        if word:
+        found = replace(
+            self._event(event, kind),
+            **what_is_known(event.state, event.terms, expired=event.expired),
+        )
+        if found.state:
             self._known[found.key] = found
         self._report(found)
 
-    def _event(
-        self, about: Started | Finished, kind: Kind, state: str = "", text: str = ""
-    ) -> JournalEvent:
-        return JournalEvent(
-            self._process, os.getpid(), kind, about.id, about.url, state, text
-        )
+    def _event(self, about: Started | Finished, kind: Kind) -> JournalEvent:
+        return JournalEvent(self._process, os.getpid(), kind, about.id, about.url)
+
+
+def what_is_known(
+    state: State[bytes] | None, terms: Terms[bytes] | None, *, expired: bool = False
+) -> dict[str, Any]:
+    """Return what a store reported as the members of a `JournalEvent`."""
+    known: dict[str, Any] = {"expired": expired}
+    if state is not None:
+        known["state"] = style_of(state).word
+        known["text"] = preview(state, _TEXT_LIMIT)
+        known["by"] = getattr(state, "by", None) or ""
+    if terms is not None:
+        tags = ", ".join(f"{key}={value}" for key, value in terms.tags.items())
+        known["tags"] = shortened(visible(tags), _TEXT_LIMIT)
+        if terms.deadline is not None:
+            known["deadline"] = write_moment(terms.deadline)
+    return known
 
 
 def _after_peek(event: Finished) -> Kind | None:
@@ -90,12 +108,18 @@ def _after_dispose(event: Finished) -> Kind | None:
     return "disposed" if event.error is None else None
 
 
+def _after_create(event: Finished) -> Kind | None:
+    return "created" if event.error is None else None
+
+
 _END: Final[Mapping[OperationName, Callable[[Finished], Kind | None]]] = {
     "peek": _after_peek,
     "get": _after_get,
     "resolve": _after_settle,
     "reject": _after_settle,
     "dispose": _after_dispose,
+    "create": _after_create,
+    "info": _after_peek,
 }
 
 

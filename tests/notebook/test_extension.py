@@ -175,13 +175,17 @@ async def test_errors_show_the_readers_lines_alone(notebook: Notebook, id: str) 
 async def test_promises_asks_the_store(notebook: Notebook, store: str, id: str) -> None:
     """``%promises`` shows states, also those that no process of ours has settled."""
     await notebook.run(f"await dp.durable_promise({id!r}).peek()")
-    await dp.durable_promise(id, store).resolve("from outside")
+    async with dp.connect(store) as promises:
+        promise = await promises.create(id, tags={"order": "17"})
+        await promise.resolve("from outside", by="alice")
 
     known = await notebook.run("%promises")
     named = await notebook.run(f"%promises {id} {id}-other")
 
     for cell in (known, named):
-        assert re.search(rf'✔ resolved +{id} +"from outside"', cell.text)
+        assert re.search(
+            rf'✔ resolved +{id} +"from outside" +alice +- +- +- +order=17', cell.text
+        )
     assert re.search(rf"○ pending +{id}-other", named.text)
 
 
@@ -190,7 +194,12 @@ async def test_a_promise_shows_itself(notebook: Notebook, id: str) -> None:
     unknown = await notebook.run(f"promise = dp.durable_promise({id!r})\npromise")
     cell = await notebook.run("await promise.resolve(1)\npromise")
     other = await notebook.run(f"dp.durable_promise({id!r})")
+    ends = await notebook.run(
+        "from datetime import UTC, datetime\n"
+        "await dp.connect().create('a', deadline=datetime(9000, 1, 1, tzinfo=UTC))"
+    )
 
+    assert re.fullmatch(r".*'a' at file:.* until 9000-01-01 00:00:00 UTC\n", ends.text)
     assert unknown.text.startswith(f"? not asked yet  '{id}' at file:")
     assert re.fullmatch(rf"✔ resolved  '{id}' at file:.* = 1\n", cell.text)
     assert "resolved" in cell.html

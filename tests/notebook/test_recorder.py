@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -92,6 +93,39 @@ async def test_waits_and_how_they_end(events: list[JournalEvent], id: str) -> No
         ("awaiting", "", ""),
         ("got", "rejected", "no"),
     ] == taken(events)[1:]
+
+
+async def test_terms_and_who_settled(events: list[JournalEvent], id: str) -> None:
+    """A create and an info report the terms, a settle who says so."""
+    promises = dp.connect("memory:")
+    promise = await promises.create(
+        id,
+        deadline=datetime(9000, 1, 1, tzinfo=UTC),
+        tags={"order": "17", "kind": "approval"},
+    )
+    await promise.resolve("yes", by="alice")
+    await promise.info()
+
+    terms = ("9000-01-01T00:00:00.000Z", "kind=approval, order=17")
+    assert [
+        ("created", "", "", *terms),
+        ("settling", "", "", "", ""),
+        ("won", "resolved", "alice", "", ""),
+        ("peeked", "resolved", "alice", *terms),
+    ] == [(e.kind, e.state, e.by, e.deadline, e.tags) for e in events]
+
+
+async def test_a_deadline_that_settled(events: list[JournalEvent], id: str) -> None:
+    """An info reports that the deadline settled it; a create that failed is none."""
+    promises = dp.connect("memory:")
+    promise = await promises.create(id, deadline=timedelta(seconds=-1))
+    with pytest.raises(dp.InvalidTermsError):
+        await promises.create(id, otherwise=dp.Rejected("late"))
+    await promise.info()
+
+    assert [("created", "", False), ("peeked", "rejected", True)] == [
+        (event.kind, event.state, event.expired) for event in events
+    ]
 
 
 async def test_a_store_that_fails(events: list[JournalEvent], id: str) -> None:

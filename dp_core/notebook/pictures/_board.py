@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, final
 
 from dp_core.notebook._journal import JOURNAL, JournalEvent
-from dp_core.notebook.pictures._look import code, pill, shown
+from dp_core.notebook.pictures._look import clock_time, code, pill, shown
 from dp_core.notebook.pictures._markup import Element, Node
 from dp_core.notebook.pictures._timeline import (
     ProcessTrack,
@@ -26,6 +26,7 @@ _CELL: Final = (
     "border-bottom:1px solid #d5d5d5;vertical-align:top"
 )
 _PROMISES: Final = ("state", "promise", "value", "settled by", "refused", "waiting")
+_TERMS: Final = ("deadline", "tags")
 _PROCESSES: Final = ("process", "pid", "is")
 _NOTHING: Final = "Nothing has happened yet."
 
@@ -66,14 +67,19 @@ class Board:
     def html(self) -> str:
         """Return two tables as HTML."""
         promises: list[Sequence[Node]] = [
-            [pill(promise.style), *map(code, _names(promise)), *self._parties(promise)]
+            [
+                pill(promise.style),
+                *map(code, _names(promise)),
+                *self._parties(promise),
+                *self._terms(promise),
+            ]
             for promise in self._timeline.promises.values()
         ]
         processes: list[Sequence[Node]] = [
             [Element("b", shown(track.process)), str(track.pid), _condition(track)]
             for track in self._timeline.tracks.values()
         ]
-        tables = _table(_PROMISES, promises) + _table(_PROCESSES, processes)
+        tables = _table(self._head, promises) + _table(_PROCESSES, processes)
         return tables or str(Element("div", _NOTHING))
 
     def plain(self) -> str:
@@ -83,6 +89,7 @@ class Board:
                 f"{promise.style.shape} {promise.style.word}",
                 *_names(promise),
                 *self._parties(promise),
+                *self._terms(promise),
             ]
             for promise in self._timeline.promises.values()
         ]
@@ -90,8 +97,23 @@ class Board:
             [shown(track.process), str(track.pid), _condition(track)]
             for track in self._timeline.tracks.values()
         ]
-        lines = _columns(_PROMISES, promises) + _columns(_PROCESSES, processes)
+        lines = _columns(self._head, promises) + _columns(_PROCESSES, processes)
         return "\n".join(lines) or _NOTHING
+
+    @property
+    def _head(self) -> tuple[str, ...]:
+        return _PROMISES + (_TERMS if self._has_terms else ())
+
+    @property
+    def _has_terms(self) -> bool:
+        """Whether a promise has a deadline or tags; else there are no columns."""
+        return any(it.deadline or it.tags for it in self._timeline.promises.values())
+
+    def _terms(self, promise: PromiseSummary) -> list[str]:
+        if not self._has_terms:
+            return []
+        deadline = clock_time(promise.deadline) if promise.deadline else "-"
+        return [deadline, shown(promise.tags, 48) or "-"]
 
     def _parties(self, promise: PromiseSummary) -> list[str]:
         """Return who settled, who was refused, and who waits."""

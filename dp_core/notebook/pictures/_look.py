@@ -21,6 +21,7 @@ __all__ = [
     "STYLES",
     "STYLE_OF_WORD",
     "StateStyle",
+    "clock_time",
     "code",
     "pill",
     "preview",
@@ -69,7 +70,11 @@ def style_of(state: State[Any] | None) -> StateStyle:
 
 
 def promise_bundle(
-    id: str, url: str, state: str | None = None, value: str = ""
+    id: str,
+    url: str,
+    state: str | None = None,
+    value: str = "",
+    deadline: str = "",
 ) -> dict[str, str]:
     """
     Return a promise as ``{MIME type: text}``, as notebooks show it.
@@ -80,6 +85,7 @@ def promise_bundle(
         state: The last known state: "pending", "resolved" or "rejected"; None if
             the store was never asked.
         value: What `preview` made of the outcome.
+        deadline: When it settles by itself, as RFC 3339 has it; empty for never.
     """
     style = STYLES[None] if state is None else STYLE_OF_WORD[state]
     name, store = shown(id), shown(without_password(url))
@@ -90,12 +96,20 @@ def promise_bundle(
         value = shown(value, 80)
         plain += link + value
         html += [link, code(value)]
+    elif deadline:
+        plain += f" until {clock_time(deadline)}"
+        html.append(f" until {clock_time(deadline)}")
     return {"text/plain": plain, "text/html": str(Element("div", *html))}
 
 
 def shown(text: str, limit: int = 60) -> str:
     """Return an id, a value, a URL or a name as all pictures show it, on one line."""
     return shortened(visible(text), limit)
+
+
+def clock_time(moment: str) -> str:
+    """Return a moment of RFC 3339, in UTC, to the second."""
+    return f"{moment.replace('T', ' ').partition('.')[0]} UTC"
 
 
 def pill(style: StateStyle) -> Element:

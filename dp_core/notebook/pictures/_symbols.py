@@ -149,6 +149,11 @@ _SYMBOLS: Final[dict[tuple[str, str], Symbol]] = {
         "disposes",
         _symbol(_circle(7, _BLACK, _WHITE), _stroke("m-4 0h8", _BLACK, 2)),
     ),
+    ("created", ""): Symbol(
+        "◇",
+        "gives it its terms",
+        _area("m0 -6l6 6l-6 6l-6 -6", _AMBER.ink, _AMBER.paper),
+    ),
     ("killed", ""): Symbol(
         "☠", "killed", _symbol(_cross(6, _WHITE, 6), _cross(6, _BLACK, 3))
     ),

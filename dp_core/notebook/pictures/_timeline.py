@@ -84,7 +84,10 @@ class PromiseSummary:
         key: Its store and its id.
         state: "pending", "resolved" or "rejected".
         text: The value's JSON text, or the message, shortened.
-        settler: The process that settled it; empty if that is not known.
+        settler: Who settled it: a process, with the name that it gave, or the
+            deadline; empty if that is not known.
+        deadline: When it settles by itself; empty if that is never, or not known.
+        tags: Its tags, if they are known.
         refused: The processes whose settle came too late.
         outcomes: All outcomes that were seen; more than one would be a broken
             promise, unless it was disposed of.
@@ -94,6 +97,8 @@ class PromiseSummary:
     state: str = "pending"
     text: str = ""
     settler: str = ""
+    deadline: str = ""
+    tags: str = ""
     refused: list[str] = field(default_factory=list)
     outcomes: list[tuple[str, str]] = field(default_factory=list)
 
@@ -106,13 +111,22 @@ class PromiseSummary:
         """Take in an event about this promise."""
         if event.kind == "disposed":
             self.state, self.text, self.settler, self.refused = "pending", "", "", []
+            self.deadline, self.tags = "", ""
         if event.state in _SETTLED:
             self.state, self.text = event.state, event.text
             outcome = (event.state, event.text)
             if outcome not in self.outcomes:
                 self.outcomes.append(outcome)
-        if event.kind == "won" and not self.settler:
+        if event.expired:
+            self.settler = "the deadline"
+        elif event.kind == "won" and not self.settler:
             self.settler = event.process
+            if event.by:
+                self.settler += f" as {event.by}"
+        elif event.by and not self.settler:
+            self.settler = event.by
+        self.deadline = event.deadline or self.deadline
+        self.tags = event.tags or self.tags
         if event.kind == "refused":
             self.refused.append(event.process)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from dp_core.notebook import Board
 from support.notebook.journal_events import EVENTS, event
@@ -28,6 +29,25 @@ def test_html_says_the_same() -> None:
 
     plain = re.sub(r"\s+", "", board.plain())
     assert plain == re.sub(r"\s+", "", assert_safe(board.html()))
+
+
+def test_terms_have_columns_where_there_are_some() -> None:
+    """Deadline, tags, and the deadline or person that settled it are on the board."""
+    created = event(
+        "created", deadline="2026-11-29T14:30:00.000Z", tags="kind=approval"
+    )
+    known = replace(created, kind="peeked", state="rejected", text="late", at=2)
+    by_itself = Board([created, replace(known, expired=True)]).plain()
+    by_ann = Board([created, replace(known, by="ann")]).plain()
+    by_bob = Board([created, replace(known, kind="won", process="bob", by="ann")])
+
+    terms = r"2026-11-29 14:30:00 UTC +kind=approval"
+    assert re.search(rf"✘ rejected +id +late +the deadline +- +- +{terms}", by_itself)
+    assert re.search(rf"late +ann +- +- +{terms}", by_ann)
+    assert re.search(rf"late +bob as ann +- +- +{terms}", by_bob.plain())
+    assert "deadline" in assert_safe(by_bob.html())
+    assert "deadline" not in Board(EVENTS).plain()
+    assert "deadline" not in Board([known, event("disposed", at=3)]).plain()
 
 
 def test_a_disposal_begins_anew() -> None:
