@@ -43,20 +43,21 @@ def shell(tmp_path: Path) -> Iterator[dict[str, object]]:
 
 
 def test_the_python_of_the_readme_runs(shell: dict[str, object]) -> None:
-    """The example prints what is below it, and then what the text says."""
+    """The examples print what is below them, and then what the text says."""
     found = blocks("README.md")
-    [place] = [n for n, block in enumerate(found) if block.language == "python"]
-    code, expected = found[place : place + 2]
-    assert "text" == expected.language
+    places = [n for n, block in enumerate(found) if block.language == "python"]
+    (ten_lines, expected), (terms, listed) = (found[n : n + 2] for n in places)
+    assert ("text", "text") == (expected.language, listed.language)
 
-    first, again = (
+    first, again, approved = (
         subprocess.check_output([sys.executable, "-c", code.text], **shell)
-        for _ in range(2)
+        for code in (ten_lines, ten_lines, terms)
     )
 
     lines = expected.text.splitlines()
     assert lines == first.splitlines()
     assert [lines[1], *lines[1:]] == again.splitlines()
+    assert listed.text == approved
 
 
 def test_the_shell_lines_of_the_readme_run(shell: dict[str, object]) -> None:
