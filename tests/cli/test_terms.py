@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import pytest
 from dp_core.cli._times import brief, read_time
 from dp_core.testing import DeadlineClock
 from support.core.program import Done, Run, said
+from support.docs.documents import blocks
 
 
 def told(done: Done) -> dict[str, Any]:
@@ -58,6 +60,16 @@ def test_create_gives_terms(here: Run, anywhere: str) -> None:
         datetime.fromisoformat(info[name]) for name in ("createdAt", "deadline")
     )
     assert timedelta() <= deadline - created - timedelta(days=3) < timedelta(minutes=1)
+
+
+def test_a_script_takes_the_id(env: dict[str, str]) -> None:
+    """The lines of the page on dp work, where an error ends them, too."""
+    (script,) = [b.text for b in blocks("docs/reference/dp.md") if "$(dp" in b.text]
+    done = subprocess.run(
+        ["bash", "-c", f"set -e\n{script}"], env=env, capture_output=True, check=False
+    )
+
+    assert (3, "pending") == (done.returncode, facts(done)["state"])
 
 
 def test_create_may_be_repeated(here: Run, anywhere: str) -> None:
