@@ -8,8 +8,8 @@ that of Wing and Gong (1993) with the memory of Lowe (2017): try every
 operation that may come next, and never try the same rest twice. Promises do
 not affect each other, so each is checked on its own.
 
-The model is a register that is pending or has an outcome. It shares nothing
-with `dp_core.transition`.
+The model is a register that is pending or has an outcome, and has terms or not. It
+shares nothing with `dp_core.transition` and `dp_core.backend.expiry`.
 
 ========= =============================== ==================================
 operation changes the register            its answer is possible
@@ -19,8 +19,16 @@ peek      no                              if it is the register
 wait      no                              if it is the register, not pending;
                                           or `DISPOSED`, if there was a
                                           disposal since it began
-dispose   to pending                      always
+dispose   to pending, without terms       always
+create    to its terms, if it has none;   if it is the terms afterwards
+          and to what they say, if
+          pending and their deadline is
+          over
+info      no                              if its state is the register, and
+                                          its terms are those that it has
 ========= =============================== ==================================
+
+A deadline in a history is over before it, or far away: then no clock is in it.
 
 An operation that was cancelled, or did not end, has an unknown effect: it may
 take effect at any time after it began, or never.
@@ -31,10 +39,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import Enum
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from dp_core._states import SETTLED
+from dp_core._terms import PromiseInfo, Terms
 from dp_core.testing.kit import (
     CANCELLED,
     DISPOSED,
@@ -69,11 +79,11 @@ class Operation:
     One operation on one promise.
 
     Attributes:
-        operation: "settle", "peek", "wait" or "dispose".
+        operation: "settle", "peek", "wait", "dispose", "create" or "info".
         answer: Its result; `CANCELLED` for an unknown effect.
         began: When it was called.
         ended: When it returned; infinity if it did not.
-        given: The outcome to settle with.
+        given: The outcome to settle with, or the terms to create with.
         call: The call that it was made from, to print it.
     """
 
@@ -113,6 +123,44 @@ def event_of(call: BackendCall) -> Operation:
     )
 
 
+class _Register(NamedTuple):
+    """The state of the model."""
+
+    outcome: CallResult = PENDING
+    terms: Terms[bytes] | None = None
+
+    def explains(self, operation: Operation) -> bool:
+        """Tell whether an operation that changes nothing is answered so."""
+        answer = operation.answer
+        if isinstance(answer, PromiseInfo):
+            return answer.state == self.outcome and answer.terms == self.terms
+        if operation.operation == "create":
+            # One that is told its own terms may have to be the first.
+            return answer == self.terms and answer != operation.given
+        return answer == self.outcome
+
+    def after(self, operation: Operation) -> _Register | None:
+        """Return the register after an operation; None if the answer is another."""
+        given = operation.given
+        if not operation.is_unknown and operation.answer != given:
+            return None
+        if isinstance(given, Terms):
+            if self.terms is not None:
+                return self if self.terms == given else None
+            if given.otherwise is None or not self._is_over(given):
+                return _Register(self.outcome, given)
+            return _Register(given.otherwise, given)
+        if isinstance(given, SETTLED) and self.outcome == PENDING:
+            return _Register(given, self.terms)
+        return None
+
+    def _is_over(self, given: Terms[bytes]) -> bool:
+        """Tell whether the deadline of terms settles it at once."""
+        deadline = given.deadline
+        is_over = deadline is not None and deadline < datetime.now(UTC)
+        return is_over and self.outcome == PENDING
+
+
 def check(history: Sequence[Operation], limit: int = _LIMIT) -> Verdict:
     """
     Decide whether *history*, of one promise, is linearizable.
@@ -124,7 +172,7 @@ def check(history: Sequence[Operation], limit: int = _LIMIT) -> Verdict:
     # A read without an answer constrains nothing.
     operations = [e for e in history if not (e.is_unknown and e.operation in _READS)]
     start = frozenset(range(len(operations)))
-    todo: list[tuple[frozenset[int], CallResult]] = [(start, PENDING)]
+    todo: list[tuple[frozenset[int], _Register]] = [(start, _Register())]
     seen = set(todo)
     while todo:
         left, register = todo.pop()
@@ -140,7 +188,7 @@ def check(history: Sequence[Operation], limit: int = _LIMIT) -> Verdict:
     return Verdict.IMPOSSIBLE
 
 
-_READS: Final = ("peek", "wait")
+_READS: Final = ("peek", "wait", "info")
 
 
 def _candidates(operations: Sequence[Operation], left: frozenset[int]) -> list[int]:
@@ -150,13 +198,13 @@ def _candidates(operations: Sequence[Operation], left: frozenset[int]) -> list[i
 
 
 def _without_readers(
-    operations: Sequence[Operation], left: frozenset[int], register: CallResult
+    operations: Sequence[Operation], left: frozenset[int], register: _Register
 ) -> frozenset[int]:
     # A read that may come next may as well come at once: it changes nothing, so
     # every order of the others that was possible remains possible.
     while True:
         reads = {
-            n for n in _candidates(operations, left) if operations[n].answer == register
+            n for n in _candidates(operations, left) if register.explains(operations[n])
         }
         if not reads:
             return left
@@ -164,18 +212,16 @@ def _without_readers(
 
 
 def _next(
-    operations: Sequence[Operation], left: frozenset[int], register: CallResult
-) -> Iterator[tuple[frozenset[int], CallResult]]:
+    operations: Sequence[Operation], left: frozenset[int], register: _Register
+) -> Iterator[tuple[frozenset[int], _Register]]:
     ready = _candidates(operations, left)
     for n in ready:
         operation = operations[n]
         if operation.operation == "dispose":
             waiters = {m for m in ready if operations[m].answer is DISPOSED}
-            yield left - {n} - waiters, PENDING
-        elif isinstance(operation.given, SETTLED):
-            outcome = operation.given if operation.is_unknown else operation.answer
-            if register == PENDING and outcome == operation.given:
-                yield left - {n}, operation.given
+            yield left - {n} - waiters, _Register()
+        elif (after := register.after(operation)) is not None:
+            yield left - {n}, after
 
 
 def shortest(history: Sequence[Operation]) -> list[Operation]:
@@ -183,7 +229,7 @@ def shortest(history: Sequence[Operation]) -> list[Operation]:
     Return a short part of an impossible history that is impossible by itself.
 
     Left out is only what cannot make a possible history impossible: its end,
-    reads, settles whose outcome no other operation returned, and operations
+    reads, what no other operation was told of, and operations
     that may as well have had an unknown effect.
     """
     part = list(history)
@@ -199,13 +245,30 @@ def shortest(history: Sequence[Operation]) -> list[Operation]:
     # Reads first: an outcome that they returned keeps its settle in the history.
     for operation in sorted(part, key=lambda e: (e.operation not in _READS, -e.began)):
         without = [other for other in part if other is not operation]
-        answer = DISPOSED if operation.operation == "dispose" else operation.given
         weaker = replace(operation, answer=CANCELLED, ended=math.inf)
-        if any(other.answer == answer for other in without):
+        if _is_told_of(operation, without):
             continue
         if check([*without, weaker]) is Verdict.IMPOSSIBLE:
             part = without
     return sorted(part, key=lambda operation: operation.began)
+
+
+def _is_told_of(operation: Operation, others: Iterable[Operation]) -> bool:
+    """Tell whether the effect of an operation is in the answer of another one."""
+    given = operation.given
+    effects: list[object] = [DISPOSED if operation.operation == "dispose" else given]
+    if isinstance(given, Terms) and given.otherwise is not None:
+        effects.append(given.otherwise)
+    for other in others:
+        answer = other.answer
+        told = (
+            (answer.state, answer.terms)
+            if isinstance(answer, PromiseInfo)
+            else (answer,)
+        )
+        if any(part in effects for part in told if part is not None):
+            return True
+    return False
 
 
 def _as_of(operation: Operation, moment: float) -> Operation:

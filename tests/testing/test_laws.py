@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import sys
 
 import pytest
 
-from dp_core import Backend
+from dp_core.backend import Backend, Registry
 from dp_core.testing import LAWS, Law
 from dp_core.testing.kit import CONTRACT
 from dp_core.testing.laws.values import NUMBERS, TEXTS, VALUES
@@ -17,11 +16,9 @@ from dp_core.values import check_text, encode
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
 def test_every_law_spells_out_the_contract(law: Law) -> None:
     """Its sentence is one line, and the contract's is in `dp_core.backend`."""
-    original = " ".join((inspect.getdoc(sys.modules["dp_core.backend"].Backend)
-                         or "").split())  # fmt: skip
-    for method in ("peek", "settle", "wait", "dispose", "aclose"):
-        doc = inspect.getdoc(getattr(Backend, method)) or ""
-        original += " " + " ".join(doc.split())
+    original = ""
+    for part in (Backend, Registry, *vars(Backend).values(), *vars(Registry).values()):
+        original += " " + " ".join((inspect.getdoc(part) or "").split())
 
     assert law.contract in original
     assert law.contract in CONTRACT

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
 
-from dp_core import Outcome, Pending, Rejected, Resolved
+from dp_core import Outcome, Pending, PromiseInfo, Rejected, Resolved, State, Terms
 from dp_core.testing.kit import CANCELLED, DISPOSED, DONE, CallResult
 from dp_core.testing.linearizability import Operation, Verdict, check, shortest
 
 ONE, TWO, NO = Resolved(b"1"), Resolved(b"2"), Rejected("no")
 PENDING = Pending()
 NEVER = math.inf
+
+PAST, FAR = datetime(2001, 2, 3, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
+FIRST: Terms[bytes] = Terms(tags={"n": "1"})
+SECOND: Terms[bytes] = Terms(FAR, NO, {"n": "2"})
+OVER: Terms[bytes] = Terms(PAST, NO, {"n": "3"})
 
 
 def settle(
@@ -38,6 +44,20 @@ def wait(answer: CallResult, began: float, ended: float) -> Operation:
 def dispose(began: float, ended: float) -> Operation:
     """Make an operation."""
     return Operation("dispose", DONE, began, ended)
+
+
+def create(
+    given: Terms[bytes], answer: CallResult, began: float, ended: float
+) -> Operation:
+    """Make an operation."""
+    return Operation("create", answer, began, ended, given)
+
+
+def info(
+    state: State[bytes], terms: Terms[bytes] | None, began: float, ended: float
+) -> Operation:
+    """Make an operation."""
+    return Operation("info", PromiseInfo("id", state, terms), began, ended)
 
 
 def unknown(operation: Operation) -> Operation:
@@ -86,6 +106,49 @@ POSSIBLE = {
     "a cancelled reader says nothing": [
         unknown(peek(ONE, 1, 2)),
         unknown(wait(ONE, 1, 2)),
+        unknown(info(ONE, FIRST, 1, 2)),
+    ],
+    "the first terms stand": [
+        info(PENDING, None, 1, 2),
+        create(FIRST, FIRST, 3, 4),
+        create(SECOND, FIRST, 5, 6),
+        info(PENDING, FIRST, 7, 8),
+    ],
+    "terms of what is settled": [
+        settle(ONE, ONE, 1, 2),
+        create(OVER, OVER, 3, 4),
+        info(ONE, OVER, 5, 6),
+    ],
+    "a deadline that is over settles": [
+        create(OVER, OVER, 1, 2),
+        settle(ONE, NO, 3, 4),
+        info(NO, OVER, 5, 6),
+    ],
+    "a settle that began before the deadline may win": [
+        settle(ONE, ONE, 1, 4),
+        create(OVER, OVER, 2, 3),
+        peek(ONE, 5, 6),
+    ],
+    "a deadline that is far away settles nothing": [
+        create(SECOND, SECOND, 1, 2),
+        peek(PENDING, 3, 4),
+    ],
+    "others are told of terms that nobody acknowledged": [
+        unknown(create(OVER, OVER, 1, 2)),
+        wait(NO, 3, 4),
+        create(FIRST, OVER, 5, 6),
+    ],
+    "other terms after a disposal": [
+        create(FIRST, FIRST, 1, 2),
+        dispose(3, 4),
+        info(PENDING, None, 5, 6),
+        create(SECOND, SECOND, 7, 8),
+    ],
+    "equal terms twice, and once more after a disposal": [
+        create(FIRST, FIRST, 1, 5),
+        create(FIRST, FIRST, 2, 9),
+        dispose(6, 7),
+        info(PENDING, FIRST, 8, 10),
     ],
 }
 
@@ -136,6 +199,41 @@ IMPOSSIBLE = {
     "the unknown happened before it began": [
         peek(ONE, 1, 2),
         unknown(settle(ONE, ONE, 3, 4)),
+    ],
+    "the last terms stand": [create(FIRST, FIRST, 1, 2), create(SECOND, SECOND, 3, 4)],
+    "told of terms that nobody gave": [
+        create(FIRST, FIRST, 1, 2),
+        create(OVER, SECOND, 3, 4),
+    ],
+    "terms acknowledged and not there": [
+        create(FIRST, FIRST, 1, 2),
+        info(PENDING, None, 3, 4),
+    ],
+    "pending after its deadline": [create(OVER, OVER, 1, 2), peek(PENDING, 3, 4)],
+    "settled after its deadline": [create(OVER, OVER, 1, 2), settle(ONE, ONE, 3, 4)],
+    "a deadline that is far away settles": [
+        create(SECOND, SECOND, 1, 2),
+        peek(NO, 3, 4),
+    ],
+    "a deadline replaces the outcome": [
+        settle(ONE, ONE, 1, 2),
+        create(OVER, OVER, 3, 4),
+        info(NO, OVER, 5, 6),
+    ],
+    "the deadline of terms that came second": [
+        create(FIRST, FIRST, 1, 2),
+        create(OVER, FIRST, 3, 4),
+        peek(NO, 5, 6),
+    ],
+    "terms outlive their promise": [
+        create(FIRST, FIRST, 1, 2),
+        dispose(3, 4),
+        create(SECOND, FIRST, 5, 6),
+    ],
+    "a deadline settles the next generation": [
+        create(OVER, OVER, 1, 2),
+        dispose(3, 4),
+        peek(NO, 5, 6),
     ],
 }
 

@@ -27,7 +27,7 @@ from dp_core.testing.kit._tempo import Tempo
 
 __all__ = ["BackendCall", "CallLog"]
 
-_PROMPT: Final = ("peek", "settle", "dispose")
+_PROMPT: Final = ("peek", "settle", "dispose", "create", "info")
 """Operations that wait for nobody: their durations make the tempo."""
 
 

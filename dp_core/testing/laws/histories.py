@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
@@ -10,6 +12,7 @@ import anyio
 
 from dp_core._errors import OutcomeUnknownError
 from dp_core._states import Outcome, Rejected, Resolved
+from dp_core._terms import Terms
 from dp_core.testing.kit import (
     CONCURRENT,
     NO_LOST_WAKE_UP,
@@ -21,13 +24,35 @@ from dp_core.testing.kit import (
 )
 from dp_core.testing.linearizability import refute
 
-__all__ = ["RandomHistory", "histories_are_linearizable", "no_waiter_is_left_behind"]
+__all__ = [
+    "RandomHistory",
+    "histories_are_linearizable",
+    "histories_with_terms_are_linearizable",
+    "no_waiter_is_left_behind",
+]
 
 _OPERATIONS: Final = 50
 _CLIENTS: Final = (6, 7, 8)
 _PROMISES: Final = (1, 1, 2, 3)
 
 _KINDS: Final = {"settle": 9, "peek": 9, "wait": 6, "dispose": 2}
+_KINDS_WITH_TERMS: Final = {
+    "settle": 6,
+    "peek": 6,
+    "wait": 4,
+    "dispose": 4,
+    "create": 8,
+    "info": 4,
+}
+_WITH_TERMS: Final = 10
+"""Of so many histories, one has terms in it."""
+
+# No clock is involved: a deadline is over, or far away.
+_DEADLINES: Final = (
+    datetime(2001, 2, 3, tzinfo=UTC),
+    datetime(2999, 12, 31, tzinfo=UTC),
+    None,
+)
 _CANCELLED: Final = 0.15
 _DELAYED: Final = 0.5
 
@@ -51,6 +76,25 @@ async def histories_are_linearizable(context: LawContext) -> None:
     handles = await context.pair()
     for number in range(context.run.effort.histories):
         history = RandomHistory(context, handles, number, abandoned=_CANCELLED)
+        await history.record()
+        await history.check()
+        context.run.checked += 1
+
+
+@law(CONCURRENT, "terms")
+async def histories_with_terms_are_linearizable(context: LawContext) -> None:
+    """
+    Of any concurrent calls, some sequential order explains all results and terms.
+
+    The clients are those of `histories-are-linearizable`. They also create promises,
+    with deadlines that are over or far away, and ask for all that is known; for a tenth
+    of `Effort.histories`.
+    """
+    handles = await context.pair()
+    for number in range(-(-context.run.effort.histories // _WITH_TERMS)):
+        history = RandomHistory(
+            context, handles, number, abandoned=_CANCELLED, kinds=_KINDS_WITH_TERMS
+        )
         await history.record()
         await history.check()
         context.run.checked += 1
@@ -88,6 +132,7 @@ class RandomHistory:
         number: The number of the history in the run.
         abandoned: The probability that a client cancels a wait at each of its
             next calls.
+        kinds: How often clients make each kind of call, in proportion.
     """
 
     def __init__(
@@ -97,6 +142,7 @@ class RandomHistory:
         number: int,
         *,
         abandoned: float,
+        kinds: Mapping[str, int] = _KINDS,
     ) -> None:
         random = Random(f"{context.run.seed} {number}")  # noqa: S311 - repeatable
         self._context = context
@@ -113,6 +159,7 @@ class RandomHistory:
                 Random(f"{context.run.seed} {number} {n}"),  # noqa: S311 - repeatable
                 calls=len(range(n, _OPERATIONS, clients)),
                 abandoned=abandoned,
+                kinds=kinds,
             )
             for n in range(clients)
         ]
@@ -176,6 +223,7 @@ class _HistoryClient:
     random: Random
     calls: int
     abandoned: float
+    kinds: Mapping[str, int]
     may_dispose: bool = True
 
     async def work(self) -> None:
@@ -192,7 +240,7 @@ class _HistoryClient:
                 return
 
     def _make(self, offer: int) -> BackendCall:
-        kind = self.random.choices([*_KINDS], [*_KINDS.values()])[0]
+        kind = self.random.choices([*self.kinds], [*self.kinds.values()])[0]
         handle = self.random.choice(self.handles)
         id = self.random.choice(self.ids)
         schedule = self._schedule(kind)
@@ -205,11 +253,16 @@ class _HistoryClient:
         if kind == "dispose" and self.may_dispose:
             self.may_dispose = False
             return handle.dispose(id, **schedule)
-        return (
-            handle.wait(id, **schedule)
-            if kind == "wait"
-            else handle.peek(id, **schedule)
-        )
+        if kind == "create":
+            return handle.create(id, self._terms(offer), **schedule)
+        reads = {"wait": handle.wait, "info": handle.info}
+        return reads.get(kind, handle.peek)(id, **schedule)
+
+    def _terms(self, offer: int) -> Terms[bytes]:
+        """Choose terms; no others are equal."""
+        deadline = self.random.choice(_DEADLINES)
+        otherwise = Rejected(f"late {offer}") if deadline else None
+        return Terms(deadline, otherwise, {"n": str(offer)})
 
     def _schedule(self, kind: str) -> dict[str, Any]:
         """Choose where the call is delayed, and whether it is cancelled."""

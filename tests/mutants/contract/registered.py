@@ -43,6 +43,7 @@ class RegistryStore(Store):
         super().__init__()
         self.numbers = count(1)
         self.handles: frozenset[object] = frozenset()
+        self.claimed: set[Record] = set()
 
     def record(self, key: str) -> Record:
         """Return the current generation of a promise."""

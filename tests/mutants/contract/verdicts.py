@@ -27,6 +27,7 @@ from dp_core.testing import (
     Violation,
     check_backend,
 )
+from mutants.contract.registered import Registered
 from mutants.contract.registry import MUTANTS, load
 from mutants.contract.right import Eager, Right
 from mutants.contract.techniques import Directory, Locked, Logged, Monitor, Polling
@@ -54,7 +55,7 @@ _PROCESSES: Final = 8
 _PATIENT: Final = {"WaitGivesUp": 5.0}
 """How long a promise is left alone, in seconds, for mutants that need it."""
 
-_THOROUGH: Final = {"Coalesces", "StaleReplica"}
+_THOROUGH: Final = {"Coalesces", "DeadlineOfTheFormer", "StaleReplica"}
 """Mutants that are caught by chance, and so need more histories than the others."""
 
 RIGHT: Final = (
@@ -64,6 +65,7 @@ RIGHT: Final = (
     "Logged",
     "Monitor",
     "Polling",
+    "Registered",
     "Right",
 )
 
@@ -106,12 +108,18 @@ def other_laws(loop: str, name: str) -> Verdict:
     """
     Try every law on a mutant but the one that must catch it.
 
-    Then none is broken, and all have the time that a slow machine needs.
+    Then none is broken, and all have the time that a slow machine needs. A mistake
+    about terms shows only in laws about these: to the others it is `Registered`.
     """
     load()
     mutant = MUTANTS[name]
     opened, outage = mutant.store()
-    laws = [law for law in LAWS.values() if law.name != mutant.law]
+    about = {"terms", "listing"} if issubclass(mutant.backend, Registered) else None
+    laws = [
+        law
+        for law in LAWS.values()
+        if law.name != mutant.law and (about is None or law.needs & about)
+    ]
     return _broken(opened, loop, laws=laws, effort=LITTLE, seed=SEED, outage=outage)
 
 
@@ -130,7 +138,14 @@ def _right_store(
     if name == "Polling":
         records: dict[str, Any] = {}
         return lambda: Polling(records), None
-    kinds: tuple[type[Right], ...] = (Eager, Locked, Logged, Monitor, Right)
+    kinds: tuple[type[Right], ...] = (
+        Eager,
+        Locked,
+        Logged,
+        Monitor,
+        Registered,
+        Right,
+    )
     kind = {k.__name__: k for k in kinds}[name]
     store = kind.store_type()
     return lambda: kind(store), store.outage

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from dp_core import Pending, PromiseInfo, Query
+from dp_core import Pending, PromiseInfo, Query, Resolved
 from dp_core.backend import Page, expiry, now
 from mutants.contract.registered import Record, Registered
 from mutants.contract.registry import mutant
 from mutants.contract.right import Outcome_, State_
 
 FAR_AWAY = datetime(2999, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 
 
 @mutant(
@@ -78,9 +79,43 @@ class SettlesWhatIsOver(Registered):
 
 
 @mutant(
+    "late-settles-lose",
+    "leeway for clocks that differ, as in the checks of access tokens",
+    alone=True,
+)
+class DefaultsComeLater(Registered):
+    """Who is a second late wins, where the deadline would have resolved the promise."""
+
+    def put(self, id: str, outcome: Outcome_) -> Outcome_:
+        record = self.store.record(id)
+        terms = record.terms
+        if terms is not None and terms.deadline is not None:
+            late = now() - terms.deadline
+            is_default = isinstance(terms.otherwise, Resolved)
+            if record.outcome is None and is_default and late < SECOND:
+                self.become(record, outcome)
+        return super().put(id, outcome)
+
+
+@mutant(
+    "early-settles-stay",
+    "a flag that is computed from the time: overdue, though it was paid",
+    alone=True,
+)
+class ExpiredByTheClock(Registered):
+    """A promise that was settled in time has expired when its deadline is over."""
+
+    def tell(self, record: Record) -> PromiseInfo[bytes]:
+        info = super().tell(record)
+        created, deadline = info.created_at, info.terms and info.terms.deadline
+        if created is not None and deadline and created < deadline < now():
+            return replace(info, expired=True)
+        return info
+
+
+@mutant(
     "early-settles-stay",
     "timers that are not stopped when the work is done",
-    alone=True,
 )
 class TimerIsNotStopped(Registered):
     """The deadline settles again what was settled before it."""
@@ -109,6 +144,26 @@ class OverForReadersOnly(Registered):
         record = self.store.record(id)
         over = None if record.outcome else expiry(record.terms, now())
         return super().look(id) if over is None else over
+
+
+@mutant(
+    "deadlines-settle-once",
+    "the time of arrival, taken by a gateway, decides who was in time",
+    alone=True,
+)
+class InTimeWhenItCame(Registered):
+    """A settle that came in time wins although others were told of the deadline."""
+
+    async def settle(self, id: str, outcome: Outcome_) -> Outcome_:
+        await self.turn()
+        record = self.store.record(id)
+        terms = record.terms
+        in_time = terms and terms.deadline and now() < terms.deadline
+        if in_time and record.outcome is None:
+            await anyio.sleep(0.15)
+            if record.expired:
+                record.outcome = outcome
+        return self.put(id, outcome)
 
 
 @mutant(

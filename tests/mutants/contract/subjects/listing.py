@@ -40,15 +40,19 @@ class NamedIsListed(Registered):
 @mutant(
     "listings-are-stable",
     "LIMIT 10 OFFSET 20, while rows come and go",
+    alone=True,
 )
 class PagesAreCounted(Registered):
     """A page begins after as many promises as were listed before."""
 
     def page(self, query: Query, after: str | None, limit: int) -> Page:
         rows = super().page(query, None, 1_000_000).infos
-        start = int(after or 0)
-        more = start + limit < len(rows)
-        return Page(rows[start : start + limit], str(start + limit) if more else None)
+        if after is not None and after.startswith("@"):
+            start = int(after[1:])
+        else:
+            start = len(rows) - len(super().page(query, after, 1_000_000).infos)
+        end = start + limit
+        return Page(rows[start:end], f"@{end}" if end < len(rows) else None)
 
 
 @mutant(
@@ -66,7 +70,6 @@ class OrderOfTheLastChange(Registered):
 @mutant(
     "listings-are-stable",
     "a filter that is applied to a page: an empty one is taken for the end",
-    alone=True,
 )
 class EndsEarly(Registered):
     """A listing ends with the first page on which a promise was disposed of."""

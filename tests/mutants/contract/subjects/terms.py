@@ -9,6 +9,7 @@ from datetime import timedelta
 from anyio.lowlevel import checkpoint
 
 from dp_core import BackendError, PromiseInfo, Resolved
+from dp_core.backend import expiry, now
 from mutants.contract.registered import Record, Registered, Terms_
 from mutants.contract.registry import mutant
 from mutants.contract.right import Outcome_
@@ -60,6 +61,21 @@ class TagsAreMerged(Registered):
         return super().give(id, terms)
 
 
+@mutant(
+    "first-terms-stand",
+    "PATCH of a resource: the members of the last request stand",
+    alone=True,
+)
+class DataIsReplaced(Registered):
+    """The data of a later create stands."""
+
+    def give(self, id: str, terms: Terms_) -> Terms_:
+        record = self.store.record(id)
+        if record.terms is not None and terms.data is not None:
+            record.terms = replace(record.terms, data=terms.data)
+        return super().give(id, terms)
+
+
 @mutant("racing-creators-agree", "check-then-act: SELECT, and then INSERT")
 class CreatesAfterALook(Registered):
     """Others may create a promise between the look and the write."""
@@ -75,9 +91,28 @@ class CreatesAfterALook(Registered):
 
 
 @mutant(
+    "racing-creators-agree",
+    "optimistic updates that are tried again a few times, and then taken for done",
+    alone=True,
+)
+class GivesUpInACrowd(Registered):
+    """A creator that meets twelve others is told its own terms."""
+
+    creating = 0
+
+    async def create(self, id: str, terms: Terms_) -> Terms_:
+        type(self).creating += 1
+        is_crowded = self.creating > 12
+        try:
+            stands = await super().create(id, terms)
+        finally:
+            type(self).creating -= 1
+        return terms if is_crowded else stands
+
+
+@mutant(
     "create-and-settle-commute",
     "upserts of a row that are skipped where it is not pending any more",
-    alone=True,
 )
 class SettledGetsNoTerms(Registered):
     """A promise that is settled keeps no terms; its creator is told that it does."""
@@ -102,9 +137,48 @@ class DeadlineBeatsTheOutcome(Registered):
 
 
 @mutant(
+    "create-and-settle-commute",
+    "a status that is computed from the time, whatever the outcome: overdue, expired",
+    alone=True,
+)
+class SettledHasExpired(Registered):
+    """A promise that is settled, and then gets a deadline in the past, has expired."""
+
+    def keep(self, record: Record, terms: Terms_) -> None:
+        super().keep(record, terms)
+        if record.outcome is not None:
+            record.expired = expiry(terms, now()) is not None
+
+
+@mutant(
+    "create-is-atomic",
+    "a lock that expires: SET NX EX in Redis, whose owner may still be there",
+    alone=True,
+)
+class ClaimIsTakenOver(Registered):
+    """Who has claimed a promise for long, and not created it yet, is taken for dead."""
+
+    async def create(self, id: str, terms: Terms_) -> Terms_:
+        record = self.store.record(id)
+        for _ in range(30):
+            if record not in self.store.claimed:
+                break
+            await self.turn()
+        if record.terms is not None:
+            await self.turn()
+            return record.terms
+        self.store.claimed.add(record)
+        try:
+            await self.turn()
+        finally:
+            self.store.claimed.discard(record)
+        self.keep(record, terms)
+        return terms
+
+
+@mutant(
     "create-is-atomic",
     "a row for the promise and one for its terms, in two transactions",
-    alone=True,
 )
 class HalfACreate(Registered):
     """A create that is cancelled between its two steps can never be repeated."""
@@ -142,7 +216,8 @@ class DataIsParsed(Registered):
 
     def keep(self, record: Record, terms: Terms_) -> None:
         if terms.data is not None:
-            data = json.dumps(json.loads(terms.data)).encode()
+            parsed = json.loads(terms.data)
+            data = json.dumps(parsed, separators=(",", ":")).encode()
             terms = replace(terms, data=data)
         super().keep(record, terms)
 
@@ -158,17 +233,18 @@ class TagsAreTrimmed(Registered):
 
 @mutant(
     "terms-survive-reopening",
-    "schedulers that keep what they were asked for in the process",
+    "tables of deadlines for a timer, and all else in the process",
     alone=True,
 )
-class TermsOfTheProcess(Registered):
-    """Terms are gone when the last handle is closed."""
+class TagsOfTheProcess(Registered):
+    """Of the terms, only the deadline is there when the last handle is closed."""
 
     async def aclose(self) -> None:
         handles = self.store.handles = self.store.handles - {self}
         if not handles:
             for record in self.store.in_order():
-                record.terms = None
+                if record.terms is not None:
+                    record.terms = replace(record.terms, tags={}, data=None)
         await super().aclose()
 
     async def turn(self) -> None:
@@ -182,12 +258,12 @@ class TermsOfTheProcess(Registered):
     alone=True,
 )
 class TermsOutliveTheirPromise(Registered):
-    """The next generation has the terms of the last one."""
+    """The next generation has the terms of the last one, where these have data."""
 
     def forget(self, id: str) -> None:
         terms = self.store.record(id).terms
         super().forget(id)
-        if terms is not None and terms.deadline is None:
+        if terms is not None and terms.data is not None:
             self.store.record(id).terms = terms
 
 
@@ -209,3 +285,22 @@ class SettledIsCreated(Registered):
     def tell(self, record: Record) -> PromiseInfo[bytes]:
         info = super().tell(record)
         return replace(info, created_at=info.settled_at or info.created_at)
+
+
+@mutant(
+    "histories-with-terms-are-linearizable",
+    "delayed messages that name a row by its key, and find another row there",
+    alone=True,
+)
+class DeadlineOfTheFormer(Registered):
+    """A deadline that is over settles the next generation, if a disposal is faster."""
+
+    async def create(self, id: str, terms: Terms_) -> Terms_:
+        await self.turn()
+        record = self.store.record(id)
+        stands = self.give(id, terms)
+        late = expiry(stands, now())
+        if late is not None and record.outcome is None:
+            await checkpoint()
+            self.put(id, late)
+        return stands
