@@ -55,8 +55,13 @@ def needs_in_words(law: Law) -> str:
         return "whose author says how to make them fail for a while"
     if "own_process" in law.needs:
         return "that are judged in a process which is there for the laws alone"
-    kinds = " and ".join(sorted(law.needs))
-    return f"that are {kinds}" if kinds else ""
+    kinds = " and ".join(sorted(law.needs & {"durable", "shared"}))
+    words = [f"are {kinds}"] if kinds else []
+    words += [what for need, what in _REGISTRY.items() if need in law.needs]
+    return f"that {' and '.join(words)}" if words else ""
+
+
+_REGISTRY = {"terms": "keep terms", "listing": "can be listed"}
 
 
 def _law_table(found: list[Law]) -> str:

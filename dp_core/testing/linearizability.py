@@ -123,7 +123,7 @@ def event_of(call: BackendCall) -> Operation:
     )
 
 
-class _Register(NamedTuple):
+class _SinglePromise(NamedTuple):
     """The state of the model."""
 
     outcome: CallResult = PENDING
@@ -139,7 +139,7 @@ class _Register(NamedTuple):
             return answer == self.terms and answer != operation.given
         return answer == self.outcome
 
-    def after(self, operation: Operation) -> _Register | None:
+    def after(self, operation: Operation) -> _SinglePromise | None:
         """Return the register after an operation; None if the answer is another."""
         given = operation.given
         if not operation.is_unknown and operation.answer != given:
@@ -148,10 +148,10 @@ class _Register(NamedTuple):
             if self.terms is not None:
                 return self if self.terms == given else None
             if given.otherwise is None or not self._is_over(given):
-                return _Register(self.outcome, given)
-            return _Register(given.otherwise, given)
+                return _SinglePromise(self.outcome, given)
+            return _SinglePromise(given.otherwise, given)
         if isinstance(given, SETTLED) and self.outcome == PENDING:
-            return _Register(given, self.terms)
+            return _SinglePromise(given, self.terms)
         return None
 
     def _is_over(self, given: Terms[bytes]) -> bool:
@@ -172,7 +172,7 @@ def check(history: Sequence[Operation], limit: int = _LIMIT) -> Verdict:
     # A read without an answer constrains nothing.
     operations = [e for e in history if not (e.is_unknown and e.operation in _READS)]
     start = frozenset(range(len(operations)))
-    todo: list[tuple[frozenset[int], _Register]] = [(start, _Register())]
+    todo: list[tuple[frozenset[int], _SinglePromise]] = [(start, _SinglePromise())]
     seen = set(todo)
     while todo:
         left, register = todo.pop()
@@ -198,7 +198,7 @@ def _candidates(operations: Sequence[Operation], left: frozenset[int]) -> list[i
 
 
 def _without_readers(
-    operations: Sequence[Operation], left: frozenset[int], register: _Register
+    operations: Sequence[Operation], left: frozenset[int], register: _SinglePromise
 ) -> frozenset[int]:
     # A read that may come next may as well come at once: it changes nothing, so
     # every order of the others that was possible remains possible.
@@ -212,14 +212,14 @@ def _without_readers(
 
 
 def _next(
-    operations: Sequence[Operation], left: frozenset[int], register: _Register
-) -> Iterator[tuple[frozenset[int], _Register]]:
+    operations: Sequence[Operation], left: frozenset[int], register: _SinglePromise
+) -> Iterator[tuple[frozenset[int], _SinglePromise]]:
     ready = _candidates(operations, left)
     for n in ready:
         operation = operations[n]
         if operation.operation == "dispose":
             waiters = {m for m in ready if operations[m].answer is DISPOSED}
-            yield left - {n} - waiters, _Register()
+            yield left - {n} - waiters, _SinglePromise()
         elif (after := register.after(operation)) is not None:
             yield left - {n}, after
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from dp_core.testing import DeadlineClock
+    from dp_core.testing._deadlines import DeadlineClock
     from dp_core.testing.kit import Report
 
 __all__ = ["Coverage", "coverage"]
@@ -55,7 +55,7 @@ _WORKER: Final = "dp_core"
 @pytest.fixture
 def deadline_clock() -> Iterator[DeadlineClock]:
     """Return the clock of deadlines, which the test can move."""
-    from dp_core.testing import DeadlineClock  # noqa: PLC0415 - see above
+    from dp_core.testing._deadlines import DeadlineClock  # noqa: PLC0415 - see above
 
     with DeadlineClock() as clock:
         yield clock

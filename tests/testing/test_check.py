@@ -17,9 +17,19 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from dp_core import Backend, Outcome, Rejected, Resolved, connect
+from dp_core import (
+    Backend,
+    NotSupportedError,
+    Outcome,
+    Query,
+    Rejected,
+    Resolved,
+    connect,
+)
+from dp_core.backend import Page
 from dp_core.testing import LAWS, ConformanceError, Law, Report, check_backend
 from dp_core.testing.kit import LawContext, shown
+from mutants.contract.registered import Registered, RegistryStore
 from support.core.kit import QUICK, Store, verdict
 
 
@@ -41,10 +51,10 @@ async def test_a_right_backend_gets_a_report() -> None:
         seed=7,
     )
 
-    assert {n for n, law in LAWS.items() if law.needs <= {"shared"}} == set(
-        report.passed
-    )
-    assert (7, 2) == (report.seed, report.histories)
+    assert {
+        n for n, law in LAWS.items() if law.needs <= {"shared", "terms", "listing"}
+    } == set(report.passed)
+    assert (7, 3) == (report.seed, report.histories)
     assert report.as_dict()["ok"] is True
 
 
@@ -116,6 +126,41 @@ async def test_skipping_is_visible() -> None:
     assert "skipped handles-see-each-other: the store is not said to be shared" in str(
         report
     )
+
+
+async def test_a_store_without_terms_is_told_what_was_not_judged() -> None:
+    """A backend that keeps outcomes only passes; the verdict names what it left out."""
+    names = ["first-completion-wins", "first-terms-stand", "terms-come-back"]
+    report = await check_backend(
+        Store, durable=False, shared=False, laws=[LAWS[name] for name in names]
+    )
+
+    assert ("first-completion-wins",) == report.passed
+    assert (
+        "skipped first-terms-stand, terms-come-back: the store keeps no terms (terms)"
+    ) == str(report).splitlines()[0]
+
+
+async def test_a_store_that_cannot_be_listed_is_judged_by_its_terms() -> None:
+    """Its `list` raises `NotSupportedError`: only the laws of listing are left out."""
+
+    class Unlisted(Registered):
+        async def list(self, query: Query, after: str | None, limit: int) -> Page:
+            raise NotSupportedError("no list")
+
+    store = RegistryStore()
+    names = ["cursors-go-on", "deadlines-settle-who-is-listed", "info-is-complete"]
+    report = await check_backend(
+        lambda: Unlisted(store),
+        durable=False,
+        shared=True,
+        laws=[LAWS[name] for name in names],
+    )
+
+    assert ("info-is-complete",) == report.passed
+    assert [(n, "the store cannot be listed (listing)") for n in names[:2]] == [
+        *report.skipped
+    ]
 
 
 async def test_a_law_that_needs_an_outage_says_so() -> None:

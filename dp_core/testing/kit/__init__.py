@@ -53,7 +53,13 @@ from dp_core.testing.kit._results import (
     Given,
     shown,
 )
-from dp_core.testing.kit._run import ConformanceRun, Effort, OpenBackend, Outage
+from dp_core.testing.kit._run import (
+    ConformanceRun,
+    Effort,
+    OpenBackend,
+    Outage,
+    Tempo,
+)
 from dp_core.testing.kit._sentences import (
     BYTES,
     CANCEL,
@@ -92,7 +98,6 @@ from dp_core.testing.kit._stepping import (
     Schedule,
     step_through,
 )
-from dp_core.testing.kit._tempo import Tempo
 from dp_core.testing.kit._watchdog import no_files_left
 
 __all__ = [

@@ -22,8 +22,8 @@ from dp_core.testing.kit._results import (
     check_result,
     shown,
 )
+from dp_core.testing.kit._run import Tempo
 from dp_core.testing.kit._stepping import LoopBlockedError, Schedule, step_through
-from dp_core.testing.kit._tempo import Tempo
 
 __all__ = ["BackendCall", "CallLog"]
 

@@ -74,8 +74,9 @@ class Report:
     def _lines(self) -> Iterator[str]:
         for violation in self.violations:
             yield f"{violation}\n"
-        for name, why in self.skipped:
-            yield f"skipped {name}: {why}"
+        for reason in dict.fromkeys(why for _, why in self.skipped):
+            names = ", ".join(name for name, why in self.skipped if why == reason)
+            yield f"skipped {names}: {reason}"
         yield (
             f"{len(self.passed)} laws hold, {len(self.violations)} are broken, "
             f"{len(self.skipped)} were skipped; {self.histories:,} histories, "

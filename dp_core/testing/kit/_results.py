@@ -48,10 +48,10 @@ CallResult: TypeAlias = Union[
     CallStatus,
     BaseException,
 ]
-"""What a call returned, its status, or the error it raised."""
+"""The value that a call returned, its status, or the error it raised."""
 
 Given: TypeAlias = Union[Outcome[bytes], Terms[bytes], Query]
-"""What a call is given besides an id."""
+"""The argument of a call besides an id."""
 
 
 def shown(result: CallResult | Given | None) -> str:

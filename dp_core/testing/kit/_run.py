@@ -1,4 +1,4 @@
-"""`ConformanceRun`: what the laws of one run share, and `Effort`, how hard they try."""
+"""`ConformanceRun`: what the laws of one run share; `Effort`, and `Tempo`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from inspect import isawaitable
-from typing import TypeAlias, Union, final
+from typing import Final, TypeAlias, Union, final
 
 from dp_core._errors import DurablePromiseError, NotSupportedError
 from dp_core._terms import Query
 from dp_core.backend import Backend, Registry
-from dp_core.testing.kit._tempo import Tempo
 
-__all__ = ["ConformanceRun", "Effort", "OpenBackend", "Outage"]
+__all__ = ["ConformanceRun", "Effort", "OpenBackend", "Outage", "Tempo"]
+
+_SMOOTHING: Final = 8
+_DECAY: Final = 0.999
 
 OpenBackend: TypeAlias = Callable[[], Union[Backend, Awaitable[Backend]]]
 """Opens another handle on the store under test."""
@@ -46,6 +48,29 @@ class Effort:
     volume: int = 1100
     linger: float = 5.5
     patience: float = 10.0
+
+
+class Tempo:
+    """
+    Running estimates of how long calls take.
+
+    Attributes:
+        seconds: Moving average of the calls that wait for nobody.
+        longest: The longest time a law waited for the end of a call.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.006
+        self.longest = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Add the duration of a call that waits for nobody."""
+        self.seconds += (seconds - self.seconds) / _SMOOTHING
+
+    def waited(self, seconds: float) -> None:
+        """Add the time that a law waited for the end of a call."""
+        # It decays, so that one hiccup of the machine does not count for long.
+        self.longest = max(seconds, self.longest * _DECAY)
 
 
 @dataclass(slots=True)

@@ -37,7 +37,7 @@ OUTCOMES: Final[tuple[Outcome[bytes], ...]] = (LATE, Resolved(b'"by default"'))
 
 _SOON: Final = timedelta(milliseconds=100)
 _ROUNDED: Final = 0.01
-"""How much longer a deadline takes because stores round it up, in seconds."""
+"""The time by which a deadline comes later because stores round it up, in seconds."""
 
 
 def soon(outcome: Outcome[bytes], within: timedelta = _SOON) -> Terms[bytes]:
@@ -99,7 +99,7 @@ async def deadlines_settle_who_is_listed(context: LawContext) -> None:
 @law(LATE_LOSES, "terms")
 async def late_settles_lose(context: LawContext) -> None:
     """
-    A settle after the deadline changes nothing and is told what stands.
+    A settle after the deadline changes nothing and returns what the deadline said.
 
     The deadline comes while the promise is there, and nobody asks for it.
     """

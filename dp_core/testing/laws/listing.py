@@ -83,7 +83,7 @@ def check_ids(
 @law(LISTED, "listing")
 async def what_is_there_is_listed(context: LawContext) -> None:
     """
-    What was created or settled is listed, with all that `info` tells; else nothing.
+    All that was created or settled is listed, with all that `info` tells, and no more.
 
     What was only looked at, waited for, or disposed of is not.
     """
@@ -112,7 +112,7 @@ async def what_is_there_is_listed(context: LawContext) -> None:
 @law(ORDER, "listing")
 async def listings_are_stable(context: LawContext) -> None:
     """
-    What is there all the time is listed once, in its order, whatever else happens.
+    All that is there the whole time is listed once, in an order that stays.
 
     Pages of one and of three, from both ends, while promises are created, settled and
     disposed of between them.

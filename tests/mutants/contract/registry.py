@@ -24,17 +24,17 @@ Kind = TypeVar("Kind", bound=type[Right])
 SUBJECTS: Final = (
     "cancelling",
     "closing",
-    "deadlines",
     "disposal",
     "handles",
     "ids",
-    "listing",
     "outages",
     "reading",
     "settling",
-    "terms",
     "values",
     "waiting",
+    "with_terms.deadlines",
+    "with_terms.listing",
+    "with_terms.terms",
 )
 """The modules of the folder ``subjects`` that define mutants."""
 
