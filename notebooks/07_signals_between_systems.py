@@ -19,11 +19,12 @@
 #
 # 1. a **callback**: a payment provider tells us, some time, that the money is there
 # 2. an **approval**: a person decides, perhaps two of them at the same time
-# 3. a **barrier**: nobody goes on before all have arrived
-# 4. a **fan-in**: many workers, one who collects
-# 5. a **settler in another language**: curl, and Node
+# 3. a **deadline**: nobody decides, and the question must not stay open for ever
+# 4. a **barrier**: nobody goes on before all have arrived
+# 5. a **fan-in**: many workers, one who collects
+# 6. a **settler in another language**: curl, and Node
 #
-# All of them are the same five operations. What differs is who has the id.
+# All of them are the same few operations. What differs is who has the id.
 
 # %%
 # %load_ext dp_core.notebook
@@ -32,6 +33,7 @@ import json
 import secrets
 import shutil
 import subprocess
+from datetime import UTC, datetime
 
 import dp_core as dp
 from dp_core.notebook import Fleet, Question, check, lanes
@@ -154,7 +156,93 @@ except dp.PromiseRejectedError as error:
     print("stop:", error)
 
 # %% [markdown]
-# ## 3. A barrier
+# ## 3. A deadline
+#
+# The next order needs an approval, too, and this time nobody answers. So `orders` does
+# not only name the promise; it *creates* it, with terms: a deadline (two seconds here,
+# three days in real life), what it settles to then, tags to find it by, and data for
+# whoever has to decide.
+
+# %%
+LATE = f"approval-late-{RUN}"
+ASK = f"""
+from datetime import timedelta
+
+promise = await promises.create(
+    {LATE!r},
+    deadline=timedelta(seconds=2),
+    otherwise=dp.Rejected("nobody approved in time"),
+    tags={{"kind": "approval", "order": "18"}},
+    data={{"amount": 1200, "currency": "EUR"}},
+)
+print("the deadline is", promise.terms.deadline)
+try:
+    print("go on:", await promise)
+except dp.PromiseRejectedError as error:
+    print("stop:", error)
+"""
+await fleet.begin("orders", ASK)
+
+# %% [markdown]
+# It waits. Then its process is killed: creator and waiter are gone, and the deadline
+# passes with nobody there.
+
+# %%
+await fleet.kill("orders")
+
+# %%
+late = dp.durable_promise(LATE, SERVER)
+deadline = (await late.info()).terms.deadline
+await asyncio.sleep((deadline - datetime.now(UTC)).total_seconds())
+
+# %%
+too_late = Question(
+    "ann approves now. Who wins, the late answer or the deadline?",
+    a="ann: no process was there that could have noticed the deadline",
+    b="the deadline, though nobody was there",
+    c="whichever the new `orders` sees first",
+)
+too_late.guess("")
+
+# %%
+answered = await fleet.run(
+    "ann",
+    f"""
+won = await promises.promise({LATE!r}).resolve("yes", by=me)
+print("my screen says:", won)
+""",
+)
+too_late.reveal("b" if "nobody approved in time" in answered.text else "a")
+
+# %% [markdown]
+# `orders` comes back, and runs the same cell once more. To create again changes nothing:
+# the first terms stand, and so does their deadline.
+
+# %%
+await fleet.restart("orders")
+await fleet.run("orders", f"import dp_core as dp\npromises = dp.connect({SERVER!r})")
+told = await fleet.run("orders", ASK)
+
+# %%
+# %promises {APPROVAL} {LATE}
+
+# %% [markdown]
+# **What happened.** A deadline is *one more settler, which comes through the same door*.
+# Whoever looks at a pending promise after its deadline settles it with what the terms
+# say, and only then goes on: the server, which looks by itself, or ann's late answer.
+# So the first one wins here, too. Had ann been faster by a millisecond, hers would be
+# the outcome, and the deadline would mean nothing. A clock decides *when*, never *what*.
+#
+# The board says who settled each of them, until when, and its tags. Tags are also how
+# somebody who does not know the id finds what is to be decided:
+
+# %%
+found = [info async for info in dp.connect(SERVER).list(tags={"kind": "approval"})]
+for info in found:
+    print(info.id, info.terms.data, info.state, "expired" if info.expired else "")
+
+# %% [markdown]
+# ## 4. A barrier
 #
 # ann, ben and cem each do some work. Nobody may start the second phase before all have
 # finished the first. Each has a promise; each resolves its own and awaits all.
@@ -204,7 +292,7 @@ lanes(*BARRIER)
 # again, is told so, and goes on to wait.
 
 # %% [markdown]
-# ## 4. A fan-in
+# ## 5. A fan-in
 #
 # Three workers, nine tasks. The notebook collects: it awaits nine promises at once.
 
@@ -235,7 +323,7 @@ print(squares)
 # in the store. That is the difference to a queue, from which they would be gone.
 
 # %% [markdown]
-# ## 5. In another language
+# ## 6. In another language
 #
 # The wire is HTTP and JSON. curl you have seen. This is Node, with no library at all:
 # it waits for a promise, and then resolves another one.
@@ -288,6 +376,9 @@ answer
 assert shipped.text.startswith("paid: 25 EUR")
 assert (await dp.durable_promise(PAYMENT, SERVER))["amount"] == 25
 assert len(shown) == 1
+assert "nobody approved in time" in answered.text
+assert told.text.endswith("stop: nobody approved in time\n")
+assert [(info.id, info.expired) for info in found] == [(LATE, True)]
 assert waiting == ["", ""]
 assert all(result.text.endswith("begins phase two\n") for result in passed.values())
 assert squares == [n * n for n in range(9)]
@@ -328,15 +419,16 @@ await two.resolve("two")
 check(await first_of(one, two), "two", "'one' is pending for ever.")
 
 # %% [markdown]
-# **3.** An approval must not be open for ever: after three days it counts as refused.
-# What settles it? `"the store"`, `"whoever waits, after get(timeout=…)"` or `"nothing"`?
+# **3.** A program waits by `get(timeout=2)` for an approval whose deadline is in three
+# days, and gives up. Then ann approves. What is the promise? Replace the dots by
+# `"pending"`, `"resolved"` or `"rejected"`.
 #
-# <details><summary>Hint</summary>A deadline is one more settler, and comes through the
-# same door: the first one wins, be it the person or the clock.</details>
+# <details><summary>Hint</summary>A time-out ends this wait. A deadline ends the
+# promise.</details>
 
 # %%
 answer_3 = ...
-check(answer_3, "whoever waits, after get(timeout=…)", "Promises have no clock.")
+check(answer_3, "resolved", "A time-out changes nothing for anybody else.")
 
 # %% [markdown]
 # Next: [the same in a trio world](08_trio.ipynb).
