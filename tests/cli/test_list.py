@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -84,6 +86,7 @@ def test_a_line_is_the_info_of_the_wire(here: Run, anywhere: str) -> None:
     line = here("list", "--json", "--prefix", anywhere).stdout
     assert here("info", "--json", id).stdout == line
     assert 1 == line.count(b"\n")
+    assert here("--json", "list", "--prefix", anywhere).stdout == line
 
 
 def test_all_pages_are_told(
@@ -242,6 +245,25 @@ def test_a_row_says_what_is_known() -> None:
     last = r"x rejected 0s ago deadline\u000apassed by its deadline a\u202e=\u202e"
     assert last == " ".join(third.split())
     assert head.index("STATE") == first.index("pending") == third.index("rejected")
+
+
+def test_a_terminal_gets_a_head(
+    here: Run, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the rows are cut to its width; in a pipe they are not."""
+    fill(env["DP_URL"], ["x" * 99])
+    ours, theirs = pty.openpty()
+    with open(theirs, "w") as terminal, monkeypatch.context() as patch:  # noqa: PTH123 - a descriptor
+        patch.setattr(sys, "stdout", terminal)
+        patch.setenv("COLUMNS", "50")
+        assert 0 == here("list").returncode
+        head, row = os.read(ours, 10_000).decode().splitlines()
+    os.close(ours)
+
+    assert head.startswith("ID ")
+    assert (True, True) == (row.startswith("xxx"), "…  resolved" in row)
+    assert width(head) <= 50 >= width(row)
+    assert here("list").stdout.startswith(b"x" * 99 + b"  resolved")
 
 
 def test_a_pipe_gets_whole_rows() -> None:
