@@ -122,6 +122,12 @@ async def test_an_id_is_made_where_none_is_given(promises: dp.Promises) -> None:
     assert all(re.fullmatch("[0-9a-f]{32}", id) for id in ids)
 
 
+async def test_an_empty_id_is_not_none(promises: dp.Promises) -> None:
+    """It is refused, as everywhere; a new one would hide a mistake."""
+    with pytest.raises(dp.InvalidPromiseIdError, match="it is empty"):
+        await promises.create("")
+
+
 @pytest.mark.parametrize("deadline", [LONG, LONG_AGO + timedelta(days=36500), None])
 async def test_equal_terms_are_ours(
     deadline: timedelta | datetime | None, promises: dp.Promises
