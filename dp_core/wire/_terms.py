@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from math import nan
 from typing import Final
 
 from dp_core._clock import now
@@ -234,8 +233,7 @@ def _deadline(members: _Members) -> tuple[datetime | None, timedelta | None]:
     if text is None or text.startswith(b'"'):
         return _moment(members, "deadline"), None
     try:
-        seconds = float(text) if len(text) < _DIGITS else nan
-        within = timedelta(seconds=seconds)
+        within = timedelta(seconds=float(text))
     except (ValueError, OverflowError):
         raise InvalidTermsError(
             f"{quoted(text[:100].decode(errors='replace'))} is not a valid deadline; "
@@ -243,10 +241,6 @@ def _deadline(members: _Members) -> tuple[datetime | None, timedelta | None]:
             '"2026-11-26T14:30:00Z"'
         ) from None
     return moment_after(now(), within), within
-
-
-_DIGITS: Final = 100
-"""More than a number of seconds has."""
 
 
 def _tags(members: _Members) -> dict[str, str]:

@@ -74,6 +74,28 @@ async def test_the_first_create_is_told_apart(promises: App) -> None:
     assert {"error": "deadline passed"} == first.json()["otherwise"]
 
 
+async def test_who_loses_a_race_is_not_the_first(backend: dp.Backend) -> None:
+    """200 for a create between whose question and whose work another one came."""
+    theirs: dp.Terms[bytes] = dp.Terms(
+        datetime(2999, 1, 1, tzinfo=UTC), tags={"k": "v"}
+    )
+    create = backend.create  # type: ignore[attr-defined] # memory has it
+
+    async def overtaken(id: str, terms: dp.Terms[bytes]) -> dp.Terms[bytes]:
+        await create(id, theirs)
+        stands: dp.Terms[bytes] = await create(id, terms)
+        return stands
+
+    backend.create = overtaken  # type: ignore[attr-defined] # see above
+    for terms in ({}, {"deadline": 90, "tags": {"k": "v"}}):
+        body = {"promiseId": f"a{len(terms)}"} | terms
+        answer = await ask(app(backend), "/promise/create", body)
+        assert (200, "2999-01-01T00:00:00.000Z") == (
+            answer.status,
+            answer.json()["deadline"],
+        )
+
+
 async def test_a_number_is_seconds_from_now(promises: App) -> None:
     """By the clock of the server; a text is the moment itself."""
     before = datetime.now(UTC)
@@ -329,5 +351,11 @@ async def test_a_sweep_that_fails_is_said_once_and_repeated(
 
 async def test_a_store_without_terms_is_not_swept() -> None:
     """There is nothing to do, and the sweep ends by itself."""
-    with anyio.fail_after(10):
-        await app(Spy("nothing-to-sweep")).sweep()
+
+    class Behind(Registered):
+        async def sweep(self, limit: int) -> float | None:
+            raise dp.NotSupportedError("the server behind this one keeps outcomes only")
+
+    for backend in (Spy("nothing-to-sweep"), Behind("nothing-to-sweep")):
+        with anyio.fail_after(10):
+            await app(backend).sweep()
