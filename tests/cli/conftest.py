@@ -50,9 +50,9 @@ def here(
     logger = logging.getLogger("dp_backends")
     handlers = list(logger.handlers)
 
-    def run(*arguments: str, input: bytes = b"") -> Done:
+    def run(*arguments: str | bytes, input: bytes = b"") -> Done:
         monkeypatch.setenv("DP_URL", env["DP_URL"])
-        monkeypatch.setattr(sys, "argv", ["dp", *arguments])
+        monkeypatch.setattr(sys, "argv", ["dp", *map(os.fsdecode, arguments)])
         monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(input)))
         capsysbinary.readouterr()
         status = _main.run()

@@ -1,4 +1,4 @@
-"""The program ``dp``, run as a user runs it."""
+"""The program ``dp``, run as a user runs it; in this process where that is the same."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from support.core.program import PROGRAM, Run, running, said, wait_until_watchin
     ],
 )
 def test_exit_code_and_output_say_what_stands(
-    dp: Run,
+    here: Run,
     settle: tuple[str, ...],
     plain: tuple[int, bytes, bytes],
     wire: bytes | None,
@@ -37,46 +37,48 @@ def test_exit_code_and_output_say_what_stands(
     Get does so also when it has no time at all.
     """
     wait = ("get", "--timeout", "0")
-    dp("resolve", "another")  # makes the store
+    here("resolve", "another")  # makes the store
     if settle:
-        assert plain == said(dp(*settle))
+        assert plain == said(here(*settle))
 
-    assert plain == said(dp("peek", "id")) == said(dp(*wait, "id"))
+    assert plain == said(here("peek", "id")) == said(here(*wait, "id"))
     if wire is not None:
         answer = (plain[0], wire, b"")
         assert (
             answer
-            == said(dp("--json", "peek", "id"))
-            == said(dp(*wait, "id", "--json"))
+            == said(here("--json", "peek", "id"))
+            == said(here(*wait, "id", "--json"))
         )
 
 
-def test_a_lost_race_is_told(dp: Run) -> None:
+def test_a_lost_race_is_told(here: Run) -> None:
     """Who comes late gets what stands, its exit code, and a word on stderr."""
-    dp("resolve", "id", "first")
+    here("resolve", "id", "first")
 
     word = b"dp: already resolved; yours changed nothing\n"
-    assert (0, b"first\n", word) == said(dp("resolve", "id", "second"))
-    assert (0, b"first\n", word) == said(dp("reject", "id", "no"))
-    assert (0, b'{"value":"first"}\n', word) == said(dp("reject", "--json", "id", "no"))
-    assert (0, b"first\n", b"") == said(dp("resolve", "id", "first"))
+    assert (0, b"first\n", word) == said(here("resolve", "id", "second"))
+    assert (0, b"first\n", word) == said(here("reject", "id", "no"))
+    assert (0, b'{"value":"first"}\n', word) == said(
+        here("reject", "--json", "id", "no")
+    )
+    assert (0, b"first\n", b"") == said(here("resolve", "id", "first"))
 
 
-def test_a_late_resolve_of_a_rejected_promise_exits_with_1(dp: Run) -> None:
+def test_a_late_resolve_of_a_rejected_promise_exits_with_1(here: Run) -> None:
     """The exit code is about the promise, not about the command."""
-    dp("reject", "id", "no")
+    here("reject", "id", "no")
 
     word = b"dp: already rejected; yours changed nothing\n"
-    assert (1, b"", word + b"rejected: no\n") == said(dp("resolve", "id", "5"))
+    assert (1, b"", word + b"rejected: no\n") == said(here("resolve", "id", "5"))
 
 
-def test_dispose_makes_the_promise_pending(dp: Run) -> None:
+def test_dispose_makes_the_promise_pending(here: Run) -> None:
     """Dispose ends with 0 and says nothing; as JSON, it says what stands."""
-    dp("resolve", "id", "5")
+    here("resolve", "id", "5")
 
-    assert (0, b"", b"") == said(dp("dispose", "id"))
-    assert 3 == dp("peek", "id").returncode
-    assert (0, b"null\n", b"") == said(dp("dispose", "--json", "id"))
+    assert (0, b"", b"") == said(here("dispose", "id"))
+    assert 3 == here("peek", "id").returncode
+    assert (0, b"null\n", b"") == said(here("dispose", "--json", "id"))
 
 
 def test_get_waits_for_another_process(dp: Run, env: dict[str, str]) -> None:
@@ -117,10 +119,10 @@ def test_an_interrupt_ends_get_with_130(dp: Run, env: dict[str, str]) -> None:
 # The command line -----------------------------------------------------------
 
 
-def test_an_id_may_begin_with_a_dash(dp: Run) -> None:
+def test_an_id_may_begin_with_a_dash(here: Run) -> None:
     """After --, an id or value is taken as it is."""
-    assert (0, b"-v\n", b"") == said(dp("resolve", "--", "-id", "-v"))
-    assert (0, b"-v\n", b"") == said(dp("peek", "--", "-id"))
+    assert (0, b"-v\n", b"") == said(here("resolve", "--", "-id", "-v"))
+    assert (0, b"-v\n", b"") == said(here("peek", "--", "-id"))
 
 
 def test_the_store_is_named_by_option_or_environment(
@@ -159,10 +161,10 @@ def test_the_store_is_named_by_option_or_environment(
     ],
 )
 def test_an_error_is_one_line(
-    dp: Run, arguments: tuple[str | bytes, ...], message: bytes
+    here: Run, arguments: tuple[str | bytes, ...], message: bytes
 ) -> None:
     """Whatever is wrong, it is said in one line on stderr, with exit code 2."""
-    done = dp(*arguments)
+    done = here(*arguments)
 
     assert (2, b"") == (done.returncode, done.stdout)
     assert done.stderr.startswith(b"dp: ")
@@ -216,10 +218,10 @@ def test_without_a_command_it_says_what_there_is(dp: Run) -> None:
     "words", [("peek", "id"), ("get", "--timeout", "0", "id"), ("peek", "--json", "id")]
 )
 def test_a_question_makes_no_store(
-    dp: Run, tmp_path: Path, words: tuple[str, ...]
+    here: Run, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     """A misspelt directory is not made, and stderr says that there is no store."""
-    done = dp(*words, "--url", f"file:{tmp_path}/promisses")
+    done = here(*words, "--url", f"file:{tmp_path}/promisses")
 
     assert 3 == done.returncode
     assert b"dp: there is no store at 'file:" in done.stderr
@@ -228,12 +230,12 @@ def test_a_question_makes_no_store(
 
 
 def test_nothing_is_copied_from_a_store_that_is_not_there(
-    dp: Run, tmp_path: Path
+    here: Run, tmp_path: Path
 ) -> None:
     """It is an error, for a listing and for named ids, and nothing is made."""
     urls = (f"file:{tmp_path}/promisses", f"file:{tmp_path}/target")
     for options in ((), ("--ids", "-")):
-        done = dp("copy", *urls, *options, input=b"id\n")
+        done = here("copy", *urls, *options, input=b"id\n")
         assert 2 == done.returncode
         assert b"dp: there is no store at" in done.stderr
         assert b"" == done.stdout

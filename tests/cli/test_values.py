@@ -30,11 +30,11 @@ from support.core.program import PROGRAM, Run, said
     ],
 )
 def test_a_value_is_json_or_else_text(
-    dp: Run, words: tuple[str, ...], value: bytes
+    here: Run, words: tuple[str, ...], value: bytes
 ) -> None:
     """What reads as JSON is JSON, digit for digit; anything else is text."""
     expected = (0, b'{"value":%b}\n' % value, b"")
-    assert expected == said(dp("resolve", "--json", "id", *words))
+    assert expected == said(here("resolve", "--json", "id", *words))
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,16 @@ def test_a_value_is_json_or_else_text(
     ],
 )
 def test_a_slip_in_a_value_settles_nothing(
-    dp: Run, words: tuple[str | bytes, ...], reason: bytes
+    here: Run, words: tuple[str | bytes, ...], reason: bytes
 ) -> None:
     """What is neither text nor strict JSON is refused, and says why in a line."""
-    refused = dp("resolve", "id", *words)
+    refused = here("resolve", "id", *words)
 
     assert (2, b"") == (refused.returncode, refused.stdout)
     assert refused.stderr.startswith(b"dp: not a JSON value at $")
     assert reason in refused.stderr
     assert 1 == refused.stderr.count(b"\n")
-    assert 3 == dp("peek", "id").returncode
+    assert 3 == here("peek", "id").returncode
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,11 @@ def test_a_slip_in_a_value_settles_nothing(
         (b"\r", b'"\\r"'),
     ],
 )
-def test_a_dash_takes_the_value_from_stdin(dp: Run, given: bytes, value: bytes) -> None:
+def test_a_dash_takes_the_value_from_stdin(
+    here: Run, given: bytes, value: bytes
+) -> None:
     """The text on stdin is the value, without its last line end."""
-    done = dp("resolve", "--json", "id", "-", input=given)
+    done = here("resolve", "--json", "id", "-", input=given)
 
     assert (0, b'{"value":%b}\n' % value, b"") == said(done)
 
@@ -98,16 +100,16 @@ def test_a_dash_takes_the_value_from_stdin(dp: Run, given: bytes, value: bytes) 
     ],
 )
 def test_stdin_that_is_not_text_is_refused(
-    dp: Run, command: str, given: bytes, word: bytes
+    here: Run, command: str, given: bytes, word: bytes
 ) -> None:
     """What is not a value's text in UTF-8 settles nothing, and the error says why."""
-    done = dp(command, "id", "-", input=given)
+    done = here(command, "id", "-", input=given)
 
     assert (2, b"") == (done.returncode, done.stdout)
     assert done.stderr.startswith(b"dp: ")
     assert word in done.stderr
     assert 1 == done.stderr.count(b"\n")
-    assert 3 == dp("peek", "id").returncode
+    assert 3 == here("peek", "id").returncode
 
 
 def test_stdin_without_an_end_is_refused(env: dict[str, str]) -> None:
@@ -129,8 +131,8 @@ def test_stdin_without_an_end_is_refused(env: dict[str, str]) -> None:
             assert b"stdin has more than 4,194,304 bytes" in done.stderr
 
 
-def test_a_rejection_may_come_from_stdin(dp: Run) -> None:
+def test_a_rejection_may_come_from_stdin(here: Run) -> None:
     """For reject too, a dash stands for stdin; the message is always text."""
-    done = dp("reject", "--json", "id", "-", input=b"5\n")
+    done = here("reject", "--json", "id", "-", input=b"5\n")
 
     assert (1, b'{"error":"5"}\n', b"") == said(done)
