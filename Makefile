@@ -26,6 +26,9 @@ RESTATE := 1.7.12
 PYRIGHT := 1.1.414
 TYPESCRIPT := 7.0.2
 
+# Tests start thousands of processes: each would compile this tree anew without it.
+unexport PYTHONDONTWRITEBYTECODE
+
 LAB_CONFIG := $(VENV)/etc/jupyter/labconfig
 
 .PHONY: demo test torture lab notebooks docs lint programs bench clean constraints
