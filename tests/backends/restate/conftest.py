@@ -1,4 +1,9 @@
-"""Fixtures of real restate-servers, which the tests of this folder share."""
+"""
+Fixtures of real restate-servers, each of which the tests of one module share.
+
+One for all modules would save no start, because workers take whole modules, and
+would take CPU time, idle, until the worker ends.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +27,7 @@ def program() -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def restate(
     program: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RestateServer]:
@@ -31,7 +36,7 @@ def restate(
         yield restate
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def quiet(
     program: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RestateServer]:
