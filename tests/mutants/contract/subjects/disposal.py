@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count, takewhile
 
 from anyio.lowlevel import checkpoint
 
@@ -176,8 +177,9 @@ class TenBeforeNine(Right):
     """Generations are sorted as text, so the tenth never becomes the newest."""
 
     def key(self, id: str) -> str:
-        names = [name for name in self.store.entries if name.rpartition(".")[0] == id]
-        return max(names, default=f"{id}.0")
+        names = (f"{id}.{generation}" for generation in count())
+        begun = takewhile(self.store.entries.__contains__, names)
+        return max(begun, default=f"{id}.0")
 
     def forget(self, id: str) -> None:
         newest = self.key(id)
