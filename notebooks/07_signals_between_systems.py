@@ -226,6 +226,9 @@ told = await fleet.run("orders", ASK)
 # %%
 # %promises {APPROVAL} {LATE}
 
+# %%
+lanes(LATE)
+
 # %% [markdown]
 # **What happened.** A deadline is *one more settler, which comes through the same door*.
 # Whoever looks at a pending promise after its deadline settles it with what the terms

@@ -151,7 +151,7 @@ _SYMBOLS: Final[dict[tuple[str, str], Symbol]] = {
     ),
     ("created", ""): Symbol(
         "◇",
-        "gives it its terms",
+        "creates",
         _area("m0 -6l6 6l-6 6l-6 -6", _AMBER.ink, _AMBER.paper),
     ),
     ("killed", ""): Symbol(
