@@ -79,6 +79,9 @@ def test_create_may_be_repeated(here: Run, anywhere: str) -> None:
         assert (0, b"") == (here(*words).returncode, here(*words).stderr)
         assert 0 == here(*words, "--no-exist-ok").returncode
 
+        # Null is for no data.
+        assert b"" == here(*words, "--data", "null", "--no-exist-ok").stderr
+
     other = here("create", f"{anywhere}id", "--tag", "a=c")
     word = b"dp: already created, with other terms; yours changed nothing\n"
     assert (0, word, "a=b") == (other.returncode, other.stderr, facts(other)["tag"])
