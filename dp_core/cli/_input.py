@@ -27,6 +27,7 @@ from dp_core.values import MAX_VALUE_BYTES, check_text, encode
 
 __all__ = [
     "FORMS",
+    "json_lines_option",
     "json_option",
     "prefix_option",
     "read_ids",
@@ -234,6 +235,11 @@ def _unicode(text: str) -> str:
     except UnicodeEncodeError:
         raise click.BadParameter(f"{quoted(text)} is not UTF-8") from None
     return text
+
+
+json_lines_option: Final[_Decorator] = click.option(
+    "--json", "as_json", is_flag=True, help="Print a line of JSON for each promise."
+)
 
 
 def seconds(

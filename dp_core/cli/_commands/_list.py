@@ -15,7 +15,7 @@ from dp_core._registry import registry_of
 from dp_core._safe_text import quoted
 from dp_core._terms import PromiseInfo, Query, StateName
 from dp_core.cli._commands._asking import ask, checked_info, is_made
-from dp_core.cli._input import json_option, prefix_option, tag_option, url_option
+from dp_core.cli._input import json_lines_option, prefix_option, tag_option, url_option
 from dp_core.cli._output import NobodyReadsError, complain_once, info_line, say
 from dp_core.cli._status import Status
 from dp_core.cli._table import Table
@@ -37,7 +37,7 @@ __all__ = ["list_promises"]
     "--limit", type=click.IntRange(min=1), metavar="N", help="So many at most."
 )
 @url_option
-@json_option
+@json_lines_option
 def list_promises(  # noqa: PLR0913 - click passes each option by its name
     state: StateName | None,
     tags: dict[str, str],

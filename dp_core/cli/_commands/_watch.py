@@ -10,7 +10,7 @@ from dp_core._ids import check_id
 from dp_core._safe_text import visible
 from dp_core._states import Outcome, Rejected, Resolved
 from dp_core.cli._commands._asking import ask, checked, for_each, is_made
-from dp_core.cli._input import json_option, url_option
+from dp_core.cli._input import json_lines_option, url_option
 from dp_core.cli._output import NobodyReadsError, one_line, say
 from dp_core.cli._status import STATUS_OF, Status
 from dp_core.values import encode
@@ -21,7 +21,7 @@ __all__ = ["watch"]
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @url_option
-@json_option
+@json_lines_option
 def watch(ids: tuple[str, ...], url: str | None, *, as_json: bool) -> Status:
     """
     Wait for all IDs, and print each outcome as it comes, one a line.
