@@ -75,8 +75,8 @@ def program(ctx: click.Context, url: str | None, *, as_json: bool) -> None:
     dp get greeting              waits, in one shell
     dp resolve greeting hello    wakes it, from another
 
-    The exit code says the state afterwards: 0 resolved (or disposed of), 1
-    rejected, 3 pending, 2 an error, 130 interrupted. A value goes to stdout
+    The exit code says the state afterwards: 0 resolved (or created, or disposed
+    of), 1 rejected, 3 pending, 2 an error, 130 interrupted. A value goes to stdout
     (text as it is, other values as JSON), all else to stderr. An id or value
     that begins with "-" comes after "--". For completion in your shell see
     "dp completion --help".

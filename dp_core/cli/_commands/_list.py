@@ -49,7 +49,7 @@ def list_promises(  # noqa: PLR0913 - click passes each option by its name
     as_json: bool,
 ) -> Status:
     """
-    List the promises that were created or settled, one a line.
+    List promises that were created or settled.
 
     They come in the order in which the store first heard of them. On a terminal, rows
     are cut to its width. As JSON, each is one line of the wire, whole.

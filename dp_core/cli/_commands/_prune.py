@@ -46,7 +46,7 @@ def prune(  # noqa: PLR0913 - click passes each option by its name
     as_json: bool,
 ) -> Status:
     """
-    Dispose of promises that were settled long ago, and say of how many.
+    Dispose of what was settled long ago; say how many.
 
     What is pending stays, however old it is.
     """

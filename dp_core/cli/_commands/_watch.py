@@ -24,7 +24,7 @@ __all__ = ["watch"]
 @json_lines_option
 def watch(ids: tuple[str, ...], url: str | None, *, as_json: bool) -> Status:
     """
-    Wait for all IDs, and print each outcome as it comes, one a line.
+    Wait for IDs, and print each outcome as it comes.
 
     A line has the id, the state, and the value as JSON or the error message. As JSON,
     it is an object with "promiseId", and "value", "error", or "disposed".
