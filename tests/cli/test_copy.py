@@ -235,6 +235,9 @@ def test_a_store_that_keeps_outcomes_only_gets_these(
     assert "dp: 1 of them have no terms there: that store keeps outcomes only" == lost
     expected = [dp.Resolved(1), dp.Resolved(2)]
     assert expected == states(plain, ["settled", "never created"])
+    here("dispose", "pending", "--url", source)
+    again = here("copy", source, plain)
+    assert (1, f"{lost}\n".encode()) == (again.returncode, again.stderr)
 
 
 # Going on -------------------------------------------------------------------
