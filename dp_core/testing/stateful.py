@@ -3,8 +3,10 @@
 
 The machine makes the calls that users make, through two handles where they are
 shared, and after every step each promise must be in the state that the model
-gives it. A failure is shrunk to the fewest steps. The model is a dict; it
-shares nothing with `dp_core.transition`.
+gives it. Where the store keeps terms, it also creates promises, asks for all that is
+known, and lists them; where deadlines are those of this process, it moves their clock.
+A failure is shrunk to the fewest steps. The model is a few dicts; it shares nothing
+with `dp_core.transition`.
 
 .. code-block:: python
 
@@ -25,6 +27,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
 from itertools import count
 from typing import Any, ClassVar, Final
@@ -41,10 +45,16 @@ from hypothesis.stateful import (
 
 from dp_core._errors import PromiseDisposedError
 from dp_core._states import Outcome, Pending, Rejected, Resolved
+from dp_core._terms import PromiseInfo, Query, StateName, Terms, state_name
 from dp_core.backend import Backend
+from dp_core.testing._deadlines import DeadlineClock
+from dp_core.testing.kit import abilities_of
 from dp_core.values import encode
 
 __all__ = ["PromiseMachine", "json_values", "messages", "outcomes"]
+
+_HALF: Final = timedelta(minutes=30)
+"""A part of the step of the clock: no deadline comes by itself during a run."""
 
 _PATIENCE_AFTER_A_TIMEOUT: Final = 1.0
 _names = count()
@@ -88,12 +98,15 @@ class PromiseMachine(RuleBasedStateMachine):
         loop: The event loop to run on, "asyncio" or "trio".
         durable: Whether promises outlive all handles.
         shared: Whether two handles see each other.
+        own_clock: Whether its deadlines are those of `dp_core.backend.now` in this
+            process; then the machine moves that clock.
         patience: How long a call may take, in seconds.
     """
 
     loop: ClassVar[str] = "asyncio"
     durable: ClassVar[bool | None] = None
     shared: ClassVar[bool | None] = None
+    own_clock: ClassVar[bool] = False
     patience: ClassVar[float] = 30.0
 
     def open_backend(self) -> Backend | Awaitable[Backend]:
@@ -106,21 +119,30 @@ class PromiseMachine(RuleBasedStateMachine):
                 "set durable and shared of the machine to True or False"
             )
         super().__init__()
-        self._stack = start_blocking_portal(self.loop)
-        self._portal = self._stack.__enter__()
+        self._stack = ExitStack()
+        self._clock = self._stack.enter_context(DeadlineClock())
+        self._portal = self._stack.enter_context(start_blocking_portal(self.loop))
         # The store is the same for all examples; the ids are not.
         self._prefix = f"machine-{uuid4().hex}-{next(_names)}-"
         self._model: dict[str, Outcome[bytes]] = {}
+        self._terms: dict[str, Terms[bytes]] = {}
+        self._expired: set[str] = set()
+        # In the order in which they were first heard of.
+        self._heard_of: list[str] = []
+        self._moment = datetime.now(UTC)
         self._handles: list[Backend] = []
         self._waiting: list[tuple[str, Future[Any]]] = []
         self._open()
+        self.keeps_terms, self.can_list = self._portal.call(
+            abilities_of, self._handles[0]
+        )
 
     def teardown(self) -> None:
         for _, future in self._waiting:
             future.cancel()
         for handle in self._handles:
             self._portal.call(handle.aclose)
-        self._stack.__exit__(None, None, None)
+        self._stack.close()
 
     # Operations -------------------------------------------------------------
 
@@ -129,11 +151,100 @@ class PromiseMachine(RuleBasedStateMachine):
         """Settle a promise: the model keeps the first outcome."""
         id = self._id(n)
         first = self._model.setdefault(id, outcome)
+        self._hear_of(id)
         self._agree("settle", id, self._do("settle", which, id, outcome), first)
-        for waited, future in [*self._waiting]:
-            if waited == id:
-                self._agree("wait", id, self._result(future), first)
-                self._waiting.remove((waited, future))
+        self._tell_waiters(id)
+
+    @precondition(lambda self: self.keeps_terms)
+    @rule(
+        n=st.integers(0, 2),
+        which=st.booleans(),
+        hours=st.sampled_from((None, -100_000, 0, 1, 100_000)),
+        otherwise=outcomes(),
+        kind=st.sampled_from(("", "a", "b")),
+        data=st.none() | json_values(),
+    )
+    def create(  # noqa: PLR0913, PLR0917 - a rule's arguments are drawn
+        self,
+        n: int,
+        which: bool,  # noqa: FBT001 - drawn
+        hours: int | None,
+        otherwise: Outcome[bytes],
+        kind: str,
+        data: Any,
+    ) -> None:
+        """Create a promise: the model keeps the first terms."""
+        id = self._id(n)
+        deadline = (
+            None if hours is None else self._moment + timedelta(hours=hours) + _HALF
+        )
+        terms = Terms(
+            deadline,
+            otherwise if deadline else None,
+            {"kind": kind} if kind else {},
+            None if data is None else encode(data),
+        )
+        first = self._terms.setdefault(id, terms)
+        self._hear_of(id)
+        self._agree("create", id, self._do("create", which, id, terms), first)
+        self._expire()
+
+    @precondition(lambda self: self.own_clock and self.keeps_terms)
+    @rule(hours=st.sampled_from((-1, 1, 2)))
+    def move_the_clock(self, hours: int) -> None:
+        """Move the clock on, or back: deadlines settle, and what is settled stays."""
+        self._moment += timedelta(hours=hours)
+        self._clock.advance(timedelta(hours=hours))
+        self._expire()
+
+    @precondition(lambda self: self.keeps_terms)
+    @rule(n=st.integers(0, 2), which=st.booleans())
+    def info(self, n: int, which: bool) -> None:  # noqa: FBT001 - drawn
+        """Ask for all that is known about a promise."""
+        id = self._id(n)
+        info = self._do("info", which, id)
+        known = PromiseInfo(
+            id,
+            self._model.get(id, Pending()),
+            self._terms.get(id),
+            # A clock has said when; the model knows only whether it has.
+            info.created_at if id in self._terms else None,
+            info.settled_at if id in self._model else None,
+            expired=id in self._expired,
+            cursor=info.cursor if id in self._heard_of else None,
+        )
+        self._agree("info", id, info, known)
+
+    @precondition(lambda self: self.can_list)
+    @rule(
+        which=st.booleans(),
+        state=st.sampled_from((None, "pending", "resolved", "rejected")),
+        newest=st.booleans(),
+        limit=st.integers(1, 3),
+    )
+    def list(
+        self,
+        which: bool,  # noqa: FBT001 - drawn
+        state: StateName | None,
+        newest: bool,  # noqa: FBT001 - drawn
+        limit: int,
+    ) -> None:
+        """List the promises, page by page."""
+        query = Query(state, prefix=self._prefix, newest=newest)
+        known = [
+            id
+            for id in self._heard_of
+            if state in (None, state_name(self._model.get(id, Pending())))
+        ]
+        found: list[str] = []
+        after: str | None = None
+        while True:
+            page = self._do("list", which, query, after, limit)
+            found += [info.id for info in page.infos]
+            after = page.after
+            if after is None or len(found) > len(known):
+                break
+        self._agree("list", f"{query}", found, known[::-1] if newest else known)
 
     @rule(n=st.integers(0, 2), which=st.booleans())
     def dispose(self, n: int, which: bool) -> None:  # noqa: FBT001 - a rule's arguments are drawn
@@ -142,6 +253,10 @@ class PromiseMachine(RuleBasedStateMachine):
         if not any(waited == id for waited, _ in self._waiting):
             self._do("dispose", which, id)
             self._model.pop(id, None)
+            self._terms.pop(id, None)
+            self._expired.discard(id)
+            if id in self._heard_of:
+                self._heard_of.remove(id)
 
     @rule(n=st.integers(0, 2), which=st.booleans())
     def wait(self, n: int, which: bool) -> None:  # noqa: FBT001 - a rule's arguments are drawn
@@ -183,6 +298,30 @@ class PromiseMachine(RuleBasedStateMachine):
                 raise AssertionError(
                     f"wait({id!r}) gave {result!r}, but the promise is pending"
                 )
+
+    # The model --------------------------------------------------------------
+
+    def _hear_of(self, id: str) -> None:
+        if id not in self._heard_of:
+            self._heard_of.append(id)
+
+    def _expire(self) -> None:
+        """Let the deadlines that are over settle what is pending."""
+        for id, terms in self._terms.items():
+            deadline, otherwise = terms.deadline, terms.otherwise
+            if id in self._model or deadline is None or otherwise is None:
+                continue
+            if deadline <= self._moment:
+                self._model[id] = otherwise
+                self._expired.add(id)
+                self._tell_waiters(id)
+
+    def _tell_waiters(self, id: str) -> None:
+        """Check that all who wait for a promise that is settled are told."""
+        for waited, future in [*self._waiting]:
+            if waited == id:
+                self._agree("wait", id, self._result(future), self._model[id])
+                self._waiting.remove((waited, future))
 
     # Helpers ----------------------------------------------------------------
 

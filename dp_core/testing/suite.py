@@ -59,6 +59,8 @@ class BackendSuite:
         skip: Names of laws to skip, visibly.
         own_process: Whether the process of the tests is there for them alone, so that
             a law may use up all its files for a moment. Not in a Jupyter kernel.
+        own_clock: Whether deadlines are those of `dp_core.backend.now` in the process
+            of the tests; then the state machine moves that clock.
         effort: The amount of work that goes into breaking a law.
         examples: How many runs of the state machine are tried.
     """
@@ -67,6 +69,7 @@ class BackendSuite:
     shared: ClassVar[bool | None] = None
     skip: ClassVar[Collection[str]] = ()
     own_process: ClassVar[bool] = False
+    own_clock: ClassVar[bool] = False
     effort: ClassVar[Effort] = Effort()
     examples: ClassVar[int] = 25
 
@@ -116,6 +119,7 @@ class BackendSuite:
             "loop": anyio_backend,
             "durable": durable,
             "shared": shared,
+            "own_clock": self.own_clock,
         }
         machine = type("Machine", (PromiseMachine,), members)
         run_state_machine_as_test(

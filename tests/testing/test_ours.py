@@ -30,6 +30,7 @@ class TestMemory(BackendSuite):
     """The memory backend."""
 
     durable, shared, own_process, effort = False, True, True, MEMORY
+    own_clock = True
 
     @pytest.fixture
     def open_backend(self) -> OpenBackend:
@@ -42,6 +43,7 @@ class TestFile(BackendSuite):
     """The file backend."""
 
     durable, shared, own_process, effort = True, True, True, FILE
+    own_clock = True
 
     @pytest.fixture
     def open_backend(self, tmp_path: Path) -> OpenBackend:

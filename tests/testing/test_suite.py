@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from typing import cast
 
 import anyio
 import hypothesis
@@ -16,6 +17,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from dp_core import Backend, Outcome, Pending, State, connect
 from dp_core.testing import LAWS, PromiseMachine
+from mutants.contract.registered import Registered, RegistryStore
+from mutants.contract.registry import MUTANTS, load
+from mutants.contract.subjects.with_terms.deadlines import TimersAreSetOnce
 
 HEADER = """
     import pytest
@@ -292,6 +296,10 @@ SETTINGS = hypothesis.settings(
 )
 
 
+NOT_SHRUNK = hypothesis.settings(SETTINGS, phases=[hypothesis.Phase.generate])
+"""Where it counts that a failure is found, and not how it is shown."""
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 def test_the_machine_passes_a_right_backend(loop: str) -> None:
     """The memory backend agrees with a dict after any operations."""
@@ -311,6 +319,36 @@ def test_the_machine_finds_a_wrong_backend(loop: str) -> None:
 
     steps = [note for note in caught.value.__notes__ if "state.settle(" in note]
     assert 2 == len(steps)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "seen"),
+    [
+        ("LastTermsStand", "create"),
+        ("OnlyAJanitorSettles", "peek"),
+        ("ExpiryIsNotSaid", "info"),
+        ("OnlyTheCreated", "list"),
+    ],
+)
+def test_the_machine_finds_wrong_terms(wrong: str, seen: str) -> None:
+    """Where a store keeps terms, it creates, asks for infos, and lists."""
+    load()
+    kind = cast("type[Registered]", MUTANTS[wrong].backend)
+    store = RegistryStore()
+    made = machine("asyncio", lambda: kind(store), durable=True)
+
+    with pytest.raises(AssertionError, match=f"{seen}.* gave "):
+        run_state_machine_as_test(made, settings=NOT_SHRUNK)
+
+
+def test_the_machine_moves_the_clock_of_deadlines() -> None:
+    """A waiter that looks at the deadline once, in its own time, is found."""
+    store = RegistryStore()
+    made = machine("asyncio", lambda: TimersAreSetOnce(store), durable=True)
+    made.own_clock, made.patience = True, 1.0
+
+    with pytest.raises(AssertionError, match="did not end in time"):
+        run_state_machine_as_test(made, settings=NOT_SHRUNK)
 
 
 def test_the_machine_opens_stores_again() -> None:

@@ -59,6 +59,7 @@ from dp_core.testing.kit._run import (
     OpenBackend,
     Outage,
     Tempo,
+    abilities_of,
 )
 from dp_core.testing.kit._sentences import (
     BYTES,
@@ -162,6 +163,7 @@ __all__ = [
     "StoreHandle",
     "Tempo",
     "Violation",
+    "abilities_of",
     "check_names",
     "law",
     "no_files_left",

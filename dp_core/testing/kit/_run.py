@@ -12,7 +12,7 @@ from dp_core._errors import DurablePromiseError, NotSupportedError
 from dp_core._terms import Query
 from dp_core.backend import Backend, Registry
 
-__all__ = ["ConformanceRun", "Effort", "OpenBackend", "Outage", "Tempo"]
+__all__ = ["ConformanceRun", "Effort", "OpenBackend", "Outage", "Tempo", "abilities_of"]
 
 _SMOOTHING: Final = 8
 _DECAY: Final = 0.999
@@ -113,11 +113,18 @@ class ConformanceRun:
         opened = self.open_backend()
         backend = await opened if isawaitable(opened) else opened
         try:
-            self.terms = await _works(backend, "info", "no promise")
-            query = Query(prefix="no promise")
-            self.listing = await _works(backend, "list", query, None, 1)
+            self.terms, self.listing = await abilities_of(backend)
         finally:
             await backend.aclose()
+
+
+async def abilities_of(backend: Backend) -> tuple[bool, bool]:
+    """Tell whether a store keeps terms, and whether it can be listed."""
+    query = Query(prefix="no promise")
+    return (
+        await _works(backend, "info", "no promise"),
+        await _works(backend, "list", query, None, 1),
+    )
 
 
 async def _works(backend: Backend, operation: str, *arguments: object) -> bool:
