@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -16,67 +15,8 @@ import pytest
 import dp_core as dp
 from dp_core.backend import Registry
 from support.core.program import Done, Run, said
+from support.core.stores import MANY, create, infos, settle, settle_bytes, states
 from support.server_process import running
-
-
-def settle(url: str, outcomes: Mapping[str, object]) -> None:
-    """Settle promises: with a value, or an Exception's text."""
-
-    async def settle_all() -> None:
-        async with dp.connect(url) as promises:
-            for id, outcome in outcomes.items():
-                if isinstance(outcome, Exception):
-                    await promises.promise(id).reject(str(outcome))
-                else:
-                    await promises.promise(id).resolve(outcome)
-
-    anyio.run(settle_all)
-
-
-def settle_bytes(url: str, id: str, outcome: dp.Outcome[bytes]) -> None:
-    """Settle a promise with a value in its bytes."""
-
-    async def settle_it() -> None:
-        async with dp.connect(url) as promises:
-            await promises.backend.settle(id, outcome)
-
-    anyio.run(settle_it)
-
-
-def states(url: str, ids: Iterable[str]) -> list[object]:
-    """Return the states of promises."""
-
-    async def peek_all() -> list[object]:
-        async with dp.connect(url) as promises:
-            return [await promises.promise(id).peek() for id in ids]
-
-    return anyio.run(peek_all)
-
-
-def infos(url: str) -> list[dp.PromiseInfo[object]]:
-    """Return all that a store holds, in its order."""
-
-    async def list_all() -> list[dp.PromiseInfo[object]]:
-        async with dp.connect(url) as promises:
-            return [info async for info in promises.list()]
-
-    return anyio.run(list_all)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> str:
-    """Return the URL of a store to copy from."""
-    return f"file:{tmp_path}/source"
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> str:
-    """Return the URL of a store to copy to."""
-    return f"file:{tmp_path}/target"
-
-
-MANY = {f"id ä{n}": n for n in range(100)}
-
 
 # Outcomes -------------------------------------------------------------------
 
@@ -130,16 +70,6 @@ def test_what_is_there_stays(here: Run, source: str, target: str) -> None:
 # Terms ----------------------------------------------------------------------
 
 DEADLINE = datetime(2999, 1, 1, tzinfo=UTC)
-
-
-def create(url: str, id: str, **terms: object) -> None:
-    """Create a promise."""
-
-    async def create_it() -> None:
-        async with dp.connect(url) as promises:
-            await promises.create(id, **terms)  # type: ignore[arg-type]
-
-    anyio.run(create_it)
 
 
 @pytest.mark.parametrize("kind", ["file", "memory", "http"])
@@ -286,100 +216,6 @@ def test_a_place_that_is_not_there_is_an_error(
     assert 2 == done.returncode
     assert b"--after 'two' is not in" in done.stderr
     assert [dp.Pending()] == states(target, ["one"])
-
-
-# What is damaged ------------------------------------------------------------
-
-
-def damage(store: str, id: str, how: str) -> None:
-    """Change a record as a disk, an editor or a restored backup may."""
-    name = sha256(id.encode()).hexdigest()
-    record = Path(store.removeprefix("file:")) / "p" / name[:2] / f"{name}.json"
-    content = record.read_bytes()
-    record.write_bytes(
-        {
-            "a value": content.replace(b'"resolved": ', b'"resolved": 1'),
-            "cut": content[: len(content) // 2],
-            "empty": b"",
-            "garbage": b"\xff\x00" * 100,
-            "another id": content.replace(id.encode(), b"other"),
-        }[how]
-    )
-
-
-@pytest.mark.parametrize("how", ["a value", "cut", "empty", "garbage", "another id"])
-def test_one_damaged_record_does_not_stop_the_rest(
-    here: Run, source: str, target: str, how: str
-) -> None:
-    """All others are copied; it is named at the end, by its id where that is left."""
-    settle(source, MANY)
-    damage(source, "id ä7", how)
-
-    done = here("copy", source, target)
-
-    assert 1 == done.returncode
-    assert f"99 promises of {source} are in {target}\n".encode() == done.stdout
-    title, line = done.stderr.decode().splitlines()
-    assert "dp: 1 promises could not be copied:" == title
-    known = how in {"a value", "cut"}
-    name = sha256("id ä7".encode()).hexdigest()
-    assert line.startswith("'id ä7': the " if known else f"'{name}': the record ")
-    others = {id: n for id, n in MANY.items() if id != "id ä7"}
-    assert list(map(dp.Resolved, others.values())) == states(target, others)
-    assert 1 == here("copy", source, target).returncode
-
-
-def test_many_damaged_records_do_not_stop_it_either(
-    here: Run, source: str, target: str
-) -> None:
-    """A whole page of records whose ids are lost is gone past."""
-    settle(source, MANY)
-    for id in list(MANY)[:80]:
-        damage(source, id, "garbage")
-
-    done = here("copy", source, target)
-
-    assert 1 == done.returncode
-    assert done.stdout.startswith(b"20 promises")
-    assert 81 == len(done.stderr.splitlines())
-
-
-STRANGE = {
-    "surrogate": b'"\\ud800"',
-    "twice": b'{"a":1,"a":2}',
-    "deep": b"[" * 200 + b"]" * 200,
-    "nan": b"NaN",
-    "huge": b"[1e999]",
-    "bytes": b'"\xff"',
-    "no json": b"{",
-}
-
-
-@pytest.mark.parametrize("case", STRANGE)
-def test_what_no_store_takes_is_carried_to_none(
-    here: Run, source: str, target: str, case: str
-) -> None:
-    """An older version's or a stranger's outcome is named; peek says it in a line."""
-    settle(source, {"good": 1})
-    settle_bytes(source, case, dp.Resolved(STRANGE[case]))
-
-    done = here("copy", source, target)
-    by_name = here(
-        "copy", source, target, "--ids", "-", input=f"{case}\ngood\n".encode()
-    )
-
-    for end in (done, by_name):
-        assert 1 == end.returncode
-        assert end.stdout.startswith(b"1 promises")
-        word = f"{case!r}: the store holds what no store takes"
-        assert word in end.stderr.decode()
-    assert [dp.Pending()] == states(target, [case])
-    for command in ("peek", "get", "resolve", "info", "watch"):
-        seen = here(command, case, "--url", source)
-        assert (2, b"") == (seen.returncode, seen.stdout)
-        assert 1 == seen.stderr.count(b"\n")
-    with pytest.raises(dp.CorruptPromiseError):
-        states(source, [case])
 
 
 # Ids by name ----------------------------------------------------------------

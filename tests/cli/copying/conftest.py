@@ -1,0 +1,19 @@
+"""Two stores: one to copy from, and one to copy to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """Return the URL of a store to copy from."""
+    return f"file:{tmp_path}/source"
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> str:
+    """Return the URL of a store to copy to."""
+    return f"file:{tmp_path}/target"
