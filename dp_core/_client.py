@@ -223,6 +223,9 @@ class Promises:
         """
         Dispose of promises that were settled long ago; return how many.
 
+        Each is looked at once more just before. Do not make ids anew at that moment:
+        what is made between that look and the disposal is disposed of.
+
         Args:
             settled_before: How long ago, or before which moment.
             state: Those in this state: "resolved" or "rejected"; None for both.
@@ -240,7 +243,10 @@ class Promises:
         query = Query(state, tags or {}, prefix)
         async with aclosing(pages(registry, query, None)) as found:
             async for info in found:
-                if info.settled_at is not None and info.settled_at < before:
+                if info.settled_at is None or info.settled_at >= before:
+                    continue
+                # A page may be old by now, and its promise made anew.
+                if (await registry.info(info.id)).settled_at == info.settled_at:
                     await self.backend.dispose(info.id)
                     count += 1
         return count

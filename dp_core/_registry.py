@@ -17,7 +17,7 @@ from dp_core._errors import (
 )
 from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import SETTLED, Outcome
-from dp_core._terms import PromiseInfo, Query, Terms, moment_after
+from dp_core._terms import PromiseInfo, Query, Terms, is_text, moment_after
 from dp_core.backend import Backend, Registry
 
 __all__ = [
@@ -160,9 +160,12 @@ async def pages(
     Iterate over all promises that a query finds.
 
     Raises:
+        InvalidQueryError: *after* is not a cursor.
         BackendError: The store could not be asked; or, after all others were told,
             some promises cannot be read.
     """
+    if not (after is None or (isinstance(after, str) and is_text(after))):
+        raise InvalidQueryError(f"{shown(after)} is not the cursor of a promise")
     failures: list[tuple[str, BackendError]] = []
     while True:
         page = await registry.list(query, after, _LIMIT)
@@ -171,6 +174,11 @@ async def pages(
         failures += page.failures
         if page.after is None:
             break
+        if page.after == after:
+            raise BackendError(
+                f"the store's listing does not go on after {quoted(after)}; it is at "
+                "fault, or what answers in its place"
+            )
         after = page.after
     if failures:
         (name, error), *others = failures

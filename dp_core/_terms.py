@@ -34,6 +34,7 @@ __all__ = [
     "check_name",
     "check_tags",
     "expiry",
+    "is_text",
     "moment_after",
     "state_name",
 ]
@@ -191,10 +192,9 @@ def check_name(name: object, what: str, *, may_be_empty: bool = False) -> str:
     """
     if not isinstance(name, str):
         raise InvalidTermsError(f"{what} is not a string: {shown(name)}")
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise InvalidTermsError(f"{what} has a lone surrogate in it") from None
+    if not is_text(name):
+        raise InvalidTermsError(f"{what} has a lone surrogate in it")
+    size = len(name.encode())
     if size > MAX_TAG_BYTES:
         raise InvalidTermsError(
             f"{what} has {size:,} bytes, over the limit of {MAX_TAG_BYTES}"
@@ -204,6 +204,11 @@ def check_name(name: object, what: str, *, may_be_empty: bool = False) -> str:
     if "\0" in name:
         raise InvalidTermsError(f"{what} has NUL in it")
     return name
+
+
+def is_text(text: str) -> bool:
+    """Whether a string is Unicode text, without lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def expiry(terms: Terms[T] | None, now: datetime) -> Outcome[T] | None:
@@ -288,6 +293,8 @@ class Query:
             )
         if not isinstance(self.prefix, str):
             raise InvalidQueryError(f"a prefix is a string, not {shown(self.prefix)}")
+        if not is_text(self.prefix):
+            raise InvalidQueryError("a prefix has a lone surrogate in it")
         try:
             object.__setattr__(self, "tags", check_tags(self.tags))
         except InvalidTermsError as error:

@@ -243,7 +243,7 @@ class App:
         except ProtocolError as error:
             return _failure(error, closes=True)
         if method == "GET":
-            call: Call = read_get(path, scope["query_string"].decode("latin-1"))
+            call: Call = read_get(path, _query(scope))
         else:
             call = await self._read(path, body)
         try:
@@ -323,6 +323,14 @@ def _path(scope: Scope) -> str:
         if unquote("/".join(parts[:depth])) == root:
             return "/".join(["", *parts[depth:]])
     return path
+
+
+def _query(scope: Scope) -> str:
+    try:
+        # Some clients leave letters as they are, which are then in UTF-8.
+        return str(scope["query_string"].decode())
+    except UnicodeDecodeError:
+        raise ProtocolError(400, "the query is not UTF-8") from None
 
 
 def _failure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias, Union, assert_never, overload
 
@@ -224,8 +225,13 @@ def is_failure(call: Call, status: int, body: bytes) -> bool:
 def lacks_operation(call: Call, status: int, message: str) -> bool:
     """Tell whether a failure says that a server does not have an operation of ours."""
     return isinstance(call, Create | Info | List) and (
-        status in _LACKING or (status == 400 and message.startswith(_BAD_PATH))
+        (status in _LACKING and not _NO_SERVICE.match(message))
+        or (status == 400 and message.startswith(_BAD_PATH))
     )
+
+
+_NO_SERVICE: Final = re.compile(r"service '[^']*' not found")
+"""The beginning of what Restate says while it starts: it lacks every operation."""
 
 
 TURNED_AWAY: Final = (408, 425, 429, 503)

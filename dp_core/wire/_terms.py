@@ -210,10 +210,11 @@ def terms_of(members: _Members, limit: int) -> Terms[bytes]:
     """Return the terms that members of an object say; see `read_terms`."""
     otherwise: Outcome[bytes] | None = None
     if (text := _given(members, "otherwise")) is not None:
-        otherwise = _outcome(split(text), limit)
-        if otherwise is None:
+        outcome = split(text)
+        otherwise = _outcome(outcome, limit)
+        if otherwise is None or len(outcome) > 1:
             raise InvalidTermsError(
-                "'otherwise' is an object with a 'value' or an 'error', such as "
+                "'otherwise' is an object with a 'value' or an 'error' alone, such as "
                 '{"error": "too late"}'
             )
     data = _given(members, "data")

@@ -205,6 +205,20 @@ async def test_promises_are_found_page_by_page(promises: App) -> None:
     assert ["p0", "p4"] == await ids("state=pending&tag=even:True")
 
 
+async def test_letters_in_a_query_may_stand_as_they_are(promises: App) -> None:
+    """Some clients do not encode them: they are UTF-8, and what is not is refused."""
+    await ask(promises, "/promise/create", {"promiseId": "éa"})
+    raw = Request("/promises", method="GET")
+    raw._scope["query_string"] = "prefix=é".encode()
+    await raw.run(promises)
+    assert ["éa"] == [info["promiseId"] for info in raw.json()["promises"]]
+
+    broken = Request("/promises", method="GET")
+    broken._scope["query_string"] = b"prefix=\xff"
+    await broken.run(promises)
+    assert 400 == broken.status
+
+
 async def test_a_cursor_of_nobody_is_a_bad_request(promises: App) -> None:
     """A cursor that the store has not made is refused, and not guessed at."""
     await ask(promises, "/promise/create", {"promiseId": "a"})

@@ -29,6 +29,7 @@ from dp_core import (
     AccessDeniedError,
     BackendError,
     InvalidValueError,
+    NotSupportedError,
     OutcomeUnknownError,
     Pending,
     ProtocolError,
@@ -40,6 +41,8 @@ from dp_core.wire import (
     TURNED_AWAY,
     Call,
     Create,
+    Info,
+    List,
     Settle,
     Wait,
     is_failure,
@@ -75,12 +78,14 @@ class Peer:
         honours_prefer: It ends a wait when the time that we prefer is over
             (RFC 7240 §4.3). The service of the reference does not, and holds
             the response until there is an outcome.
+        keeps_terms: It has answered a create, an info or a list.
         is_restate: It is Restate.
         slices: How long a wait lives on the way to it.
     """
 
     answered: bool = False
     honours_prefer: bool = False
+    keeps_terms: bool = False
     is_restate: bool = False
     slices: Slices = field(default_factory=Slices)
 
@@ -107,17 +112,27 @@ class Peer:
         """Return what is known after a *response* whose *answer* was understood."""
         in_time = isinstance(call, Wait) and isinstance(answer, Pending)
         honours_prefer = self.honours_prefer or in_time
-        is_restate = self.is_restate or _RESTATE_HEADER in response.headers
-        known = (self.answered, self.honours_prefer, self.is_restate)
-        if known == (True, honours_prefer, is_restate):
-            return self
-        return replace(
-            self, answered=True, honours_prefer=honours_prefer, is_restate=is_restate
+        known = replace(
+            self,
+            answered=True,
+            honours_prefer=honours_prefer,
+            keeps_terms=self.keeps_terms or isinstance(call, _REGISTRY),
+            is_restate=self.is_restate or _RESTATE_HEADER in response.headers,
         )
+        return self if known == self else known
+
+
+_REGISTRY: Final = (Create, Info, List)
+"""Calls that not every server can answer."""
 
 
 def interpret(
-    url: ServerUrl, call: Call, response: HttpResponse, *, known: bool
+    url: ServerUrl,
+    call: Call,
+    response: HttpResponse,
+    *,
+    known: bool,
+    keeps_terms: bool = False,
 ) -> Any:
     """
     Return the answer to *call*: what `dp_core.wire.read_answer` returns.
@@ -127,6 +142,7 @@ def interpret(
         call: What was asked.
         response: What came back.
         known: Whether the server has answered this handle before.
+        keeps_terms: Whether it has answered such a call as not every server can.
 
     Raises:
         AttemptFailed: The same call may succeed later.
@@ -157,10 +173,15 @@ def interpret(
             raise AttemptFailed(f"{url}: {error.reason}", reached=True) from None
         raise ProtocolError(status, f"{url}: {error.reason}") from None
     except BackendError as error:
+        lacks = isinstance(error, NotSupportedError) and status != _NOT_IMPLEMENTED
+        if keeps_terms and lacks:
+            # It could before: a gateway says so, or a server that is replaced.
+            raise AttemptFailed(f"{url}: {error.reason}", reached=True) from None
         raise type(error)(f"{url}: {error.reason}") from None
 
 
 _NOT_FOUND: Final = 404
+_NOT_IMPLEMENTED: Final = 501
 
 
 def _is_content(response: HttpResponse) -> bool:

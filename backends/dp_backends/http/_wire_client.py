@@ -18,7 +18,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final, overload
 
 import anyio
@@ -257,17 +256,23 @@ class WireClient:
     def read(self, call: Call, response: HttpResponse) -> Any:
         """Return the answer to a call, and learn from it; raises as `interpret`."""
         with self._noting():
-            answer = interpret(self.url, call, response, known=self.peer.answered)
+            answer = self._interpret(call, response, self.peer)
         return self._understood(call, response, answer)
 
     async def _read_page(self, call: List, response: HttpResponse) -> Any:
         """Do what `read` does, off the event loop: a page has megabytes."""
-        known = self.peer.answered
         with self._noting():
-            answer = await in_thread(
-                partial(interpret, self.url, call, response, known=known)
-            )
+            answer = await in_thread(self._interpret, call, response, self.peer)
         return self._understood(call, response, answer)
+
+    def _interpret(self, call: Call, response: HttpResponse, peer: Peer) -> Any:
+        return interpret(
+            self.url,
+            call,
+            response,
+            known=peer.answered,
+            keeps_terms=peer.keeps_terms,
+        )
 
     @contextmanager
     def _noting(self) -> Iterator[None]:

@@ -25,7 +25,15 @@ from dp_core import (
     settle_command,
     transition,
 )
-from dp_core.backend import PAGE_BYTES, Page, expiry, now, size_of, watch_clock
+from dp_core.backend import (
+    PAGE_BYTES,
+    Page,
+    expiry,
+    now,
+    quoted,
+    size_of,
+    watch_clock,
+)
 
 __all__ = ["MemoryStore", "Result", "Timer", "Waiter"]
 
@@ -218,7 +226,9 @@ class MemoryStore:
                 if deadline is not None and generation.is_due_some_day:
                     due = (deadline, generation.number, generation)
                     heapq.heappush(self._deadlines, due)
-                    self.clock_was_set()
+                    if self._deadlines[0] is due:
+                        # Those who sleep would wake up too late.
+                        self.clock_was_set()
             return generation.terms
 
     def clock_was_set(self) -> None:
@@ -306,5 +316,5 @@ def _number(after: str | None) -> int | None:
     if after is None:
         return None
     if not (after.isascii() and after.isdecimal() and len(after) < 20):
-        raise InvalidQueryError(f"{after!r} is not a cursor of this store")
+        raise InvalidQueryError(f"{quoted(after)} is not a cursor of this store")
     return int(after)

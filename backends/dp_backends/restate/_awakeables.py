@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from restate import (
@@ -28,7 +28,7 @@ from restate import (
     select,
 )
 
-from dp_backends.restate._invocations import PENDING, RAW
+from dp_backends.restate._invocations import PENDING, RAW, decoded
 from dp_backends.restate._names import AWAIT, FORGET, OBJECT
 from dp_core import ProtocolError
 from dp_core.wire import DISPOSED_MESSAGE, Peek, read_answer
@@ -57,7 +57,7 @@ def read_waiter(body: bytes) -> str:
     Raises:
         ProtocolError: The body does not name one (400).
     """
-    name: str = _decoded(body, str)
+    name: str = decoded(body, str)
     if not _AWAKEABLE.fullmatch(name):
         raise ProtocolError(400, "the body does not name an awakeable")
     return name
@@ -66,7 +66,7 @@ def read_waiter(body: bytes) -> str:
 def read_names(body: bytes) -> list[str]:
     """Return the strings of a JSON array; none if it is not an array of them."""
     try:
-        return list(_decoded(body, list[str]))
+        return list(decoded(body, list[str]))
     except ProtocolError:
         return []
 
@@ -78,7 +78,7 @@ def read_wake(body: bytes) -> tuple[list[str], bytes]:
     Raises:
         ProtocolError: The body is not such a pair (400).
     """
-    names, answer = _decoded(body, tuple[list[str], msgspec.Raw])
+    names, answer = decoded(body, tuple[list[str], msgspec.Raw])
     if len(only_awakeables(names)) < len(names):
         raise ProtocolError(400, "the body names what is not an awakeable")
     try:
@@ -92,13 +92,6 @@ def read_wake(body: bytes) -> tuple[list[str], bytes]:
 def only_awakeables(names: Iterable[str]) -> list[str]:
     """Return those *names* that Restate can decode."""
     return [name for name in names if _AWAKEABLE.fullmatch(name)]
-
-
-def _decoded(body: bytes, type_: Any) -> Any:
-    try:
-        return msgspec.json.decode(body, type=type_)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise ProtocolError(400, "the body is not what this handler takes") from None
 
 
 async def wait_for_answer(

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 from restate import InvocationRetryPolicy, Service, TerminalError, VirtualObject
 from restate.serde import BytesSerde
 
-from dp_core import DurablePromiseError, Pending, __version__
+from dp_core import DurablePromiseError, Pending, ProtocolError, __version__
 from dp_core.wire import write_answer, write_error
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "RAW",
     "SETTINGS",
     "accept_empty_bodies",
+    "decoded",
     "terminal_errors",
 ]
 
@@ -60,6 +62,19 @@ Time for which Restate keeps the answer of a dispose.
 Restate's ingress repeats a call when a node fails. A second dispose would forget
 an outcome that came in between, so the repeated call must find the first answer.
 """
+
+
+def decoded(body: bytes, type_: Any) -> Any:
+    """
+    Return what a body says, of the type that a handler takes.
+
+    Raises:
+        ProtocolError: It is not of the type (400).
+    """
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise ProtocolError(400, "the body is not what this handler takes") from None
 
 
 def accept_empty_bodies(service: Service | VirtualObject) -> None:

@@ -42,6 +42,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
 
+from msgspec import Raw
 from restate import ObjectContext, ObjectSharedContext, VirtualObject
 
 from dp_backends.restate._awakeables import (
@@ -56,6 +57,7 @@ from dp_backends.restate._invocations import (
     RAW,
     SETTINGS,
     accept_empty_bodies,
+    decoded,
     terminal_errors,
 )
 from dp_backends.restate._names import (
@@ -73,8 +75,10 @@ from dp_backends.restate._stored import (
     TERMS,
     VALUE,
     Stored,
+    at_deadline_text,
     clock,
     created_text,
+    how_far_ahead,
     read_key,
     read_settled,
     settled_text,
@@ -95,7 +99,6 @@ from dp_core.wire import (
     read_terms,
     write_answer,
     write_info,
-    write_moment,
 )
 
 __all__ = ["promises"]
@@ -265,7 +268,9 @@ async def wake(ctx: ObjectSharedContext, body: bytes) -> None:
 async def settle_by(ctx: ObjectContext, body: bytes) -> bytes:
     """Settle the promise as a request to the service asks, which says by whom."""
     with _checked(ctx):
-        operation = "reject" if b'"errorMessage"' in body else "resolve"
+        operation = (
+            "reject" if "errorMessage" in decoded(body, dict[str, Raw]) else "resolve"
+        )
         call = read_call(f"/{SERVICE}/{operation}", body)
         if not isinstance(call, Settle):
             raise ProtocolError(400, "the body does not settle a promise")
@@ -284,20 +289,30 @@ async def expire(ctx: ObjectContext, body: bytes) -> bytes:
         over = expiry(terms, moment)
     if over is not None:
         return await _settle(ctx, over)
-    if body == _named(terms.deadline):
-        # Restate's clock is not ours. (Another deadline is of a former generation.)
-        _call_at_deadline(ctx, terms.deadline, moment)
+    ahead = how_far_ahead(body, terms.deadline, moment)
+    if ahead is not None:
+        _call_at_deadline(ctx, terms.deadline, moment, ahead)
     return PENDING
 
 
-def _named(deadline: datetime) -> bytes:
-    """Return the body of the call that Restate makes at a deadline."""
-    return b'"%b"' % write_moment(deadline).encode()
+def _call_at_deadline(
+    ctx: ObjectContext,
+    deadline: datetime,
+    now: datetime,
+    ahead: timedelta = timedelta(),
+) -> None:
+    """
+    Let Restate call the object at a deadline.
 
-
-def _call_at_deadline(ctx: ObjectContext, deadline: datetime, now: datetime) -> None:
-    delay = max(deadline - now, timedelta())
-    body = _named(deadline)
+    Args:
+        ctx: The exclusive invocation of the promise's object.
+        deadline: The deadline.
+        now: The time by our clock.
+        ahead: By how much Restate's clock is ahead of ours, as far as we know.
+    """
+    # The SDK adds the delay to the time by our clock, and cuts it to milliseconds.
+    delay = max(deadline + ahead - now, timedelta()) + timedelta(milliseconds=1)
+    body = at_deadline_text(deadline, now, ahead)
     ctx.generic_send(OBJECT, EXPIRE, body, key=ctx.key(), send_delay=delay)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, final
 
 from restate import Context, ObjectContext, ObjectSharedContext
@@ -47,8 +47,10 @@ __all__ = [
     "TERMS",
     "VALUE",
     "Stored",
+    "at_deadline_text",
     "clock",
     "created_text",
+    "how_far_ahead",
     "read_key",
     "read_settled",
     "settled_text",
@@ -144,6 +146,48 @@ def read_settled(text: bytes | None) -> tuple[datetime | None, str | None, bool]
         return None, None, False
     members = json.loads(text)
     return read_moment(members["at"]), members["by"], members["expired"]
+
+
+def at_deadline_text(deadline: datetime, now: datetime, ahead: timedelta) -> bytes:
+    """Return the body of the call that Restate is asked to make at a deadline."""
+    sent, ms = write_moment(now), timedelta(milliseconds=1)
+    return json.dumps([write_moment(deadline), sent, ahead / ms]).encode()
+
+
+def how_far_ahead(
+    body: bytes, deadline: datetime, moment: datetime
+) -> timedelta | None:
+    """
+    Return by how much Restate's clock must be ahead of ours; at least 0.
+
+    A call that comes before its deadline shows it. Without an answer to that, it would
+    come again and again until the clocks have met.
+
+    Args:
+        body: What the call brought, see `at_deadline_text`.
+        deadline: The deadline of the promise.
+        moment: When the call came, by our clock.
+
+    Returns:
+        None for a call that was made for another deadline, of a former generation, or
+        by a stranger.
+    """
+    try:
+        named, sent_text, ms = json.loads(body)
+        sent, before = read_moment(sent_text), timedelta(milliseconds=ms)
+        if read_moment(named) != deadline:
+            return None
+    except (ValueError, TypeError, OverflowError, DurablePromiseError):
+        return None
+    ahead = max(deadline + before - moment, timedelta())
+    # A call that comes at once was due before it was made: it is at least that much.
+    return ahead if moment - sent > _AT_ONCE else ahead * _MORE
+
+
+_AT_ONCE: Final = timedelta(seconds=1)
+
+_MORE: Final = 1.05
+"""How much later to be called than it must be, so that few calls are too early."""
 
 
 async def clock(ctx: Context) -> datetime:

@@ -117,6 +117,40 @@ async def test_a_gateways_page_says_nothing_about_the_server(
         assert 3 == len(server.calls)
 
 
+@pytest.mark.usefixtures("_no_pauses")
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http_answer(404, b'{"message":"no Route matched with those values"}'),
+        failure(400, "bad path: /promises"),
+        failure(405, "every operation is a POST"),
+    ],
+)
+async def test_what_a_server_could_before_it_can(call: str, answer: bytes) -> None:
+    """A gateway may say for a while that nothing is there; the question goes on."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await CALLS["info"](backend)
+        server.canned.extend([answer] * 3)
+
+        await CALLS[call](backend)
+        assert 5 == len(server.calls)
+
+
+@pytest.mark.usefixtures("_no_pauses")
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_server_that_starts_lacks_nothing(call: str) -> None:
+    """Restate knows no service for a moment, so it does not say what that can."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await backend.peek("a")
+        server.canned.append(failure(404, "service 'promise' not found, make sure"))
+
+        await CALLS[call](backend)
+        assert 3 == len(server.calls)
+
+
 async def test_a_create_is_repeated_until_it_is_known() -> None:
     """A cut answer is no answer; the first terms stand, and are told at last."""
     async with Server().serving() as server:

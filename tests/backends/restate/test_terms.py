@@ -62,6 +62,15 @@ def test_waiters_and_terms_are_kept_beside_each_other(restate: RestateServer) ->
     assert {"value", "settled", "terms"} == set(restate.state(id))
 
 
+def test_who_settles_may_settle_with_any_value(restate: RestateServer) -> None:
+    """A value that reads like a rejection is a value."""
+    id = token_hex(8)
+    value = {"errorMessage": "none"}
+
+    assert {"value": value} == post(restate, "resolve", id, value=value, by="alice")
+    assert "alice" == post(restate, "info", id)["settledBy"]
+
+
 def test_a_deadline_of_a_former_generation_harms_nobody(
     restate: RestateServer,
 ) -> None:

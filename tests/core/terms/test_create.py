@@ -13,6 +13,7 @@ import pytest
 
 import dp_core as dp
 from dp_backends.memory import MemoryBackend
+from dp_core.backend import Page
 
 STORES = count()
 LONG = timedelta(days=3)
@@ -285,6 +286,44 @@ async def test_old_promises_are_pruned(promises: dp.Promises) -> None:
     for wrong in (5, "90d", datetime(2020, 1, 1)):  # noqa: DTZ001 - that is it
         with pytest.raises(dp.InvalidQueryError, match="not a valid age"):
             await promises.prune(settled_before=wrong)  # type: ignore[arg-type] # refused
+
+
+async def test_what_was_made_anew_is_not_pruned() -> None:
+    """A page grows old while its first promises are disposed of."""
+
+    class Meanwhile(MemoryBackend):
+        async def dispose(self, id: str) -> None:
+            await super().dispose(id)
+            if id == "first":
+                await super().dispose("second")
+                await super().create("second", dp.Terms())
+
+    url = f"memory:create-{next(STORES)}"
+    promises = dp.Promises(Meanwhile(url), url)
+    for id in ("first", "second"):
+        await promises.promise(id).resolve(1)
+
+    assert 1 == await promises.prune(settled_before=timedelta())
+    assert dp.Terms() == (await promises.promise("second").info()).terms
+
+
+async def test_a_listing_that_does_not_go_on_ends() -> None:
+    """A store that returns one cursor for ever is at fault, and does not hold us."""
+
+    class Endless(MemoryBackend):
+        async def list(self, query: dp.Query, after: str | None, limit: int) -> Page:
+            return Page((), "17")
+
+    promises = dp.Promises(Endless("memory:endless"), "memory:endless")
+    with pytest.raises(dp.BackendError, match="does not go on after '17'"):
+        await listed(promises)
+
+
+@pytest.mark.parametrize("after", [5, b"1", "\ud800"])
+async def test_a_cursor_is_a_text(after: Any, promises: dp.Promises) -> None:
+    """What can be no cursor is refused before any store is asked."""
+    with pytest.raises(dp.InvalidQueryError, match="not the cursor of a promise"):
+        await listed(promises, after=after)
 
 
 # Stores without ---------------------------------------------------------------

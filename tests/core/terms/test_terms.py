@@ -178,6 +178,7 @@ def test_the_machine_carries_who_settled(kind: Any) -> None:
     [
         ({"state": "done"}, "'pending', 'resolved' or 'rejected'"),
         ({"prefix": 1}, "a prefix is a string"),
+        ({"prefix": "\ud800"}, "lone surrogate"),
         ({"tags": {"a:b": "c"}}, "control character"),
         ({"tags": "a"}, "a mapping of strings"),
     ],

@@ -64,13 +64,13 @@ class Listing:
             BackendError: The store could not be read.
         """
         cursor, _, key = (after or "").partition(_SEPARATOR)
-        place = position_of(cursor) if after else None
+        place = position_of(cursor) if after is not None else None
         if not self._store.is_made():
             return Page((), None)
         with explained(f"list the promises in {self._store.root}"):
             whole = self._take(key) or catalog(self._store.root, query)
         infos: list[PromiseInfo[bytes]] = []
-        failures = [] if after else list(whole.failures)
+        failures = [] if after is not None else list(whole.failures)
         room = PAGE_BYTES
         places = whole.after(place, newest=query.newest)
         for index in places[:_LOOKS]:
