@@ -187,7 +187,7 @@ def how_far_ahead(
 _AT_ONCE: Final = timedelta(seconds=1)
 
 _MORE: Final = 1.05
-"""How much later to be called than it must be, so that few calls are too early."""
+"""Part by which to be called later than need be, so that few calls are too early."""
 
 
 async def clock(ctx: Context) -> datetime:
