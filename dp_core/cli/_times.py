@@ -19,7 +19,7 @@ _UNITS: Final = {
     "weeks": "w",
     "days": "d",
     "hours": "h",
-    "minutes": "m(?:in)?(?!s)",
+    "minutes": "m(?:in)?",
     "seconds": "s",
     "milliseconds": "ms",
 }
