@@ -301,6 +301,7 @@ class DeadlineOfTheFormer(Registered):
         stands = self.give(id, terms)
         late = expiry(stands, now())
         if late is not None and record.outcome is None:
-            await checkpoint()
+            for _ in range(10):
+                await checkpoint()
             self.put(id, late)
         return stands
