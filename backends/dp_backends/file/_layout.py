@@ -41,6 +41,7 @@ __all__ = [
     "PromiseFiles",
     "due_path",
     "hour_of",
+    "is_hour",
     "shard_path",
     "temporary_path",
 ]
@@ -169,6 +170,14 @@ def shard_path(root: str, shard: str) -> str:
 def hour_of(moment: datetime) -> str:
     """Return the name of an hour, in UTC: ``2026-11-26T14``. They sort by time."""
     return moment.astimezone(UTC).isoformat()[:13]
+
+
+def is_hour(name: str) -> bool:
+    """Tell whether a name is one of `hour_of`."""
+    return _HOUR.fullmatch(name) is not None
+
+
+_HOUR: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}")
 
 
 def due_path(root: str, hour: str) -> str:

@@ -23,7 +23,7 @@ from dp_backends.file._files import (
     remove,
     write_new_file,
 )
-from dp_backends.file._layout import Place
+from dp_backends.file._layout import Place, temporary_path
 from dp_backends.file._record import Record
 from dp_core import OutcomeUnknownError, Terms
 
@@ -53,7 +53,16 @@ class Durability:
             self.fsync_opened(fd)
 
     def fsync_opened(self, fd: int) -> None:
-        """Do what `fsync_names` does, for a directory that is open."""
+        """
+        Do what `fsync_names` does, for a directory that is open.
+
+        In a directory that is doubted, a neighbour makes the names dirty again before
+        that, so that they must reach the disk.
+        """
+        neighbour = None
+        if _DOUBTED and _identity(os.fstat(fd)) in _DOUBTED:
+            neighbour = os.path.basename(temporary_path("", token_hex(16)))
+            os.close(os.open(neighbour, _NEIGHBOUR, 0o600, dir_fd=fd))
         try:
             fsync(fd)
         except OSError:
@@ -61,6 +70,10 @@ class Durability:
             with suppress(OSError):
                 _DOUBTED.add(_identity(os.fstat(fd)))
             raise
+        finally:
+            if neighbour is not None:
+                with suppress(OSError):
+                    os.unlink(neighbour, dir_fd=fd)
 
     def is_doubted(self, directory: str) -> bool:
         """
@@ -71,6 +84,9 @@ class Durability:
         anew.
         """
         return bool(_DOUBTED) and _identity(os.stat(directory)) in _DOUBTED
+
+
+_NEIGHBOUR: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -185,8 +201,8 @@ def make_durable(
     and the janitor know: a crash between the rename and the end leaves two names, so
     that each reader pays an fsync until the janitor comes.
 
-    A head may be replaced by others meanwhile, and must not be put back. Its name gets
-    a neighbour instead, which makes the directory dirty again.
+    A head may be replaced by others meanwhile, and must not be put back. A neighbour of
+    its name is enough, see `Durability.fsync_opened`.
 
     Args:
         durability: Makes the name durable.
@@ -199,12 +215,9 @@ def make_durable(
         OSError: It is not known to be durable, as before.
     """
     marks = [place.temporary(record.nonce)]
-    if durability.is_doubted(place.shard):
+    if record.event is not None and durability.is_doubted(place.shard):
         marks.append(place.temporary(token_hex(16)))
-        if record.event is None:
-            link(path, marks[1])
-        else:
-            _rewrite(place.temporary(token_hex(16)), marks[1], path, data)
+        _rewrite(place.temporary(token_hex(16)), marks[1], path, data)
     durability.fsync_names(place.shard)
     for mark in marks:
         remove(mark)

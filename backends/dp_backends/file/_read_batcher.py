@@ -9,9 +9,11 @@ delayed to wait for others.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, TypeVar, final
 
 from anyio import CapacityLimiter
 from anyio.lowlevel import checkpoint
@@ -19,7 +21,7 @@ from anyio.lowlevel import checkpoint
 from dp_backends.file._layout import Place
 from dp_backends.file._reading import View
 from dp_backends.file._store import FileStore
-from dp_core.backend import Follower, LeaderFollowers, in_thread
+from dp_core.backend import Follower, LeaderFollowers, in_thread, now
 
 __all__ = ["Finding", "ReadBatcher", "look_at_all"]
 
@@ -27,6 +29,10 @@ Finding: TypeAlias = View | Exception
 """The result of a look, or its error, which concerns that promise alone."""
 
 _BATCH: Final = 256
+
+_THREADS: Final = 16
+
+_T = TypeVar("_T")
 
 
 @final
@@ -69,12 +75,43 @@ class ReadBatcher:
 
 
 def look_at_all(places: Iterable[tuple[FileStore, Place]]) -> list[Finding]:
-    """Look at each place; return an error in the place of its view."""
-    return [_look_at(store, place) for store, place in places]
+    """
+    Look at each place, and settle what is over; return an error in place of its view.
+
+    One after another, because looks do not wait for the disk. What has to be settled
+    does: in several threads, so that the file system joins their fsyncs.
+    """
+    looks = list(places)
+    findings = [_look_at(look, settling=False) for look in looks]
+    moment = now()
+    over = [
+        number
+        for number, finding in enumerate(findings)
+        if isinstance(finding, View) and finding.expiry(moment) is not None
+    ]
+    settled = _at_once(_look_at, [looks[number] for number in over])
+    for number, finding in zip(over, settled, strict=True):
+        findings[number] = finding
+    return findings
 
 
-def _look_at(store: FileStore, place: Place) -> Finding:
+def _look_at(look: tuple[FileStore, Place], *, settling: bool = True) -> Finding:
+    store, place = look
     try:
-        return store.look_at(place)
+        return store.look_at(place, settling=settling)
     except Exception as error:  # noqa: BLE001 - see `Finding`
         return error
+
+
+def _at_once(
+    function: Callable[[_T], Finding], arguments: Sequence[_T]
+) -> list[Finding]:
+    """Call a function, which raises nothing, with each argument, several at once."""
+    if len(arguments) > 1:
+        # Where no thread can be started, one after another.
+        with (
+            suppress(RuntimeError),
+            ThreadPoolExecutor(min(_THREADS, len(arguments))) as threads,
+        ):
+            return list(threads.map(function, arguments))
+    return [function(argument) for argument in arguments]

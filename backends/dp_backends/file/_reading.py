@@ -25,7 +25,7 @@ from dp_core import (
 )
 from dp_core.backend import expiry
 
-__all__ = ["PromiseReader", "View"]
+__all__ = ["PromiseReader", "View", "misplaced"]
 
 
 @final
@@ -87,11 +87,13 @@ class PromiseReader:
         """
         while True:
             generation = self.generation(place)
-            found: View | CorruptPromiseError
+            found: View | CorruptPromiseError | None
             try:
                 found = self._view_of(place, generation, whole=whole)
             except CorruptPromiseError as error:
                 found = error
+            if found is None:
+                continue
             # Only a living generation's files mean anything: dead ones are erased,
             # and may even be written by a settle that is late. And a head that was
             # just replaced has lost a name by that, so that its link count says
@@ -110,16 +112,17 @@ class PromiseReader:
         if head is None:
             return FIRST
         if head.event is not None:
-            raise _misplaced(place.head)
+            raise misplaced(place.head)
         return head.nonce
 
-    def _view_of(self, place: Place, generation: str, *, whole: bool) -> View:
-        path = place.outcome(generation)
+    def _view_of(self, place: Place, generation: str, *, whole: bool) -> View | None:
+        """Return what a generation's files say; None where that was never so."""
+        outcome = path = place.outcome(generation)
         settled = self._read_of(place, path, generation)
         state: State[bytes] = Pending()
         if settled is not None:
             if not isinstance(settled.event, SETTLED):
-                raise _misplaced(path)
+                raise misplaced(path)
             state = settled.event
         created = None
         if settled is None or whole:
@@ -131,13 +134,16 @@ class PromiseReader:
                 os.stat(place.shard)
             return View(generation, state, settled=settled)
         if not isinstance(created.event, Terms):
-            raise _misplaced(path)
+            raise misplaced(path)
+        if settled is None and os.path.lexists(outcome):
+            # The promise may have been settled before it was created.
+            return None
         return View(generation, state, created.event, settled, created)
 
     def _read_of(self, place: Place, path: str, generation: str) -> Record | None:
         record = self._read(place, path)
         if record is not None and record.generation != generation:
-            raise _misplaced(path)
+            raise misplaced(path)
         return record
 
     def _read(self, place: Place, path: str) -> Record | None:
@@ -148,7 +154,7 @@ class PromiseReader:
         data, links = content
         record = Record.from_bytes(data, path)
         if record.id != place.id:
-            raise _misplaced(path)
+            raise misplaced(path)
         if links > 1:
             make_durable(self._durability, place, path, record, data)
         return record
@@ -158,7 +164,8 @@ _NOTHING: Final = View(FIRST, Pending())
 """What is found where a promise was neither created, settled nor disposed of."""
 
 
-def _misplaced(path: str) -> CorruptPromiseError:
+def misplaced(path: str) -> CorruptPromiseError:
+    """Return the error that says that a record was found where it does not belong."""
     return CorruptPromiseError(
         f"the record {path} belongs elsewhere; restore it from a backup, or dispose "
         "of the promise"

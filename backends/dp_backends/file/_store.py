@@ -41,10 +41,10 @@ while we were running. This needs dead outcomes to keep their *names* while such
 a settle may be under way (`GRACE`); their content is erased at once.
 
 A create is the same, with terms in the place of the outcome. Before step 2 the store is
-made one of format 2, so that a version that ignores terms refuses it; and where there
-is a deadline, a marker of it is made durable, so that `sweep` need not read the whole
-store. Whoever finds a deadline that is over settles the promise, by the steps above,
-and looks again.
+made one of format 2, durably, so that a version that ignores terms refuses it; and
+where there is a deadline, a marker of it is made durable, so that `sweep` need not read
+the whole store. Whoever finds a deadline that is over settles the promise, by the steps
+above, and looks again. Whoever settles a promise removes its marker.
 
 Every operation begins with a look at the store's directory: it may have been made,
 removed, replaced or repaired meanwhile. What a question does not find, it does not
@@ -60,6 +60,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 from dp_backends.file._files import explained, is_full, remove
@@ -70,6 +71,7 @@ from dp_backends.file._publishing import Durability, publish
 from dp_backends.file._reading import PromiseReader, View
 from dp_backends.file._record import FIRST, WITH_TERMS, Record
 from dp_core import (
+    BackendError,
     BackendUnavailableError,
     CorruptPromiseError,
     Outcome,
@@ -146,20 +148,24 @@ class FileStore:
         """Do what `look_at` does, for a caller that has only the id."""
         return self.look_at(self.place(id))
 
-    def look_at(self, place: Place, *, whole: bool = False) -> View:
+    def look_at(
+        self, place: Place, *, whole: bool = False, settling: bool = True
+    ) -> View:
         """
         Return the promise's generation and state, durable; settled if it is over.
 
         Args:
             place: The promise.
             whole: Whether to read the terms of a settled promise, too.
+            settling: Whether to settle it if it is over; else ``View.expiry`` says so.
 
         Raises:
             CorruptPromiseError: The stored record is damaged.
             BackendError: The store could not be read; or it could not be written, and
                 the promise's deadline is over.
         """
-        view = self._look_at(place, whole=whole)
+        look = self._look_at if settling else self._look_once
+        view = look(place, whole=whole)
         if not self.is_open and not self._was_missed:
             self._was_missed = True
             # For who looks into the log; the program `dp` says it by itself.
@@ -175,6 +181,7 @@ class FileStore:
             record = Record.new(place.id, view.generation, outcome, expired=True)
             if self._publish(place, record):
                 remove(place.temporary(record.nonce))
+                self._unmark(place, view)
 
     def _look_once(self, place: Place, *, whole: bool) -> View:
         with explained(f"read a promise in {self.root}"):
@@ -235,8 +242,9 @@ class FileStore:
         view = self._write(place, draft, whole=True)
         stands = view.terms or given
         if expiry(stands, now()) is not None:
-            # Born settled: nobody may come before its deadline.
-            self._look_at(place)
+            # They stand, whether their outcome can be written or not.
+            with suppress(BackendError):
+                self._look_at(place)
         return stands
 
     def _write(
@@ -270,8 +278,15 @@ class FileStore:
                 "repeat the call to learn the outcome"
             )
         remove(place.temporary(record.nonce))
+        self._unmark(place, view)
         self.janitor.after_write(place)
         return view
+
+    def _unmark(self, place: Place, view: View) -> None:
+        """Remove the marker of what was found pending, and is settled now."""
+        if view.deadline is not None:
+            stem = place.stem(view.generation)
+            self._directory.markers.unmark(stem, view.deadline)
 
     def dispose(self, id: str) -> None:
         """
@@ -301,10 +316,15 @@ class FileStore:
         """Do what `publish` does, in a store and a shard that are there."""
         try:
             self._make_ready(record.form)
+            due = None
             if isinstance(record.event, Terms) and record.event.deadline is not None:
-                stem = place.stem(record.generation)
-                self._directory.mark_due(stem, record.event.deadline)
+                due = place.stem(record.generation), record.event.deadline
+                self.mark_due(*due)
             if publish(self.durability, self.root, place, record):
+                if due is not None and not self._directory.markers.is_marked(*due):
+                    # We stood still, and were taken for dead. The terms stand.
+                    with suppress(BackendError):
+                        self.mark_due(*due)
                 return True
             if not os.path.isdir(place.shard):
                 self._directory.doubt()
@@ -313,6 +333,19 @@ class FileStore:
                 raise
         # Begin anew, with the room that was made, or what was missing.
         return False
+
+    def mark_due(self, stem: str, deadline: datetime) -> None:
+        """
+        Say, durably, that a generation has a deadline.
+
+        Args:
+            stem: What its files' names begin with.
+            deadline: When it is.
+
+        Raises:
+            BackendError: It may be said durably or not.
+        """
+        self._directory.mark_due(stem, deadline)
 
     def _make_ready(self, form: int) -> None:
         """Make the store if it is not there, whole, and for records of a format."""

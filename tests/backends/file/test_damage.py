@@ -17,7 +17,7 @@ import pytest
 import dp_core as dp
 from dp_backends.file import _janitor
 from dp_backends.file._record import _TAIL, FIRST
-from dp_backends.file._store import FileStore, View
+from dp_backends.file._store import FileStore
 from support.file.crash_proofs import damage_is_noticed, damaged
 from support.file.crash_setups import value
 
@@ -103,12 +103,12 @@ def test_a_damaged_head_can_be_disposed_of(store: FileStore) -> None:
 def test_what_a_newer_version_wrote_is_not_disposed_of(store: FileStore) -> None:
     """A head that this version cannot read stays, and the reader hears why."""
     path = head_of(store)
-    body = path.read_bytes().replace(b'"format": 1', b'"format": 2').rpartition(b",\n")
+    body = path.read_bytes().replace(b'"format": 1', b'"format": 3').rpartition(b",\n")
     path.write_bytes(_TAIL.join([body[0], b""]) % sha256(body[0]).hexdigest().encode())
     before = path.read_bytes()
 
     for act in (store.look, store.dispose):
-        with pytest.raises(dp.BackendUnavailableError, match=r"format 2.*upgrade"):
+        with pytest.raises(dp.BackendUnavailableError, match=r"format 3.*upgrade"):
             act("x")
     assert before == path.read_bytes()
 
@@ -257,9 +257,9 @@ def test_a_directory_with_something_else_in_it(tmp_path: Path) -> None:
 
 def test_a_store_of_a_newer_version(store: FileStore) -> None:
     """It is not touched, and the reader is told what to do."""
-    Path(store.root, "FORMAT").write_text('{"format": 2}\n')
+    Path(store.root, "FORMAT").write_text('{"format": 3}\n')
 
-    refused(Path(store.root), dp.BackendUnavailableError, "format 2", "upgrade")
+    refused(Path(store.root), dp.BackendUnavailableError, "format 3", "upgrade")
 
 
 def test_a_symbolic_link_in_place_of_a_record(store: FileStore, tmp_path: Path) -> None:
@@ -283,7 +283,8 @@ def test_a_store_that_can_only_be_read(store: FileStore, public: Path) -> None:
 
     def use() -> None:
         reader = FileStore(str(root))
-        assert View(FIRST, value("kept")) == reader.look("kept")
+        view = reader.look("kept")
+        assert (FIRST, value("kept")) == (view.generation, view.state)
         assert dp.Pending() == reader.look("x").state
         with pytest.raises(dp.AccessDeniedError, match="permission denied"):
             reader.settle("x", value("ours"))

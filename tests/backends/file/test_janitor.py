@@ -12,6 +12,7 @@ import pytest
 import dp_core as dp
 from dp_backends.file import _janitor, _publishing
 from dp_backends.file._record import FIRST, Record
+from dp_backends.file._registry import Listing
 from dp_backends.file._store import FileStore
 from support.file.stores import age, files, settle_while
 
@@ -93,7 +94,9 @@ def test_strangers_are_neither_touched_nor_believed(store: FileStore) -> None:
     assert not Path(place.outcome(FIRST)).exists()
     assert {"mine"} == {path.read_text() for path in strangers}
     for handle in (store, FileStore(store.root)):
-        assert [("y", dp.Resolved(b"2"))] == handle.settled(None, 10)
+        page = Listing(handle).page(dp.Query(), None, 10)
+        assert [("y", dp.Resolved(b"2"))] == [(i.id, i.state) for i in page.infos]
+        assert () == page.failures
         assert dp.Pending() == handle.look("x").state
 
 

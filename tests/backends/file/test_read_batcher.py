@@ -14,7 +14,8 @@ import dp_core as dp
 from dp_backends.file import _read_batcher
 from dp_backends.file._layout import Place
 from dp_backends.file._read_batcher import ReadBatcher
-from dp_backends.file._store import FileStore, View
+from dp_backends.file._reading import View
+from dp_backends.file._store import FileStore
 
 LIMIT = 30.0
 
@@ -87,9 +88,9 @@ async def test_one_look_answers_all_who_ask_for_one_promise(
     """Those who came before a look share it; who came after it gets a new one."""
     batcher, asked, real = ReadBatcher(store), list[str](), store.look_at
 
-    def look_at(place: Place) -> Any:
+    def look_at(place: Place, **named: Any) -> Any:
         asked.append(place.id)
-        return real(place)
+        return real(place, **named)
 
     monkeypatch.setattr(store, "look_at", look_at)
     for round in (1, 2):
@@ -107,11 +108,11 @@ async def test_a_store_that_hangs_holds_up_no_other(
     began, go_on = threading.Event(), threading.Event()
     real = FileStore.look_at
 
-    def look_at(self: FileStore, place: Place) -> View:
+    def look_at(self: FileStore, place: Place, **named: Any) -> View:
         if Path(self.root).name == "hung":
             began.set()
             go_on.wait(LIMIT)
-        return real(self, place)
+        return real(self, place, **named)
 
     monkeypatch.setattr(FileStore, "look_at", look_at)
     with anyio.fail_after(LIMIT):

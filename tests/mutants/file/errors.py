@@ -6,14 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from dp_backends.file import _files, _publishing, _store
 from dp_backends.file._files import Content
 from dp_backends.file._layout import Place
 from dp_backends.file._publishing import Durability
+from dp_backends.file._reading import PromiseReader, View
 from dp_backends.file._record import Record
-from dp_backends.file._store import FileStore, View
+from dp_backends.file._store import FileStore
 from dp_core import (
     BackendUnavailableError,
     CorruptPromiseError,
@@ -23,9 +24,9 @@ from dp_core import (
 from mutants.file.protocol import everywhere, nothing
 from mutants.file.registry import Change, mutant
 
-_look_at: Final = FileStore._look_at
+_look_once: Final = FileStore._look_once
 _publish: Final = _publishing.publish
-_state: Final = FileStore._state
+_view_of: Final = PromiseReader._view_of
 _from_bytes: Final = Record.from_bytes
 
 
@@ -69,12 +70,12 @@ def goes_on_after_failed_fsync() -> list[Change]:
 def stops_for_ever() -> list[Change]:
     """A handle whose disk has failed once refuses every call from then on."""
 
-    def look_at(self: FileStore, place: Place) -> View:
+    def look(self: FileStore, place: Place, *, whole: bool) -> View:
         if self.durability.failures:
             raise BackendUnavailableError("the disk failed; open the store anew")
-        return _look_at(self, place)
+        return _look_once(self, place, whole=whole)
 
-    return [(FileStore, "_look_at", look_at)]
+    return [(FileStore, "_look_once", look)]
 
 
 @mutant(seen="programs that take write(2) for all or nothing")
@@ -146,13 +147,15 @@ def raw_os_errors() -> list[Change]:
 def damage_is_pending() -> list[Change]:
     """A record that cannot be read is taken for one that is not there."""
 
-    def state(self: FileStore, place: Place, generation: str) -> Any:
+    def view_of(
+        self: PromiseReader, place: Place, generation: str, *, whole: bool
+    ) -> View | None:
         try:
-            return _state(self, place, generation)
+            return _view_of(self, place, generation, whole=whole)
         except CorruptPromiseError:
-            return Pending()
+            return View(generation, Pending())
 
-    return [(FileStore, "_state", state)]
+    return [(PromiseReader, "_view_of", view_of)]
 
 
 @mutant(seen="stores that trust any file that parses")

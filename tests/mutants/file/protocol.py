@@ -12,36 +12,40 @@ from dp_backends.file import (
     _files,
     _janitor,
     _layout,
-    _listing,
     _publishing,
+    _reading,
     _store,
 )
 from dp_backends.file._files import Content
 from dp_backends.file._layout import Place
-from dp_backends.file._opening import _finding, _making
+from dp_backends.file._opening import _finding, _making, _markers
 from dp_backends.file._publishing import Durability
+from dp_backends.file._reading import PromiseReader, View
 from dp_backends.file._record import Record
-from dp_backends.file._store import FileStore, View
+from dp_backends.file._registry import _catalog, _sweeping
+from dp_backends.file._store import FileStore
 from dp_backends.file._watching import Watcher, _entries
 from dp_backends.file._watching._inotify import open_inotify
-from dp_core import BackendUnavailableError, Outcome, Pending
+from dp_core import BackendUnavailableError, Outcome, Pending, Rejected, Resolved
 from mutants.file.registry import Change, mutant
 
 __all__ = ["everywhere", "nothing"]
 
 _init: Final = FileStore.__init__
-_look_at: Final = FileStore.look_at
+_view: Final = PromiseReader.view
 _settle: Final = FileStore.settle
 _dispose: Final = FileStore.dispose
 _publish: Final = _publishing.publish
-_link_outcome: Final = _publishing._link_outcome
+_link: Final = _publishing._link
 _watcher_look_at: Final = Watcher._look_at
 
 
 def everywhere(name: str, replacement: object) -> list[Change]:
     """Replace a function of `_files` for all who have imported it."""
-    opening = (_finding, _making)
-    modules = (_files, _janitor, _layout, _listing, *opening, _publishing, _store)
+    opening = (_finding, _making, _markers)
+    registry = (_catalog, _sweeping)
+    others = (_files, _janitor, _layout, _publishing, _reading, _store)
+    modules = (*others, *opening, *registry)
     return [(module, name, replacement) for module in modules if hasattr(module, name)]
 
 
@@ -80,20 +84,20 @@ def reader_does_not_help() -> list[Change]:
         content = _files.read_file(path)
         return content and (content[0], 1)
 
-    return [(_store, "read_file", read_file)]
+    return [(_reading, "read_file", read_file)]
 
 
 @mutant(seen="stores that call a file durable as soon as it can be seen")
 def mark_removed_before_fsync() -> list[Change]:
     """The mark "not known to be durable" goes before the fsync that it stands for."""
 
-    def link_outcome(place: Place, record: Record, written: str) -> bool:
-        is_free = _link_outcome(place, record, written)
+    def link(place: Place, record: Record, written: str) -> bool:
+        is_free = _link(place, record, written)
         if is_free:
             os.unlink(place.temporary(record.nonce))
         return is_free
 
-    return [(_publishing, "_link_outcome", link_outcome)]
+    return [(_publishing, "_link", link)]
 
 
 @mutant(seen="cleaners of temporary files that know of no other use for them")
@@ -149,7 +153,7 @@ def published_in_place() -> list[Change]:
     """An outcome is written under its final name."""
 
     def publish(disk: Durability, root: str, place: Place, record: Record) -> bool:
-        if record.outcome is None:
+        if not isinstance(record.event, (Resolved, Rejected)):
             return _publish(disk, root, place, record)
         with _files.explained("write"), _files.opened_directory(place.shard) as fd:
             try:
@@ -172,7 +176,7 @@ def renamed_into_place() -> list[Change]:
         os.rename(written, place.outcome(record.generation))
         return True
 
-    return [(_publishing, "_link_outcome", rename_outcome)]
+    return [(_publishing, "_link", rename_outcome)]
 
 
 @mutant(seen="check, then act: CWE-367")
@@ -186,7 +190,7 @@ def looked_then_renamed() -> list[Change]:
         os.rename(written, path)
         return True
 
-    return [(_publishing, "_link_outcome", rename_outcome)]
+    return [(_publishing, "_link", rename_outcome)]
 
 
 @mutant(seen="write-behind: Redis with appendfsync everysec, NATS 2.12")
@@ -221,27 +225,27 @@ def loser_told_its_own() -> list[Change]:
 def dead_outcome_believed() -> list[Change]:
     """A reader does not check whether the generation has ended meanwhile."""
 
-    def look_at(self: FileStore, place: Place) -> View:
-        self.open()
-        with _files.explained(f"read a promise in {self.root}"):
-            generation = self._generation(place)
-            return View(generation, self._state(place, generation))
+    def view(self: PromiseReader, place: Place, *, whole: bool = False) -> View:
+        generation = self.generation(place)
+        return self._view_of(place, generation, whole=whole) or View(
+            generation, Pending()
+        )
 
-    return [(FileStore, "look_at", look_at)]
+    return [(PromiseReader, "view", view)]
 
 
 @mutant(seen="readers of a reference count that others may change")
 def disposal_shown_too_early() -> list[Change]:
     """The link count of a head that was just replaced is believed."""
 
-    def look_at(self: FileStore, place: Place) -> View:
-        self.open()
-        generation = self._generation(place)
-        if isinstance(self._state(place, generation), Pending):
-            return View(generation, Pending())
-        return _look_at(self, place)
+    def view(self: PromiseReader, place: Place, *, whole: bool = False) -> View:
+        generation = self.generation(place)
+        found = self._view_of(place, generation, whole=whole)
+        if found is not None and isinstance(found.state, Pending):
+            return found
+        return _view(self, place, whole=whole)
 
-    return [(FileStore, "look_at", look_at)]
+    return [(PromiseReader, "view", view)]
 
 
 # Waiting --------------------------------------------------------------------

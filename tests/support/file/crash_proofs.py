@@ -18,8 +18,9 @@ import anyio
 
 import dp_core as dp
 from dp_backends.file._layout import Place
+from dp_backends.file._reading import PromiseReader, View
 from dp_backends.file._record import FIRST
-from dp_backends.file._store import FileStore, View
+from dp_backends.file._store import FileStore
 from dp_backends.file._watching import _entries
 from dp_core.testing.crash import WRITING_CALLS, Disk, Lane, Point, Step
 from mutants.file.registry import mutated
@@ -150,15 +151,15 @@ def readers_outlive_disposals(directory: Path, mutant: str | None = None) -> Non
     """A reader that a disposal overtakes sees the state after it."""
     store = FileStore(str(directory / "store"))
     store.settle("x", value("V"))
-    real = FileStore._state
+    real = PromiseReader._view_of
     once = [FileStore(store.root)]
 
-    def state(self: FileStore, *args: Any) -> Any:
+    def view_of(self: PromiseReader, *args: Any, **named: Any) -> Any:
         if once:
             once.pop().dispose("x")
-        return real(self, *args)
+        return real(self, *args, **named)
 
-    with mutated(mutant), patch.object(FileStore, "_state", state):
+    with mutated(mutant), patch.object(PromiseReader, "_view_of", view_of):
         try:
             shown = store.look("x")
         except dp.CorruptPromiseError as error:
@@ -178,8 +179,8 @@ def no_wake_up_is_lost(directory: Path, mutant: str | None = None) -> None:
     real = FileStore.look_at
     settled: list[str] = []
 
-    def look_at(self: FileStore, place: Place) -> View:
-        view = real(self, place)
+    def look_at(self: FileStore, place: Place, **named: Any) -> View:
+        view = real(self, place, **named)
         if not settled:
             settled.append(place.id)
             store.settle(place.id, value("late"))

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dp_backends.file._layout import HEAD, TEMPORARY, read_name
+from dp_backends.file._layout import FileName
 from dp_core.testing.crash import Ended, Lane, Point, Step
 
 __all__ = ["Disk", "run_with_failing", "traced"]
@@ -92,8 +92,8 @@ def _subject(path: str, root: str) -> str:
     parts = path.removeprefix(root).split("/")[1:]
     if len(parts) < 3:
         return ("store", parts[-1] if parts else "", "shard")[len(parts)]
-    kinds = {TEMPORARY: "temporary file", HEAD: "head"}
-    return kinds.get(read_name(parts[-1])[1], "outcome")
+    kind = FileName.of(parts[-1]).kind.name.lower()
+    return "temporary file" if kind == "temporary" else kind
 
 
 @dataclass

@@ -25,7 +25,13 @@ from dp_backends.file._files import (
     remove,
     write_new_file,
 )
-from dp_backends.file._layout import SHARDS, shard_path, temporary_path
+from dp_backends.file._layout import (
+    SHARDS,
+    FileName,
+    Kind,
+    shard_path,
+    temporary_path,
+)
 from dp_backends.file._opening._finding import (
     FORMAT_FILE,
     Opened,
@@ -112,6 +118,7 @@ def raise_format(root: str, durability: Durability) -> None:
         except OSError:
             remove(temporary)
             raise
+    # Also where it is of that format already: whoever made it so may have died.
     durability.fsync_names(root)
 
 
@@ -148,29 +155,45 @@ def _fill(root: str) -> tuple[int, int]:
     """Make all of a store, durable; return what `shards_changed` does."""
     check_foreign(root)
     _test_file_system(root)
-    _make_missing(root)
+    is_new = _make_missing(root)
     changed = shards_changed(root)
     temporary = temporary_path(root, token_hex(16))
     is_named = False
     try:
         fsync_directory(f"{root}/p")
         fsync_directory(root)
-        write_new_file(temporary, format_text(OUTCOMES_ONLY))
+        write_new_file(temporary, format_text(OUTCOMES_ONLY if is_new else _form(root)))
         with suppress(FileExistsError):
             link(temporary, f"{root}/{FORMAT_FILE}")
             is_named = True
         fsync_directory(root)
     except OSError:
+        with suppress(OSError):
+            # Unless another one has made it one of a newer format meanwhile.
+            if is_named and os.path.samefile(temporary, f"{root}/{FORMAT_FILE}"):
+                remove(f"{root}/{FORMAT_FILE}")
         remove(temporary)
-        if is_named:
-            remove(f"{root}/{FORMAT_FILE}")
         _unmake(root)
         raise
     remove(temporary)
     return changed
 
 
-def _make_missing(root: str) -> None:
+def _form(root: str) -> int:
+    """
+    Return the format of a store without its name.
+
+    An old version that took a store with terms for one of its own would ignore them.
+    """
+    for shard in SHARDS:
+        for name in os.listdir(shard_path(root, shard)):
+            if FileName.of(name).kind is Kind.TERMS:
+                return WITH_TERMS
+    return OUTCOMES_ONLY
+
+
+def _make_missing(root: str) -> bool:
+    """Make the directories that are missing; return whether all of them were."""
     parts = [f"{root}/p", *(shard_path(root, shard) for shard in SHARDS)]
     try:
         have = set(os.listdir(parts[0]))
@@ -185,6 +208,7 @@ def _make_missing(root: str) -> None:
         # Where there is no room for all, none of them takes any.
         _remove_empty(*made)
         raise
+    return len(made) > len(SHARDS)
 
 
 def _unmake(root: str) -> None:

@@ -1,4 +1,11 @@
-"""`DueMarkers`: empty files that say which promises have a deadline in which hour."""
+"""
+`DueMarkers`: empty files that say which promises have a deadline in which hour.
+
+A marker is durable before the terms that it is for. Whoever settles the promise
+removes it, and so does `Sweeper`, also those whose creators have died. A creator that
+was only taken for dead looks for its marker afterwards, and a sweeper for terms:
+whoever comes second sees what the other one did, and makes the marker again.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +34,9 @@ class DueMarkers:
     def __init__(self, root: str, durability: Durability) -> None:
         self._root = root
         self._durability = durability
-        # Directories whose own names are durable, by their inode numbers.
-        self._durable: Final[set[tuple[str, int]]] = set()
+        # The directory of the hours as it was when the names of those that were there
+        # became durable. An inode number alone may be that of another hour by now.
+        self._durable: tuple[int, int] | None = None
 
     def mark(self, stem: str, deadline: datetime) -> None:
         """
@@ -42,28 +50,50 @@ class DueMarkers:
             OSError: It may be said durably or not.
         """
         hour = due_path(self._root, hour_of(deadline))
+        hours = os.path.dirname(hour)
         while True:
-            for directory in (os.path.dirname(hour), hour):
-                make_directory(directory)
-            # Whoever sweeps may have removed the directory, if its hour is over.
-            with suppress(FileNotFoundError), opened_directory(hour) as opened:
-                self._mark(f"{hour}/{stem}", opened)
+            # An error where the store is gone.
+            make_directory(hours)
+            # Whoever finds the directory of an hour empty may remove it.
+            with suppress(FileNotFoundError):
+                make_directory(hour)
+                with opened_directory(hour) as opened:
+                    self._mark(stem, opened)
                 break
-        identity = (hour, os.stat(hour).st_ino)
-        if identity not in self._durable:
-            self._durability.fsync_names(os.path.dirname(hour))
+        changed = _changed(hours)
+        if changed != self._durable:
+            self._durable = None
+            self._durability.fsync_names(hours)
             self._durability.fsync_names(self._root)
-            self._durable.add(identity)
+            self._durable = changed
 
-    def _mark(self, path: str, directory: int) -> None:
-        os.close(os.open(path, _MARK, 0o600))
+    def is_marked(self, stem: str, deadline: datetime) -> bool:
+        """Tell whether a generation has its marker."""
+        return os.path.lexists(self._path(stem, deadline))
+
+    def unmark(self, stem: str, deadline: datetime) -> None:
+        """Remove the marker of a generation that is settled, durably."""
+        remove(self._path(stem, deadline))
+
+    def _path(self, stem: str, deadline: datetime) -> str:
+        return f"{due_path(self._root, hour_of(deadline))}/{stem}"
+
+    def _mark(self, stem: str, hour: int) -> None:
+        with suppress(FileExistsError):
+            # Not by the name of the hour, which may be another directory's by now.
+            os.close(os.open(stem, _MARK, 0o600, dir_fd=hour))
         try:
-            self._durability.fsync_opened(directory)
+            self._durability.fsync_opened(hour)
         except OSError:
             # Made anew by the next attempt: a second fsync alone proves nothing.
-            remove(path)
-            self._durable.clear()
+            with suppress(OSError):
+                os.unlink(stem, dir_fd=hour)
             raise
 
 
-_MARK: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+def _changed(directory: str) -> tuple[int, int]:
+    status = os.stat(directory)
+    return status.st_ino, status.st_ctime_ns
+
+
+_MARK: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -34,13 +34,14 @@ class StoreDirectory:
     Attributes:
         root: Its path, absolute.
         opened: The store as it was found when it was last opened; None before that.
+        markers: Say which promises have a deadline in which hour.
     """
 
     def __init__(self, root: str, durability: Durability) -> None:
         self.root = root
         self.opened: Opened | None = None
         self._durability = durability
-        self._markers = DueMarkers(root, durability)
+        self.markers = DueMarkers(root, durability)
 
     def is_there(self) -> bool:
         """
@@ -93,7 +94,8 @@ class StoreDirectory:
                         return
             shards = make_whole(self.root, self._durability)
         if opened is not None:
-            self.opened = replace(opened, shards=shards)
+            # It may be another store by now, with a name that says something else.
+            self.opened = replace(opened, shards=shards, takes_terms=False)
 
     def take_terms(self) -> None:
         """Make sure that the store says, durably, that it has terms."""
@@ -106,7 +108,7 @@ class StoreDirectory:
     def mark_due(self, stem: str, deadline: datetime) -> None:
         """Say, durably, that a generation has a deadline; see `DueMarkers.mark`."""
         with explained(f"write a promise in {self.root}"):
-            self._markers.mark(stem, deadline)
+            self.markers.mark(stem, deadline)
 
     def doubt(self) -> None:
         """See to it that the store is opened anew, and made whole by whoever writes."""

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple, TypeAlias, final
 
 from dp_backends.file._files import read_file
 from dp_backends.file._layout import (
@@ -28,6 +28,7 @@ from dp_backends.file._layout import (
     PromiseFiles,
     shard_path,
 )
+from dp_backends.file._reading import misplaced
 from dp_backends.file._record import FIRST, Record
 from dp_core import BackendError, CorruptPromiseError, InvalidQueryError, Query
 
@@ -47,6 +48,9 @@ class Position(NamedTuple):
     name: str
 
 
+Entry: TypeAlias = tuple[Position, str, str]
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Catalog:
@@ -54,11 +58,11 @@ class Catalog:
     The promises of a store at one time, in their order.
 
     Attributes:
-        entries: Their positions, with their ids.
+        entries: Their positions, ids, and generations.
         failures: Those that cannot be read, as `dp_core.backend.Page` has them.
     """
 
-    entries: list[tuple[Position, str]]
+    entries: list[Entry]
     failures: list[tuple[str, BackendError]]
 
     def after(self, place: Position | None, *, newest: bool) -> range:
@@ -74,7 +78,7 @@ class Catalog:
         return range(begin, len(self.entries))
 
 
-def _position(entry: tuple[Position, str]) -> Position:
+def _position(entry: Entry) -> Position:
     return entry[0]
 
 
@@ -85,14 +89,15 @@ def catalog(root: str, query: Query) -> Catalog:
     Raises:
         OSError: The store could not be read.
     """
-    entries: list[tuple[Position, str]] = []
+    entries: list[Entry] = []
     failures: list[tuple[str, BackendError]] = []
     for files, records, has_head in _promises(root):
         try:
             record = _first_record(files, records, has_head=has_head)
             if record is not None and query.matches_id(record.id):
-                entries.append((_position_of(files.name, record), record.id))
-        except CorruptPromiseError as error:
+                position = _position_of(files.name, record)
+                entries.append((position, record.id, record.generation))
+        except BackendError as error:
             id = _salvaged(files, records)
             if query.matches_id(id):
                 failures.append((id or files.name, error.with_traceback(None)))
@@ -124,29 +129,33 @@ def _first_record(
     files: PromiseFiles, records: _Records, *, has_head: bool
 ) -> Record | None:
     """Return the record that places a promise; None if it was disposed of."""
-    while True:
-        head = _read(files.head) if has_head else None
-        generation = FIRST if head is None else head.nonce
-        try:
-            if (Kind.TERMS, generation) in records:
-                return _read(files.terms(generation))
-            if (Kind.OUTCOME, generation) in records:
-                return _read(files.outcome(generation))
-        except CorruptPromiseError:
-            # Erased, if the generation has ended meanwhile.
-            if _generation(files) == generation:
-                raise
-        return None
+    head = _read(files, files.head) if has_head else None
+    generation = FIRST if head is None else head.nonce
+    try:
+        if (Kind.TERMS, generation) in records:
+            return _read(files, files.terms(generation))
+        if (Kind.OUTCOME, generation) in records:
+            return _read(files, files.outcome(generation))
+    except CorruptPromiseError:
+        # Erased, if the generation has ended meanwhile.
+        if _generation(files) == generation:
+            raise
+    return None
 
 
 def _generation(files: PromiseFiles) -> str:
-    head = _read(files.head)
+    head = _read(files, files.head)
     return FIRST if head is None else head.nonce
 
 
-def _read(path: str) -> Record | None:
+def _read(files: PromiseFiles, path: str) -> Record | None:
     content = read_file(path)
-    return None if content is None else Record.from_bytes(content[0], path)
+    if content is None:
+        return None
+    record = Record.from_bytes(content[0], path)
+    if sha256(record.id.encode()).hexdigest() != files.name:
+        raise misplaced(path)
+    return record
 
 
 def _salvaged(files: PromiseFiles, records: _Records) -> str:

@@ -17,7 +17,7 @@ from dp_backends.file._registry._catalog import (
     position_of,
 )
 from dp_backends.file._store import FileStore
-from dp_core import CorruptPromiseError, PromiseInfo, Query
+from dp_core import BackendError, PromiseInfo, Query
 from dp_core.backend import PAGE_BYTES, Page, size_of
 
 __all__ = ["Listing", "info_of"]
@@ -39,7 +39,12 @@ _SEPARATOR: Final = "~"
 @dataclass(frozen=True, slots=True)
 class _Kept:
     catalog: Catalog
+    query: Query
     until: float
+
+    def is_for(self, query: Query) -> bool:
+        """Tell whether all that a query may find is in the catalog."""
+        return (self.query.prefix, self.query.ids) == (query.prefix, query.ids)
 
 
 @final
@@ -68,7 +73,7 @@ class Listing:
         if not self._store.is_made():
             return Page((), None)
         with explained(f"list the promises in {self._store.root}"):
-            whole = self._take(key) or catalog(self._store.root, query)
+            whole = self._take(key, query) or catalog(self._store.root, query)
         infos: list[PromiseInfo[bytes]] = []
         failures = [] if after is not None else list(whole.failures)
         room = PAGE_BYTES
@@ -76,11 +81,12 @@ class Listing:
         for index in places[:_LOOKS]:
             if len(infos) == limit or room <= 0:
                 break
-            position, id = whole.entries[index]
-            place = position
+            place, id, generation = whole.entries[index]
             try:
-                info = self._info(id)
-            except CorruptPromiseError as error:
+                info = self._info(id, generation)
+            except BackendError as error:
+                # Is it that promise alone? A full disk keeps only what is over.
+                self._store.is_made()
                 failures.append((id, error.with_traceback(None)))
                 continue
             if info is not None and query.matches(info):
@@ -89,30 +95,32 @@ class Listing:
         more = bool(whole.after(place, newest=query.newest))
         return Page(
             tuple(infos),
-            "{}.{}".format(*place) + self._keep(key, whole) if more and place else None,
+            "{}.{}".format(*place) + self._keep(key, whole, query)
+            if more and place
+            else None,
             tuple(failures),
         )
 
-    def _info(self, id: str) -> PromiseInfo[bytes] | None:
+    def _info(self, id: str, generation: str) -> PromiseInfo[bytes] | None:
         place = self._store.place(id)
-        info = info_of(place, self._store.look_at(place, whole=True))
-        # Disposed of since the catalog was made.
-        return info if info.cursor is not None else None
+        view = self._store.look_at(place, whole=True)
+        # Where it was disposed of since, its next generation has another place.
+        return info_of(place, view) if view.generation == generation else None
 
-    def _take(self, key: str) -> Catalog | None:
+    def _take(self, key: str, query: Query) -> Catalog | None:
         clock = time.monotonic()
         for old, kept in tuple(self._kept.items()):
             if kept.until < clock:
                 self._kept.pop(old, None)
         found = self._kept.get(key)
-        return None if found is None else found.catalog
+        return found.catalog if found is not None and found.is_for(query) else None
 
-    def _keep(self, key: str, whole: Catalog) -> str:
+    def _keep(self, key: str, whole: Catalog, query: Query) -> str:
         """Keep a catalog for the next page; return what to add to the cursor."""
         key = key or token_hex(8)
         # The last to be used is the last to go.
         self._kept.pop(key, None)
-        self._kept[key] = _Kept(whole, time.monotonic() + _KEPT_FOR)
+        self._kept[key] = _Kept(whole, query, time.monotonic() + _KEPT_FOR)
         for old in tuple(self._kept)[:-_KEPT]:
             self._kept.pop(old, None)
         return f"{_SEPARATOR}{key}"

@@ -13,7 +13,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, final
 
 from dp_backends.file._files import explained, read_file, remove
@@ -26,11 +26,13 @@ from dp_backends.file._layout import (
     PromiseFiles,
     due_path,
     hour_of,
+    is_hour,
     shard_path,
 )
+from dp_backends.file._read_batcher import look_at_all
 from dp_backends.file._record import Record
 from dp_backends.file._store import FileStore
-from dp_core import CorruptPromiseError, Terms
+from dp_core import BackendError, CorruptPromiseError, Terms
 from dp_core.backend import now
 
 __all__ = ["Sweeper"]
@@ -41,6 +43,9 @@ _LONGEST_PAUSE: Final = 1.0
 _TICK: Final = 1.0
 """Seconds after which the time of a change tells it from a later one."""
 
+_RETRY: Final = timedelta(seconds=1)
+"""After what time a promise that could not be settled is tried again."""
+
 
 @final
 @dataclass(slots=True)
@@ -49,143 +54,213 @@ class _Hour:
     The markers of one hour, as far as they were read.
 
     Attributes:
+        name: The hour's name.
+        path: Its directory.
         change: The directory and the time of its last change, when it was listed.
         changed_at: When that change was first seen, by the monotonic clock.
         listed_at: When the directory was last listed, by the same clock.
         known: The markers that need not be read again.
-        early: Those whose promises have no terms yet.
-        due: Those that are not over, by their deadlines.
+        unread: Those whose promises have no terms yet, or terms that cannot be read.
+        due: When to settle those that are not over, with their promises.
     """
 
+    name: str
+    path: str
     change: tuple[int, int] = (0, 0)
     changed_at: float = 0.0
     listed_at: float = 0.0
     known: set[str] = field(default_factory=set)
-    early: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     due: list[tuple[datetime, str, Place]] = field(default_factory=list)
+
+    def markers(self) -> list[str]:
+        """
+        Return the markers that were not read yet, or in vain.
+
+        Raises:
+            OSError: The directory cannot be read, or is not there any more.
+        """
+        status = os.stat(self.path)
+        change, clock = (status.st_ino, status.st_mtime_ns), time.monotonic()
+        if change != self.change:
+            self.change, self.changed_at = change, clock
+        markers, self.unread = self.unread, []
+        # Two changes in one tick of the file system's clock look like one.
+        if self.listed_at < self.changed_at + _TICK:
+            self.listed_at = clock
+            listed = set(os.listdir(self.path))
+            self.known &= listed
+            markers = sorted(listed - self.known)
+        return markers
 
 
 @final
 class Sweeper:
-    """Sweeps one store; not for use by two threads at once."""
+    """
+    Sweeps one store.
+
+    Args:
+        store: The store.
+    """
 
     def __init__(self, store: FileStore) -> None:
         self._store = store
-        self._hours: dict[str, _Hour] = {}
+        # Taken by whoever sweeps; another thread begins with nothing. No lock, which
+        # would hang a child that was forked while it was held.
+        self._idle: Final[list[dict[str, _Hour]]] = [{}]
 
     def sweep(self, limit: int) -> float | None:
         """
         Settle what is over; see `dp_core.backend.Registry`.
 
         Raises:
-            BackendError: The store could not be read or written.
+            BackendError: The store could not be read; or some of the promises could
+                not be settled, and the others were.
         """
         if not self._store.is_made():
             return None
-        with explained(f"sweep the store {self._store.root}"):
-            moment = now()
-            hours = self._list_hours()
-            for name in hours:
-                if name > hour_of(moment):
-                    break
-                limit -= self._sweep_hour(name, moment, limit)
-                if limit <= 0:
-                    return 0.0
-        return _LONGEST_PAUSE if hours else None
-
-    def _list_hours(self) -> list[str]:
+        hours = self._idle.pop() if self._idle else {}
         try:
-            names = sorted(os.listdir(f"{self._store.root}/{DUE}"))
-        except FileNotFoundError:
-            names = []
-        self._hours = {name: self._hours.get(name, _Hour()) for name in names}
-        return names
+            with explained(f"sweep the store {self._store.root}"):
+                return self._sweep(hours, limit)
+        finally:
+            self._idle[:] = [hours]
 
-    def _sweep_hour(self, name: str, moment: datetime, limit: int) -> int:
-        """Settle what is over of an hour; return how many were looked at."""
-        directory, hour = due_path(self._store.root, name), self._hours[name]
-        try:
-            markers = self._unread(directory, hour)
-        except (FileNotFoundError, NotADirectoryError):
-            # Another one sweeps, too, and it was the last marker of that hour.
-            return 0
-        for marker in markers:
-            self._read(name, marker, hour)
-        looked = 0
-        while hour.due and hour.due[0][0] <= moment and looked < limit:
-            _, marker, place = hour.due[0]
-            if not self._settle(directory, marker, place):
-                # The clock was set back just now.
+    def _sweep(self, hours: dict[str, _Hour], limit: int) -> float | None:
+        moment = now()
+        names = self._names()
+        for name in hours.keys() - set(names):
+            del hours[name]
+        errors: list[BackendError] = []
+        pause = _LONGEST_PAUSE
+        for name in names:
+            if name > hour_of(moment):
                 break
-            heapq.heappop(hour.due)
-            looked += 1
-        if name < hour_of(moment):
-            if name < hour_of(moment - timedelta(seconds=GRACE)):
-                # Who made them died, or stands still; then it will see that its
-                # deadline is over.
-                for marker in hour.early:
-                    remove(f"{directory}/{marker}")
-            with suppress(OSError):
-                os.rmdir(directory)
-        return looked
+            # Forgotten where anything goes wrong, so that all of it is read again.
+            path = due_path(self._store.root, name)
+            hour = hours.pop(name, None) or _Hour(name, path)
+            try:
+                self._read(hour, errors)
+            except (FileNotFoundError, NotADirectoryError):
+                # Another one sweeps, too, and it was the last marker of that hour.
+                continue
+            limit = self._settle(hour, moment, limit, errors)
+            self._clear(hour, moment)
+            hours[name] = hour
+            if limit <= 0:
+                pause = 0.0
+                break
+            if hour.due:
+                left = (hour.due[0][0] - now()).total_seconds()
+                pause = min(pause, max(left, 0.0))
+        if errors:
+            raise errors[0]
+        return pause if names else None
 
-    def _unread(self, directory: str, hour: _Hour) -> list[str]:
-        """Return the markers that were not read yet, or in vain."""
-        status = os.stat(directory)
-        change, clock = (status.st_ino, status.st_mtime_ns), time.monotonic()
-        if change != hour.change:
-            hour.change, hour.changed_at = change, clock
-        markers, hour.early = hour.early, []
-        # Two changes in one tick of the file system's clock look like one.
-        if hour.listed_at < hour.changed_at + _TICK:
-            hour.listed_at = clock
-            listed = set(os.listdir(directory))
-            hour.known &= listed
-            markers = sorted(listed - hour.known)
-        return markers
+    def _names(self) -> list[str]:
+        """Return the hours in which something has a deadline, in their order."""
+        with suppress(FileNotFoundError):
+            listed = os.listdir(f"{self._store.root}/{DUE}")
+            return sorted(name for name in listed if is_hour(name))
+        return []
 
-    def _read(self, name: str, marker: str, hour: _Hour) -> None:
+    def _read(self, hour: _Hour, errors: list[BackendError]) -> None:
+        for marker in hour.markers():
+            try:
+                self._read_one(hour, marker)
+            except BackendError as error:
+                # An error for whoever asks for that promise; it may be repaired.
+                hour.unread.append(marker)
+                if not isinstance(error, CorruptPromiseError):
+                    errors.append(error)
+
+    def _read_one(self, hour: _Hour, marker: str) -> None:
         """Read the deadline that a marker stands for."""
-        root = self._store.root
-        file = FileName.of(f"{marker}.terms.json")
-        if file.kind is not Kind.TERMS:
+        path = self._terms_path(marker)
+        if path is None:
+            # Not ours, or left by a creator on a disk that failed.
+            if FileName.of(marker).kind is Kind.TEMPORARY:
+                self._drop_if_old(hour, marker)
             hour.known.add(marker)
             return
-        files = PromiseFiles(shard_path(root, file.name[:2]), file.name)
-        path = files.terms(file.generation)
         content = read_file(path)
         if content is None:
-            hour.early.append(marker)
+            if not self._drop_if_old(hour, marker):
+                hour.unread.append(marker)
             return
-        hour.known.add(marker)
-        try:
-            record = Record.from_bytes(content[0], path)
-        except CorruptPromiseError:
-            # Erased, because the generation is dead; or an error for who asks for it.
-            if not content[0]:
-                remove(f"{due_path(root, name)}/{marker}")
+        if not content[0]:
+            # Erased, because the generation is dead.
+            self._remove(hour, marker)
             return
+        record = Record.from_bytes(content[0], path)
         terms = record.event
-        if (
-            isinstance(terms, Terms)
-            and terms.deadline is not None
-            and hour_of(terms.deadline) == name
-        ):
-            place = Place(files.shard, files.name, record.id)
-            heapq.heappush(hour.due, (terms.deadline, marker, place))
+        deadline = terms.deadline if isinstance(terms, Terms) else None
+        if deadline is not None and hour_of(deadline) == hour.name:
+            hour.known.add(marker)
+            place = Place.of(self._store.root, record.id)
+            heapq.heappush(hour.due, (deadline, marker, place))
         else:
             # Of a creator that lost to another one.
-            remove(f"{due_path(root, name)}/{marker}")
+            self._remove(hour, marker)
 
-    def _settle(self, directory: str, marker: str, place: Place) -> bool:
-        """Settle a promise whose deadline is over, and remove its marker."""
+    def _terms_path(self, marker: str) -> str | None:
+        """Return where the terms are that a marker is for; None if it is not ours."""
+        file = FileName.of(f"{marker}.terms.json")
+        if file.kind is not Kind.TERMS:
+            return None
+        shard = shard_path(self._store.root, file.name[:2])
+        return PromiseFiles(shard, file.name).terms(file.generation)
+
+    def _remove(self, hour: _Hour, marker: str) -> None:
+        remove(f"{hour.path}/{marker}")
+
+    def _drop_if_old(self, hour: _Hour, marker: str) -> bool:
+        """
+        Remove a marker whose creator has died; return whether it was removed.
+
+        A creator that was only taken for dead publishes its terms later, and then looks
+        for its marker; or has published them just now, and is seen here.
+        """
         try:
-            view = self._store.look_at(place)
-        except CorruptPromiseError:
-            # For whoever asks for it.
+            made = os.lstat(f"{hour.path}/{marker}").st_mtime
+        except FileNotFoundError:
             return True
-        is_pending = view.deadline is not None
-        if is_pending and place.stem(view.generation) == marker:
+        if time.time() - made < GRACE:
             return False
-        remove(f"{directory}/{marker}")
+        self._remove(hour, marker)
+        path = self._terms_path(marker)
+        if path is not None and os.path.lexists(path):
+            begin = datetime.fromisoformat(f"{hour.name}:00").replace(tzinfo=UTC)
+            self._store.mark_due(marker, begin)
+            return False
         return True
+
+    def _settle(
+        self, hour: _Hour, moment: datetime, limit: int, errors: list[BackendError]
+    ) -> int:
+        """Settle what is over of an hour; return what is left of the limit."""
+        over: list[tuple[str, Place]] = []
+        while hour.due and hour.due[0][0] <= moment and len(over) < limit:
+            _, marker, place = heapq.heappop(hour.due)
+            over.append((marker, place))
+        findings = look_at_all((self._store, place) for _, place in over)
+        for (marker, place), found in zip(over, findings, strict=True):
+            if isinstance(found, BackendError):
+                # Damage is an error for whoever asks for that promise.
+                if not isinstance(found, CorruptPromiseError):
+                    errors.append(found)
+                    heapq.heappush(hour.due, (moment + _RETRY, marker, place))
+            elif isinstance(found, Exception):
+                raise found
+            elif found.deadline is None or place.stem(found.generation) != marker:
+                self._remove(hour, marker)
+            else:
+                # The clock was set back just now.
+                heapq.heappush(hour.due, (found.deadline, marker, place))
+        return limit - len(over)
+
+    def _clear(self, hour: _Hour, moment: datetime) -> None:
+        """Remove the directory of an hour that is over, if it is empty."""
+        if hour.name < hour_of(moment):
+            with suppress(OSError):
+                os.rmdir(hour.path)

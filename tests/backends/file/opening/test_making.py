@@ -15,6 +15,7 @@ import dp_core as dp
 from dp_backends.file import FileBackend
 from dp_backends.file._layout import SHARDS
 from dp_backends.file._store import FileStore
+from dp_core.backend import Page
 from support.file.stores import ONE, TWO, mode, names
 
 # A question makes nothing ------------------------------------------------------
@@ -44,7 +45,7 @@ async def test_a_listing_of_no_store_is_empty_and_makes_none(
     async with dp.connect(f"file:{root}") as promises:
         backend = promises.backend
         assert isinstance(backend, FileBackend)
-        assert [] == await backend.settled(None, 10)
+        assert Page((), None) == await backend.list(dp.Query(), None, 10)
         assert not await backend.is_made()
         assert ([what] if what == "lost+found" else []) == names(root)
         await promises.promise("x").resolve(1)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import dp_core as dp
+from dp_backends.file._registry import Listing
 from dp_backends.file._store import FileStore
 from support.file.stores import ONE, TWO, mode, names
 
@@ -137,7 +138,7 @@ def test_a_store_that_is_gone_is_not_an_empty_one(root: Path, change: str) -> No
         lambda: store.look("x"),
         lambda: store.settle("x", TWO),
         lambda: store.dispose("x"),
-        lambda: store.settled(None, 10),
+        lambda: Listing(store).page(dp.Query(), None, 10),
     ):
         with pytest.raises(dp.BackendUnavailableError):
             call()

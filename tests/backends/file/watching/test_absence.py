@@ -13,7 +13,8 @@ import pytest
 
 import dp_core as dp
 from dp_backends.file._layout import Place
-from dp_backends.file._store import FileStore, View
+from dp_backends.file._reading import View
+from dp_backends.file._store import FileStore
 from support.file.waits import LIMIT, joined
 
 
@@ -88,7 +89,7 @@ async def test_a_wait_outlives_a_failure_that_passes(
                 tasks.start_soon(promise.get)
                 await joined(1)
                 with monkeypatch.context() as patched:
-                    patched.setattr("dp_backends.file._store.read_file", fail)
+                    patched.setattr("dp_backends.file._reading.read_file", fail)
                     tasks.start_soon(promise.get)
                     while len(failed) < 3:  # noqa: ASYNC110 - there is no event for that
                         await anyio.sleep(0.01)
@@ -114,10 +115,10 @@ async def test_a_failure_of_one_handle_is_not_told_to_the_waits_of_another(
                 await failed.promise("x").get()
             ended.append("failed")
 
-        def look(self: FileStore, place: Place) -> View:
+        def look(self: FileStore, place: Place, **named: Any) -> View:
             if self is failed.backend._store:  # type: ignore[attr-defined] # it is ours
                 raise dp.AccessDeniedError("not ours")
-            return real(self, place)
+            return real(self, place, **named)
 
         real = FileStore.look_at
         monkeypatch.setattr(FileStore, "look_at", look)
@@ -218,9 +219,9 @@ async def looked(place: Place) -> None:
     looks = []
     real = FileStore.look_at
 
-    def look(self: FileStore, at: Place) -> View:
+    def look(self: FileStore, at: Place, **named: Any) -> View:
         try:
-            return real(self, at)
+            return real(self, at, **named)
         finally:
             looks.append(at.name)
 
