@@ -35,6 +35,7 @@ __all__ = [
     "DUE",
     "GRACE",
     "SHARDS",
+    "TEMPORARY",
     "FileName",
     "Kind",
     "Place",
@@ -49,7 +50,7 @@ __all__ = [
 DUE: Final = "due"
 """The name of the directory with the markers of deadlines."""
 
-_TEMPORARY: Final = ".t-"
+TEMPORARY: Final = ".t-"
 """The beginning of all names of temporary files."""
 
 GRACE: Final = 3600.0
@@ -109,7 +110,7 @@ _RECORD: Final = re.compile(
 
 # A mark, a file that is being written, or an orphan that the janitor has taken.
 _TEMPORARY_FILE: Final = re.compile(
-    rf"{re.escape(_TEMPORARY)}(?:(?P<name>[0-9a-f]{{64}})-)?[0-9a-f]{{32}}(?:\.two)?"
+    rf"{re.escape(TEMPORARY)}(?:(?P<name>[0-9a-f]{{64}})-)?[0-9a-f]{{32}}(?:\.two)?"
 )
 
 
@@ -137,7 +138,7 @@ class PromiseFiles:
         return f"{self.shard}/{self.stem(generation)}.terms.json"
 
     def temporary(self, nonce: str) -> str:
-        return f"{self.shard}/{_TEMPORARY}{self.name}-{nonce}"
+        return f"{self.shard}/{TEMPORARY}{self.name}-{nonce}"
 
     def stem(self, generation: str) -> str:
         """Return what the names of a generation's files begin with."""
@@ -187,4 +188,4 @@ def due_path(root: str, hour: str) -> str:
 
 def temporary_path(directory: str, nonce: str) -> str:
     """Return the path of a temporary file that belongs to no promise."""
-    return f"{directory}/{_TEMPORARY}{nonce}"
+    return f"{directory}/{TEMPORARY}{nonce}"

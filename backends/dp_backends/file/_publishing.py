@@ -23,7 +23,7 @@ from dp_backends.file._files import (
     remove,
     write_new_file,
 )
-from dp_backends.file._layout import Place, temporary_path
+from dp_backends.file._layout import TEMPORARY, Place
 from dp_backends.file._record import Record
 from dp_core import OutcomeUnknownError, Terms
 
@@ -50,19 +50,33 @@ class Durability:
             OSError: They may be durable or not.
         """
         with opened_directory(directory) as fd:
-            self.fsync_opened(fd)
+            self.fsync_found(fd)
 
-    def fsync_opened(self, fd: int) -> None:
+    def fsync_found(self, fd: int) -> None:
         """
         Do what `fsync_names` does, for a directory that is open.
 
-        In a directory that is doubted, a neighbour makes the names dirty again before
-        that, so that they must reach the disk.
+        If it is doubted, a neighbour makes its names dirty again before that, so that
+        they must reach the disk.
         """
-        neighbour = None
-        if _DOUBTED and _identity(os.fstat(fd)) in _DOUBTED:
-            neighbour = os.path.basename(temporary_path("", token_hex(16)))
-            os.close(os.open(neighbour, _NEIGHBOUR, 0o600, dir_fd=fd))
+        if not (_DOUBTED and _identity(os.fstat(fd)) in _DOUBTED):
+            self.fsync_opened(fd)
+            return
+        neighbour = f"{TEMPORARY}{token_hex(16)}"
+        os.close(os.open(neighbour, _NEIGHBOUR, 0o600, dir_fd=fd))
+        try:
+            self.fsync_opened(fd)
+        finally:
+            with suppress(OSError):
+                os.unlink(neighbour, dir_fd=fd)
+
+    def fsync_opened(self, fd: int) -> None:
+        """
+        Make names durable that were just written to a directory that is open.
+
+        Raises:
+            OSError: They may be durable or not.
+        """
         try:
             fsync(fd)
         except OSError:
@@ -70,10 +84,6 @@ class Durability:
             with suppress(OSError):
                 _DOUBTED.add(_identity(os.fstat(fd)))
             raise
-        finally:
-            if neighbour is not None:
-                with suppress(OSError):
-                    os.unlink(neighbour, dir_fd=fd)
 
     def is_doubted(self, directory: str) -> bool:
         """
@@ -202,7 +212,7 @@ def make_durable(
     that each reader pays an fsync until the janitor comes.
 
     A head may be replaced by others meanwhile, and must not be put back. A neighbour of
-    its name is enough, see `Durability.fsync_opened`.
+    its name is enough, see `Durability.fsync_found`.
 
     Args:
         durability: Makes the name durable.

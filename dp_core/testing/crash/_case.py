@@ -28,6 +28,7 @@ from dp_core.testing.crash._model import (
     Scenario,
     Step,
     acknowledged,
+    done,
     unacknowledged,
 )
 from dp_core.testing.crash._report import (
@@ -102,6 +103,8 @@ class CrashCase:
             self.learn(before, Ended(tuple(answers), killed=False, failure=None))
             if prepare is not None:
                 await to_thread.run_sync(prepare, self.url, self._prefix)
+        for step in self._with_ids(*self.scenario.done):
+            self._believe(step.promise, done(self._beliefs[step.promise], step))
         for step in self._with_ids(*self.scenario.begun):
             self._widen(step)
 

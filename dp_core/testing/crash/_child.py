@@ -24,6 +24,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 import anyio
@@ -59,6 +60,7 @@ Perform = Callable[[str, list[Step], Acknowledge], None]
 
 _PR_SET_PTRACER: Final = 0x59616D61
 _CHUNK: Final = 65536
+_OVER: Final = datetime(2001, 2, 3, tzinfo=UTC)
 
 
 async def perform(promises: Promises, step: Step) -> State[Any]:
@@ -78,6 +80,10 @@ async def perform(promises: Promises, step: Step) -> State[Any]:
             return await promise.reject(step.value)
         case "dispose":
             await promise.dispose()
+            return Pending()
+        case "expire":
+            over = Resolved(step.value)
+            await promises.create(step.promise, deadline=_OVER, otherwise=over)
             return Pending()
         case _:
             raise ValueError(f"the public interface cannot do {step.do!r}")

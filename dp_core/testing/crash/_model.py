@@ -25,6 +25,7 @@ __all__ = [
     "Step",
     "acknowledged",
     "answers",
+    "done",
     "unacknowledged",
 ]
 
@@ -39,9 +40,10 @@ class Step:
     One operation on one promise.
 
     Attributes:
-        do: ``peek``, ``resolve``, ``reject`` or ``dispose``. Anything else is
-            an operation of your own child program, which must not change the
-            state of any promise.
+        do: ``peek``, ``resolve``, ``reject``, ``dispose``, or ``expire``: create it
+            with a deadline that is over, which resolves it with the value. Anything
+            else is an operation of your own child program, which must not change
+            the state of any promise.
         promise: The name of the promise in the scenario.
         value: The value or error to settle with.
         may_fail: Whether the process goes on after an error of this step.
@@ -67,6 +69,7 @@ class Scenario:
             all ids; sets up what only the backend's own code can.
         begun: The steps that *prepare* left half done: they may have taken
             effect or not.
+        done: The steps that *prepare* has done: they have taken effect.
         fresh: Whether each kill has a store of its own, which does not exist yet.
     """
 
@@ -75,12 +78,13 @@ class Scenario:
     before: tuple[Step, ...] = ()
     prepare: Callable[[str, str], object] | None = None
     begun: tuple[Step, ...] = ()
+    done: tuple[Step, ...] = ()
     fresh: bool = False
 
     @property
     def promises(self) -> tuple[str, ...]:
         """The names of its promises, sorted."""
-        steps = (*self.before, *self.begun, *self.steps)
+        steps = (*self.before, *self.begun, *self.done, *self.steps)
         return tuple(sorted({step.promise for step in steps}))
 
 
@@ -92,7 +96,7 @@ def answers(step: Step) -> bool:
 def _after(step: Step, state: State[Any]) -> State[Any]:
     """Return the state after a step."""
     match step.do:
-        case "resolve" if isinstance(state, Pending):
+        case "resolve" | "expire" if isinstance(state, Pending):
             return Resolved(step.value)
         case "reject" if isinstance(state, Pending):
             return Rejected(step.value)
@@ -104,8 +108,13 @@ def _after(step: Step, state: State[Any]) -> State[Any]:
 
 def acknowledged(belief: Belief, step: Step, answer: State[Any]) -> Belief:
     """Return the belief after a step that returned; empty if it cannot be."""
-    after = frozenset(_after(step, state) for state in belief)
+    after = done(belief, step)
     return after & {answer} if answers(step) else after
+
+
+def done(belief: Belief, step: Step) -> Belief:
+    """Return the belief after a step that has taken effect."""
+    return frozenset(_after(step, state) for state in belief)
 
 
 def unacknowledged(belief: Belief, steps: Iterable[Step]) -> Belief:

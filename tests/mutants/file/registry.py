@@ -48,7 +48,7 @@ class Mutant:
 MUTANTS: Final[dict[str, Mutant]] = {}
 """The mutants by their names, once they are loaded."""
 
-SUBJECTS: Final = ("errors", "protocol")
+SUBJECTS: Final = ("errors", "protocol", "terms")
 """The modules beside this one that have mutants."""
 
 

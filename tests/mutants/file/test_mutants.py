@@ -42,6 +42,14 @@ from support.file.crash_setups import CHILD, ENVIRONMENT
 from support.file.failing_calls import OPERATIONS, matrix
 from support.file.races import new_seed, race, turmoil
 from support.file.sweeps import TORTURE, missing, named, need_tools, sweep
+from support.file.terms_proofs import (
+    expiries_are_written,
+    first_terms_stand,
+    markers_outlive_sweeps,
+    order_stays,
+    sweeps_go_on,
+    terms_are_of_one_moment,
+)
 
 Proof = Callable[[Path, str], object]
 
@@ -182,6 +190,19 @@ CAUGHT: Final[tuple[tuple[str, Proof, bool], ...]] = (
     ("raw-os-errors", faults("look at a settled one"), True),
     ("damage-is-pending", damage_is_noticed, True),
     ("checksum-ignored", damage_is_noticed, True),
+    ("deadline-only-computed", expiries_are_written, True),
+    ("terms-renamed-into-place", first_terms_stand, True),
+    ("terms-beside-an-earlier-state", terms_are_of_one_moment, True),
+    ("ordered-by-the-last-change", order_stays, True),
+    ("create-begins-anew", order_stays, True),
+    ("terms-before-their-marker", traces(durable_by_posix), True),
+    ("hours-not-fsynced", traces(durable_by_posix), True),
+    ("format-not-raised", traces(durable_by_posix), True),
+    ("format-raised-without-fsync", traces(durable_by_posix), True),
+    ("creator-trusts-its-marker", markers_outlive_sweeps, True),
+    ("sweeper-trusts-its-look", markers_outlive_sweeps, True),
+    ("one-failure-stops-a-sweep", sweeps_go_on, True),
+    ("unread-markers-forgotten", sweeps_go_on, True),
 )
 
 

@@ -2,7 +2,8 @@
 Processes that use the engine of the file store itself, without an event loop.
 
 Run by `dp_core.testing.crash.Lane`. Besides the public operations they can
-``clean`` the shard of a promise. ``DP_MUTANT`` names a mistake to make
+``clean`` the shard of a promise, ``sweep``, and ``create`` one without a deadline.
+``DP_MUTANT`` names a mistake to make
 (`mutants.file.registry`).
 """
 
@@ -12,10 +13,20 @@ import json
 import os
 from typing import Any
 
+from dp_backends.file._registry import Sweeper
 from dp_backends.file._store import FileStore
-from dp_core import DurablePromiseError, Outcome, Pending, Rejected, Resolved, State
+from dp_core import (
+    DurablePromiseError,
+    Outcome,
+    Pending,
+    Rejected,
+    Resolved,
+    State,
+    Terms,
+)
 from dp_core.testing.crash import Acknowledge, Step, serve
 from mutants.file.registry import mutated
+from support.file.crash_setups import OVER
 
 
 def perform(url: str, steps: list[Step], acknowledge: Acknowledge) -> None:
@@ -42,6 +53,13 @@ def _do(store: FileStore, step: Step) -> State[bytes] | Outcome[bytes]:
             return store.settle(step.promise, Rejected(step.value))
         case "dispose":
             store.dispose(step.promise)
+        case "create":
+            store.create(step.promise, Terms(tags={"made by": "a child"}))
+        case "expire":
+            over = Resolved(json.dumps(step.value).encode())
+            store.create(step.promise, Terms(OVER, over))
+        case "sweep":
+            Sweeper(store).sweep(10)
         case "clean":
             store.open()
             store.janitor.clean(store.place(step.promise).shard)

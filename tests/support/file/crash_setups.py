@@ -7,21 +7,27 @@ import os
 import sys
 import time
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from dp_backends.file._files import fsync_directory
+from dp_backends.file._files import fsync_directory, write_new_file
 from dp_backends.file._layout import GRACE
 from dp_backends.file._publishing import Durability
 from dp_backends.file._record import FIRST, Record
 from dp_backends.file._store import FileStore
-from dp_core import Outcome, Resolved
+from dp_core import Outcome, Resolved, Terms
+from dp_core.backend import now
 from dp_core.testing.crash import Scenario, Step
 from support.paths import TESTS
 
 CHILD: Final = (sys.executable, "-m", "support.file.child")
 # Coverage's files would be system calls to kill at, and a killed process leaves none.
 ENVIRONMENT: Final = {"PYTHONPATH": str(TESTS), "COVERAGE_PROCESS_CONFIG": ""}
+
+
+OVER: Final = datetime(2001, 2, 3, tzinfo=UTC)
+"""A deadline that is over."""
 
 
 def value(text: str) -> Resolved[bytes]:
@@ -103,6 +109,27 @@ def litter(url: str, prefix: str) -> None:
         os.utime(path, (then, then))
 
 
+def old_format(url: str, prefix: str) -> None:
+    """Let a store be one that has no terms yet, and says so."""
+    FileStore(root_of(url)).open()
+    new = Path(root_of(url), f".t-{'0' * 32}")
+    write_new_file(str(new), b'{"format": 1}\n')
+    new.replace(Path(root_of(url), "FORMAT"))
+    fsync_directory(root_of(url))
+
+
+def let_expire(url: str, prefix: str) -> None:
+    """Leave a promise whose deadline is over, and that nobody has looked at since."""
+    store, id = FileStore(root_of(url)), f"{prefix}one"
+    store.open()
+    # Not by a clock that is moved: others wait meanwhile, in this process.
+    created = now() - timedelta(hours=3)
+    terms = Terms(created + timedelta(hours=1), value("by default"))
+    record = Record.new(id, FIRST, terms).dated(created, "")
+    assert store._publish(store.place(id), record)
+    Path(store.place(id).temporary(record.nonce)).unlink()
+
+
 _WIN: Final = Step("resolve", value="the first")
 _AGAIN: Final = Step("resolve", value="the second")
 _LATE: Final = Step("resolve", value="too late")
@@ -147,5 +174,22 @@ FILE_SCENARIOS: Final = (
         before=(_WIN, _DISPOSE, _AGAIN),
         prepare=litter,
         begun=(Step("resolve", "two", "half"),),
+    ),
+    Scenario(
+        "create in a store of format 1",
+        (Step("expire", value="by default"), _PEEK),
+        prepare=old_format,
+    ),
+    Scenario(
+        "settle what is over",
+        (_LATE, _PEEK),
+        prepare=let_expire,
+        done=(Step("expire", value="by default"),),
+    ),
+    Scenario(
+        "sweep",
+        (Step("sweep"), _PEEK),
+        prepare=let_expire,
+        done=(Step("expire", value="by default"),),
     ),
 )

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-from dp_backends.file import _janitor
+from dp_backends.file import _janitor, _publishing
 from dp_backends.file._layout import SHARDS
 from dp_backends.file._record import FIRST
+from dp_backends.file._registry import Sweeper
 from dp_backends.file._store import FileStore
 from dp_core import (
     AccessDeniedError,
@@ -35,8 +36,16 @@ from dp_core import (
     OutcomeUnknownError,
     Pending,
     Rejected,
+    Terms,
 )
-from support.file.crash_setups import dispose_half, litter, settle_half, value
+from support.file.crash_setups import (
+    OVER,
+    dispose_half,
+    let_expire,
+    litter,
+    settle_half,
+    value,
+)
 
 __all__ = ["ERRORS", "OPERATIONS", "Faults", "matrix"]
 
@@ -44,6 +53,9 @@ ERRORS: Final = tuple(
     getattr(errno, name)
     for name in ("EIO", "EACCES", "ENOSPC", "EDQUOT", "EMFILE", "EROFS", "EINTR")
 )
+_FEW: Final = (errno.EIO, errno.ENOSPC)
+"""For what goes the same way as other operations, for the most part."""
+
 _CALLS: Final = (
     *("open", "close", "read", "write", "fsync", "link", "unlink", "rename"),
     *("mkdir", "stat", "lstat", "fstat", "listdir", "scandir", "utime"),
@@ -140,6 +152,16 @@ def _open(store: FileStore, id: str) -> Any:
     return store.look(id).state
 
 
+def _create(store: FileStore, id: str) -> Any:
+    store.create(id, Terms(OVER, value("by default")))
+    return value("by default")
+
+
+def _sweep(store: FileStore, id: str) -> Any:
+    Sweeper(store).sweep(10)
+    return store.look(id).state
+
+
 def _win(store: FileStore, id: str) -> None:
     store.settle(id, value("theirs"))
 
@@ -159,12 +181,14 @@ class Case:
         before: Sets up.
         fresh: Whether the store is not there yet.
         cleans: Whether the janitor comes after it.
+        errors: The errors with which each call fails.
     """
 
     run: Operation
     before: Callable[[FileStore, str], object] = lambda store, id: None
     fresh: bool = False
     cleans: bool = False
+    errors: tuple[int, ...] = ERRORS
 
 
 def _half(set_up: Callable[[str, str], object]) -> Callable[[FileStore, str], object]:
@@ -176,13 +200,17 @@ def _settled_half(store: FileStore, id: str) -> None:
     _half(dispose_half)(store, id)
 
 
+def _let_expire(store: FileStore, id: str) -> None:
+    _half(let_expire)(store, id)
+
+
 def _littered(store: FileStore, id: str) -> None:
     _later(store, id)
     _half(litter)(store, id)
 
 
 OPERATIONS: Final[dict[str, Case]] = {
-    "open a new store": Case(_open, fresh=True),
+    "open a new store": Case(_open, fresh=True, errors=ERRORS[:2]),
     "resolve": Case(_settle),
     "reject": Case(_reject),
     "lose": Case(_settle, _win),
@@ -191,6 +219,9 @@ OPERATIONS: Final[dict[str, Case]] = {
     "dispose of a settled one": Case(_dispose, _win),
     "look at a pending one": Case(_look),
     "look at a settled one": Case(_look, _win),
+    "create with a deadline that is over": Case(_create, errors=_FEW),
+    "look at what is over": Case(_look, _let_expire, errors=_FEW),
+    "sweep": Case(_sweep, _let_expire, errors=_FEW),
     "look and help": Case(_look, _half(settle_half)),
     "lose and help": Case(_settle, _half(settle_half)),
     "help a disposal": Case(_look, _settled_half),
@@ -232,7 +263,7 @@ def matrix(directory: Path, case: Case) -> tuple[int, list[str]]:
     ]
     tried = 0
     for place in places:
-        for error in ERRORS[: 2 if case.fresh else None]:
+        for error in case.errors:
             if error == errno.EINTR and plain.calls[place - 1] in _RETRIED:
                 continue
             wrong += attempt(Faults(place, error))
@@ -242,6 +273,8 @@ def matrix(directory: Path, case: Case) -> tuple[int, list[str]]:
 
 def _attempt(root: str, id: str, case: Case, faults: Faults) -> Iterator[str]:
     """Do an operation while a call fails, and say what is wrong."""
+    # As in a new process: what is doubted takes other calls than the plain run.
+    _publishing._DOUBTED.clear()
     if not case.fresh:
         case.before(FileStore(root), id)
     store = FileStore(root)
@@ -284,7 +317,10 @@ def _told(case: Case, store: FileStore, id: str, faults: Faults) -> Any:
 
 def _rubbish(left: set[str], faults: Faults, told: Any) -> Iterator[str]:
     """Say what temporary names are left that need not be."""
-    if faults.failed != "unlink" and not isinstance(told, OutcomeUnknownError):
+    unknown = isinstance(told, OutcomeUnknownError)
+    # Terms stand, whether their deadline's outcome is known or not.
+    unknown |= faults.stops and not isinstance(told, Exception)
+    if faults.failed != "unlink" and not unknown:
         yield from (f"{name} was left behind" for name in left)
 
 
@@ -310,8 +346,12 @@ def _expected(case: Case) -> tuple[Any, Any]:
         before = value("theirs")
     elif case in (OPERATIONS["look and help"], OPERATIONS["lose and help"]):
         before = value("half")
+    elif case.before is _let_expire:
+        before = value("by default")
     if case.run is _dispose:
         return before, Pending()
+    if case.run is _create:
+        return before, value("by default")
     if before == Pending() and case.run is _settle:
         return before, value("ours")
     if before == Pending() and case.run is _reject:

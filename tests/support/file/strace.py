@@ -105,14 +105,17 @@ class Disk:
         names: Directories with names that are not durable, and why.
         bytes: Files with content that is not durable, by the name they got first.
         marks: Temporary names of files that have got their real name.
+        has_terms: Whether the store was seen to get the format that has terms.
         broken: What was wrong, in words.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     bytes: set[str] = field(default_factory=set)
     marks: set[str] = field(default_factory=set)
+    has_terms: bool = False
     broken: list[str] = field(default_factory=list)
     _written: set[str] = field(default_factory=set)
+    _marked: set[str] = field(default_factory=set)
 
     def follow(self, trace: Iterable[str]) -> None:
         """Follow the calls of a process up to its end."""
@@ -138,11 +141,26 @@ class Disk:
                 # The next process that opens a store without it completes it.
                 self._nothing_is_open(f"{new} was named")
             else:
+                if new.endswith(".terms.json"):
+                    # Its marker, and what keeps old versions out.
+                    stem = os.path.basename(new).removesuffix(".terms.json")
+                    self._nothing_is_open(f"{new} was named", stem)
+                    if not self.has_terms:
+                        self.broken.append(f"{new} was named in a store of format 1")
                 self.names[os.path.dirname(new)] = f"link {new}"
                 self.marks.add(old)
 
     def _rename(self, old: str, new: str) -> None:
         self._link(old, new)
+        if new.endswith("/FORMAT"):
+            self.names[os.path.dirname(new)] = f"rename {new}"
+            self.has_terms = True
+
+    def _openat(self, directory: str, name: str) -> None:
+        # A marker is named by its directory; of all else, the writing counts.
+        if "/due/" in directory and not name.startswith("/"):
+            self.names[directory] = f"marker {name}"
+            self._marked.add(name)
 
     def _write(self, path: str, *data: str) -> None:
         self.bytes.add(path)
@@ -161,8 +179,11 @@ class Disk:
     def _writev(self, acks: str, *data: str) -> None:
         self._nothing_is_open("it was acknowledged")
 
-    def _nothing_is_open(self, what: str) -> None:
+    def _nothing_is_open(self, what: str, stem: str = "") -> None:
         for directory, why in self.names.items():
+            if "/due" in f"{directory} {why}" and stem not in self._marked:
+                # Markers are for the terms of their own promise, and for nothing else.
+                continue
             self.broken.append(f"{what} before {directory} was fsynced ({why})")
 
 

@@ -83,7 +83,7 @@ class DueMarkers:
             # Not by the name of the hour, which may be another directory's by now.
             os.close(os.open(stem, _MARK, 0o600, dir_fd=hour))
         try:
-            self._durability.fsync_opened(hour)
+            self._durability.fsync_found(hour)
         except OSError:
             # Made anew by the next attempt: a second fsync alone proves nothing.
             with suppress(OSError):
