@@ -18,6 +18,8 @@ settings.load_profile("tests")
 # Plain `pytest` runs what is in neither list, in under a minute; `make test` runs
 # everything. A path stands for all that is below it.
 SLOW: Final = (
+    "backends/file/registry/test_sweeping.py",
+    "backends/file/registry/test_terms.py",
     "backends/file/test_crash.py",
     "backends/file/test_disks.py",
     "backends/file/test_faults.py",

@@ -53,31 +53,46 @@ def durable_by_posix(directory: Path, mutant: str | None = None) -> int:
     """
     Nothing is acknowledged before all it rests on was fsynced, by whomever.
 
-    A process is killed while it makes a store, gives promises terms, and settles one
-    by them; another one does the same then, and disposes, and settles again.
+    A process is killed while it makes a store, gives a promise terms, and settles it
+    by them; or while it gives terms without a deadline. Another one does the same then,
+    and disposes, and settles again.
 
     Returns:
         The number of points at which the first one was killed.
     """
+    return _durable_by_posix(
+        directory / "made", Step("expire", "x", "one"), mutant
+    ) + _durable_by_posix(directory / "there", Step("create", "x"), mutant, made=True)
+
+
+def _durable_by_posix(
+    directory: Path, step: Step, mutant: str | None, *, made: bool = False
+) -> int:
     steps = [
-        Step("create", "y"),
-        Step("expire", "x", "one"),
+        step,
         Step("dispose", "x"),
         Step("resolve", "x", "two"),
         Step("peek", "x"),
     ]
     urls = _urls(directory)
+    if made:
+        urls = (_made(url) for url in urls)
     with _lane(mutant) as lane:
-        points, ended = lane.points(next(urls), steps[:2], WRITING_CALLS)
+        points, ended = lane.points(next(urls), steps[:1], WRITING_CALLS)
         assert ended.failure is None
         places = list(_changing(points))
         for point in places:
             disk = TracedDisk()
             url = next(urls)
-            disk.follow(traced(lane, url, steps[:2], point))
+            disk.follow(traced(lane, url, steps[:1], point))
             disk.follow(traced(lane, url, steps))
             assert [] == disk.broken, f"after a kill before {point}: {disk.broken[:2]}"
     return len(places)
+
+
+def _made(url: str) -> str:
+    FileStore(url.removeprefix("file:")).open()
+    return url
 
 
 def _changing(points: Sequence[Point]) -> Iterator[Point]:

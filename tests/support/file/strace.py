@@ -20,6 +20,7 @@ from typing import Final
 
 from dp_backends.file._layout import FileName
 from dp_core.testing.crash import Ended, Lane, Point, Step
+from support.file.crash_setups import OVER
 
 __all__ = ["Disk", "run_with_failing", "traced"]
 
@@ -116,12 +117,15 @@ class Disk:
     broken: list[str] = field(default_factory=list)
     _written: set[str] = field(default_factory=set)
     _marked: set[str] = field(default_factory=set)
+    _dated: set[str] = field(default_factory=set)
 
     def follow(self, trace: Iterable[str]) -> None:
         """Follow the calls of a process up to its end."""
         for line in trace:
             if match := _LINE.match(line):
                 names = [a or b for a, b in _NAMES.findall(match["given"])]
+                if match["call"] == "write" and OVER.date().isoformat() in line:
+                    self._dated.add(names[0])
                 getattr(self, f"_{match['call']}", self._ignore)(*names)
 
     def _ignore(self, *names: str) -> None:
@@ -145,6 +149,8 @@ class Disk:
                     # Its marker, and what keeps old versions out.
                     stem = os.path.basename(new).removesuffix(".terms.json")
                     self._nothing_is_open(f"{new} was named", stem)
+                    if old in self._dated and stem not in self._marked:
+                        self.broken.append(f"{new} was named before its marker")
                     if not self.has_terms:
                         self.broken.append(f"{new} was named in a store of format 1")
                 self.names[os.path.dirname(new)] = f"link {new}"

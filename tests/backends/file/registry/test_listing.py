@@ -1,0 +1,118 @@
+"""Listings of the file store: damage, strangers, cursors, and who writes meanwhile."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from unittest.mock import patch
+
+import dp_core as dp
+from dp_backends.file import _store
+from dp_backends.file._publishing import publish
+from dp_backends.file._record import FIRST
+from dp_backends.file._registry import Listing, _listing
+from dp_backends.file._store import FileStore
+from dp_core.testing import DeadlineClock
+from support.file.terms_proofs import listed, order_stays
+
+ONE = dp.Resolved(b"1")
+
+
+def fill(store: FileStore, *ids: str) -> None:
+    """Create promises, in this order."""
+    for id in ids:
+        store.create(id, dp.Terms())
+
+
+def test_the_order_stays(tmp_path: Path) -> None:
+    """It is by when each was first heard of, for ever."""
+    order_stays(tmp_path)
+
+
+def test_what_cannot_be_read_is_told_beside_the_rest(store: FileStore) -> None:
+    """A damaged record, one of a newer version, one in a wrong place, one of a pipe."""
+    fill(store, "a", "damaged", "newer", "b")
+    path = Path(store.place("damaged").terms(FIRST))
+    path.write_bytes(path.read_bytes().replace(b"damaged", b"damagEd")[:-1])
+    newer = Path(store.place("newer").terms(FIRST))
+    record = store.look_at(store.place("newer"), whole=True).created
+    assert record is not None
+    with patch("dp_backends.file._record.WITH_TERMS", 3):
+        newer.write_bytes(record.to_bytes())
+    shutil.copy(store.place("a").terms(FIRST), store.place("elsewhere").terms(FIRST))
+
+    page = Listing(store).page(dp.Query(), None, 10)
+
+    assert ["a", "b"] == [info.id for info in page.infos]
+    assert {
+        store.place("damaged").name: dp.CorruptPromiseError,
+        "newer": dp.BackendUnavailableError,
+        store.place("elsewhere").name: dp.CorruptPromiseError,
+    } == {name: type(error) for name, error in page.failures}
+    assert page.after is None
+
+
+def test_what_is_over_and_cannot_be_settled_is_told_beside_the_rest(
+    store: FileStore,
+) -> None:
+    """As on a disk that is read-only: it is neither pending nor settled."""
+
+    def fail(*args: object) -> bool:
+        if args[-1].expired:  # type: ignore[attr-defined] # a record
+            raise dp.BackendUnavailableError("the file system is read-only")
+        return publish(*args)  # type: ignore[arg-type] # as it was called
+
+    with DeadlineClock() as clock, patch.object(_store, "publish", fail):
+        fill(store, "a", "b")
+        store.create("over", dp.Terms(clock.now + timedelta(hours=1)))
+        clock.advance(timedelta(hours=1))
+        page = Listing(store).page(dp.Query(), None, 10)
+
+    assert ["a", "b"] == [info.id for info in page.infos]
+    assert ["over"] == [name for name, _ in page.failures]
+
+
+def test_a_cursor_is_for_any_handle_and_any_query(store: FileStore) -> None:
+    """What the handle remembers of a listing changes nothing but its cost."""
+    ids = [f"{kind}{number}" for number in range(6) for kind in "ab"]
+    fill(store, *ids)
+    listing = Listing(store)
+    page = listing.page(dp.Query(prefix="a"), None, 2)
+    assert page.after is not None
+    rest = ids[ids.index("a1") + 1 :]
+
+    for other in (listing, Listing(FileStore(store.root))):
+        found = other.page(dp.Query(), page.after, 100)
+        assert rest == [info.id for info in found.infos]
+        mine = other.page(dp.Query(prefix="a"), page.after, 100)
+        assert [id for id in rest if id[0] == "a"] == [info.id for info in mine.infos]
+    assert rest == listed(store, page.after)
+
+
+def test_a_later_generation_is_not_listed_in_the_place_of_the_former(
+    store: FileStore,
+) -> None:
+    """Else its cursor would lead past what comes in between."""
+    fill(store, "a", "b", "c")
+    listing = Listing(store)
+    first = listing.page(dp.Query(), None, 1)
+    for id in ("b", "c"):
+        store.dispose(id)
+    store.settle("b", ONE)
+    rest = listing.page(dp.Query(), first.after, 10)
+
+    assert [] == [info.id for info in rest.infos]
+    assert ["a", "b"] == listed(store)
+
+
+def test_a_handle_remembers_few_listings_and_not_for_long(store: FileStore) -> None:
+    """However many there are that nobody reads to their end."""
+    fill(store, "a", "b")
+    listing = Listing(store)
+    for _ in range(20):
+        page = listing.page(dp.Query(), None, 1)
+    assert _listing._KEPT == len(listing._kept)
+    with patch.object(_listing, "_KEPT_FOR", -1.0):
+        listing.page(dp.Query(), None, 1)
+    assert ["b"] == [i.id for i in listing.page(dp.Query(), page.after, 1).infos]

@@ -1,0 +1,190 @@
+"""Sweeps of the file store: what they settle, what they cost, whom they go on past."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+import dp_core as dp
+from dp_backends.file import _files
+from dp_backends.file._layout import due_path, hour_of
+from dp_backends.file._record import FIRST
+from dp_backends.file._registry import Sweeper, _sweeping
+from dp_backends.file._store import FileStore
+from dp_core.testing import DeadlineClock
+from support.file.terms_proofs import markers, markers_outlive_sweeps, sweeps_go_on
+
+LATE = dp.Rejected("late")
+HOUR = timedelta(hours=1)
+
+
+def lazily(store: FileStore, count: int, deadline: datetime) -> list[str]:
+    """Leave promises with a deadline, by the quickest way, without an fsync."""
+    ids = [f"lazy-{number}" for number in range(count)]
+    with (
+        patch.object(_files, "fsync", lambda fd: None),
+        patch("dp_backends.file._publishing.fsync", lambda fd: None),
+    ):
+        for id in ids:
+            store.create(id, dp.Terms(deadline, LATE))
+    return ids
+
+
+def is_settled(store: FileStore, id: str) -> bool:
+    """Tell whether a promise is settled, without settling it by a look."""
+    return Path(store.place(id).outcome(FIRST)).exists()
+
+
+def counted(call: Callable[[], object], *names: str) -> int:
+    """Return how often any of these system calls is made by a call."""
+    calls = []
+    patches = []
+    for name in names:
+        real = getattr(os, name)
+
+        def count(*args: Any, _real: Any = real, **named: Any) -> Any:
+            calls.append(args)
+            return _real(*args, **named)
+
+        patches.append(patch.object(os, name, count))
+    for one in patches:
+        one.start()
+    try:
+        call()
+    finally:
+        for one in patches:
+            one.stop()
+    return len(calls)
+
+
+def test_a_thousand_that_are_over_are_settled_by_one_sweep(store: FileStore) -> None:
+    """Not one is left, and no marker; another sweep has nothing to look at."""
+    with (
+        DeadlineClock() as clock,
+        patch("dp_backends.file._publishing.fsync", lambda fd: None),
+        patch.object(_files, "fsync", lambda fd: None),
+    ):
+        ids = lazily(store, 1000, clock.now + HOUR)
+        sweeper = Sweeper(store)
+        assert sweeper.sweep(2000) == 1.0
+        clock.advance(HOUR)
+        assert sweeper.sweep(600) == 0.0
+        assert 400 == len(markers(store))
+        assert sweeper.sweep(600) == 1.0
+        assert [] == markers(store)
+        clock.advance(HOUR)
+        sweeper.sweep(1)
+        assert sweeper.sweep(1) is None
+    assert all(is_settled(store, id) for id in ids)
+
+
+def test_what_is_not_due_costs_a_sweep_nothing(store: FileStore) -> None:
+    """However many markers there are, a sweep opens and lists as much as with none."""
+    with DeadlineClock() as clock:
+        Sweeper(store).sweep(10)
+        due = Path(due_path(store.root, hour_of(clock.now + 5 * HOUR)))
+        due.mkdir(parents=True)
+        calls = ("open", "listdir", "stat", "lstat")
+        few = counted(lambda: Sweeper(store).sweep(10), *calls)
+        # Never read, so that nothing need be behind them.
+        for number in range(10_000):
+            (due / f"{number:064x}").touch()
+        assert few == counted(lambda: Sweeper(store).sweep(10), *calls)
+
+
+def test_what_is_due_later_in_an_hour_is_read_once(store: FileStore) -> None:
+    """A sweep at rest costs a few calls, and hears of a new marker all the same."""
+    with DeadlineClock() as clock:
+        clock.advance(clock.now.replace(minute=10) - clock.now)
+        lazily(store, 20, clock.now + timedelta(minutes=40))
+        sweeper = Sweeper(store)
+        assert counted(lambda: sweeper.sweep(10), "open") == 20
+        assert counted(lambda: sweeper.sweep(10), "open") == 0
+        store.create("new", dp.Terms(clock.now + timedelta(minutes=1), LATE))
+        clock.advance(timedelta(minutes=2))
+        sweeper.sweep(10)
+        assert is_settled(store, "new")
+
+
+def test_a_clock_set_back_and_forth_settles_nothing_early(store: FileStore) -> None:
+    """And nothing is forgotten, by the sweeper that saw the other time."""
+    with DeadlineClock() as clock:
+        clock.advance(clock.now.replace(minute=10) - clock.now)
+        store.create("x", dp.Terms(clock.now + timedelta(minutes=30), LATE))
+        sweeper = Sweeper(store)
+        for minutes in (20, -200, 190, -10, 20):
+            clock.advance(timedelta(minutes=minutes))
+            sweeper.sweep(10)
+            assert not is_settled(store, "x")
+        clock.advance(timedelta(minutes=10))
+        sweeper.sweep(10)
+        assert is_settled(store, "x")
+        clock.advance(-24 * HOUR)
+        assert LATE == store.look("x").state
+        assert [] == markers(store)
+
+
+def test_two_sweep_at_once(store: FileStore) -> None:
+    """Another process, and another thread of the same handle, do the same meanwhile."""
+    sweeper = Sweeper(store)
+    real = _sweeping.look_at_all
+    left = [sweeper, Sweeper(FileStore(store.root))]
+
+    def look_at_all(places: Any) -> Any:
+        if left:
+            left.pop().sweep(10)
+        return real(places)
+
+    with DeadlineClock() as clock:
+        ids = lazily(store, 5, clock.now + HOUR)
+        clock.advance(2 * HOUR)
+        with patch.object(_sweeping, "look_at_all", look_at_all):
+            sweeper.sweep(10)
+        sweeper.sweep(10)
+        assert {LATE} == {store.look(id).state for id in ids}
+        assert [] == markers(store)
+
+
+@pytest.mark.parametrize("name", [".snapshot", "lost+found", "2026", "mine"])
+def test_what_is_no_hour_is_left_alone(store: FileStore, name: str) -> None:
+    """Not even an empty directory is removed that somebody else has made."""
+    path = Path(store.root, "due", name)
+    path.mkdir(parents=True)
+
+    assert Sweeper(store).sweep(10) is None
+    assert path.exists()
+
+
+def test_an_hour_that_vanishes_under_a_creator_is_made_again(store: FileStore) -> None:
+    """Whoever sweeps removes hours that are over, at any time, and empty."""
+    real = os.open
+    removed = []
+
+    def open_(path: Any, *args: Any, **named: Any) -> int:
+        if named.get("dir_fd") is not None and not removed:
+            removed.append(due_path(store.root, hour_of(past)))
+            Path(removed[0]).rmdir()
+        return real(path, *args, **named)
+
+    past = datetime(2001, 2, 3).astimezone()
+    for _ in range(2):
+        with patch.object(os, "open", open_):
+            store.mark_due(store.place("x").name, past)
+        assert [store.place("x").name] == markers(store)
+        store.settle("x", dp.Resolved(b"1"))
+
+
+def test_markers_outlive_sweeps(tmp_path: Path) -> None:
+    """A creator that is taken for dead, and is not, has a marker all the same."""
+    markers_outlive_sweeps(tmp_path)
+
+
+def test_sweeps_go_on(tmp_path: Path) -> None:
+    """A promise that cannot be settled is told of, and holds up no other."""
+    sweeps_go_on(tmp_path)
