@@ -66,7 +66,7 @@ SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 
 @final
 class Kind(Enum):
-    """What a file of a store is, by its name."""
+    """Kinds of the files of a store, by their names."""
 
     OUTCOME = auto()
     TERMS = auto()
@@ -79,7 +79,7 @@ class Kind(Enum):
 @dataclass(frozen=True, slots=True)
 class FileName:
     """
-    What the name of a file says.
+    Meaning of the name of a file.
 
     Attributes:
         kind: What it is.

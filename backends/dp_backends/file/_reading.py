@@ -161,7 +161,7 @@ class PromiseReader:
 
 
 _NOTHING: Final = View(FIRST, Pending())
-"""What is found where a promise was neither created, settled nor disposed of."""
+"""The view of a promise that was neither created, settled nor disposed of."""
 
 
 def misplaced(path: str) -> CorruptPromiseError:

@@ -66,7 +66,7 @@ FIRST: Final = "first"
 """The generation of an id that was never disposed of."""
 
 Event: TypeAlias = Union[Outcome[bytes], Terms[bytes], None]
-"""What a record says: that a promise was settled, created, or (None) disposed of."""
+"""The event of a record: a promise was settled, created, or (None) disposed of."""
 
 _TAIL: Final = b',\n"sha256": "%b"\n}\n'
 _TAIL_LENGTH: Final = len(_TAIL % (b"0" * 64))
@@ -232,7 +232,7 @@ def _rejected(text: bytes, by: str | None) -> Rejected:
 
 
 def _created(text: bytes, by: str | None) -> Terms[bytes]:
-    # What stands there was within the limits of whoever wrote it.
+    # They were within the limits of whoever wrote them.
     return read_terms(text, len(text))
 
 

@@ -148,7 +148,8 @@ class _CrashSweep:
             if self.stop_at_first and self.violations:
                 return
             case = await self._new_case(worker, scenario)
-            if scenario.fresh or scenario.begun or self.after_kill is not None:
+            done = scenario.begun or scenario.done
+            if scenario.fresh or done or self.after_kill is not None:
                 # A waiter would open the store, finish a step that was begun, or
                 # keep the disk busy.
                 await self._kill(worker, case, point)

@@ -1,5 +1,5 @@
 """
-What a directory of promises holds, and what of it is over.
+The promises in a directory: all of them, and those whose deadlines are over.
 
 ============== ===============================================================
 ``_catalog``   all promises, by the time at which they were first heard of

@@ -32,7 +32,7 @@ _KEPT_FOR: Final = 60.0
 """Seconds after which a catalog is dropped; the next page makes another one."""
 
 _SEPARATOR: Final = "~"
-"""What stands in `Page.after` between the cursor and the key of the catalog."""
+"""Text in `Page.after` between the cursor and the key of the catalog."""
 
 
 @final

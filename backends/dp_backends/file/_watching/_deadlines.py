@@ -15,7 +15,7 @@ _LONGEST_PAUSE: Final = 1.0
 """Seconds between two looks at the wall clock, which somebody may set."""
 
 _STALE: Final = 1000
-"""How many entries that do not count any more are kept at least."""
+"""Entries that do not count any more, and are kept at least."""
 
 
 @final

@@ -72,11 +72,11 @@ def test_a_thousand_that_are_over_are_settled_by_one_sweep(store: FileStore) -> 
     ):
         ids = lazily(store, 1000, clock.now + HOUR)
         sweeper = Sweeper(store)
-        assert sweeper.sweep(2000) == 1.0
+        assert 1.0 == sweeper.sweep(2000)
         clock.advance(HOUR)
-        assert sweeper.sweep(600) == 0.0
+        assert 0.0 == sweeper.sweep(600)
         assert 400 == len(markers(store))
-        assert sweeper.sweep(600) == 1.0
+        assert 1.0 == sweeper.sweep(600)
         assert [] == markers(store)
         clock.advance(HOUR)
         sweeper.sweep(1)
@@ -104,8 +104,8 @@ def test_what_is_due_later_in_an_hour_is_read_once(store: FileStore) -> None:
         clock.advance(clock.now.replace(minute=10) - clock.now)
         lazily(store, 20, clock.now + timedelta(minutes=40))
         sweeper = Sweeper(store)
-        assert counted(lambda: sweeper.sweep(10), "open") == 20
-        assert counted(lambda: sweeper.sweep(10), "open") == 0
+        assert 20 == counted(lambda: sweeper.sweep(10), "open")
+        assert 0 == counted(lambda: sweeper.sweep(10), "open")
         store.create("new", dp.Terms(clock.now + timedelta(minutes=1), LATE))
         clock.advance(timedelta(minutes=2))
         sweeper.sweep(10)
