@@ -8,6 +8,7 @@ from typing import Final, final
 import anyio
 
 from dp_core._errors import BackendError, NotSupportedError
+from dp_core._safe_text import quoted
 from dp_core._states import Pending
 from dp_core._terms import PromiseInfo
 from dp_core.backend import Backend, Registry, in_thread, now
@@ -89,8 +90,8 @@ class Sweeping:
                 pause = await self._backend.sweep(_BATCH)
             except NotSupportedError:
                 return
-            except BackendError as error:
-                reason, pause = str(error), _PAUSE
+            except Exception as error:  # noqa: BLE001 - a bug must not end the server
+                reason, pause = quoted(str(error), 1000), _PAUSE
                 self._notices.tell(
                     ("sweep", type(error)),
                     lambda reason=reason: f"deadlines are not kept: {reason}",  # type: ignore[misc] # bound now

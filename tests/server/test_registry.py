@@ -336,10 +336,19 @@ async def test_what_is_over_is_settled_though_nobody_asks(
     assert {dp.Rejected("deadline passed")} == {known.state for known in states}
 
 
+@pytest.mark.parametrize(
+    "error",
+    [dp.BackendUnavailableError("the disk is away"), KeyError("the disk is away")],
+    ids=lambda error: type(error).__name__,
+)
 async def test_a_sweep_that_fails_is_said_once_and_repeated(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    error: Exception, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that is away keeps no deadline; when it is back, they are kept again."""
+    """
+    A store that is away keeps no deadline; when it is back, they are kept again.
+
+    Nor does a bug in a backend end the server.
+    """
     caplog.set_level(logging.ERROR, "dp_core.server")
     monkeypatch.setattr("dp_core.server._registry._PAUSE", 0.001)
     enough = anyio.Event()
@@ -352,7 +361,7 @@ async def test_a_sweep_that_fails_is_said_once_and_repeated(
             if self.sweeps > 3:
                 enough.set()
                 return None
-            raise dp.BackendUnavailableError("the disk is away")
+            raise error
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(app(Failing("failing")).sweep)
