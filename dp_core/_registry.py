@@ -34,7 +34,7 @@ Deadline: TypeAlias = timedelta | datetime
 """A time from now by the clock of the store, or a moment with a time zone."""
 
 RESERVED: Final = "dp."
-"""How the keys of the library's own tags begin."""
+"""The beginning of the keys of the library's own tags."""
 
 _ROUNDING: Final = timedelta(milliseconds=2)
 

@@ -59,7 +59,7 @@ StateName = Literal["pending", "resolved", "rejected"]
 @dataclass(frozen=True, slots=True)
 class Terms(Generic[T_co]):
     """
-    What a promise was created with.
+    Deadline, tags and data that a promise was created with.
 
     For a `Backend`, ``data`` and the value of ``otherwise`` are JSON text as bytes.
 
@@ -265,7 +265,7 @@ def state_name(state: State[object]) -> StateName:
 @dataclass(frozen=True, slots=True)
 class Query:
     """
-    Which promises to list.
+    Question for promises of a store: those that have all of this.
 
     Attributes:
         state: Those in this state; None for all.

@@ -30,7 +30,7 @@ from dp_core._errors import (
 from dp_core._safe_text import quoted, visible
 from dp_core._states import Pending
 from dp_core.backend import Backend, in_thread
-from dp_core.server._guard import ClientGoneError, Guard, Headers
+from dp_core.server._guarding import ClientGoneError, Guard, Headers
 from dp_core.server._notices import Notices
 from dp_core.server._registry import Sweeping, answer_registry
 from dp_core.server._settings import Settings
@@ -76,7 +76,7 @@ _GETS: Final = re.compile(r"/promises(/[^/]*)?")
 
 _CREATE: Final = "/promise/create"
 _VALUES: Final = 2
-"""The values that a create may have: its data, and what stands after the deadline."""
+"""The values that a create may have: its data, and the outcome after the deadline."""
 
 _SLOW_BODY_BYTES: Final = 32 * 1024
 """The length from which reading a body takes longer than a hop to a thread."""

@@ -53,7 +53,7 @@ async def _create(registry: Registry, call: Create) -> tuple[int, bytes]:
     stands = await registry.create(call.id, call.terms)
     info = await registry.info(call.id)
     if info.terms is None:
-        # Disposed of meanwhile. What stood is what the caller is to be told.
+        # Disposed of meanwhile. The caller is to be told of the terms that it gave.
         info = PromiseInfo(call.id, Pending(), stands, created_at=now())
     asked = call.terms
     if info.created_at is not None:

@@ -19,7 +19,7 @@ from starlette.types import Receive
 from dp_core._errors import DurablePromiseError, ProtocolError
 from dp_core._states import Outcome, Pending, State
 from dp_core.backend import Backend, wait_or_peek
-from dp_core.server._guard import ClientGoneError
+from dp_core.server._guarding import ClientGoneError
 
 __all__ = ["Waits"]
 

@@ -53,7 +53,7 @@ DISPOSED_MESSAGE: Final = "promise was disposed"
 
 
 Answer: TypeAlias = Union[State[bytes], Terms[bytes], PromiseInfo[bytes], Page, None]
-"""What a call is answered with; None to a `Dispose`."""
+"""The content of an answer to a call; None to a `Dispose`."""
 
 
 def write_answer(state: Pending | Outcome[bytes] | None) -> bytes:

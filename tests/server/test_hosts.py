@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dp_core.server._hosts import Hosts
+from dp_core.server._guarding import Hosts
 from support.server_process import JSON, TIMEOUT, Server, read, running
 
 KNOWN = [

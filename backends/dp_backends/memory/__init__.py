@@ -22,7 +22,7 @@ from typing import Final
 from anyio.lowlevel import checkpoint
 
 from dp_backends.memory._store import MemoryStore
-from dp_backends.memory._waiting import Waits
+from dp_backends.memory._waiting import LoopWaits
 from dp_core import (
     Backend,
     BackendClosedError,
@@ -40,7 +40,7 @@ from dp_core.hookspecs import Register
 __all__ = ["MemoryBackend"]
 
 
-_STORES: Final[dict[str, tuple[MemoryStore, LoopLocal[Waits]]]] = {}
+_STORES: Final[dict[str, tuple[MemoryStore, LoopLocal[LoopWaits]]]] = {}
 """The stores of this process by their names, and the waits of each event loop."""
 
 
@@ -74,7 +74,7 @@ class MemoryBackend(Backend):
         name = url.partition(":")[2]
         self.location: Final = f"memory:{name}"
         store = MemoryStore()
-        shared = _STORES.setdefault(name, (store, LoopLocal(partial(Waits, store))))
+        shared = _STORES.setdefault(name, (store, LoopLocal(partial(LoopWaits, store))))
         self._store, self._waits = shared
         self._is_closed = False
 

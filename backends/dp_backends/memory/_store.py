@@ -35,10 +35,10 @@ from dp_core.backend import (
     watch_clock,
 )
 
-__all__ = ["MemoryStore", "Result", "Timer", "Waiter"]
+__all__ = ["MemoryStore", "Result", "Timer", "WaitingCaller"]
 
 Result: TypeAlias = Outcome[bytes] | PromiseDisposedError | BackendClosedError
-"""How a wait ends."""
+"""The end of a wait: an outcome, or an error."""
 
 _LOOK: Final = 10_000
 """The most generations to look at for one page, so that others are not held up."""
@@ -47,7 +47,7 @@ _LONGEST_PAUSE: Final = 1.0
 """Seconds between two looks at the clock, which somebody may set."""
 
 
-class Waiter(Protocol):
+class WaitingCaller(Protocol):
     """One who waits for a promise, in any thread, by some handle."""
 
     @property
@@ -119,7 +119,7 @@ class MemoryStore:
         # Re-entrant: the collector may end a wait of a dead event loop at any time,
         # also in a thread that holds the lock.
         self.lock = RLock()
-        self.waiters: defaultdict[str, set[Waiter]] = defaultdict(set)
+        self.waiters: defaultdict[str, set[WaitingCaller]] = defaultdict(set)
         self.timers: set[Timer] = set()
         self._generations: dict[str, _Generation] = {}
         # All of these in their order, and some that were disposed of.
@@ -197,7 +197,7 @@ class MemoryStore:
                 if waiter.handle is handle:
                     waiter.end(error)
 
-    def forget(self, id: str, waiter: Waiter) -> None:
+    def forget(self, id: str, waiter: WaitingCaller) -> None:
         """Forget one who waits no longer."""
         waiters = self.waiters.get(id)
         if waiters is not None:

@@ -1,4 +1,4 @@
-"""`Waits`: the waits of one event loop, one of which watches the deadlines."""
+"""`LoopWaits`: the waits of one event loop, one of which watches the deadlines."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dp_backends.memory._store import MemoryStore, Result
 from dp_core import Outcome, Pending
 from dp_core.backend import Follower, LeaderFollowers, call_soon
 
-__all__ = ["Waits"]
+__all__ = ["LoopWaits"]
 
-_Follower: TypeAlias = Follower["Waits", Outcome[bytes]]
+_Follower: TypeAlias = Follower["LoopWaits", Outcome[bytes]]
 
 _BATCH: Final = 256
-"""How many promises the leader settles at most before others get their turn."""
+"""The most promises that the leader settles before others get their turn."""
 
 
 class Handle(Protocol):
@@ -28,7 +28,7 @@ class Handle(Protocol):
 
 
 @final
-class Waits:
+class LoopWaits:
     """
     All waits of one event loop for the promises of one store.
 
@@ -39,7 +39,7 @@ class Waits:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._token = current_token()
-        self._group: LeaderFollowers[Waits, Outcome[bytes]] = LeaderFollowers(_lead)
+        self._group: LeaderFollowers[LoopWaits, Outcome[bytes]] = LeaderFollowers(_lead)
         self._bell = anyio.Event()
 
     async def wait(self, id: str, handle: Handle) -> Outcome[bytes]:
@@ -51,7 +51,7 @@ class Waits:
             BackendClosedError: The handle was closed meanwhile.
         """
         store = self._store
-        waiter = _Waiter(handle, self, Follower(self._group, self))
+        waiter = _LoopWaiter(handle, self, Follower(self._group, self))
         with store.lock:
             handle.check_open()
             state = store.state(id)
@@ -105,16 +105,16 @@ async def _lead(leader: _Follower) -> None:
 
 
 @final
-class _Waiter:
+class _LoopWaiter:
     """
-    A caller of `Waits.wait`.
+    A caller of `LoopWaits.wait`.
 
     Attributes:
         handle: The handle that was called.
         follower: The same caller, among those of its event loop.
     """
 
-    def __init__(self, handle: Handle, waits: Waits, follower: _Follower) -> None:
+    def __init__(self, handle: Handle, waits: LoopWaits, follower: _Follower) -> None:
         self.handle = handle
         self.follower = follower
         self._waits = waits

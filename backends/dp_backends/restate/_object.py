@@ -320,7 +320,7 @@ async def _settle(
     ctx: ObjectContext, outcome: Outcome[bytes], answer: bytes | None = None
 ) -> bytes:
     """
-    Settle the promise unless it is, or its deadline is over; return what stands.
+    Settle the promise unless it is, or its deadline is over; return its outcome.
 
     Args:
         ctx: The exclusive invocation of the promise's object.

@@ -68,7 +68,12 @@ def test_javascript(restate: RestateServer) -> None:
     if (node := shutil.which("node")) is None:
         missing = "node is not installed"
         pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
-    command = [node, HERE / "programs" / "client.mjs", restate.url, token_hex(8)]
+    command = [
+        node,
+        HERE / "handlers" / "programs" / "client.mjs",
+        restate.url,
+        token_hex(8),
+    ]
     output = subprocess.check_output(command, text=True, timeout=60)
 
     json_, won = "application/json", {"value": {"greeting": "\u2603"}}

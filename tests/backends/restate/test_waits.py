@@ -25,7 +25,7 @@ from support.restate import (
     pending_ask,
 )
 
-HANDLERS = Path(__file__).parent / "programs" / "handlers.py"
+HANDLERS = Path(__file__).parent / "handlers" / "programs" / "handlers.py"
 
 # More than one invocation of the object wakes by itself.
 WAITERS = 10_000 if os.environ.get("DP_TORTURE") else 250

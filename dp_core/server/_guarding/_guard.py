@@ -32,8 +32,8 @@ from starlette.types import Receive, Scope
 
 from dp_core._errors import ProtocolError
 from dp_core._safe_text import quoted
-from dp_core.server._bearer import Bearer
-from dp_core.server._hosts import Hosts
+from dp_core.server._guarding._bearer import Bearer
+from dp_core.server._guarding._hosts import Hosts
 from dp_core.server._notices import Notices
 from dp_core.server._settings import Settings
 from dp_core.wire import ENVELOPE_BYTES

@@ -1,0 +1,14 @@
+"""
+`Guard`, which refuses requests by their headers, before any work is done.
+
+=========== ==============================================
+``_guard``  the rules, and bodies within bounds
+``_hosts``  the names by which the server may be called
+``_bearer`` the token that every request must carry
+=========== ==============================================
+"""
+
+from dp_core.server._guarding._guard import ClientGoneError, Guard, Headers
+from dp_core.server._guarding._hosts import Hosts
+
+__all__ = ["ClientGoneError", "Guard", "Headers", "Hosts"]
