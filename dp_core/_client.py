@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 from secrets import token_hex
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, overload
@@ -18,10 +17,10 @@ from dp_core._plugins import open_backend
 from dp_core._promise import DurablePromise
 from dp_core._registry import (
     Deadline,
+    FoundPromises,
     are_equal,
     ask_terms,
     moment_before,
-    pages,
     registry_of,
 )
 from dp_core._safe_text import quoted, without_password
@@ -176,7 +175,7 @@ class Promises:
         promise.terms = await codec.decode_terms(promise.id, stand)
         return promise
 
-    async def list(
+    def list(
         self,
         *,
         state: StateName | None = None,
@@ -208,9 +207,7 @@ class Promises:
         query = Query(state, tags or {}, prefix, newest)
         registry = registry_of(self.backend, self.url)
         codec: Codec[Any] = Codec(Any, self._limit)
-        async with aclosing(pages(registry, query, after)) as found:
-            async for info in found:
-                yield await codec.decode_info(info)
+        return FoundPromises(registry, query, after, codec.decode_info)
 
     async def prune(
         self,
@@ -241,14 +238,13 @@ class Promises:
         registry = registry_of(self.backend, self.url)
         count = 0
         query = Query(state, tags or {}, prefix)
-        async with aclosing(pages(registry, query, None)) as found:
-            async for info in found:
-                if info.settled_at is None or info.settled_at >= before:
-                    continue
-                # A page may be old by now, and its promise made anew.
-                if (await registry.info(info.id)).settled_at == info.settled_at:
-                    await self.backend.dispose(info.id)
-                    count += 1
+        async for info in FoundPromises(registry, query, None, _as_it_is):
+            if info.settled_at is None or info.settled_at >= before:
+                continue
+            # A page may be old by now, and its promise made anew.
+            if (await registry.info(info.id)).settled_at == info.settled_at:
+                await self.backend.dispose(info.id)
+                count += 1
         return count
 
     async def aclose(self) -> None:
@@ -265,6 +261,10 @@ class Promises:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+async def _as_it_is(info: PromiseInfo[bytes]) -> PromiseInfo[bytes]:
+    return info
 
 
 def connect(

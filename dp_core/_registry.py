@@ -1,11 +1,12 @@
-"""`ask_terms`, `pages` and what else `Promises` needs to use a `Registry`."""
+"""`ask_terms`, `FoundPromises` and what else `Promises` needs to use a `Registry`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Generic, Self, TypeAlias, TypeVar, final
 
 from dp_core._clock import now
 from dp_core._codec import Codec
@@ -22,13 +23,15 @@ from dp_core.backend import Backend, Registry
 
 __all__ = [
     "Deadline",
+    "FoundPromises",
     "are_equal",
     "ask_terms",
     "moment_before",
-    "pages",
     "refuse_reserved",
     "registry_of",
 ]
+
+T = TypeVar("T")
 
 Deadline: TypeAlias = timedelta | datetime
 """A time from now by the clock of the store, or a moment with a time zone."""
@@ -153,35 +156,82 @@ def moment_before(age: Deadline) -> datetime:
     )
 
 
-async def pages(
-    registry: Registry, query: Query, after: str | None
-) -> AsyncGenerator[PromiseInfo[bytes], None]:
+@final
+class FoundPromises(Generic[T]):
     """
-    Iterate over all promises that a query finds.
+    An iterator over all promises that a query finds, page by page.
+
+    It is not a generator, so who leaves it in the middle leaves nothing to be ended,
+    which on trio would be warned of.
+
+    Args:
+        registry: The store.
+        query: The query.
+        after: As for `Registry.list`.
+        read: Makes an info of the store's.
 
     Raises:
         InvalidQueryError: *after* is not a cursor.
-        BackendError: The store could not be asked; or, after all others were told,
-            some promises cannot be read.
     """
-    if not (after is None or (isinstance(after, str) and is_text(after))):
-        raise InvalidQueryError(f"{shown(after)} is not the cursor of a promise")
-    failures: list[tuple[str, BackendError]] = []
-    while True:
-        page = await registry.list(query, after, _LIMIT)
-        for info in page.infos:
-            yield info
-        failures += page.failures
-        if page.after is None:
-            break
-        if page.after == after:
+
+    def __init__(
+        self,
+        registry: Registry,
+        query: Query,
+        after: str | None,
+        read: Callable[[PromiseInfo[bytes]], Awaitable[PromiseInfo[T]]],
+    ) -> None:
+        if not (after is None or (isinstance(after, str) and is_text(after))):
+            raise InvalidQueryError(f"{shown(after)} is not the cursor of a promise")
+        self._registry = registry
+        self._query = query
+        self._after = after
+        self._read = read
+        self._infos: deque[PromiseInfo[bytes]] = deque()
+        self._failures: list[tuple[str, BackendError]] = []
+        self._has_more = True
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PromiseInfo[T]:
+        """
+        Return the next promise.
+
+        Raises:
+            BackendError: The store could not be asked; or, after all others were
+                told, some promises cannot be read.
+        """
+        while not self._infos:
+            if not self._has_more:
+                self._tell_failures()
+                raise StopAsyncIteration
+            await self._turn()
+        return await self._read(self._infos.popleft())
+
+    async def aclose(self) -> None:
+        """End it, for whoever does so with each iterator; there is nothing to do."""
+        self._infos.clear()
+        self._failures.clear()
+        self._has_more = False
+
+    async def _turn(self) -> None:
+        """Ask for the next page."""
+        page = await self._registry.list(self._query, self._after, _LIMIT)
+        if page.after is not None and page.after == self._after:
             raise BackendError(
-                f"the store's listing does not go on after {quoted(after)}; it is at "
-                "fault, or what answers in its place"
+                f"the store's listing does not go on after {quoted(page.after)}; it is "
+                "at fault, or what answers in its place"
             )
-        after = page.after
-    if failures:
-        (name, error), *others = failures
+        self._infos.extend(page.infos)
+        self._failures += page.failures
+        self._after, self._has_more = page.after, page.after is not None
+
+    def _tell_failures(self) -> None:
+        if not self._failures:
+            return
+        (name, error), *others = self._failures
+        self._failures = []
         also = f", nor can {len(others)} others" if others else ""
         raise type(error)(
             f"promise {quoted(name)} cannot be read{also}: {error.reason}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -305,6 +306,21 @@ async def test_what_was_made_anew_is_not_pruned() -> None:
 
     assert 1 == await promises.prune(settled_before=timedelta())
     assert dp.Terms() == (await promises.promise("second").info()).terms
+
+
+@pytest.mark.filterwarnings("error")
+async def test_a_listing_may_be_left_in_the_middle(promises: dp.Promises) -> None:
+    """Nothing stays that would have to be ended, of which trio would warn."""
+    for id in "abc":
+        await promises.promise(id).resolve(1)
+    async for info in promises.list():
+        assert "a" == info.id
+        break
+    gc.collect()
+    listing = promises.list()
+    assert "a" == (await anext(listing)).id
+    del listing
+    gc.collect()
 
 
 async def test_a_listing_that_does_not_go_on_ends() -> None:
