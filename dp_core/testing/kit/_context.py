@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from dp_core._states import Outcome, Resolved
-from dp_core._terms import Query, Terms
+from dp_core._terms import PromiseInfo, Query, Terms
 from dp_core.backend import Backend
 from dp_core.testing.kit._backend_calls import BackendCall, CallLog
 from dp_core.testing.kit._report import LawBrokenError
@@ -71,6 +71,13 @@ class StoreHandle:
     def info(self, id: str, **schedule: Any) -> BackendCall:
         """Start to ask for all that is known about a promise."""
         return self._start("info", id, schedule)
+
+    async def known(self, id: str) -> PromiseInfo[bytes]:
+        """Return all that is known about a promise, once it was asked for."""
+        call = self.info(id)
+        await call.ends()
+        info: PromiseInfo[bytes] = call.returned
+        return info
 
     def list(self, query: Query, after: str | None, limit: int) -> BackendCall:
         """Start to list a page of promises."""

@@ -18,7 +18,6 @@ from dp_core.testing.kit import (
     LawContext,
     law,
 )
-from dp_core.testing.laws.terms import info_of
 
 __all__ = [
     "deadlines_settle_once",
@@ -40,12 +39,12 @@ _ROUNDED: Final = 0.01
 """The time by which a deadline comes later because stores round it up, in seconds."""
 
 
-def soon(outcome: Outcome[bytes], within: timedelta = _SOON) -> Terms[bytes]:
+def _soon(outcome: Outcome[bytes], within: timedelta = _SOON) -> Terms[bytes]:
     """Return terms with a deadline in a moment, by the clock of the store."""
     return Terms(now() + within, outcome, within=within)
 
 
-async def is_over(within: timedelta = _SOON) -> None:
+async def _is_over(within: timedelta = _SOON) -> None:
     """Wait until the deadline of a promise is over that was created before."""
     await anyio.sleep(within.total_seconds() + _ROUNDED)
 
@@ -64,14 +63,14 @@ async def deadlines_settle_whoever_asks(context: LawContext) -> None:
             id = context.id()
             await a.create(id, Terms(PAST, outcome)).ends()
             if operation == "info":
-                if (await info_of(first, id)).state != outcome:
+                if (await first.known(id)).state != outcome:
                     raise context.broken(f"info does not say {outcome!r}", id)
             else:
                 given = (ONE,) if operation == "settle" else ()
                 await getattr(first, operation)(id, *given).gives(outcome)
             for handle in (a, b):
                 await handle.peek(id).gives(outcome)
-            info = await info_of(first, id)
+            info = await first.known(id)
             if not info.expired or info.settled_by is not None:
                 raise context.broken("info does not say that it expired", id)
 
@@ -106,8 +105,8 @@ async def late_settles_lose(context: LawContext) -> None:
     a, b = await context.pair()
     made = {context.id(): (outcome, h) for outcome in OUTCOMES for h in (a, b)}
     for id, (outcome, _) in made.items():
-        await a.create(id, soon(outcome)).ends()
-    await is_over()
+        await a.create(id, _soon(outcome)).ends()
+    await _is_over()
     for id, (outcome, handle) in made.items():
         await handle.settle(id, ONE).gives(outcome)
         for again in (a, b):
@@ -124,16 +123,16 @@ async def early_settles_stay(context: LawContext) -> None:
     a, b = await context.pair()
     for within in (_SOON, 4 * _SOON, 16 * _SOON):
         id = context.id()
-        await a.create(id, soon(LATE, within)).ends()
+        await a.create(id, _soon(LATE, within)).ends()
         if await b.settle(id, ONE).gives(ONE, LATE) == ONE:
             break
     else:
         return
-    await is_over(within)
+    await _is_over(within)
     for handle in (a, b):
         await handle.peek(id).gives(ONE)
         await handle.settle(id, LATE).gives(ONE)
-        if (await info_of(handle, id)).expired:
+        if (await handle.known(id)).expired:
             raise context.broken("it was settled, and not by its deadline", id)
 
 
@@ -146,14 +145,14 @@ async def deadlines_settle_once(context: LawContext) -> None:
     """
     a, b = await context.pair()
     ids = [context.id() for _ in range(16)]
-    creates = [a.create(id, soon(LATE)) for id in ids]
+    creates = [a.create(id, _soon(LATE)) for id in ids]
     calls = [(id, b.wait(id)) for id in ids]
     for create in creates:
         await create.ends()
     for number, id in enumerate(ids):
         await anyio.sleep(1.2 * _SOON.total_seconds() / len(ids))
         calls += [(id, (a, b)[number % 2].settle(id, ONE)), (id, b.peek(id))]
-    await is_over()
+    await _is_over()
     for id in ids:
         won = await a.settle(id, ONE).gives(ONE, LATE)
         for other, call in calls:
@@ -179,9 +178,9 @@ async def waiters_hear_of_deadlines(context: LawContext) -> None:
     waiting = [(h.wait(id), outcome) for id, outcome in early.items() for h in (a, b)]
     await context.rest(aside, *(call for call, _ in waiting))
     for id, outcome in early.items():
-        await a.create(id, soon(outcome)).ends()
+        await a.create(id, _soon(outcome)).ends()
     for id, outcome in late.items():
-        await b.create(id, soon(outcome)).ends()
+        await b.create(id, _soon(outcome)).ends()
         waiting += [(handle.wait(id), outcome) for handle in (a, b)]
     for call, outcome in waiting:
         await call.gives(outcome)
@@ -195,10 +194,10 @@ async def deadlines_survive_reopening(context: LawContext) -> None:
     a = await context.open()
     asked, waited = context.id(), context.id()
     for id in (asked, waited):
-        await a.create(id, soon(LATE)).ends()
+        await a.create(id, _soon(LATE)).ends()
     await context.close()
     context.log.note("(all handles closed, until the deadline is over)")
-    await is_over()
+    await _is_over()
     b = await context.open()
     await b.wait(waited).gives(LATE)
     await b.settle(asked, ONE).gives(LATE)

@@ -34,7 +34,7 @@ _GONE: Final = {1: 4, 3: 7}
 """``{page: promise that is disposed of after it}``; most are still to come then."""
 
 
-async def all_pages(
+async def _all_pages(
     context: LawContext,
     handle: StoreHandle,
     query: Query,
@@ -63,7 +63,7 @@ async def all_pages(
             raise context.broken("the listing has no end", "")
 
 
-def check_ids(
+def _check_ids(
     context: LawContext,
     found: Sequence[PromiseInfo[bytes]],
     wanted: Sequence[str],
@@ -103,8 +103,8 @@ async def what_is_there_is_listed(context: LawContext) -> None:
     await context.rest(waiting)
     query = Query(prefix=head)
     for handle in (a, b):
-        found = await all_pages(context, handle, query)
-        check_ids(context, found, [created, settled, both], query)
+        found = await _all_pages(context, handle, query)
+        _check_ids(context, found, [created, settled, both], query)
         for info in found:
             await handle.info(info.id).gives(info)
 
@@ -183,8 +183,8 @@ async def queries_find_what_they_say(context: LawContext) -> None:
     for number, part in enumerate(parts):
         query = Query(**{"prefix": head} | part)
         wanted = [id for id, info in made.items() if query.matches(info)]
-        found = await all_pages(context, b, query, (1000, 2)[number % 2])
-        check_ids(context, found, wanted[::-1] if query.newest else wanted, query)
+        found = await _all_pages(context, b, query, (1000, 2)[number % 2])
+        _check_ids(context, found, wanted[::-1] if query.newest else wanted, query)
 
 
 @law(LISTING, "listing")
@@ -200,7 +200,7 @@ async def cursors_go_on(context: LawContext) -> None:
     for id in ids:
         await a.create(id, Terms()).ends()
     older, newer = Query(prefix=head), Query(prefix=head, newest=True)
-    cursors = [info.cursor for info in await all_pages(context, a, older)]
+    cursors = [info.cursor for info in await _all_pages(context, a, older)]
     await a.settle(ids[2], ONE).gives(ONE)
     await b.dispose(ids[3]).ends()
     left = [id for id in ids if id != ids[3]]
@@ -208,5 +208,5 @@ async def cursors_go_on(context: LawContext) -> None:
         after = [id for id in left if ids.index(id) > number]
         before = [id for id in left if ids.index(id) < number]
         for query, wanted in ((older, after), (newer, before[::-1])):
-            found = await all_pages(context, b, query, 2, cursor)
-            check_ids(context, found, wanted, query)
+            found = await _all_pages(context, b, query, 2, cursor)
+            _check_ids(context, found, wanted, query)

@@ -46,15 +46,7 @@ _SOME: Final[tuple[Terms[bytes], ...]] = (
 )
 
 
-async def info_of(handle: StoreHandle, id: str) -> PromiseInfo[bytes]:
-    """Return what a handle says about a promise."""
-    call = handle.info(id)
-    await call.ends()
-    info: PromiseInfo[bytes] = call.returned
-    return info
-
-
-async def has_terms(
+async def _has_terms(
     context: LawContext, handle: StoreHandle, id: str, terms: Terms[bytes] | None
 ) -> PromiseInfo[bytes]:
     """
@@ -63,7 +55,7 @@ async def has_terms(
     Raises:
         LawBrokenError: It has others.
     """
-    info = await info_of(handle, id)
+    info = await handle.known(id)
     if info.terms != terms:
         raise context.broken(
             f"the terms of the promise are {info.terms!r}, and not {terms!r}", id
@@ -77,11 +69,11 @@ async def first_terms_stand(context: LawContext) -> None:
     a, b = await context.pair()
     for number, first in enumerate(_SOME):
         id = context.id()
-        await has_terms(context, b, id, None)
+        await _has_terms(context, b, id, None)
         await a.create(id, first).gives(first)
         for handle, later in ((a, _SOME[number - 1]), (b, _SOME[number - 2])):
             await handle.create(id, later).gives(first)
-            await has_terms(context, handle, id, first)
+            await _has_terms(context, handle, id, first)
         await b.create(id, first).gives(first)
         await b.peek(id).gives(PENDING)
 
@@ -123,7 +115,7 @@ async def create_and_settle_commute(context: LawContext) -> None:
         await b.create(id, terms).gives(terms)
         for handle in (a, b):
             await handle.peek(id).gives(outcome)
-            info = await has_terms(context, handle, id, terms)
+            info = await _has_terms(context, handle, id, terms)
             if info.expired:
                 raise context.broken("it was settled, and not by its deadline", id)
         await b.settle(id, Resolved(b"2")).gives(outcome)
@@ -187,7 +179,7 @@ async def terms_come_back(context: LawContext) -> None:
     ):
         id = context.id()
         await a.create(id, terms).gives(terms)
-        await has_terms(context, b, id, terms)
+        await _has_terms(context, b, id, terms)
 
 
 @law(FIRST_TERMS, "terms", "durable")
@@ -202,7 +194,7 @@ async def terms_survive_reopening(context: LawContext) -> None:
     await a.create(settled, _SOME[1]).gives(_SOME[1])
     b = await context.reopen()
     for id, terms in (*made, (settled, _SOME[1])):
-        await has_terms(context, b, id, terms)
+        await _has_terms(context, b, id, terms)
         await b.create(id, Terms(tags={"n": "2"})).gives(terms)
     await b.peek(settled).gives(ONE)
 
@@ -219,7 +211,7 @@ async def dispose_forgets_terms(context: LawContext) -> None:
         if number % 2:
             await a.settle(id, ONE).ends()
         await b.dispose(id).ends()
-        await has_terms(context, a, id, None)
+        await _has_terms(context, a, id, None)
         await b.create(id, other).gives(other)
         await a.peek(id).gives(PENDING)
     id = context.id()
@@ -245,13 +237,13 @@ async def info_is_complete(context: LawContext) -> None:
         (a, ONE),
     ):
         id = context.id()
-        if await info_of(handle, id) != PromiseInfo(id, PENDING):
+        if await handle.known(id) != PromiseInfo(id, PENDING):
             raise context.broken("nobody has said anything about it yet", id)
         await a.create(id, _SOME[0]).gives(_SOME[0])
-        before = await info_of(handle, id)
+        before = await handle.known(id)
         await a.settle(id, outcome).gives(outcome)
         await b.settle(id, Resolved(b"2", by="mallory")).gives(outcome)
-        after = await info_of(handle, id)
+        after = await handle.known(id)
         wanted = PromiseInfo(
             id,
             outcome,
