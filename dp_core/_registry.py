@@ -13,12 +13,18 @@ from dp_core._codec import Codec
 from dp_core._errors import (
     BackendError,
     InvalidQueryError,
-    InvalidTermsError,
     NotSupportedError,
 )
 from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import SETTLED, Outcome
-from dp_core._terms import PromiseInfo, Query, Terms, is_text, moment_after
+from dp_core._terms import (
+    PromiseInfo,
+    Query,
+    Terms,
+    is_text,
+    moment_after,
+    refuse_reserved,
+)
 from dp_core.backend import Backend, Registry
 
 __all__ = [
@@ -27,7 +33,6 @@ __all__ = [
     "are_equal",
     "ask_terms",
     "moment_before",
-    "refuse_reserved",
     "registry_of",
 ]
 
@@ -35,9 +40,6 @@ T = TypeVar("T")
 
 Deadline: TypeAlias = timedelta | datetime
 """A time from now by the clock of the store, or a moment with a time zone."""
-
-RESERVED: Final = "dp."
-"""The beginning of the keys of the library's own tags."""
 
 _ROUNDING: Final = timedelta(milliseconds=2)
 
@@ -97,20 +99,6 @@ async def ask_terms(
         data=None if data is None else await codec.encode_plain(data),
         within=within,
     )
-
-
-def refuse_reserved(tags: Mapping[str, str]) -> None:
-    """
-    Refuse tags that are the library's own.
-
-    Raises:
-        InvalidTermsError: One of them is.
-    """
-    if mine := [key for key in tags if key.startswith(RESERVED)]:
-        raise InvalidTermsError(
-            f"the tag {quoted(mine[0])} begins with {RESERVED!r}, as the library's own "
-            "do; choose another key"
-        )
 
 
 async def are_equal(

@@ -36,6 +36,7 @@ __all__ = [
     "expiry",
     "is_text",
     "moment_after",
+    "refuse_reserved",
     "state_name",
 ]
 
@@ -50,6 +51,9 @@ MAX_TAG_BYTES: Final = 256
 
 DEADLINE_PASSED: Final = Rejected("deadline passed")
 """The outcome of a promise after its deadline where its terms name no other."""
+
+RESERVED: Final = "dp."
+"""The beginning of the keys of the library's own tags."""
 
 StateName = Literal["pending", "resolved", "rejected"]
 """A state in one word."""
@@ -176,6 +180,20 @@ def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
                 "character in it"
             )
     return dict(sorted(tags.items()))
+
+
+def refuse_reserved(tags: Mapping[str, str]) -> None:
+    """
+    Refuse tags that are the library's own.
+
+    Raises:
+        InvalidTermsError: One of them is.
+    """
+    if mine := [key for key in tags if key.startswith(RESERVED)]:
+        raise InvalidTermsError(
+            f"the tag {quoted(mine[0])} begins with {RESERVED!r}, as the library's own "
+            "do; choose another key"
+        )
 
 
 def check_name(name: object, what: str, *, may_be_empty: bool = False) -> str:

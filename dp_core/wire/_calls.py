@@ -17,7 +17,7 @@ from dp_core._errors import (
 from dp_core._ids import check_id
 from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Rejected, Resolved
-from dp_core._terms import Terms, check_name
+from dp_core._terms import Terms, check_name, refuse_reserved
 from dp_core.values import (
     MAX_VALUE_BYTES,
     check_message,
@@ -136,7 +136,9 @@ def _by(members: _Members) -> str | None:
 
 
 def _create(id: str, members: _Members, limit: int) -> Create:
-    return Create(id, terms_of(members, limit))
+    terms = terms_of(members, limit)
+    refuse_reserved(terms.tags)
+    return Create(id, terms)
 
 
 _SETTLES: Final[Mapping[str, Callable[[str, _Members, int], Settle]]] = {

@@ -143,6 +143,7 @@ async def test_info_is_told_in_two_ways(promises: App) -> None:
         (422, {"otherwise": {"value": 1}}),
         (422, {"tags": {f"{n}": "" for n in range(33)}}),
         (422, {"tags": {"a=b": ""}}),
+        (422, {"tags": {"dp.kind": "delivery"}}),
         (422, {"data": "x" * 1_000_000}),
     ],
 )

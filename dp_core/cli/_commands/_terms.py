@@ -10,10 +10,10 @@ import click
 
 from dp_core._client import Promises
 from dp_core._ids import check_id
-from dp_core._registry import are_equal, refuse_reserved, registry_of
+from dp_core._registry import are_equal, registry_of
 from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved
-from dp_core._terms import PromiseInfo, Terms, moment_after
+from dp_core._terms import PromiseInfo, Terms, moment_after, refuse_reserved
 from dp_core.backend import now
 from dp_core.cli._commands._asking import ask, checked_info, is_made
 from dp_core.cli._input import (
