@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol, TypeAlias, final
 
 import anyio
-from anyio.lowlevel import current_token
+from anyio.lowlevel import EventLoopToken, current_token
 
 from dp_backends.memory._store import MemoryStore, Result
 from dp_core import Outcome, Pending
@@ -38,9 +39,10 @@ class LoopWaits:
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
-        self._token = current_token()
         self._group: LeaderFollowers[LoopWaits, Outcome[bytes]] = LeaderFollowers(_lead)
-        self._bell = anyio.Event()
+        # None where nobody waits: either would keep the event loop alive.
+        self._token: EventLoopToken | None = None
+        self._bell: anyio.Event | None = None
 
     async def wait(self, id: str, handle: Handle) -> Outcome[bytes]:
         """
@@ -59,6 +61,7 @@ class LoopWaits:
                 return state
             store.waiters[id].add(waiter)
             store.timers.add(self)
+            self._token = current_token()
         try:
             return await waiter.follower.join()
         finally:
@@ -66,27 +69,32 @@ class LoopWaits:
                 store.forget(id, waiter)
                 if not self._group:
                     store.timers.discard(self)
+                    self._token = self._bell = None
 
     async def work(self) -> None:
         """Settle what is over, then sleep until the next deadline or a ring."""
         # Before the look, so that no ring is missed.
-        self._bell = anyio.Event()
+        bell = self._bell = anyio.Event()
         pause = self._store.sweep(_BATCH)
         if pause is None:
             # No cancel scope: where an event loop was closed over its waits, the
             # collector ends them at any time, and a scope then needs a loop.
-            await self._bell.wait()
+            await bell.wait()
         else:
             with anyio.move_on_after(pause):
-                await self._bell.wait()
+                await bell.wait()
 
     def ring(self) -> None:
         """Let the leader look again; called by any thread."""
-        call_soon(self._token, self._wake)
+        self._call(self._wake)
 
     def end(self, follower: _Follower, result: Result) -> None:
         """End a wait; called by any thread."""
-        call_soon(self._token, partial(self._end, follower, result))
+        self._call(partial(self._end, follower, result))
+
+    def _call(self, call: Callable[[], object]) -> None:
+        if (token := self._token) is not None:
+            call_soon(token, call)
 
     def _end(self, follower: _Follower, result: Result) -> None:
         if isinstance(result, Exception):
@@ -97,7 +105,8 @@ class LoopWaits:
         self._wake()
 
     def _wake(self) -> None:
-        self._bell.set()
+        if self._bell is not None:
+            self._bell.set()
 
 
 async def _lead(leader: _Follower) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from datetime import timedelta
 from itertools import count
+from pathlib import Path
 
 import anyio
+import pytest
+from anyio.lowlevel import current_token
 
+import dp_core as dp
 from dp_core.backend import LoopLocal
 
 
@@ -25,3 +32,23 @@ def test_each_event_loop_has_a_value_of_its_own(anyio_backend: str) -> None:
 async def test_two_of_them_do_not_share() -> None:
     """Each `LoopLocal` has its own values."""
     assert (1, 2) == (LoopLocal(lambda: 1).get(), LoopLocal(lambda: 2).get())
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_waiting_does_not_keep_an_event_loop(
+    kind: str, anyio_backend: str, tmp_path: Path
+) -> None:
+    """What the backends keep for an event loop goes with it, waiters or not."""
+    url = f"file:{tmp_path}/s" if kind == "file" else f"memory:{tmp_path}"
+    promises = dp.connect(url)
+    loops: list[weakref.ref[object]] = []
+
+    async def use() -> None:
+        loops.append(weakref.ref(current_token().native_token))
+        promise = await promises.create("a", deadline=timedelta(days=1))
+        with anyio.move_on_after(0.05):
+            await promise.get()
+
+    anyio.run(use, backend=anyio_backend)
+    gc.collect()
+    assert [None] == [loop() for loop in loops]

@@ -29,7 +29,7 @@ from weakref import WeakSet
 
 import anyio
 from anyio import CapacityLimiter
-from anyio.lowlevel import current_token
+from anyio.lowlevel import EventLoopToken, current_token
 
 from dp_backends.file._layout import FileName, Kind, Place
 from dp_backends.file._read_batcher import Finding, look_at_all
@@ -108,7 +108,8 @@ class Watcher:
         # Stores of which it was said that they fail.
         self._failing: WeakSet[FileStore] = WeakSet()
         self._deadlines = Deadlines()
-        self._token = current_token()
+        # Of the event loop, while the leader sleeps; it would keep the loop alive.
+        self._token: EventLoopToken | None = None
         watch_clock(self)
 
     async def wait(self, store: FileStore, place: Place) -> Outcome[bytes]:
@@ -181,6 +182,14 @@ class Watcher:
             await self._sleep()
 
     async def _sleep(self) -> None:
+        # Before the look at the clock, so that no call of `clock_was_set` is missed.
+        self._token = current_token()
+        try:
+            await self._sleep_until_due()
+        finally:
+            self._token = None
+
+    async def _sleep_until_due(self) -> None:
         deadline = self._due[0][0] if self._due else math.inf
         if (pause := self._deadlines.pause(now())) is not None:
             deadline = min(deadline, anyio.current_time() + pause)
@@ -220,7 +229,8 @@ class Watcher:
 
     def clock_was_set(self) -> None:
         """Look at the clock again; see `dp_core.backend.ClockWatcher`."""
-        call_soon(self._token, self._wake)
+        if (token := self._token) is not None:
+            call_soon(token, self._wake)
 
     def _wake(self) -> None:
         self._nap.deadline = _AT_ONCE
