@@ -123,7 +123,7 @@ async def test_one_cause_is_one_line_with_a_count(
     assert 1 == len(caplog.records)
     promises.stop()
 
-    assert "999 more like this in a minute: peek of '999'" in caplog.text
+    assert "999 more like this in a minute: peek of promise '999'" in caplog.text
     assert "/secret is gone" in caplog.text
 
 

@@ -78,14 +78,14 @@ class Peer:
         honours_prefer: It ends a wait when the time that we prefer is over
             (RFC 7240 §4.3). The service of the reference does not, and holds
             the response until there is an outcome.
-        keeps_terms: It has answered a create, an info or a list.
+        done: Which of the calls that not every server can answer it has answered.
         is_restate: It is Restate.
         slices: How long a wait lives on the way to it.
     """
 
     answered: bool = False
     honours_prefer: bool = False
-    keeps_terms: bool = False
+    done: frozenset[type[Call]] = frozenset()
     is_restate: bool = False
     slices: Slices = field(default_factory=Slices)
 
@@ -116,7 +116,7 @@ class Peer:
             self,
             answered=True,
             honours_prefer=honours_prefer,
-            keeps_terms=self.keeps_terms or isinstance(call, _REGISTRY),
+            done=self.done | ({type(call)} if isinstance(call, _REGISTRY) else set()),
             is_restate=self.is_restate or _RESTATE_HEADER in response.headers,
         )
         return self if known == self else known
@@ -132,7 +132,7 @@ def interpret(
     response: HttpResponse,
     *,
     known: bool,
-    keeps_terms: bool = False,
+    could: bool = False,
 ) -> Any:
     """
     Return the answer to *call*: what `dp_core.wire.read_answer` returns.
@@ -142,7 +142,7 @@ def interpret(
         call: What was asked.
         response: What came back.
         known: Whether the server has answered this handle before.
-        keeps_terms: Whether it has answered such a call as not every server can.
+        could: Whether it has answered such a call before.
 
     Raises:
         AttemptFailed: The same call may succeed later.
@@ -174,7 +174,7 @@ def interpret(
         raise ProtocolError(status, f"{url}: {error.reason}") from None
     except BackendError as error:
         lacks = isinstance(error, NotSupportedError) and status != _NOT_IMPLEMENTED
-        if keeps_terms and lacks:
+        if could and lacks:
             # It could before: a gateway says so, or a server that is replaced.
             raise AttemptFailed(f"{url}: {error.reason}", reached=True) from None
         raise type(error)(f"{url}: {error.reason}") from None

@@ -271,7 +271,7 @@ class WireClient:
             call,
             response,
             known=peer.answered,
-            keeps_terms=peer.keeps_terms,
+            could=type(call) in peer.done,
         )
 
     @contextmanager

@@ -131,7 +131,7 @@ async def test_what_a_server_could_before_it_can(call: str, answer: bytes) -> No
     """A gateway may say for a while that nothing is there; the question goes on."""
     async with Server().serving() as server:
         backend = HttpBackend(server.url)
-        await CALLS["info"](backend)
+        await CALLS[call](backend)
         server.canned.extend([answer] * 3)
 
         await CALLS[call](backend)
@@ -148,6 +148,19 @@ async def test_a_server_that_starts_lacks_nothing(call: str) -> None:
         server.canned.append(failure(404, "service 'promise' not found, make sure"))
 
         await CALLS[call](backend)
+        assert 3 == len(server.calls)
+
+
+async def test_a_server_may_have_terms_and_no_list() -> None:
+    """As Restate: what it does not have is no outage, whatever else it has done."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await backend.create("a", TERMS)
+        await backend.info("a")
+        server.canned.append(failure(400, "bad path: /promises"))
+
+        with pytest.raises(NotSupportedError):
+            await backend.list(Query(), None, 10)
         assert 3 == len(server.calls)
 
 
