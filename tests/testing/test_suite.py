@@ -308,11 +308,19 @@ def test_the_machine_passes_a_right_backend(loop: str) -> None:
     run_state_machine_as_test(kind, settings=SETTINGS)
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "trio"])
-def test_the_machine_finds_a_wrong_backend(loop: str) -> None:
+def test_the_machine_finds_a_wrong_backend_on_trio() -> None:
+    """A backend that overwrites is found there, too."""
+    outcomes: dict[str, Outcome[bytes]] = {}
+    kind = machine("trio", lambda: LastWins(outcomes), durable=False)
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(kind, settings=NOT_SHRUNK)
+
+
+def test_the_machine_finds_a_wrong_backend() -> None:
     """A backend that overwrites is found, and shown in the fewest steps."""
     outcomes: dict[str, Outcome[bytes]] = {}
-    kind = machine(loop, lambda: LastWins(outcomes), durable=False)
+    kind = machine("asyncio", lambda: LastWins(outcomes), durable=False)
 
     with pytest.raises(AssertionError, match=r"settle.* gave ") as caught:
         run_state_machine_as_test(kind, settings=SETTINGS)
@@ -345,7 +353,8 @@ def test_the_machine_moves_the_clock_of_deadlines() -> None:
     """A waiter that looks at the deadline once, in its own time, is found."""
     store = RegistryStore()
     made = machine("asyncio", lambda: TimersAreSetOnce(store), durable=True)
-    made.own_clock, made.patience = True, 1.0
+    # A call that is late only because the machine is busy would be found, too.
+    made.own_clock, made.patience = True, 3.0
 
     with pytest.raises(AssertionError, match="did not end in time"):
         run_state_machine_as_test(made, settings=NOT_SHRUNK)
