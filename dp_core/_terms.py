@@ -225,8 +225,12 @@ def check_name(name: object, what: str, *, may_be_empty: bool = False) -> str:
 
 
 def is_text(text: str) -> bool:
-    """Whether a string is Unicode text, without lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    """Tell whether a string is Unicode text, without lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def expiry(terms: Terms[T] | None, now: datetime) -> Outcome[T] | None:

@@ -235,8 +235,8 @@ class App:
             await self._guard.check_caller(headers, scope, method)
         except ProtocolError as error:
             await self._guard.throw_away_body(dict(scope["headers"]), receive)
-            allow = (b"allow", method.encode())
-            return _failure(error, closes=True, also=(allow,) * (error.status == 405))
+            allow = ((b"allow", method.encode()),) if error.status == 405 else ()
+            return _failure(error, closes=True, also=allow)
         try:
             values = _VALUES if path == _CREATE else 1
             body = await self._guard.read_body(headers, receive, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Final, final
 
 import anyio
@@ -94,7 +95,7 @@ class Sweeping:
                 reason, pause = quoted(str(error), 1000), _PAUSE
                 self._notices.tell(
                     ("sweep", type(error)),
-                    lambda reason=reason: f"deadlines are not kept: {reason}",  # type: ignore[misc] # bound now
+                    partial("deadlines are not kept: {}".format, reason),
                     logging.ERROR,
                 )
             await anyio.sleep(_PAUSE if pause is None else min(pause, _PAUSE))

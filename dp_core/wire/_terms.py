@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -52,9 +53,13 @@ def write_moment(moment: datetime) -> str:
 
 def write_outcome(outcome: Outcome[bytes]) -> bytes:
     """Return an outcome as a JSON object: ``{"value": …}`` or ``{"error": …}``."""
+    return _object(_outcome_members(outcome))
+
+
+def _outcome_members(outcome: Outcome[bytes]) -> dict[str, bytes]:
     if isinstance(outcome, Resolved):
-        return b'{"value":%b}' % outcome.value
-    return b'{"error":%b}' % encode(outcome.error, len(outcome.error) * 6 + 2)
+        return {"value": outcome.value}
+    return {"error": encode(outcome.error, len(outcome.error) * 6 + 2)}
 
 
 def write_terms(terms: Terms[bytes]) -> bytes:
@@ -74,13 +79,8 @@ def write_asked(terms: Terms[bytes]) -> bytes:
 def write_info(info: PromiseInfo[bytes]) -> bytes:
     """Return what is known about a promise as a JSON object; see `read_info`."""
     members = {"promiseId": encode(info.id), "state": encode(state_name(info.state))}
-    match info.state:
-        case Resolved(text):
-            members["value"] = text
-        case Rejected(error):
-            members["error"] = encode(error, len(error) * 6 + 2)
-        case Pending():
-            pass
+    if not isinstance(info.state, Pending):
+        members |= _outcome_members(info.state)
     members |= (
         dict.fromkeys(TERMS, _NULL)
         if info.terms is None
@@ -167,14 +167,10 @@ def read_info(text: bytes, limit: int = MAX_VALUE_BYTES) -> PromiseInfo[bytes]:
         InvalidValueError: A value or message cannot be kept.
     """
     members = split(text)
+    by = _text(members, "settledBy")
     state: State[bytes] = Pending()
     if (outcome := _outcome(members, limit)) is not None:
-        state = outcome
-    by = _text(members, "settledBy")
-    if isinstance(state, Resolved):
-        state = Resolved(state.value, by=by)
-    elif isinstance(state, Rejected):
-        state = Rejected(state.error, by=by)
+        state = replace(outcome, by=by)
     if state_name(state) != _text(members, "state"):
         raise ProtocolError(400, "the state of a promise is another than its outcome")
     id = _text(members, "promiseId")
