@@ -16,7 +16,7 @@ from dp_core._errors import (
     NotSupportedError,
 )
 from dp_core._safe_text import quoted, shown, without_password
-from dp_core._states import SETTLED, Outcome
+from dp_core._states import SETTLED, Outcome, Resolved
 from dp_core._terms import (
     PromiseInfo,
     Query,
@@ -25,7 +25,8 @@ from dp_core._terms import (
     moment_after,
     refuse_reserved,
 )
-from dp_core.backend import Backend, Registry
+from dp_core.backend import Backend, Registry, in_thread
+from dp_core.values import say_the_same, takes_long
 
 __all__ = [
     "Deadline",
@@ -108,9 +109,10 @@ async def are_equal(
     Tell whether the terms that stand are what was asked for, now or before.
 
     A deadline that was asked for as a time from now is compared as that: a program that
-    died may ask again, later.
+    died may ask again, later. Values are compared as what they say, not as text: who
+    asks again may have built them in another order.
     """
-    if asked == standing:
+    if await _are_same(asked, standing):
         return True
     if asked.within is None or standing.deadline is None:
         return False
@@ -121,7 +123,33 @@ async def are_equal(
     # Stores differ in how they round the time.
     if then.deadline is None or abs(then.deadline - standing.deadline) > _ROUNDING:
         return False
-    return replace(then, deadline=standing.deadline) == standing
+    return await _are_same(replace(then, deadline=standing.deadline), standing)
+
+
+async def _are_same(one: Terms[bytes], other: Terms[bytes]) -> bool:
+    """Tell whether terms are equal, whatever the spelling of their values."""
+    return (
+        (one.deadline, one.tags) == (other.deadline, other.tags)
+        and await _say_the_same(one.data, other.data)
+        and await _end_the_same(one.otherwise, other.otherwise)
+    )
+
+
+async def _end_the_same(
+    one: Outcome[bytes] | None, other: Outcome[bytes] | None
+) -> bool:
+    match one, other:
+        case Resolved(text), Resolved(another):
+            return await _say_the_same(text, another)
+    return one == other
+
+
+async def _say_the_same(one: bytes | None, other: bytes | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    if takes_long(one) or takes_long(other):
+        return await in_thread(say_the_same, one, other)
+    return say_the_same(one, other)
 
 
 def moment_before(age: Deadline) -> datetime:

@@ -7,6 +7,7 @@ the place. A tuple is written as an array and comes back as a list.
 """
 
 from dp_core._public import publish
+from dp_core.values._equality import say_the_same
 from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES
 from dp_core.values._read import (
     check_parsed,
@@ -30,6 +31,7 @@ __all__ = [
     "decode_as",
     "draft",
     "encode",
+    "say_the_same",
     "split_array",
     "split_object",
     "takes_long",

@@ -130,20 +130,6 @@ async def test_an_empty_id_is_not_none(promises: dp.Promises) -> None:
         await promises.create("")
 
 
-@pytest.mark.parametrize("deadline", [LONG, LONG_AGO + timedelta(days=36500), None])
-async def test_equal_terms_are_ours(
-    deadline: timedelta | datetime | None, promises: dp.Promises
-) -> None:
-    """A program that died may create again, and is told of others' terms only."""
-    terms: dict[str, Any] = {"deadline": deadline, "tags": {"k": "v"}, "data": [1]}
-    await promises.create("a", **terms)
-    await promises.create("a", **terms, exist_ok=False)
-
-    for other in ({"tags": {"k": "w"}}, {"data": [2]}, {"deadline": 2 * LONG}):
-        with pytest.raises(dp.PromiseExistsError, match="'a'"):
-            await promises.create("a", **terms | other, exist_ok=False)
-
-
 @pytest.mark.parametrize(
     ("terms", "error"),
     [
