@@ -68,7 +68,7 @@ from dp_backends.file._janitor import Janitor
 from dp_backends.file._layout import GRACE, Place
 from dp_backends.file._opening import StoreDirectory
 from dp_backends.file._publishing import Durability, publish
-from dp_backends.file._reading import PromiseReader, View
+from dp_backends.file._reading import Known, PromiseReader, View
 from dp_backends.file._record import FIRST, WITH_TERMS, Record
 from dp_core import (
     BackendError,
@@ -171,6 +171,16 @@ class FileStore:
             # For who looks into the log; the program `dp` says it by itself.
             _log.info("there is no store of promises at %s yet", self.root)
         return view
+
+    def is_as_known(self, place: Place, known: Known) -> bool:
+        """
+        Tell whether a promise is pending as it was; if not, or in doubt, look at it.
+
+        Raises:
+            CorruptPromiseError: The stored record is damaged.
+            OSError: It could not be read.
+        """
+        return self._directory.is_there() and self._reader.is_as_known(place, known)
 
     def _look_at(self, place: Place, *, whole: bool = False) -> View:
         while True:

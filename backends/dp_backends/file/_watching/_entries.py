@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias, final
 
 from dp_backends.file._layout import Place
 from dp_backends.file._read_batcher import Finding
+from dp_backends.file._reading import Known, View
 from dp_backends.file._store import FileStore
 from dp_core import (
     AccessDeniedError,
@@ -29,6 +30,9 @@ __all__ = ["Entry", "Leads", "WaitRequest", "Waiter"]
 
 _NET: Final = (1.0, 5.0)
 """First and longest pause between looks, in seconds, where the kernel reports."""
+
+_NET_LOOKS: Final = 200
+"""The most looks of that kind in a second: many waits have longer pauses."""
 
 _ALONE: Final = (0.01, 0.25)
 """The same where it does not: no inotify, no watch left, a remote disk."""
@@ -76,6 +80,7 @@ class Entry:
         pause: The next of them, in seconds.
         due: When the next look is due.
         generation: The generation that the last look found.
+        known: What is known of it, if it was pending and its deadline is not over.
         failures: How many looks in a row have failed.
         joined: The waiters for whom no look has counted yet.
         waiting: The waiters that know that *generation* is pending.
@@ -89,11 +94,12 @@ class Entry:
     pause: float = 0.0
     due: float = math.inf
     generation: str | None = None
+    known: Known | None = None
     failures: int = 0
     joined: set[Waiter] = field(default_factory=set)
     waiting: set[Waiter] = field(default_factory=set)
 
-    def apply(self, finding: Finding, look: int) -> None:
+    def apply(self, finding: Finding | Known, look: int) -> None:
         """
         Let the waiters know the result of a look.
 
@@ -106,6 +112,10 @@ class Entry:
         self.failures = 0
         ready = {waiter for waiter in self.joined if waiter.request.since < look}
         self.joined -= ready
+        if isinstance(finding, Known):
+            self.waiting |= ready
+            return
+        self.known = finding.known if isinstance(finding, View) else None
         if isinstance(finding, Exception):
             self.waiting |= ready
             self._fail(finding)
@@ -119,8 +129,13 @@ class Entry:
                 waiter.set_result(finding.state)
             self.waiting = set()
 
-    def next_pause(self) -> float:
-        """Return how long to wait before the next look, in seconds."""
+    def next_pause(self, crowd: int) -> float:
+        """
+        Return how long to wait before the next look, in seconds.
+
+        Args:
+            crowd: How many promises are waited for.
+        """
         if self.failures:
             pauses = _FAILING
         else:
@@ -128,7 +143,8 @@ class Entry:
             pauses = _NET if reported else _ALONE
         if pauses is not self.pauses:
             self.pauses, self.pause = pauses, pauses[0]
-        pause = self.pause * uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
+        longest = max(self.pause, crowd / _NET_LOOKS if pauses is _NET else 0.0)
+        pause = longest * uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
         self.pause = min(self.pause * 2, pauses[1])
         return pause
 

@@ -32,12 +32,13 @@ from anyio import CapacityLimiter
 from anyio.lowlevel import EventLoopToken, current_token
 
 from dp_backends.file._layout import FileName, Kind, Place
-from dp_backends.file._read_batcher import Finding, look_at_all
-from dp_backends.file._reading import View
+from dp_backends.file._read_batcher import Finding
+from dp_backends.file._reading import Known, View
 from dp_backends.file._store import FileStore
 from dp_backends.file._watching._deadlines import Deadlines
 from dp_backends.file._watching._entries import Entry, Waiter, WaitRequest
 from dp_backends.file._watching._inotify import Inotify, open_inotify
+from dp_backends.file._watching._looking import look_again
 from dp_core import Outcome
 from dp_core.backend import (
     Follower,
@@ -58,6 +59,10 @@ _AT_ONCE: Final = -math.inf
 """A pause before all looks that are only due because time has passed."""
 
 _BATCH: Final = 256
+
+_UNHURRIED: Final = 1.0
+_GRID: Final = 0.5
+"""Looks after a pause of the one or more come at multiples of the other, in seconds."""
 
 _log: Final = logging.getLogger("dp_backends.file")
 
@@ -175,6 +180,7 @@ class Watcher:
         """Do one round of the leader's work: look at what is due, or sleep."""
         self._read_events()
         for entry in self._deadlines.take_over(now()):
+            entry.known = None
             self._schedule(entry, _AT_ONCE)
         if batch := self._take_due():
             await self._look_at(batch)
@@ -204,9 +210,9 @@ class Watcher:
         look = self._look
         for entry in batch:
             self._watch_again(entry)
-        places = [(entry.store, entry.place) for entry in batch]
+        looks = [(entry.store, entry.place, entry.known) for entry in batch]
         try:
-            findings = await in_thread(look_at_all, places, limiter=self._limiter)
+            findings = await in_thread(look_again, looks, limiter=self._limiter)
         except BaseException:
             # Cancelled: the next leader has to look.
             for entry in batch:
@@ -217,9 +223,9 @@ class Watcher:
             self._note(entry, finding)
             if isinstance(finding, View) and (entry.joined or entry.waiting):
                 self._deadlines.set(entry, finding.deadline)
-            self._schedule(entry, entry.next_pause())
+            self._schedule(entry, entry.next_pause(len(self._entries)))
 
-    def _note(self, entry: Entry, finding: Finding) -> None:
+    def _note(self, entry: Entry, finding: Finding | Known) -> None:
         """Say once that a store fails, unless that is over at once."""
         if not entry.failures:
             self._failing.discard(entry.store)
@@ -240,6 +246,9 @@ class Watcher:
     def _schedule(self, entry: Entry, pause: float) -> None:
         """Let the entry be looked at after *pause* seconds, or before."""
         due = anyio.current_time() + pause
+        if pause >= _UNHURRIED:
+            # So that looks that need not be exact share a hop to the thread.
+            due = math.ceil(due / _GRID) * _GRID
         if due < entry.due and (entry.joined or entry.waiting):
             entry.due = due
             heapq.heappush(self._due, (due, next(self._order), entry))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -217,15 +218,20 @@ def remove(path: Path) -> None:
 async def looked(place: Place) -> None:
     """Return when somebody has begun and ended a look at a promise."""
     looks = []
-    real = FileStore.look_at
 
-    def look(self: FileStore, at: Place, **named: Any) -> View:
-        try:
-            return real(self, at, **named)
-        finally:
-            looks.append(at.name)
+    def noting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def look(self: FileStore, at: Place, *known: Any, **named: Any) -> Any:
+            try:
+                return real(self, at, *known, **named)
+            finally:
+                looks.append(at.name)
 
-    with patch.object(FileStore, "look_at", look):
+        return look
+
+    with (
+        patch.object(FileStore, "look_at", noting(FileStore.look_at)),
+        patch.object(FileStore, "is_as_known", noting(FileStore.is_as_known)),
+    ):
         while place.name not in looks:  # noqa: ASYNC110 - there is no event for that
             await anyio.sleep(0.001)
 

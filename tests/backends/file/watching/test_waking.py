@@ -237,26 +237,6 @@ async def test_the_kernels_reports_alone_wake_a_waiter(
                     await promises.promise(f"n{number}").resolve(1)
 
 
-async def test_polling_alone_wakes_a_waiter(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If the kernel reports nothing although it could, the net holds."""
-    monkeypatch.setattr(_entries, "_NET", (0.01, 0.02))
-
-    def silence(self: _inotify.Inotify) -> Any:
-        with suppress(BlockingIOError):
-            os.read(self.fd, 65536)
-        return iter(())
-
-    monkeypatch.setattr(_inotify.Inotify, "read", silence)
-    async with dp.connect(url) as promises:
-        with anyio.fail_after(LIMIT):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(promises.promise("x").get)
-                await joined(1)
-                await promises.promise("x").resolve(1)
-
-
 async def test_handles_on_one_store_share_the_watch_of_a_directory(url: str) -> None:
     """Each has an entry of its own, and all are woken by one report."""
     handles = [dp.connect(url) for _ in range(3)]
