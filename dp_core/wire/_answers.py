@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, TypeAlias, Union, assert_never, overload
 
 from dp_core._errors import (
@@ -162,7 +163,7 @@ def _read_registry(
 ) -> Terms[bytes] | PromiseInfo[bytes] | Page:
     try:
         if isinstance(call, List):
-            return read_page(body)
+            return _found_by(call, read_page(body))
         # What the server could keep must come through, whatever our own limits are.
         info = read_info(body, len(body))
     except (ProtocolError, CodecError, InvalidTermsError) as error:
@@ -174,6 +175,21 @@ def _read_registry(
     if info.terms is None:
         raise ProtocolError(status, "the server's answer to a create has no terms")
     return info.terms
+
+
+def _found_by(call: List, page: Page) -> Page:
+    """
+    Return a page, if all that is on it was asked for.
+
+    Else who prunes would dispose of what a server that knows no tags has listed.
+    """
+    query = replace(call.query, ids=None)  # No query string has them.
+    for info in page.infos:
+        if not query.matches(info):
+            raise ProtocolError(
+                400, f"a page on which {quoted(info.id)} is, which was not asked for"
+            )
+    return page
 
 
 def _read_state(status: int, body: bytes) -> State[bytes]:

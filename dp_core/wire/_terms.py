@@ -19,6 +19,7 @@ from dp_core.values import (
     check_text,
     decode,
     encode,
+    say_the_same,
     split_object,
 )
 
@@ -162,7 +163,8 @@ def read_info(text: bytes, limit: int = MAX_VALUE_BYTES) -> PromiseInfo[bytes]:
     Return what a JSON object says about a promise; the inverse of `write_info`.
 
     Raises:
-        ProtocolError: It does not say what is known about a promise (400).
+        ProtocolError: It does not say what is known about a promise, or contradicts
+            itself (400).
         InvalidTermsError: No promise can have these terms.
         InvalidValueError: A value or message cannot be kept.
     """
@@ -177,7 +179,9 @@ def read_info(text: bytes, limit: int = MAX_VALUE_BYTES) -> PromiseInfo[bytes]:
     if id is None:
         raise ProtocolError(400, "'promiseId' is missing")
     created_at = _moment(members, "createdAt")
-    return PromiseInfo(
+    if created_at is None and any(_given(members, key) for key in TERMS):
+        raise ProtocolError(400, "it has terms, and was not created")
+    info = PromiseInfo(
         id=id,
         state=state,
         terms=None if created_at is None else terms_of(members, limit),
@@ -187,6 +191,41 @@ def read_info(text: bytes, limit: int = MAX_VALUE_BYTES) -> PromiseInfo[bytes]:
         expired=_truth(members, "expired"),
         cursor=_text(members, "cursor"),
     )
+    if contradiction := _contradiction(info):
+        raise ProtocolError(400, contradiction)
+    return info
+
+
+def _contradiction(info: PromiseInfo[bytes]) -> str | None:
+    """
+    Return why an info cannot be true, in words; None if it can.
+
+    Moments are not compared: each is what its writer's clock said.
+    """
+    if info.terms is not None and info.terms.within is not None:
+        return "the deadline that stands is a time from now, and not a moment"
+    if isinstance(info.state, Pending):
+        if info.settled_at is not None or info.settled_by is not None:
+            return "it is pending, and was settled"
+        return "it is pending, and expired" if info.expired else None
+    return _why_not_expired(info, info.state) if info.expired else None
+
+
+def _why_not_expired(info: PromiseInfo[bytes], outcome: Outcome[bytes]) -> str | None:
+    if info.terms is None or info.terms.otherwise is None:
+        return "it expired, and had no deadline"
+    if info.settled_by is not None:
+        return "its deadline settled it, and so did somebody"
+    if not _are_one(info.terms.otherwise, outcome):
+        return "its deadline settled it, to something else than its terms say"
+    return None
+
+
+def _are_one(one: Outcome[bytes], other: Outcome[bytes]) -> bool:
+    match one, other:
+        case Resolved(text), Resolved(another):
+            return say_the_same(text, another)
+    return one == other
 
 
 def split(text: bytes) -> _Members:

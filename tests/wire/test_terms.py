@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -80,6 +81,11 @@ def infos(draw: st.DrawFn) -> PromiseInfo[bytes]:
     """Return what a store may know of a promise."""
     state: State[bytes] = draw(st.just(Pending()) | OUTCOMES)
     given = draw(st.none() | terms())
+    expired = given is not None and given.deadline is not None and draw(st.booleans())
+    if expired:
+        assert given is not None
+        assert given.otherwise is not None
+        state = replace(given.otherwise, by=None)
     settled = not isinstance(state, Pending)
     return PromiseInfo(
         draw(TEXT),
@@ -88,7 +94,7 @@ def infos(draw: st.DrawFn) -> PromiseInfo[bytes]:
         None if given is None else draw(MOMENTS),
         draw(MOMENTS) if settled else None,
         getattr(state, "by", None),
-        settled and draw(st.booleans()),
+        expired,
         draw(st.none() | TEXT),
     )
 
@@ -285,6 +291,36 @@ BAD_INFOS = {
     "who settled as a number": {"settledBy": 1},
     "two outcomes": {"state": "resolved", "value": 1, "error": "a"},
 }
+NEVER = {"createdAt": None, "deadline": None, "otherwise": None, "tags": None}
+CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "pending, with a time": ({"settledAt": "2026-01-01T00:00:00Z"}, "was settled"),
+    "pending, by somebody": ({"settledBy": "alice"}, "was settled"),
+    "pending, and expired": ({"expired": True}, "expired"),
+    "a moving deadline": ({"deadline": 60}, "not a moment"),
+    "tags of nobody": (NEVER | {"tags": {}}, "not created"),
+    "data of nobody": (NEVER | {"data": 0}, "not created"),
+    "expired, and never created": (
+        NEVER | {"state": "rejected", "error": "late", "expired": True},
+        "no deadline",
+    ),
+    "expired, without a deadline": (
+        {"state": "rejected", "error": "late", "expired": True}
+        | {"deadline": None, "otherwise": None},
+        "no deadline",
+    ),
+    "expired, by somebody": (
+        {"state": "rejected", "error": "late", "expired": True, "settledBy": "al"},
+        "somebody",
+    ),
+    "expired, to another message": (
+        {"state": "rejected", "error": "no", "expired": True},
+        "something else",
+    ),
+    "expired, to a value": (
+        {"state": "resolved", "value": "late", "expired": True},
+        "something else",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", BAD_INFOS)
@@ -295,6 +331,59 @@ def test_a_strangers_answer_is_not_taken_for_an_info(case: str) -> None:
 
     with pytest.raises(ProtocolError):
         read_answer(Info("a"), 200, text)
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_what_contradicts_itself_is_not_believed(case: str) -> None:
+    """By no call, and in no page: whoever says so is not a server of promises."""
+    terms: Terms[bytes] = Terms(datetime(2027, 1, 1, tzinfo=UTC), Rejected("late"))
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    right = write_info(PromiseInfo("a", Pending(), terms, created))
+    change, why = CONTRADICTIONS[case]
+    info = json.dumps(json.loads(right) | change).encode()
+
+    for call in (Info("a"), Create("a", terms), List(Query())):
+        body = b'{"promises":[%b],"after":null}'
+        with pytest.raises(ProtocolError, match=why):
+            read_answer(call, 200, body % info if isinstance(call, List) else info)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"deadline": "2025-01-01T00:00:00Z"},
+        {"state": "resolved", "value": 1},
+        {"state": "resolved", "value": 1, "settledAt": "2020-01-01T00:00:00Z"},
+        {"state": "rejected", "error": "late", "settledBy": "al"},
+        {"state": "resolved", "value": {"b": 1, "a": 2}, "expired": True}
+        | {"otherwise": {"value": {"a": 2.0, "b": 1}}},
+        {"tags": None, "cursor": None},
+        {"later": "versions may say more"},
+    ],
+)
+def test_what_may_be_true_is_believed(change: dict[str, Any]) -> None:
+    """Clocks differ, old stores did not keep all, and a number has many spellings."""
+    terms: Terms[bytes] = Terms(datetime(2027, 1, 1, tzinfo=UTC), Rejected("late"))
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    right = json.loads(write_info(PromiseInfo("a", Pending(), terms, created)))
+
+    assert "a" == read_answer(Info("a"), 200, json.dumps(right | change).encode()).id
+
+
+@pytest.mark.parametrize(
+    "query",
+    [Query("resolved"), Query(tags={"k": "w"}), Query(prefix="b")],
+)
+def test_what_was_not_asked_for_is_not_a_page(query: Query) -> None:
+    """A server that knows no tags would have others' promises pruned."""
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    info = PromiseInfo("a", Pending(), Terms(tags={"k": "v"}), created)
+    page = write_page(Page((info,), None), {})
+
+    for right in (Query(), Query("pending", {"k": "v"}, "a"), Query(ids=("b",))):
+        assert (info,) == read_answer(List(right), 200, page).infos
+    with pytest.raises(ProtocolError, match="'a' is, which was not asked for"):
+        read_answer(List(query), 200, page)
 
 
 def test_an_answer_about_another_promise_is_refused() -> None:
