@@ -24,10 +24,15 @@ REQUIREMENTS: Final = [
 # The first version without the fault, and the fault.
 SAFE: Final = {
     "anyio": ("4.14.2", "a CapacityLimiter grants too much; TLS host names"),
+    "apsw": (
+        "3.53.2",
+        "CVE-2026-11824; before 3.51.3, a WAL that is reset loses pages",
+    ),
     "granian": ("2.7.4", "CVE-2026-42544"),
     "httptools": ("0.8.0", "URLs over 65,535 bytes are truncated (#142)"),
     "jupyter-server": ("2.20.0", "CVE-2026-44727"),
     "jupyterlab": ("4.6.4", "CVE-2026-102831"),
+    "psycopg": ("3.3.5", "its libpq: CVE-2025-12818, CVE-2026-6477"),
     "starlette": ("1.3.1", "CVE-2026-48710, CVE-2026-48817, PYSEC-2026-249"),
 }
 
