@@ -21,7 +21,7 @@ from dp_core import (
     connect,
 )
 from support.http import eventually
-from support.proxies import PROXIES, behind, free_port, serving
+from support.server.proxies import PROXIES, behind, free_port, serving
 
 pytest.importorskip("granian", reason="the server needs durable-promises[server]")
 

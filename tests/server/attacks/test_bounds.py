@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from dp_core.server import Settings
-from support.attackers import (
+from support.server.attackers import (
     SECONDS,
     Victim,
     all_open,

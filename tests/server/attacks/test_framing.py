@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from support.attackers import SECONDS, Victim, answer, received, victim
+from support.server.attackers import SECONDS, Victim, answer, received, victim
 
 OFFERS: Final = {
     "none": (),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from support.attackers import Victim, victim
+from support.server.attackers import Victim, victim
 
 CHROMIUM: Final = next(
     filter(None, map(shutil.which, ("chromium", "chromium-headless-shell"))), None

@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from support.attackers import SECONDS, Victim, answer, received, victim
-from support.proxies import behind
+from support.server.attackers import SECONDS, Victim, answer, received, victim
+from support.server.proxies import behind
 
 # Whoever does not finish a request, or asks nothing more, is let go after a second.
 NGINX: Final = """
