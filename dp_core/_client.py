@@ -207,7 +207,7 @@ class Promises:
         query = Query(state, tags or {}, prefix, newest)
         registry = registry_of(self.backend, self.url)
         codec: Codec[Any] = Codec(Any, self._limit)
-        return FoundPromises(registry, query, after, codec.decode_info)
+        return FoundPromises(registry, query, after, codec.decode_info, self.url)
 
     async def prune(
         self,
@@ -236,15 +236,18 @@ class Promises:
         """
         before = moment_before(settled_before)
         registry = registry_of(self.backend, self.url)
-        count = 0
         query = Query(state, tags or {}, prefix)
-        async for info in FoundPromises(registry, query, None, _as_it_is):
-            if info.settled_at is None or info.settled_at >= before:
-                continue
-            # A page may be old by now, and its promise made anew.
-            if (await registry.info(info.id)).settled_at == info.settled_at:
-                await self.backend.dispose(info.id)
-                count += 1
+        found = FoundPromises(registry, query, None, _as_it_is)
+        with Observation("prune", "", self.url) as observed:
+            count = observed.count = 0
+            async for info in found:
+                if info.settled_at is None or info.settled_at >= before:
+                    continue
+                # A page may be old by now, and its promise made anew.
+                if (await registry.info(info.id)).settled_at == info.settled_at:
+                    await self.promise(info.id).dispose()
+                    count += 1
+                    observed.count = count
         return count
 
     async def aclose(self) -> None:

@@ -28,10 +28,15 @@ __all__ = [
     "Started",
 ]
 
-OperationName = Literal["peek", "get", "resolve", "reject", "dispose", "create", "info"]
+OperationName = Literal[
+    "peek", "get", "resolve", "reject", "dispose", "create", "info", "list", "prune"
+]
 """
 The methods that are reported: those of `dp_core.DurablePromise`, and
-`dp_core.Promises.create`.
+`dp_core.Promises.create`, ``list`` and ``prune``.
+
+A listing is reported once for each page that is asked for: between two pages it is the
+caller's time, and who leaves it in the middle ends nothing.
 """
 
 
@@ -44,7 +49,7 @@ class Started:
     Attributes:
         number: Counts operations in this process; `Finished` has the same one.
         operation: The method's name; ``await promise`` is a ``get``.
-        id: The promise's id.
+        id: The promise's id; empty for ``list`` and ``prune``.
         url: The store's URL as the user gave it; it may contain a password.
     """
 
@@ -65,7 +70,7 @@ class Finished:
     Attributes:
         number: That of `Started`.
         operation: The method's name.
-        id: The promise's id.
+        id: The promise's id; empty for ``list`` and ``prune``.
         url: The store's URL as the user gave it; it may contain a password.
         seconds: How long it took, by the monotonic clock.
         state: The state that the store reported, with the value as JSON text;
@@ -77,6 +82,8 @@ class Finished:
         expired: Whether an info found that the deadline settled it, and nobody else.
         error: The exception that was raised, or None.
         cancelled: Whether *error* is a cancellation.
+        count: How many promises are on the page, or were disposed of by a prune, also
+            by one that failed then; None for other operations.
     """
 
     number: int
@@ -90,6 +97,7 @@ class Finished:
     expired: bool = False
     error: BaseException | None = None
     cancelled: bool = False
+    count: int | None = None
 
     @property
     def result(self) -> str:
@@ -97,7 +105,7 @@ class Finished:
         One word, for logs and for the labels of metrics.
 
         ``"pending"``, ``"resolved"``, ``"rejected"``, ``"disposed"``, ``"created"``,
-        ``"cancelled"``; else the name of the error's class.
+        ``"listed"``, ``"pruned"``, ``"cancelled"``; else the name of the error's class.
         """
         if self.cancelled:
             return "cancelled"
@@ -111,13 +119,15 @@ class Finished:
 _RESULTS: Final[Mapping[OperationName, str]] = {
     "create": "created",
     "dispose": "disposed",
+    "list": "listed",
+    "prune": "pruned",
 }
 """The results of operations that ask for no state."""
 
 
 class Observer(Protocol):
     """
-    An object that receives two events for every operation of every promise.
+    An object that receives two events for every operation of every promise and store.
 
     Its methods are called where the operation runs, in that thread and task, so
     they must not block. An exception that they raise is logged, the first time,
@@ -150,6 +160,7 @@ class Observation:
         asked: To be set to what the store is asked for.
         terms: To be set to the terms that the store reported.
         expired: To be set to whether it reported that the deadline settled it.
+        count: To be set to the number of promises of a page or a prune.
     """
 
     __slots__ = (
@@ -157,6 +168,7 @@ class Observation:
         "_observers",
         "_started",
         "asked",
+        "count",
         "expired",
         "state",
         "terms",
@@ -167,6 +179,7 @@ class Observation:
         self.asked: Outcome[bytes] | None = None
         self.terms: Terms[bytes] | None = None
         self.expired = False
+        self.count: int | None = None
         self._started = Started(next(_NUMBERS), name, id, url)
         self._observers = tuple(OBSERVERS)
 
@@ -196,6 +209,7 @@ class Observation:
             self.expired,
             error,
             cancelled=_is_cancellation(error),
+            count=self.count,
         )
         for observer in self._observers:
             observer.finished(event)

@@ -15,9 +15,11 @@ from dp_core._errors import (
     InvalidQueryError,
     NotSupportedError,
 )
+from dp_core._observation import OBSERVERS, Observation
 from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import SETTLED, Outcome, Resolved
 from dp_core._terms import (
+    Page,
     PromiseInfo,
     Query,
     Terms,
@@ -185,6 +187,7 @@ class FoundPromises(Generic[T]):
         query: The query.
         after: As for `Registry.list`.
         read: Makes an info of the store's.
+        url: The store's URL, for observers; None where they are told of more than this.
 
     Raises:
         InvalidQueryError: *after* is not a cursor.
@@ -196,6 +199,7 @@ class FoundPromises(Generic[T]):
         query: Query,
         after: str | None,
         read: Callable[[PromiseInfo[bytes]], Awaitable[PromiseInfo[T]]],
+        url: str | None = None,
     ) -> None:
         if not (after is None or (isinstance(after, str) and is_text(after))):
             raise InvalidQueryError(f"{shown(after)} is not the cursor of a promise")
@@ -203,6 +207,7 @@ class FoundPromises(Generic[T]):
         self._query = query
         self._after = after
         self._read = read
+        self._url = url
         self._infos: deque[PromiseInfo[bytes]] = deque()
         self._failures: list[tuple[str, BackendError]] = []
         self._has_more = True
@@ -233,15 +238,24 @@ class FoundPromises(Generic[T]):
 
     async def _turn(self) -> None:
         """Ask for the next page."""
+        if not OBSERVERS or self._url is None:
+            page = await self._ask()
+        else:
+            with Observation("list", "", self._url) as observed:
+                page = await self._ask()
+                observed.count = len(page.infos)
+        self._infos.extend(page.infos)
+        self._failures += page.failures
+        self._after, self._has_more = page.after, page.after is not None
+
+    async def _ask(self) -> Page:
         page = await self._registry.list(self._query, self._after, _LIMIT)
         if page.after is not None and page.after == self._after:
             raise BackendError(
                 f"the store's listing does not go on after {quoted(page.after)}; it is "
                 "at fault, or what answers in its place"
             )
-        self._infos.extend(page.infos)
-        self._failures += page.failures
-        self._after, self._has_more = page.after, page.after is not None
+        return page
 
     def _tell_failures(self) -> None:
         if not self._failures:

@@ -124,11 +124,11 @@ class LoggingObserver:
     def finished(self, event: Finished) -> None:
         """Write the line."""
         if self._logger.isEnabledFor(self._level):
+            about = f"{event.operation} {quoted(event.id, 60)}" if event.id else ""
             self._logger.log(
                 self._level,
-                "%s %s at %s: %s in %.1f ms",
-                event.operation,
-                quoted(event.id, 60),
+                "%s at %s: %s in %.1f ms",
+                about or event.operation,
                 quoted(without_password(event.url), 60),
                 _result(event),
                 event.seconds * 1000,
@@ -138,7 +138,8 @@ class LoggingObserver:
 def _result(event: Finished) -> str:
     # The message of a rejection is a value, and that of a cancellation is empty.
     if event.cancelled or isinstance(event.error, PromiseRejectedError | None):
-        return event.result
+        count = "" if event.count is None else f" {event.count:,}"
+        return f"{event.result}{count}"
     reason = visible(without_password(str(event.error)))
     return f"{event.result} ({shortened(reason, 200)})"
 

@@ -18,7 +18,7 @@ from dp_core._states import SETTLED, Outcome, Resolved, State
 from dp_core._terms import Terms
 from dp_core.notebook._journal import JournalEvent, Kind, PromiseKey
 from dp_core.notebook.pictures import preview, style_of
-from dp_core.values import decode
+from dp_core.values import say_the_same
 from dp_core.wire import write_moment
 
 __all__ = ["Recorder", "what_is_known"]
@@ -58,7 +58,8 @@ class Recorder:
 
     def finished(self, event: Finished) -> None:
         """Report how an operation ended."""
-        kind = _END[event.operation](event)
+        end = _END.get(event.operation)
+        kind = end and end(event)
         if kind is None:
             return
         found = replace(
@@ -121,12 +122,13 @@ _END: Final[Mapping[OperationName, Callable[[Finished], Kind | None]]] = {
     "create": _after_create,
     "info": _after_peek,
 }
+"""The journal is about promises: it has nothing of ``list`` and ``prune``."""
 
 
 def _same(one: Outcome[bytes], other: Outcome[bytes]) -> bool:
     """Tell whether two outcomes mean the same, however their JSON is spaced."""
     match one, other:
         case Resolved(text), Resolved(other_text):
-            return bool(decode(text) == decode(other_text))
+            return say_the_same(text, other_text)
         case _:
             return one == other

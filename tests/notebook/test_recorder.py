@@ -196,3 +196,18 @@ def test_no_class_is_changed(events: list[JournalEvent]) -> None:
         assert before == dict(vars(dp.DurablePromise))
 
     assert before == dict(vars(dp.DurablePromise))
+
+
+async def test_the_journal_is_about_promises(
+    events: list[JournalEvent], id: str
+) -> None:
+    """A listing is not in it; of a prune, each disposal is."""
+    store = dp.connect(f"memory:{id}")
+    await store.promise(id).resolve([True])
+    await store.promise(id).resolve([1])
+    assert ["won", "refused"] == [kind for kind, *_ in taken(events) if kind[0] != "s"]
+
+    assert [id] == [info.id async for info in store.list()]
+    assert [] == events
+    await store.prune(settled_before=timedelta())
+    assert ["disposed"] == [kind for kind, *_ in taken(events)]
