@@ -194,7 +194,7 @@ class PostgresServer:
             password = PASSWORD
         login = quote(user) if password is None else f"{quote(user)}:{quote(password)}"
         host = "127.0.0.1" if tcp else quote(str(self.directory), safe="")
-        query = f"?{urlencode(parameters)}" if parameters else ""
+        query = f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
         return f"postgresql://{login}@{host}:{self.port}/{quote(database)}{query}"
 
     def new_schema(self) -> str:
