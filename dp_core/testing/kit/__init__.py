@@ -38,6 +38,7 @@ from dp_core.testing.kit._law import Law, LawCheck, law
 from dp_core.testing.kit._report import (
     ConformanceError,
     LawBrokenError,
+    NotJudgedError,
     Report,
     StoreGoneError,
     Violation,
@@ -153,6 +154,7 @@ __all__ = [
     "LawCheck",
     "LawContext",
     "LoopBlockedError",
+    "NotJudgedError",
     "OpenBackend",
     "Outage",
     "Progress",

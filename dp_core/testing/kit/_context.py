@@ -16,7 +16,7 @@ from dp_core._states import Outcome, Resolved
 from dp_core._terms import PromiseInfo, Query, Terms
 from dp_core.backend import Backend
 from dp_core.testing.kit._backend_calls import BackendCall, CallLog
-from dp_core.testing.kit._report import LawBrokenError
+from dp_core.testing.kit._report import LawBrokenError, NotJudgedError
 from dp_core.testing.kit._results import Given
 from dp_core.testing.kit._run import ConformanceRun
 from dp_core.testing.kit._stepping import Schedule
@@ -242,6 +242,15 @@ class LawContext:
     def broken(self, reason: str, *ids: str) -> LawBrokenError:
         """Return the error that ends the law, with the history of *ids*."""
         return self.log.broken(reason, *ids)
+
+    def not_judged(self, reason: str) -> NotJudgedError:
+        """
+        Return the error that ends the law where it can neither hold nor be broken.
+
+        Where that may be for want of patience, the law is tried again with all of it;
+        else the report says *reason*, and that the law was not judged.
+        """
+        return NotJudgedError(f"not judged: {reason}")
 
     async def clean_up(self) -> None:
         """

@@ -13,6 +13,7 @@ from dp_core.testing.kit._context import LawContext
 from dp_core.testing.kit._law import Law
 from dp_core.testing.kit._report import (
     LawBrokenError,
+    NotJudgedError,
     Report,
     StoreGoneError,
     Violation,
@@ -113,7 +114,7 @@ class Judge:
         if reason := self._reason_to_skip(law):
             self._skipped.append((law.name, reason))
             return
-        violation: Violation | None = None
+        violation: Violation | NotJudgedError | None = None
         ran_out = False
         with anyio.move_on_at(self._deadline) as scope:
             violation, ran_out = await _violation(law, self._run)
@@ -125,6 +126,8 @@ class Judge:
             raise StoreGoneError(self.report())
         elif ran_out and self._run.patience < self._run.effort.patience:
             self._again.append(law)
+        elif isinstance(violation, NotJudgedError):
+            self._skipped.append((law.name, violation.reason))
         else:
             self._violations.append(violation)
 
@@ -140,8 +143,14 @@ class Judge:
         run.patience = min(run.effort.patience, needed)
 
 
-async def _violation(law: Law, run: ConformanceRun) -> tuple[Violation | None, bool]:
-    """Return how the store breaks *law*, if it does, and whether patience ran out."""
+async def _violation(
+    law: Law, run: ConformanceRun
+) -> tuple[Violation | NotJudgedError | None, bool]:
+    """
+    Return how the store breaks *law*, if it does, and whether patience ran out.
+
+    In place of a violation may be the reason why it cannot be told.
+    """
     found: LawBrokenError | None = None
     ran_out = False  # Before the law was broken; later it says nothing.
     async with anyio.create_task_group() as tasks:
@@ -150,6 +159,8 @@ async def _violation(law: Law, run: ConformanceRun) -> tuple[Violation | None, b
             await law.check(context)
         except LawBrokenError as broken:
             found, ran_out = broken, context.log.ran_out
+        except NotJudgedError as reason:
+            return reason, True
         finally:
             with anyio.CancelScope(shield=True):
                 await context.clean_up()

@@ -9,6 +9,7 @@ from typing import Any, final
 __all__ = [
     "ConformanceError",
     "LawBrokenError",
+    "NotJudgedError",
     "Report",
     "StoreGoneError",
     "Violation",
@@ -55,7 +56,7 @@ class Report:
     Attributes:
         passed: The names of the laws that hold.
         violations: The laws that do not.
-        skipped: ``(law, reason)`` of those that were not tried.
+        skipped: ``(law, reason)`` of those that were not tried, or could not be judged.
         seed: Repeats the run's random choices.
         histories: How many concurrent histories were recorded and checked.
         seconds: How long the run took.
@@ -139,3 +140,16 @@ class LawBrokenError(Exception):
         super().__init__(reason, history)
         self.reason = reason
         self.history = history
+
+
+class NotJudgedError(Exception):
+    """
+    Ends the check of a law: the store gave no chance to see whether it holds.
+
+    Attributes:
+        reason: Why there was none, for the report.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
