@@ -36,10 +36,14 @@ _BUILT_IN: Final = {
         "http": "dp_backends.http",
         "https": "dp_backends.http",
         "memory": "dp_backends.memory",
+        "sqlite": "dp_backends.sql.sqlite",
     },
     COMMANDS: {"restate": "dp_backends.restate"},
 }
-_EXTRAS: Final = {"dp_backends.restate": "[restate]"}
+_EXTRAS: Final = {
+    "dp_backends.restate": "[restate]",
+    "dp_backends.sql.sqlite": "[sqlite]",
+}
 
 
 class PluginFailure(Exception):  # noqa: N818 - an error of ours is made from it

@@ -9,7 +9,8 @@ The rest is what backends have in common. By `LeaderFollowers` and `LoopLocal`,
 calls that come together share one look, one question, or one commit. By `Closable`
 a handle ends its waits when it is closed, in other threads too (`call_soon`).
 Whoever keeps deadlines (`Registry`) asks `now` for the time and `expiry` for what
-comes of it, and sleeps as a `ClockWatcher`. `in_thread` calls what blocks, also where
+comes of it, keeps those that are waited for in `Deadlines`, and sleeps as a
+`ClockWatcher`. `in_thread` calls what blocks, also where
 no thread can be started.
 `check_id`, `quoted`, `without_password` and `token_from_environment` are the one place
 where ids are checked, foreign text and URLs are made safe to show, and tokens are read.
@@ -29,6 +30,7 @@ from dp_core.backend._contract import (
     TimedBackend,
     WireBackend,
 )
+from dp_core.backend._deadlines import Deadlines
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._registry import PAGE_BYTES, Registry, size_of
@@ -41,6 +43,7 @@ __all__ = [
     "Backend",
     "ClockWatcher",
     "Closable",
+    "Deadlines",
     "Follower",
     "LeaderFollowers",
     "Located",

@@ -271,4 +271,6 @@ def test_ours_work_without_metadata(tmp_path: Path) -> None:
     assert 0 == done.returncode, done.stderr
     lines = done.stdout.splitlines()
     assert "Pending()" == lines[0]
-    assert ["ok"] * 4 == [line.split()[-1] for line in lines[1:]]
+    # What needs an extra says so.
+    plain = [line for line in lines[1:] if "durable-promises[" not in line]
+    assert ["ok"] * 4 == [line.split()[-1] for line in plain]

@@ -16,27 +16,23 @@ The room, from the files up to the event loop:
 
 from __future__ import annotations
 
-import os
-import re
 from functools import partial
 from typing import Final
-from urllib.parse import quote, unquote_to_bytes
 
 from anyio import CapacityLimiter
 
+from dp_backends._system import path_of
 from dp_backends.file._read_batcher import ReadBatcher
 from dp_backends.file._registry import Listing, Sweeper, info_of
 from dp_backends.file._store import FileStore
 from dp_backends.file._watching import WATCHERS
 from dp_core import (
     Backend,
-    BackendUnavailableError,
     Outcome,
     PromiseInfo,
     Query,
     State,
     Terms,
-    UnknownBackendError,
     hookimpl,
 )
 from dp_core.backend import Closable, LoopLocal, Page, in_thread
@@ -63,7 +59,7 @@ class FileBackend(Backend):
     """
 
     def __init__(self, url: str) -> None:
-        self.directory: Final = _path(url)
+        self.directory: Final = path_of(url, "directory", "file:./promises")
         self.location: Final = f"file:{self.directory}"
         self._store = FileStore(self.directory)
         # Of this store only: if its disk hangs, no other store is held up.
@@ -132,58 +128,3 @@ class FileBackend(Backend):
 _READING: Final = LoopLocal(lambda: CapacityLimiter(4))
 # Many, because file systems join what several threads fsync at once.
 _WRITING: Final = LoopLocal(lambda: CapacityLimiter(32))
-
-
-def _path(url: str) -> str:
-    """Return the directory that a store URL names, absolute."""
-    path = url.partition(":")[2]
-    host = ""
-    if path.startswith("//"):
-        host, _, path = path[2:].partition("/")
-        path = f"/{path}"
-    if host not in ("", "localhost"):
-        raise UnknownBackendError(
-            url,
-            f"a directory of this machine has no host {host!r}; for a relative one "
-            f"write 'file:./{host}{path}'",
-        )
-    if "?" in path or "#" in path:
-        raise UnknownBackendError(
-            url, "it has no options; write ? as %3F and # as %23 in a path"
-        )
-    if not path:
-        raise UnknownBackendError(url, "it names no directory; try 'file:./promises'")
-    if path.startswith("~"):
-        home, slash, rest = path.partition("/")
-        path = f"{quote(os.path.expanduser(home), safe='/~')}{slash}{rest}"
-        if path.startswith("~"):
-            raise UnknownBackendError(
-                url, f"{home!r} is not a valid home; write './~…' for a name with ~"
-            )
-    try:
-        return os.path.realpath(_decoded(url, path))
-    except FileNotFoundError:
-        raise BackendUnavailableError(
-            "the working directory was removed, and the store's path is relative to "
-            "it; go to another directory, or write an absolute path"
-        ) from None
-
-
-def _decoded(url: str, path: str) -> str:
-    """Return the name that a path of a URL stands for."""
-    try:
-        raw = unquote_to_bytes(path)
-    except UnicodeEncodeError:
-        raise UnknownBackendError(url, "it has a lone surrogate in it") from None
-    if found := _CONTROL.search(raw):
-        raise UnknownBackendError(
-            url, f"it has a control character in it ({found[0]!r}); is a line end left?"
-        )
-    if path != path.strip():
-        raise UnknownBackendError(
-            url, "it begins or ends with a blank; write it as %20 if it has one"
-        )
-    return os.fsdecode(raw)
-
-
-_CONTROL: Final = re.compile(rb"[\0-\x1f\x7f]+|\xc2[\x80-\x9f]")

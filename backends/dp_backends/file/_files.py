@@ -7,16 +7,16 @@ Everything here blocks, and belongs into a worker thread.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from dp_backends._system import explained as explained_os
+from dp_backends._system import fsync
 from dp_core import (
     AccessDeniedError,
-    BackendError,
     BackendUnavailableError,
     CorruptPromiseError,
 )
@@ -25,29 +25,13 @@ __all__ = [
     "Content",
     "NoHardLinkError",
     "explained",
-    "fsync",
-    "fsync_directory",
     "is_full",
-    "is_remote",
     "link",
     "make_directory",
-    "opened_directory",
     "read_file",
     "remove",
     "write_new_file",
 ]
-
-_FULL_FSYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
-
-
-def fsync(fd: int) -> None:
-    """Make a file's bytes, or a directory's names, survive a power cut."""
-    if _FULL_FSYNC is None:
-        os.fsync(fd)
-    else:
-        # On macOS fsync(2) leaves them in the cache of the disk.
-        fcntl.fcntl(fd, _FULL_FSYNC)
-
 
 Content = tuple[bytes, int]
 """A file's bytes, and how many names it has."""
@@ -115,24 +99,6 @@ def write_new_file(path: str, data: bytes) -> None:
         raise
 
 
-@contextmanager
-def opened_directory(path: str) -> Iterator[int]:
-    """Hold a directory open, so that making it durable cannot fail for want of it."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-    try:
-        yield fd
-    finally:
-        # An error here takes nothing back: the names were fsynced before.
-        with suppress(OSError):
-            os.close(fd)
-
-
-def fsync_directory(path: str) -> None:
-    """Make the names in a directory durable."""
-    with opened_directory(path) as fd:
-        fsync(fd)
-
-
 def make_directory(path: str) -> bool:
     """Make a directory for its owner alone; return False if it is there already."""
     try:
@@ -178,51 +144,6 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
-_REMOTE: Final = (
-    *(b"9p", b"afs", b"ceph", b"cifs", b"fuse.", b"gluster", b"nfs", b"smb", b"vbox"),
-)
-
-
-def is_remote(status: os.stat_result) -> bool:
-    """
-    Tell whether a directory is on a file system that other machines may change.
-
-    There the kernel does not report their changes (inotify(7)).
-    """
-    number = b"%d:%d" % (os.major(status.st_dev), os.minor(status.st_dev))
-    with suppress(OSError), open("/proc/self/mountinfo", "rb") as mounts:
-        for line in mounts:
-            fields = line.split()
-            if fields[2] == number:
-                # proc(5): the type follows the separator "-".
-                return fields[fields.index(b"-") + 1].startswith(_REMOTE)
-    return False
-
-
-_MEANINGS: Final[dict[int, tuple[type[BackendError], str]]] = {
-    errno.ENOENT: (BackendUnavailableError, "it is gone; was its directory removed?"),
-    errno.ENOSPC: (
-        BackendUnavailableError,
-        "the disk is full; free some space",
-    ),
-    errno.EDQUOT: (BackendUnavailableError, "the disk quota is used up"),
-    errno.EFBIG: (
-        BackendUnavailableError,
-        "it is too large for a limit of the size of files; raise it (ulimit -f)",
-    ),
-    errno.EROFS: (BackendUnavailableError, "the file system is read-only"),
-    errno.EMFILE: (
-        BackendUnavailableError,
-        "this process has too many open files; raise its limit (ulimit -n)",
-    ),
-    errno.ENFILE: (BackendUnavailableError, "the system has too many open files"),
-    errno.EACCES: (AccessDeniedError, "permission denied; check owner and mode"),
-    errno.EPERM: (AccessDeniedError, "not permitted; check owner and mode"),
-    errno.ENOTDIR: (BackendUnavailableError, "a part of the path is not a directory"),
-    errno.ELOOP: (AccessDeniedError, "a symbolic link where none may be"),
-}
-
-
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
     """
@@ -234,20 +155,16 @@ def explained(doing: str) -> Iterator[None]:
     Raises:
         BackendError: In place of any OSError.
     """
-    try:
-        yield
-    except NoHardLinkError as error:
-        name = errno.errorcode.get(error.errno or 0, str(error.errno))
-        raise BackendUnavailableError(
-            f"cannot {doing}: hard links do not work here ({name}: {error.strerror}); "
-            "use a local file system that has them (ext4, xfs, btrfs, apfs), or "
-            "`dp serve` and http:"
-        ) from error
-    except OSError as error:
-        kind, meaning = _MEANINGS.get(
-            error.errno or 0, (BackendUnavailableError, error.strerror or str(error))
-        )
-        raise kind(f"cannot {doing}: {meaning}") from error
+    with explained_os(doing):
+        try:
+            yield
+        except NoHardLinkError as error:
+            name = errno.errorcode.get(error.errno or 0, str(error.errno))
+            raise BackendUnavailableError(
+                f"cannot {doing}: hard links do not work here ({name}: "
+                f"{error.strerror}); use a local file system that has them (ext4, "
+                "xfs, btrfs, apfs), or `dp serve` and http:"
+            ) from error
 
 
 def is_full(error: BaseException) -> bool:

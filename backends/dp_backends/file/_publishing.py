@@ -15,14 +15,8 @@ from contextlib import suppress
 from secrets import token_hex
 from typing import Final
 
-from dp_backends.file._files import (
-    explained,
-    fsync,
-    link,
-    opened_directory,
-    remove,
-    write_new_file,
-)
+from dp_backends._system import fsync, opened_directory
+from dp_backends.file._files import explained, link, remove, write_new_file
 from dp_backends.file._layout import TEMPORARY, Place
 from dp_backends.file._record import Record
 from dp_core import OutcomeUnknownError, Terms

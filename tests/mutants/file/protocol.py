@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from dp_backends._system import _disks, open_inotify, opened_directory
 from dp_backends.file import (
     _files,
     _janitor,
@@ -25,7 +26,6 @@ from dp_backends.file._record import Record
 from dp_backends.file._registry import _catalog, _sweeping
 from dp_backends.file._store import FileStore
 from dp_backends.file._watching import Watcher, _entries
-from dp_backends.file._watching._inotify import open_inotify
 from dp_core import BackendUnavailableError, Outcome, Pending, Rejected, Resolved
 from mutants.file.registry import Change, mutant
 
@@ -41,10 +41,10 @@ _watcher_look_at: Final = Watcher._look_at
 
 
 def everywhere(name: str, replacement: object) -> list[Change]:
-    """Replace a function of `_files` for all who have imported it."""
+    """Replace a function of `_files` or `_disks` for all who have imported it."""
     opening = (_finding, _making, _markers)
     registry = (_catalog, _sweeping)
-    others = (_files, _janitor, _layout, _publishing, _reading, _store)
+    others = (_disks, _files, _janitor, _layout, _publishing, _reading, _store)
     modules = (*others, *opening, *registry)
     return [(module, name, replacement) for module in modules if hasattr(module, name)]
 
@@ -137,7 +137,7 @@ def disposal_unlinks() -> list[Change]:
     def dispose(self: FileStore, id: str) -> None:
         self.open()
         place = self.place(id)
-        with _files.explained("dispose"), _files.opened_directory(place.shard) as fd:
+        with _files.explained("dispose"), opened_directory(place.shard) as fd:
             with suppress(FileNotFoundError):
                 os.unlink(place.outcome("first"))
             self.durability.fsync_opened(fd)
@@ -155,7 +155,7 @@ def published_in_place() -> list[Change]:
     def publish(disk: Durability, root: str, place: Place, record: Record) -> bool:
         if not isinstance(record.event, (Resolved, Rejected)):
             return _publish(disk, root, place, record)
-        with _files.explained("write"), _files.opened_directory(place.shard) as fd:
+        with _files.explained("write"), opened_directory(place.shard) as fd:
             try:
                 _files.write_new_file(
                     place.outcome(record.generation), record.to_bytes()

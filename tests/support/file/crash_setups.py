@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from dp_backends.file._files import fsync_directory, write_new_file
+from dp_backends._system import fsync_directory
+from dp_backends.file._files import write_new_file
 from dp_backends.file._layout import GRACE
 from dp_backends.file._publishing import Durability
 from dp_backends.file._record import FIRST, Record

@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, final
 
-from dp_backends.file._files import explained, is_remote, read_file
+from dp_backends._system import is_remote
+from dp_backends.file._files import explained, read_file
 from dp_backends.file._layout import SHARDS, FileName, Kind
 from dp_backends.file._opening._owners import check_ours, let_us_in
 from dp_backends.file._publishing import Durability

@@ -16,10 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
 
+from dp_backends._system import fsync_directory
 from dp_backends.file._files import (
     NoHardLinkError,
     explained,
-    fsync_directory,
     link,
     make_directory,
     remove,

@@ -14,7 +14,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final, final
 
-from dp_backends.file._files import make_directory, opened_directory, remove
+from dp_backends._system import opened_directory
+from dp_backends.file._files import make_directory, remove
 from dp_backends.file._layout import due_path, hour_of
 from dp_backends.file._publishing import Durability
 

@@ -4,7 +4,6 @@ Waits for promises in directories.
 ============ ==========================================================
 ``_watch``   all waits of an event loop, and the one of them that leads
 ``_entries`` a promise with those who wait for it
-``_inotify`` names that appear and disappear, as the kernel reports them
 ============ ==========================================================
 """
 

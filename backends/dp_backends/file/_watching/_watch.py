@@ -31,16 +31,16 @@ import anyio
 from anyio import CapacityLimiter
 from anyio.lowlevel import EventLoopToken, current_token
 
+from dp_backends._system import Inotify, open_inotify
 from dp_backends.file._layout import FileName, Kind, Place
 from dp_backends.file._read_batcher import Finding
 from dp_backends.file._reading import Known, View
 from dp_backends.file._store import FileStore
-from dp_backends.file._watching._deadlines import Deadlines
 from dp_backends.file._watching._entries import Entry, Waiter, WaitRequest
-from dp_backends.file._watching._inotify import Inotify, open_inotify
 from dp_backends.file._watching._looking import look_again
 from dp_core import Outcome
 from dp_core.backend import (
+    Deadlines,
     Follower,
     LeaderFollowers,
     LoopLocal,
@@ -112,7 +112,7 @@ class Watcher:
         self._order = count()
         # Stores of which it was said that they fail.
         self._failing: WeakSet[FileStore] = WeakSet()
-        self._deadlines = Deadlines()
+        self._deadlines: Deadlines[Entry] = Deadlines()
         # Of the event loop, while the leader sleeps; it would keep the loop alive.
         self._token: EventLoopToken | None = None
         watch_clock(self)

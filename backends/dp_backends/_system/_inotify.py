@@ -19,6 +19,7 @@ from typing import Final, final
 __all__ = ["DirectoryEvent", "Inotify", "open_inotify"]
 
 # <sys/inotify.h>
+_IN_MODIFY: Final = 0x00000002
 _IN_MOVED_TO: Final = 0x00000080
 _IN_CREATE: Final = 0x00000100
 _IN_DELETE: Final = 0x00000200
@@ -36,13 +37,12 @@ _BUFFER: Final = 64 * 1024
 @dataclass(frozen=True, slots=True)
 class DirectoryEvent:
     """
-    A name that appeared or disappeared in a directory.
+    A name that appeared or disappeared in a directory, or a file that was written to.
 
     Attributes:
         directory: The directory; None if the kernel dropped events, of any
             directory.
-        file: The name that appeared or disappeared; None if the directory
-            itself is gone.
+        file: The name of the file; None if the directory itself is gone.
         deleted: Whether the name disappeared.
     """
 
@@ -55,6 +55,11 @@ class Inotify:
     """
     One inotify instance, which is closed when nobody refers to it any more.
 
+    Args:
+        libc: The library of the system's calls.
+        fd: The instance.
+        writes: Whether writes to the files in a directory are reported, too.
+
     It is not closed before: that takes the kernel milliseconds (15 ms were
     measured), and a waiter would have to wait for that, too.
 
@@ -62,8 +67,9 @@ class Inotify:
         fd: Becomes readable when there are events.
     """
 
-    def __init__(self, libc: ctypes.CDLL, fd: int) -> None:
+    def __init__(self, libc: ctypes.CDLL, fd: int, *, writes: bool = False) -> None:
         self.fd = fd
+        self._mask = _WATCHED | _IN_MODIFY if writes else _WATCHED
         self._libc = libc
         self._pid = os.getpid()
         # One directory may be known by several paths; the kernel knows one.
@@ -77,7 +83,9 @@ class Inotify:
 
     def add(self, directory: str) -> bool:
         """Watch a directory; False if the kernel has no more watches to give."""
-        watch = self._libc.inotify_add_watch(self.fd, os.fsencode(directory), _WATCHED)
+        watch = self._libc.inotify_add_watch(
+            self.fd, os.fsencode(directory), self._mask
+        )
         if watch < 0:
             return False
         self._directories.setdefault(watch, set()).add(directory)
@@ -123,11 +131,11 @@ class Inotify:
             del self._directories[watch]
 
 
-def open_inotify() -> Inotify | None:
+def open_inotify(*, writes: bool = False) -> Inotify | None:
     """Return a new instance; None where there is none, or no more."""
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "inotify_init1"):
         return None
     # IN_NONBLOCK and IN_CLOEXEC are these flags of open(2), by definition.
     fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    return Inotify(libc, fd) if fd >= 0 else None
+    return Inotify(libc, fd, writes=writes) if fd >= 0 else None

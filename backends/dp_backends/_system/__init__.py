@@ -1,0 +1,31 @@
+"""
+Facts of the operating system, for all stores that keep files.
+
+============ ==========================================================
+``_disks``   durable names, foreign machines, and what errors mean
+``_inotify`` changes in a directory, as the kernel reports them
+``_paths``   the path that a store URL names
+============ ==========================================================
+"""
+
+from dp_backends._system._disks import (
+    explained,
+    fsync,
+    fsync_directory,
+    is_remote,
+    opened_directory,
+)
+from dp_backends._system._inotify import DirectoryEvent, Inotify, open_inotify
+from dp_backends._system._paths import path_of
+
+__all__ = [
+    "DirectoryEvent",
+    "Inotify",
+    "explained",
+    "fsync",
+    "fsync_directory",
+    "is_remote",
+    "open_inotify",
+    "opened_directory",
+    "path_of",
+]

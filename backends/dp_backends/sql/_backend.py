@@ -1,0 +1,150 @@
+"""`SqlBackend`: a handle on a store in an SQL database."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import anyio
+
+from dp_backends.sql._listing import Found, search
+from dp_backends.sql._rows import DISPOSED, PENDING, PromiseRow, microseconds
+from dp_backends.sql._sessions import SqlSession
+from dp_backends.sql._store import SqlStore
+from dp_backends.sql._waits import LoopWatcher
+from dp_backends.sql._working import (
+    CreateCall,
+    DisposeCall,
+    InfoCall,
+    LookCall,
+    PeekCall,
+    SettleCall,
+)
+from dp_core import (
+    Backend,
+    Outcome,
+    PromiseInfo,
+    Query,
+    State,
+    Terms,
+)
+from dp_core.backend import Closable, LoopLocal, Page
+
+__all__ = ["SqlBackend"]
+
+_LONGEST_PAUSE: Final = 1.0
+"""Seconds between two sweeps, as others may create promises."""
+
+
+class SqlBackend(Backend):
+    """
+    A handle on a store in an SQL database.
+
+    Args:
+        store: The store.
+
+    Attributes:
+        location: The store's URL, see `dp_core.backend.Located`.
+    """
+
+    def __init__(self, store: SqlStore) -> None:
+        self.location: Final = store.location
+        self._store = store
+        self._life = Closable()
+        self._watchers: LoopLocal[LoopWatcher] = LoopLocal(partial(LoopWatcher, store))
+
+    async def peek(self, id: str) -> State[bytes]:
+        self._life.check_open()
+        return await self._store.do(PeekCall(id.encode()))
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        self._life.check_open()
+        return await self._store.do(SettleCall(id.encode(), outcome))
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        with self._life.wait():
+            return await self._watchers.get().wait(id.encode())
+
+    async def wait_for(self, id: str, seconds: float) -> State[bytes]:
+        """Wait for so long; see `dp_core.backend.TimedBackend`."""
+        with self._life.wait():
+            if seconds > 0:
+                with anyio.move_on_after(seconds):
+                    return await self._watchers.get().wait(id.encode())
+            return await self._store.do(PeekCall(id.encode(), is_patient=False))
+
+    async def dispose(self, id: str) -> None:
+        self._life.check_open()
+        await self._store.do(DisposeCall(id.encode()))
+
+    async def create(self, id: str, terms: Terms[bytes]) -> Terms[bytes]:
+        """Give a promise its terms; see `dp_core.backend.Registry`."""
+        self._life.check_open()
+        return await self._store.do(CreateCall(id.encode(), terms))
+
+    async def info(self, id: str) -> PromiseInfo[bytes]:
+        """Return what is known about a promise; see `dp_core.backend.Registry`."""
+        self._life.check_open()
+        return await self._store.do(InfoCall(id.encode()))
+
+    async def list(self, query: Query, after: str | None, limit: int) -> Page:
+        """Return promises by their age; see `dp_core.backend.Registry`."""
+        self._life.check_open()
+        found = await self._store.ask(
+            lambda session: search(session, query, after, limit, self._store.now())
+        )
+        if found.over:
+            rows = await self._store.do(LookCall(*found.over))
+            # From the end, as one of them may go.
+            for id, place in reversed(found.over.items()):
+                _look_again(found, place, rows[id])
+        return Page(
+            tuple(filter(query.matches, found.infos)),
+            None if found.after is None else str(found.after),
+            tuple(found.failures),
+        )
+
+    async def sweep(self, limit: int) -> float | None:
+        """Settle what is over; see `dp_core.backend.Registry`."""
+        self._life.check_open()
+        now = self._store.now()
+        due, next_due = await self._store.ask(partial(_due, microseconds(now), limit))
+        settled = 0
+        if due:
+            rows = await self._store.do(LookCall(*due))
+            settled = sum(row.state != PENDING for row in rows.values())
+        if settled == limit:
+            return 0.0
+        if next_due is None:
+            return None if settled == len(due) else _LONGEST_PAUSE
+        pause = (next_due - microseconds(now)) / 1_000_000
+        return min(max(pause, 0.0), _LONGEST_PAUSE)
+
+    async def is_made(self) -> bool:
+        """Tell whether the store is there; see `dp_core.backend.MadeOnUse`."""
+        self._life.check_open()
+        return await self._store.ask(SqlSession.is_made)
+
+    async def aclose(self) -> None:
+        self._life.close()
+        await self._store.aclose()
+
+
+def _look_again(found: Found, place: int, row: PromiseRow) -> None:
+    """Let a page say what is known now of a promise that was over."""
+    info = found.infos[place]
+    if str(row.place) == info.cursor and row.state != DISPOSED:
+        found.infos[place] = row.info()
+    else:
+        # Disposed of since; its next generation has another place.
+        del found.infos[place]
+
+
+def _due(now: int, limit: int, session: SqlSession) -> tuple[list[bytes], int | None]:
+    """Return the promises that are over, and the next deadline of another."""
+    if not session.is_made():
+        return [], None
+    sql = session.sql
+    due = [id for (id,) in session.all(sql.due, now, limit)]
+    ((next_due,),) = session.all(sql.next_due, now)
+    return due, next_due

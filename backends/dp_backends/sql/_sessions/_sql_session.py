@@ -1,0 +1,101 @@
+"""`SqlSession`: a session in terms of a driver's two ways to run statements."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from dp_backends.sql._rows import DISPOSED, Change, PromiseRow, absent
+from dp_backends.sql._sessions._session import Session
+from dp_backends.sql._sessions._statements import Statements
+
+__all__ = ["SqlSession", "Values"]
+
+Values: TypeAlias = Sequence[Any]
+"""The values of the parameters of a statement."""
+
+
+class SqlSession(Session):
+    """
+    Base of the sessions of all databases.
+
+    Attributes:
+        sql: The statements in the database's dialect.
+    """
+
+    sql: Statements
+
+    @abstractmethod
+    def all(self, statement: str, *values: Any) -> Sequence[Values]:
+        """Run a statement, and return its rows; raises `Failure`."""
+
+    @abstractmethod
+    def many(self, statement: str, rows: Sequence[Values]) -> Iterable[Values]:
+        """Run a statement for many rows of parameters; return the rows it returns."""
+
+    @abstractmethod
+    def is_made(self) -> bool:
+        """Tell whether the store is there; nothing is made."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """Return the time by the store's clock."""
+
+    @abstractmethod
+    def numbered(self, rows: Sequence[PromiseRow]) -> Sequence[PromiseRow]:
+        """Return rows to write, with all numbers that the database does not give."""
+
+    def read(self, ids: Collection[bytes]) -> tuple[datetime, dict[bytes, PromiseRow]]:
+        rows = {id: absent(id) for id in ids}
+        if self.is_made():
+            for values in self.all(self.sql.read, self.texts(ids)):
+                rows[values[0]] = PromiseRow._make(values)
+        return self.now(), rows
+
+    def rows_at(self, places: Sequence[int], *, newest: bool) -> list[PromiseRow]:
+        """Return the rows of some places, in their order."""
+        found = self.all(self.sql.at, self.numbers(places)) if places else ()
+        rows = [PromiseRow._make(values) for values in found]
+        return rows[::-1] if newest else rows
+
+    @abstractmethod
+    def texts(self, values: Collection[bytes]) -> Any:
+        """Return texts in UTF-8 as one parameter."""
+
+    @abstractmethod
+    def numbers(self, values: Collection[int]) -> Any:
+        """Return numbers as one parameter."""
+
+    def write(self, changes: Sequence[Change]) -> dict[bytes, PromiseRow]:
+        written: dict[bytes, PromiseRow] = {}
+        rows = self.numbered([change.after for change in changes])
+        afters = {row.id: row for row in rows}
+        for id, place, generation in self.many(self.sql.write, rows):
+            row = afters[id]
+            if row.place is None or row.generation is None:
+                row = row._replace(place=place, generation=generation)
+            written[id] = row
+        tagged = [c for c in changes if c.before.terms or c.after.terms]
+        if tagged:
+            self._tag([c for c in tagged if c.after.id in written], written)
+        return written
+
+    def _tag(self, changes: Iterable[Change], written: dict[bytes, PromiseRow]) -> None:
+        """Let promises be found by their tags, or not any more."""
+        before: list[Values] = []
+        after: list[Values] = []
+        for change in changes:
+            before += _tags(change.before)
+            after += _tags(written[change.after.id])
+        if before:
+            list(self.many(self.sql.untag, before))
+        if after:
+            list(self.many(self.sql.tag, after))
+
+
+def _tags(row: PromiseRow) -> list[Values]:
+    terms = None if row.state == DISPOSED else row.promise_terms()
+    tags = {} if terms is None else terms.tags
+    return [(*tag, row.state, row.place) for tag in tags.items()]

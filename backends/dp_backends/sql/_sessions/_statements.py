@@ -1,0 +1,128 @@
+"""
+`Statements`: the schema and the statements of a store, for each dialect of SQL.
+
+There are two tables. ``promises`` has a row for each promise that was ever heard of,
+with the columns of `PromiseRow`. ``tags`` has one for each tag of those, so that they
+can be found by it. `Dialect` says in what the databases differ; all else is said once.
+
+Changes are written many at a time: ``many`` of a dialect is the source of their rows.
+SQLite runs a prepared statement for each row, which costs it microseconds; PostgreSQL
+takes all of them as arrays, because each statement costs a round trip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from dp_backends.sql._rows import DISPOSED, PENDING, PromiseRow
+
+__all__ = ["TAG_COLUMNS", "Dialect", "Statements"]
+
+TAG_COLUMNS: Final = ("key", "value", "state", "place")
+"""The columns of the table of tags."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """
+    A database's way to say things.
+
+    Attributes:
+        types: The types of the columns, by their names.
+        schema: The prefix of the names of tables.
+        suffixes: The ends of the statements that make the two tables.
+        one: A parameter.
+        among: The condition to be one of a list of values, which is a parameter.
+        source: Returns the query for rows to insert, from the types of their columns
+            by name, in the order of the table's key.
+        rows: Returns the condition that a row is one of those that are parameters.
+    """
+
+    types: dict[str, str]
+    schema: str
+    suffixes: tuple[str, str]
+    one: str
+    among: str
+    source: Callable[[dict[str, str]], str]
+    rows: Callable[[dict[str, str]], str]
+
+
+@final
+class Statements:
+    """The statements of a store in one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self.promises: Final = f"{dialect.schema}promises"
+        self.tags: Final = f"{dialect.schema}tags"
+        self.one: Final = dialect.one
+        promises, tags, one = self.promises, self.tags, self.one
+        columns = _of(PromiseRow._fields)
+        tables = (
+            _table(
+                dialect,
+                promises,
+                PromiseRow._fields,
+                "PRIMARY KEY (place), UNIQUE (id)",
+            )
+            + dialect.suffixes[0],
+            _table(dialect, tags, TAG_COLUMNS, f"PRIMARY KEY ({_of(TAG_COLUMNS)})")
+            + dialect.suffixes[1],
+            f"CREATE INDEX changes ON {promises} (change)",
+            f"CREATE INDEX states ON {promises} (state, place)",
+            (
+                f"CREATE INDEX deadlines ON {promises} (deadline) "
+                f"WHERE state = {PENDING} AND deadline IS NOT NULL"
+            ),
+        )
+        # The statements that make each format out of the one before.
+        self.formats: tuple[Sequence[str], ...] = (tables,)
+        self.read: Final = f"SELECT {columns} FROM {promises} WHERE id {dialect.among}"
+        self.at: Final = (
+            f"SELECT {columns} FROM {promises} WHERE place {dialect.among} "
+            "ORDER BY place"
+        )
+        self.write: Final = (
+            f"INSERT INTO {promises} ({columns}) "
+            + dialect.source(_types(dialect, PromiseRow._fields))
+            + " ON CONFLICT (id) DO UPDATE SET "
+            + _of([f"{name} = excluded.{name}" for name in PromiseRow._fields[1:]])
+            + f" WHERE {promises}.version = excluded.version - 1 "
+            "RETURNING id, place, generation"
+        )
+        types = _types(dialect, TAG_COLUMNS)
+        self.tag: Final = (
+            f"INSERT INTO {tags} ({_of(TAG_COLUMNS)}) {dialect.source(types)}"
+        )
+        self.untag: Final = f"DELETE FROM {tags} WHERE {dialect.rows(types)}"
+        self.due: Final = (
+            f"SELECT id FROM {promises} WHERE state = {PENDING} "
+            f"AND deadline <= {one} ORDER BY deadline LIMIT {one}"
+        )
+        self.next_due: Final = (
+            f"SELECT min(deadline) FROM {promises} "
+            f"WHERE state = {PENDING} AND deadline > {one}"
+        )
+        # Never the last change: the next number is one more than it.
+        self.forget: Final = (
+            f"DELETE FROM {promises} WHERE place IN (SELECT place FROM {promises} "
+            f"WHERE state = {DISPOSED} AND settled_at < {one} "
+            f"AND change <> (SELECT max(change) FROM {promises}) "
+            f"ORDER BY place LIMIT {one})"
+        )
+
+
+def _of(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def _types(dialect: Dialect, names: Sequence[str]) -> dict[str, str]:
+    return {name: dialect.types[name].split(" ")[0] for name in names}
+
+
+def _table(dialect: Dialect, table: str, columns: Sequence[str], keys: str) -> str:
+    lines = _of([f"{name} {dialect.types[name]}" for name in columns])
+    return f"CREATE TABLE {table} ({lines}, {keys})"

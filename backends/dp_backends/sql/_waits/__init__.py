@@ -1,0 +1,13 @@
+"""
+Waits for promises in a database.
+
+============= ==============================================================
+``_watcher``  all waits of an event loop, and the one of them that leads
+``_listener`` how they hear that something has changed
+============= ==============================================================
+"""
+
+from dp_backends.sql._waits._listener import Heard, Listener
+from dp_backends.sql._waits._watcher import Changes, LoopWatcher
+
+__all__ = ["Changes", "Heard", "Listener", "LoopWatcher"]

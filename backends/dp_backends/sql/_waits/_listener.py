@@ -1,0 +1,45 @@
+"""`Listener`: how those who wait hear that something has changed."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import Protocol
+
+__all__ = ["Heard", "Listener"]
+
+
+class Heard(Enum):
+    """
+    A report of a change.
+
+    * `NOTHING`: There was none.
+    * `PERHAPS`: Somebody is about to change something; it may not be seen yet.
+    * `RUNG`: Something was changed, and can be seen.
+    """
+
+    NOTHING = auto()
+    PERHAPS = auto()
+    RUNG = auto()
+
+
+class Listener(Protocol):
+    """
+    One who hears of changes, for the waits of one event loop.
+
+    Attributes:
+        fd: A descriptor that becomes readable when there is something to hear; None
+            where nothing is reported.
+        pauses: First and longest pause between looks, in seconds, whatever is heard.
+    """
+
+    @property
+    def fd(self) -> int | None: ...
+
+    @property
+    def pauses(self) -> tuple[float, float]: ...
+
+    def read(self) -> Heard:
+        """Return what was heard since the last call; never waits."""
+
+    def close(self) -> None:
+        """Hear no more."""

@@ -1,0 +1,305 @@
+"""
+`LoopWatcher`: all waits of one event loop for promises of one store.
+
+One of the waiters leads (`LeaderFollowers`): it asks what has changed since it last
+asked, and looks at what of that somebody waits for. It sleeps until a change is
+reported, a deadline is over, or a pause that grows: reports make a wait fast, and its
+end depends on none of them.
+
+A waiter whose promise has another generation than it began with hears of the disposal.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from random import uniform
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, final
+
+import anyio
+from anyio.lowlevel import EventLoopToken, current_token
+
+from dp_backends.sql._rows import PENDING, PromiseRow, moment
+from dp_backends.sql._waits._listener import Heard, Listener
+from dp_backends.sql._working import Call, LookCall
+from dp_core import (
+    BackendError,
+    CorruptPromiseError,
+    Outcome,
+    Pending,
+    PromiseDisposedError,
+)
+from dp_core.backend import (
+    Deadlines,
+    Follower,
+    LeaderFollowers,
+    call_soon,
+    watch_clock,
+)
+
+__all__ = ["LoopWatcher", "Store"]
+
+R = TypeVar("R")
+
+_log: Final = logging.getLogger(__name__)
+
+_AT_ONCE: Final = -math.inf
+
+_PERHAPS: Final = (0.005, 0.1)
+"""Pause after a report that may be early, and for how long, in seconds."""
+
+_FAILING: Final = (0.05, 1.0)
+"""First and longest pause after a look that failed, in seconds."""
+
+_LOOK: Final = 1000
+"""The most promises to look at at once, so that others are not held up."""
+
+
+class Store(Protocol):
+    """A store as its waits use it."""
+
+    async def do(self, call: Call[R]) -> R:
+        """Return the result of a call."""
+
+    def changes(self, since: Any, wanted: Collection[bytes]) -> Call[Changes]:
+        """Return the call that asks what of *wanted* has changed."""
+
+    async def listen(self) -> Listener:
+        """Return one who hears of changes from now on."""
+
+    def now(self) -> datetime:
+        """Return the time by the store's clock, as far as it is known."""
+
+
+Changes: TypeAlias = tuple[Any, list[bytes]]
+"""The point in the order of changes up to which was looked, and what had changed."""
+
+
+@final
+@dataclass(eq=False, slots=True)
+class _WaitCall:
+    """
+    One call of `LoopWatcher.wait`.
+
+    Attributes:
+        watcher: Whose call it is.
+        id: The promise's id in UTF-8.
+        since: The number of the last look that began before the call.
+        generation: The promise's generation at the first look that counts.
+    """
+
+    watcher: LoopWatcher
+    id: bytes
+    since: int
+    generation: int | None = None
+
+
+Waiter: TypeAlias = Follower[_WaitCall, Outcome[bytes]]
+
+
+@final
+class LoopWatcher:
+    """All waits of one event loop for promises of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._group: LeaderFollowers[_WaitCall, Outcome[bytes]] = LeaderFollowers(_lead)
+        self._waiters: dict[bytes, set[Waiter]] = {}
+        # To be looked at, by all means.
+        self._unseen: dict[bytes, None] = {}
+        self._look = 0
+        self._listener: Listener | None = None
+        self._since: Any = None
+        self._deadlines: Deadlines[bytes] = Deadlines()
+        self._pauses = (0.0, 0.0)
+        self._pause = 0.0
+        self._failures = 0
+        self._was_reached = False
+        self._rest_until = _AT_ONCE
+        self._due = _AT_ONCE
+        self._perhaps_until = _AT_ONCE
+        self._nap = anyio.CancelScope()
+        # While the leader sleeps; it would keep the event loop alive.
+        self._token: EventLoopToken | None = None
+        watch_clock(self)
+
+    async def wait(self, id: bytes) -> Outcome[bytes]:
+        """
+        Return the outcome of a promise, as soon as there is one.
+
+        Raises:
+            PromiseDisposedError: It was disposed of meanwhile.
+            BackendError: The store was never reached, or is damaged.
+        """
+        waiter = Follower(self._group, _WaitCall(self, id, self._look))
+        with self._registered(id, waiter):
+            return await waiter.join()
+
+    @contextmanager
+    def _registered(self, id: bytes, waiter: Waiter) -> Iterator[None]:
+        self._waiters.setdefault(id, set()).add(waiter)
+        self._unseen[id] = None
+        self._wake()
+        try:
+            yield
+        finally:
+            waiters = self._waiters[id]
+            waiters.discard(waiter)
+            if not waiters:
+                del self._waiters[id]
+                self._unseen.pop(id, None)
+                self._deadlines.set(id, None)
+            if not self._waiters:
+                # What happens until the next wait concerns nobody.
+                self._since = None
+
+    # Leading ----------------------------------------------------------------
+
+    async def work(self) -> None:
+        """Do one round of the leader's work: look, ask what has changed, or sleep."""
+        listener = await self._listening()
+        self._hear(listener.read())
+        self._pauses = listener.pauses
+        self._unseen.update(dict.fromkeys(self._deadlines.take_over(self._store.now())))
+        clock = anyio.current_time()
+        if clock >= self._rest_until and self._unseen:
+            await self._attempt(self._look_at_unseen)
+        elif clock >= max(self._due, self._rest_until):
+            await self._attempt(self._ask_for_changes)
+        else:
+            await self._sleep(listener)
+
+    async def _listening(self) -> Listener:
+        if self._listener is None:
+            self._listener = await self._store.listen()
+        return self._listener
+
+    def _hear(self, heard: Heard) -> None:
+        clock = anyio.current_time()
+        if heard is Heard.RUNG:
+            self._due, self._pause = clock, 0.0
+        elif heard is Heard.PERHAPS:
+            pause, long = _PERHAPS
+            self._perhaps_until = clock + long
+            self._due = min(self._due, clock + pause)
+
+    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except BackendError as error:
+            self._fail(error)
+        else:
+            self._failures, self._was_reached = 0, True
+
+    def _fail(self, error: BackendError) -> None:
+        """Look again after a pause, if the failure may pass; else let all know."""
+        if isinstance(error, CorruptPromiseError) or not self._was_reached:
+            for waiter in self._group:
+                waiter.set_exception(error)
+            return
+        first, longest = _FAILING
+        pause = min(longest, first * 2.0 ** min(self._failures, 30))
+        self._rest_until = anyio.current_time() + pause
+        self._failures += 1
+        if self._failures == 2:
+            _log.warning("%s; who waits there goes on waiting", error)
+
+    async def _look_at_unseen(self) -> None:
+        if self._since is None:
+            self._since, _ = await self._store.do(self._store.changes(None, ()))
+        ids = list(islice(self._unseen, _LOOK))
+        for id in ids:
+            del self._unseen[id]
+        self._look += 1
+        look = self._look
+        try:
+            rows = await self._store.do(LookCall(*ids))
+        except BaseException:
+            # Cancelled: the next leader has to look.
+            self._unseen.update(dict.fromkeys(id for id in ids if id in self._waiters))
+            raise
+        for row in rows.values():
+            self._apply(row, look)
+
+    def _apply(self, row: PromiseRow, look: int) -> None:
+        """
+        Let the waiters of a promise know what a look has found.
+
+        It does not count for those that came while it was under way: it may have seen
+        a generation that was disposed of before they came.
+        """
+        ready = [w for w in self._waiters.get(row.id, ()) if w.request.since < look]
+        try:
+            state = row.promise_state()
+        except CorruptPromiseError as error:
+            for waiter in ready:
+                waiter.set_exception(error)
+            return
+        for waiter in ready:
+            request = waiter.request
+            if request.generation is None:
+                request.generation = row.generation
+            elif row.generation not in (_FORGOTTEN, request.generation):
+                waiter.set_exception(PromiseDisposedError(row.name))
+            if not isinstance(state, Pending):
+                waiter.set_result(state)
+        if row.id in self._waiters:
+            deadline = moment(row.deadline) if row.state == PENDING else None
+            self._deadlines.set(row.id, deadline)
+
+    async def _ask_for_changes(self) -> None:
+        changes = self._store.changes(self._since, self._waiters)
+        self._since, ids = await self._store.do(changes)
+        self._unseen.update(dict.fromkeys(id for id in ids if id in self._waiters))
+        clock = anyio.current_time()
+        if clock < self._perhaps_until:
+            self._due = clock + _PERHAPS[0]
+        else:
+            self._due = clock + self._next_pause(*self._pauses)
+
+    def _next_pause(self, first: float, longest: float) -> float:
+        if self._deadlines:
+            # The clock of the store may be set.
+            longest = min(longest, 1.0)
+        self._pause = min(max(self._pause * 2, first), longest)
+        return self._pause * uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
+
+    # Sleeping ---------------------------------------------------------------
+
+    async def _sleep(self, listener: Listener) -> None:
+        # Before the look at the clock, so that no call of `clock_was_set` is missed.
+        self._token = current_token()
+        try:
+            due = max(self._due, self._rest_until)
+            if self._unseen:
+                due = self._rest_until
+            if (pause := self._deadlines.pause(self._store.now())) is not None:
+                due = min(due, anyio.current_time() + pause)
+            with anyio.CancelScope(deadline=due) as self._nap:
+                if listener.fd is None:
+                    await anyio.sleep_forever()
+                else:
+                    await anyio.wait_readable(listener.fd)
+        finally:
+            self._token = None
+
+    def clock_was_set(self) -> None:
+        """Look at the clock again; see `dp_core.backend.ClockWatcher`."""
+        if (token := self._token) is not None:
+            call_soon(token, self._wake)
+
+    def _wake(self) -> None:
+        self._nap.deadline = _AT_ONCE
+
+
+_FORGOTTEN: Final = 0
+"""Generation of a promise that was not disposed of, or so long ago that it is gone."""
+
+
+async def _lead(leader: Waiter) -> None:
+    await leader.request.watcher.work()

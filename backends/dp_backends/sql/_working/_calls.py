@@ -1,0 +1,244 @@
+"""
+`Call`: one question or order to a store, as rows answer it.
+
+A call is a pure function of the rows of its promises: `Call.step` returns the changes
+that have to be made first, or none, once the rows answer the call. So it does not
+matter whether a change was made by this call, or by somebody who was faster: the rows
+are looked at again, and say what won.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, final
+
+from dp_backends.sql._rows import Change, PromiseRow
+from dp_backends.sql._working._signal import Signal
+from dp_core import CorruptPromiseError, Outcome, PromiseInfo, State, Terms
+
+__all__ = [
+    "Ask",
+    "Call",
+    "CreateCall",
+    "DisposeCall",
+    "InfoCall",
+    "LookCall",
+    "PeekCall",
+    "RowCall",
+    "Rows",
+    "SettleCall",
+]
+
+R = TypeVar("R")
+
+Rows: TypeAlias = Mapping[bytes, PromiseRow]
+"""Rows by the ids of their promises in UTF-8."""
+
+
+class Call(ABC, Generic[R]):
+    """
+    One call of a caller in some event loop.
+
+    Attributes:
+        result: What `outcome` returns; to be set with `answer`.
+        error: What it raises.
+        is_done: Whether there is one of these.
+        is_withdrawn: Whether its caller left before it was begun.
+        is_patient: Whether to try again while the database is away.
+        is_repeatable: Whether it may be done again if nobody knows whether it was.
+        may_be_done: Whether an attempt may have done it, although it failed.
+        since: When it came, by `time.monotonic`.
+        signal: Wakes its caller up.
+    """
+
+    __slots__ = (
+        "error",
+        "is_done",
+        "is_patient",
+        "is_withdrawn",
+        "may_be_done",
+        "result",
+        "signal",
+        "since",
+    )
+
+    result: R
+    signal: Signal
+    is_repeatable = True
+
+    def __init__(self, *, is_patient: bool = True) -> None:
+        self.error: Exception | None = None
+        self.is_done = False
+        self.is_withdrawn = False
+        self.is_patient = is_patient
+        self.may_be_done = False
+        self.since = monotonic()
+
+    def answer(self, result: R) -> Sequence[Change]:
+        """Let *result* be the result; no change is needed."""
+        self.result = result
+        self.is_done = True
+        return ()
+
+    def fail(self, error: Exception) -> None:
+        """Let *error* be raised."""
+        self.error = error
+        self.is_done = True
+
+    def outcome(self) -> R:
+        """Return the result, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+class RowCall(Call[R]):
+    """
+    A call about some promises.
+
+    Attributes:
+        ids: Their ids in UTF-8.
+    """
+
+    __slots__ = ("ids",)
+
+    def __init__(self, *ids: bytes, is_patient: bool = True) -> None:
+        super().__init__(is_patient=is_patient)
+        self.ids = ids
+
+    @abstractmethod
+    def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
+        """
+        Return the changes that have to be made first; none if the call is done.
+
+        Args:
+            rows: The rows of all its promises.
+            now: The time by the clock of the store.
+
+        Raises:
+            CorruptPromiseError: A row is damaged.
+        """
+
+
+@final
+class Ask(Call[R]):
+    """
+    A question that needs no rows of its own, and changes nothing.
+
+    Attributes:
+        ask: Asks it in a session of the store, in the worker thread.
+    """
+
+    __slots__ = ("ask",)
+
+    def __init__(self, ask: Callable[[Any], R]) -> None:
+        super().__init__()
+        self.ask = ask
+
+
+@final
+class PeekCall(RowCall[State[bytes]]):
+    """A question for the state of a promise."""
+
+    __slots__ = ()
+
+    def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
+        row = rows[self.ids[0]]
+        if (change := row.over(now)) is not None:
+            return (change,)
+        return self.answer(row.promise_state())
+
+
+@final
+class SettleCall(RowCall[Outcome[bytes]]):
+    """An order to settle a promise."""
+
+    __slots__ = ("_outcome",)
+
+    def __init__(self, id: bytes, outcome: Outcome[bytes]) -> None:
+        super().__init__(id)
+        self._outcome = outcome
+
+    def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
+        row = rows[self.ids[0]]
+        change = row.over(now) or row.settle(self._outcome, now)
+        if change is not None:
+            return (change,)
+        return self.answer(cast("Outcome[bytes]", row.promise_state()))
+
+
+@final
+class CreateCall(RowCall[Terms[bytes]]):
+    """An order to give a promise its terms."""
+
+    __slots__ = ("_terms",)
+
+    def __init__(self, id: bytes, terms: Terms[bytes]) -> None:
+        super().__init__(id)
+        self._terms = terms
+
+    def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
+        row = rows[self.ids[0]]
+        if (change := row.create(self._terms, now)) is not None:
+            return (change,)
+        return self.answer(cast("Terms[bytes]", row.promise_terms()))
+
+
+@final
+class DisposeCall(RowCall[None]):
+    """An order to forget a promise."""
+
+    __slots__ = ("_generation",)
+
+    is_repeatable = False
+    _UNKNOWN: Final = -1
+
+    def __init__(self, id: bytes) -> None:
+        super().__init__(id)
+        self._generation: Any = self._UNKNOWN
+
+    def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
+        row = rows[self.ids[0]]
+        if self._generation == self._UNKNOWN:
+            self._generation = row.generation
+        if row.generation != self._generation:
+            # By this call, or by another one since it came.
+            return self.answer(None)
+        return (row.dispose(now),)
+
+
+@final
+class InfoCall(RowCall[PromiseInfo[bytes]]):
+    """A question for all that is known about a promise."""
+
+    __slots__ = ()
+
+    def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
+        row = rows[self.ids[0]]
+        if (change := row.over(now)) is not None:
+            return (change,)
+        return self.answer(row.info())
+
+
+@final
+class LookCall(RowCall[Rows]):
+    """
+    A question for the rows of promises, none of which is pending and over.
+
+    That one of them is damaged is found out by who reads it.
+    """
+
+    __slots__ = ()
+
+    def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
+        mine = {id: rows[id] for id in self.ids}
+        changes: list[Change] = []
+        for row in mine.values():
+            with suppress(CorruptPromiseError):
+                if (change := row.over(now)) is not None:
+                    changes.append(change)
+        return changes or self.answer(mine)

@@ -1,0 +1,335 @@
+"""
+`Worker`: the one thread of a store, and the calls that come to it together.
+
+The thread is started by a call, goes on from batch to batch while there are calls, and
+ends a second after the last one. It takes what has come as one batch, so a call alone
+waits for nobody, and many share a commit. The callers of an event loop are told by one
+call into it, for each batch.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from random import uniform
+from typing import Any, Final, TypeAlias, TypeVar, final
+
+import anyio
+
+from dp_backends.sql._sessions import Failure, Session
+from dp_backends.sql._working._batch import run_batch
+from dp_backends.sql._working._calls import Ask, Call, RowCall
+from dp_backends.sql._working._signal import Signal, wake_all
+from dp_core import (
+    BackendClosedError,
+    BackendError,
+    OutcomeUnknownError,
+)
+from dp_core.backend import in_thread
+
+__all__ = ["Worker"]
+
+R = TypeVar("R")
+
+_BATCH: Final = 1024
+"""The most calls in one transaction."""
+
+_IDLE: Final = 1.0
+"""Seconds without a call after which the thread ends."""
+
+_LOOK_UP: Final = 0.05
+"""Seconds between two looks of an idle thread at whether the program is at its end."""
+
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+
+_Calls: TypeAlias = Sequence[Call[Any]]
+
+
+@final
+class Worker:
+    """
+    The thread that works on the calls of one handle.
+
+    Args:
+        connect: Makes a session, which is to give up waiting once the event is set;
+            raises `Failure`.
+        patience: How many seconds a call is tried again while the database is away,
+            if its caller does not leave before.
+    """
+
+    def __init__(
+        self, connect: Callable[[threading.Event], Session], patience: float
+    ) -> None:
+        self._connect = connect
+        self._patience = patience
+        self._closing = threading.Event()
+        self._session: Session | None = None
+        self._begin()
+        _WORKERS.add(self)
+
+    def _begin(self) -> None:
+        """Be without a thread, as after a fork."""
+        self._queue: queue.SimpleQueue[Call[Any] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        # Of who starts or ends the thread; never held for long.
+        self._starting = threading.Lock()
+        # Of who uses the session: the thread, or who closes or forks.
+        self._using = threading.Lock()
+
+    async def do(self, call: Call[R]) -> R:
+        """
+        Return the result of a call.
+
+        A call that is cancelled before its batch has begun is not done at all; after
+        that, only its caller leaves.
+
+        Raises:
+            BackendError: The call failed.
+        """
+        call.signal = Signal()
+        self._queue.put(call)
+        self._ensure_thread()
+        try:
+            await call.signal.wait()
+        except BaseException:
+            call.is_withdrawn = True
+            raise
+        return call.outcome()
+
+    async def aclose(self) -> None:
+        """Close the session; calls that were not begun fail."""
+        with anyio.CancelScope(shield=True):
+            await in_thread(self.close)
+
+    def close(self) -> None:
+        """Close the session, after the batch that is being worked on."""
+        self._closing.set()
+        self._queue.put(None)
+        with self._using:
+            self._drop_session()
+        with self._starting:
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    # Forking ----------------------------------------------------------------
+
+    def before_fork(self) -> None:
+        """Let no batch be under way while the process forks, nor a session open."""
+        self._using.acquire()
+        if self._session is not None and self._session.closes_at_fork:
+            self._drop_session()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._using.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew; what is the parent's is not touched."""
+        if self._session is not None:
+            _PARENTS.append(self._session)
+            self._session = None
+        self._begin()
+
+    # The thread -------------------------------------------------------------
+
+    def _ensure_thread(self) -> None:
+        with self._starting:
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._run, name="dp-sql")
+            self._thread = thread
+            try:
+                thread.start()
+            except RuntimeError:
+                # A limit of processes, or the interpreter is at its end.
+                self._thread = None
+            else:
+                return
+        self._drain()
+
+    def _run(self) -> None:
+        idle_since = time.monotonic()
+        while True:
+            call = self._next(_LOOK_UP)
+            if call is not None:
+                self._work([call, *self._queued(_BATCH - 1)])
+                idle_since = time.monotonic()
+                continue
+            with self._starting:
+                is_over = (
+                    self._closing.is_set()
+                    or time.monotonic() - idle_since > _IDLE
+                    or not threading.main_thread().is_alive()
+                )
+                if is_over and self._queue.empty():
+                    self._thread = None
+                    return
+
+    def _drain(self) -> None:
+        """Work in the thread of a caller, where there can be no other."""
+        while calls := self._queued(_BATCH):
+            self._work(calls)
+
+    def _next(self, seconds: float) -> Call[Any] | None:
+        with suppress(queue.Empty):
+            return self._queue.get(timeout=seconds)
+        return None
+
+    def _queued(self, limit: int) -> list[Call[Any]]:
+        calls: list[Call[Any]] = []
+        with suppress(queue.Empty):
+            while len(calls) < limit:
+                call = self._queue.get_nowait()
+                if call is not None:
+                    calls.append(call)
+        return calls
+
+    # Working ----------------------------------------------------------------
+
+    def _work(self, calls: list[Call[Any]]) -> None:
+        """Work on calls until each is told."""
+        failures = 0
+        while calls := [c for c in calls if not c.is_withdrawn]:
+            if self._closing.is_set():
+                self._fail(calls, BackendClosedError(_CLOSED))
+                return
+            try:
+                with self._using:
+                    self._attempt(calls)
+            except Failure as failure:
+                failures += 1
+                calls = self._after(failure, [c for c in calls if not c.is_done])
+                if failure.is_passing and calls:
+                    calls += self._pause(failures, _BATCH - len(calls))
+            except Exception as error:  # noqa: BLE001 - callers must not wait for ever
+                for call in calls:
+                    if not call.is_done:
+                        call.fail(error)
+                        _tell([call])
+                return
+            else:
+                return
+
+    def _attempt(self, calls: _Calls) -> None:
+        if self._session is None:
+            self._session = self._connect(self._closing)
+        session = self._session
+        try:
+            row_calls = [call for call in calls if isinstance(call, RowCall)]
+            if row_calls:
+                run_batch(session, row_calls, _tell)
+            for call in calls:
+                if isinstance(call, Ask):
+                    try:
+                        call.answer(call.ask(session))
+                    except BackendError as error:
+                        call.fail(error)
+                    _tell([call])
+        except Failure as failure:
+            if failure.breaks:
+                self._drop_session()
+            raise
+
+    def _after(self, failure: Failure, calls: list[Call[Any]]) -> list[Call[Any]]:
+        """Tell those for whom a failure is the end; return those to try again."""
+        if failure.may_be_of_one and len(calls) > 1:
+            # Each alone, so that no other fails with it.
+            for call in calls:
+                self._work([call])
+            return []
+        clock = time.monotonic()
+        again: list[Call[Any]] = []
+        for call in calls:
+            call.may_be_done |= failure.is_unknown
+            if (
+                failure.is_passing
+                and call.is_patient
+                and clock - call.since < self._patience
+                and (call.is_repeatable or not call.may_be_done)
+            ):
+                again.append(call)
+            elif call.may_be_done:
+                error = OutcomeUnknownError(f"{failure.error.reason}; {_UNKNOWN}")
+                self._fail([call], error, failure.error)
+            else:
+                self._fail([call], failure.error)
+        return again
+
+    def _pause(self, failures: int, limit: int) -> list[Call[Any]]:
+        """Wait before another attempt; return the calls that came meanwhile."""
+        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 30))
+        until = time.monotonic() + uniform(0, longest)  # noqa: S311 - no secret
+        came: list[Call[Any]] = []
+        while (
+            not self._closing.is_set()
+            and len(came) < limit
+            and (rest := until - time.monotonic()) > 0
+        ):
+            if (call := self._next(min(rest, _LOOK_UP))) is not None:
+                came.append(call)
+        return came
+
+    def _fail(
+        self, calls: _Calls, error: BackendError, cause: Exception | None = None
+    ) -> None:
+        for call in calls:
+            copy = type(error)(error.reason)
+            copy.__cause__ = cause or error.__cause__
+            call.fail(copy)
+        _tell(calls)
+
+    def _drop_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+
+_CLOSED: Final = "this handle was closed; connect() again"
+_UNKNOWN: Final = (
+    "it is not known whether the promise was changed; look at it, or do it again"
+)
+
+
+def _tell(calls: _Calls) -> None:
+    """Let the callers of calls that are done go on."""
+    wake_all(call.signal for call in calls)
+
+
+# Forks ------------------------------------------------------------------------
+
+_WORKERS: Final[weakref.WeakSet[Worker]] = weakref.WeakSet()
+_HELD: Final[list[Worker]] = []
+_PARENTS: Final[list[Session]] = []
+"""Sessions of the parent of this process, which are not to be closed here."""
+
+
+def _before_fork() -> None:
+    for worker in tuple(_WORKERS):
+        worker.before_fork()
+        _HELD.append(worker)
+
+
+def _after_in_parent() -> None:
+    while _HELD:
+        _HELD.pop().after_fork_in_parent()
+
+
+def _after_in_child() -> None:
+    while _HELD:
+        _HELD.pop().after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_in_parent,
+        after_in_child=_after_in_child,
+    )

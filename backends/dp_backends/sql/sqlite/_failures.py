@@ -1,0 +1,104 @@
+"""`explained`: what SQLite's errors mean for the calls of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import apsw
+
+from dp_backends._system import explained as explained_os
+from dp_backends.sql._sessions import Failure
+from dp_core import (
+    AccessDeniedError,
+    BackendError,
+    BackendUnavailableError,
+    CorruptPromiseError,
+)
+
+__all__ = ["explained"]
+
+_MEANINGS: Final[dict[type[apsw.Error], tuple[type[BackendError], str]]] = {
+    apsw.BusyError: (
+        BackendUnavailableError,
+        (
+            "another process has locked the database for too long; is one stopped, or "
+            "does one hold a transaction open?"
+        ),
+    ),
+    apsw.CantOpenError: (
+        BackendUnavailableError,
+        (
+            "it cannot be opened; are its directory and its -wal and -shm files there, "
+            "and writable?"
+        ),
+    ),
+    apsw.CorruptError: (
+        CorruptPromiseError,
+        (
+            "the database is damaged; restore a backup, or see what "
+            "`sqlite3 FILE .recover` can save"
+        ),
+    ),
+    apsw.FullError: (BackendUnavailableError, "the disk is full; free some space"),
+    apsw.IOError: (BackendUnavailableError, "the disk fails, or is away"),
+    apsw.NotADBError: (
+        BackendUnavailableError,
+        "the file is not an SQLite database; name another one",
+    ),
+    apsw.PermissionsError: (AccessDeniedError, "permission denied"),
+    apsw.ReadOnlyError: (
+        AccessDeniedError,
+        "the database, or its directory, is read-only for you; check owner and mode",
+    ),
+    apsw.TooBigError: (
+        BackendUnavailableError,
+        "a value is over SQLite's limit of 1,000,000,000 bytes",
+    ),
+}
+
+_OF_ONE_CALL: Final = (apsw.TooBigError, apsw.ConstraintError, apsw.MismatchError)
+_BREAKING: Final = (
+    apsw.CorruptError,
+    apsw.IOError,
+    apsw.NotADBError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.FullError,
+)
+
+
+@contextmanager
+def explained(path: str, doing: str) -> Iterator[None]:
+    """
+    Turn the errors of SQLite and of the operating system into a `Failure`.
+
+    Args:
+        path: The database.
+        doing: The attempted action; "commit" is one whose result may be unknown.
+    """
+    try:
+        with explained_os(f"{doing} the database {path}"):
+            yield
+    except apsw.Error as error:
+        kind, meaning = next(
+            (_MEANINGS[cause] for cause in type(error).__mro__ if cause in _MEANINGS),
+            (BackendUnavailableError, str(error)),
+        )
+        code = apsw.mapping_extended_result_codes.get(_code(error), str(error))
+        reason = f"cannot {doing} the database {path}: {meaning} ({code})"
+        raise Failure(
+            kind(reason),
+            # Of a full disk SQLite undoes all; whether an fsync that failed has
+            # made anything durable nobody knows.
+            is_unknown=doing == "commit" and isinstance(error, apsw.IOError),
+            breaks=isinstance(error, _BREAKING),
+            may_be_of_one=isinstance(error, _OF_ONE_CALL),
+        ) from error
+    except BackendError as error:
+        raise Failure(error, breaks=True) from error.__cause__
+
+
+def _code(error: apsw.Error) -> int:
+    return int(getattr(error, "extendedresult", 0))

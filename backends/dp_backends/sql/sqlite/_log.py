@@ -1,0 +1,102 @@
+"""
+`Log`: how much of a database's write-ahead log is known to be durable.
+
+A row can be seen before its commit is on the disk: a writer that is killed between the
+two leaves a whole commit in the log, which the next process to recover it shows. Were
+it shown to anyone, a power cut could take it back. So each handle keeps the highest
+number that is *known durable*. It rises with its own commits, which SQLite syncs, and
+with a sync of the log that begins after a row was read.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Final, final
+
+import apsw
+
+from dp_backends._system import fsync, fsync_directory
+
+__all__ = ["Log"]
+
+_CHECKPOINT: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+
+
+@final
+class Log:
+    """
+    Knowledge of one handle about the log of its database.
+
+    Only the log is opened here: SQLite's locks are on the database and the ``-shm``
+    file, and a process that closes a descriptor of one of these loses them all
+    (fcntl(2)).
+    """
+
+    def __init__(self, database: str) -> None:
+        self._path = f"{database}-wal"
+        self._directory = os.path.dirname(database)
+        self._durable = 0
+        # Of which the name is durable, too.
+        self._inode: int | None = None
+        self._is_doubtful = False
+
+    def opened(self, database: apsw.Connection) -> None:
+        """Know nothing of a database that was just opened."""
+        self._durable, self._inode = 0, None
+        if self._is_doubtful:
+            # A failed fsync leaves pages that look clean and are not on the disk
+            # (Rebello et al., ATC 2020): another one would not help. So what they
+            # say is written somewhere else: to the database.
+            database.execute(_CHECKPOINT)
+            self._is_doubtful = False
+
+    def make_durable(self, number: int) -> None:
+        """
+        Return when what was read up to a number is durable.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        if number <= self._durable:
+            return
+        try:
+            self._sync()
+        except OSError:
+            self.doubt()
+            raise
+        self._durable = number
+
+    def committed(self, number: int) -> None:
+        """
+        Know that a commit of this handle is durable, and all before it.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        with suppress(FileNotFoundError):
+            self._name(os.stat(self._path).st_ino)
+        self._durable = number
+
+    def doubt(self) -> None:
+        """Know nothing: the disk has failed."""
+        self._durable, self._inode, self._is_doubtful = 0, None, True
+
+    def _sync(self) -> None:
+        try:
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # The last one to close the database has moved all into it, durably.
+            return
+        try:
+            inode = os.fstat(fd).st_ino
+            fsync(fd)
+        finally:
+            os.close(fd)
+        self._name(inode)
+
+    def _name(self, inode: int) -> None:
+        """Make the name of a log durable."""
+        if inode != self._inode:
+            fsync_directory(self._directory)
+            self._inode = inode

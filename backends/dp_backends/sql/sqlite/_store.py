@@ -1,0 +1,97 @@
+"""`SqliteStore`: the store that a ``sqlite:`` URL names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeAlias, final
+
+from anyio.lowlevel import checkpoint
+
+from dp_backends._system import path_of
+from dp_backends.sql._backend import SqlBackend
+from dp_backends.sql._store import SqlStore
+from dp_backends.sql._waits import Changes
+from dp_backends.sql._working import Ask, Call
+from dp_backends.sql.sqlite._bell import Bell, BellListener
+from dp_backends.sql.sqlite._connection import SqliteSession
+from dp_backends.sql.sqlite._log import Log
+from dp_core import Backend, UnknownBackendError, hookimpl
+from dp_core.backend import now
+from dp_core.hookspecs import Register
+
+__all__ = ["SqliteStore", "dp_register_backends"]
+
+_PATIENCE: Final = 60.0
+
+_CHANGED: Final = (
+    "SELECT change, id FROM promises WHERE change > ? ORDER BY change LIMIT ?"
+)
+_LIMIT: Final = 5000
+"""The most changes to ask for at once."""
+
+_Point: TypeAlias = tuple[tuple[int, int] | None, int]
+"""The identity of a file, and the number of a change in it."""
+
+
+@hookimpl
+def dp_register_backends(register: Register) -> None:
+    register("sqlite", open_sqlite)
+
+
+def open_sqlite(url: str) -> Backend:
+    """Return a new handle on the store that a URL names."""
+    if url.partition(":")[2] == ":memory:":
+        raise UnknownBackendError(
+            url, "a database in memory is lost with its handle; write 'memory:'"
+        )
+    return SqlBackend(SqliteStore(path_of(url, "database", "sqlite:./promises.db")))
+
+
+@final
+class SqliteStore(SqlStore):
+    """The store in one file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._bell = Bell(path)
+        connect = partial(SqliteSession, path, Log(path), self._bell)
+        super().__init__(f"sqlite:{path}", connect, _PATIENCE)
+
+    async def listen(self) -> BellListener:
+        await checkpoint()
+        return BellListener(self._path)
+
+    def changes(self, since: Any, wanted: Collection[bytes]) -> Call[Changes]:
+        return Ask(partial(_changes, since, wanted))
+
+    def now(self) -> datetime:
+        return now()
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._bell.close()
+
+
+def _changes(
+    since: _Point | None, wanted: Collection[bytes], session: SqliteSession
+) -> Changes:
+    """Return the last number, and what of *wanted* has a number above *since*."""
+    if not session.is_made():
+        return (None, 0), [] if since is None or since[0] is None else list(wanted)
+    last = session.highest()
+    if since is None:
+        return (session.identity, last), []
+    identity, number = since
+    if identity != session.identity or last < number:
+        # Another database, or a backup of it, in which numbers mean something else.
+        return (session.identity, last), list(wanted)
+    found: list[bytes] = []
+    while True:
+        rows = session.all(_CHANGED, number, _LIMIT)
+        # One writer at a time: numbers come in the order of the commits.
+        found += [id for _, id in rows if id in wanted]
+        number = rows[-1][0] if rows else number
+        if len(rows) < _LIMIT:
+            return (session.identity, number), found

@@ -1,0 +1,20 @@
+"""The SQLite store keeps the contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dp_core import connect
+from dp_core.testing import BackendSuite, OpenBackend
+
+
+class TestSqlite(BackendSuite):
+    """Every law is a test."""
+
+    durable = shared = own_process = own_clock = True
+
+    @pytest.fixture
+    def open_backend(self, tmp_path: Path) -> OpenBackend:
+        return lambda: connect(f"sqlite:{tmp_path}/promises.db").backend
