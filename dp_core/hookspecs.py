@@ -6,7 +6,7 @@ For a backend, name an entry point of the group ``dp_core`` after your URL schem
 .. code-block:: toml
 
     [project.entry-points.dp_core]
-    sqlite = "dp_sqlite"
+    lmdb = "dp_lmdb"
 
 and let the module it names implement `dp_register_backends`:
 
@@ -17,9 +17,9 @@ and let the module it names implement `dp_register_backends`:
 
     @dp_core.hookimpl
     def dp_register_backends(register):
-        register("sqlite", SqliteBackend)  # called with the store URL
+        register("lmdb", LmdbBackend)  # called with the store URL
 
-The module is imported only when somebody connects to ``sqlite:…``.
+The module is imported only when somebody connects to ``lmdb:…``.
 
 For a command, name an entry point of the group ``dp_core.commands`` after it,
 and implement `dp_register_commands`.

@@ -10,11 +10,11 @@ from dp_core import connect
 from dp_core.testing import BackendSuite, OpenBackend
 
 
-class TestSqlite(BackendSuite):
+class TestLmdb(BackendSuite):
     """Every law is a test."""
 
     durable = shared = own_process = True
 
     @pytest.fixture
     def open_backend(self, tmp_path: Path) -> OpenBackend:
-        return lambda: connect(f"sqlite:{tmp_path}/promises.db").backend
+        return lambda: connect(f"lmdb:{tmp_path}/promises.db").backend

@@ -135,21 +135,19 @@ def test_a_backend_as_contributing_shows_it_works(shell: dict[str, object]) -> N
     """The module and entry point of CONTRIBUTING.md are found by dp."""
     found = {block.language: block.text for block in blocks("CONTRIBUTING.md")}
     place = Path(str(shell["cwd"]))
-    info = place / "dp_sqlite-1.0.dist-info"
+    info = place / "dp_lmdb-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dp-sqlite\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dp-lmdb\n")
     points = tomllib.loads(found["toml"])["project"]["entry-points"]["dp_core"]
     lines = [f"{name} = {module}" for name, module in points.items()]
     (info / "entry_points.txt").write_text("\n".join(["[dp_core]", *lines]))
-    (place / "dp_sqlite.py").write_text(found["python"])
+    (place / "dp_lmdb.py").write_text(found["python"])
 
     listed = subprocess.check_output(
         [sys.executable, "-m", "dp_core", "backends"], **shell
     )
 
-    assert ["sqlite", "dp-sqlite", "ok"] in [
-        line.split() for line in listed.splitlines()
-    ]
+    assert ["lmdb", "dp-lmdb", "ok"] in [line.split() for line in listed.splitlines()]
 
 
 def test_the_readme_says_how_to_install_it_today() -> None:

@@ -69,7 +69,7 @@ def test_what_the_guide_shows_of_the_example_is_in_it() -> None:
         if block.language != "console" and "await crash_sweep(" not in block.text
     ]
 
-    assert ["sql", "python", "toml", "python", "python"] == [
+    assert ["python", "python", "toml", "python", "python", "python"] == [
         block.language for block in EXCERPTS if block.text in excerpts
     ]
     assert [] == [text for text in excerpts if not any(text in file for file in files)]

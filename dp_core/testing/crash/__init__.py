@@ -5,7 +5,7 @@
 
     from dp_core.testing.crash import crash_sweep
 
-    report = await crash_sweep(lambda: f"sqlite:{next(new_paths)}")
+    report = await crash_sweep(lambda: f"lmdb:{next(new_paths)}")
     print(report)  # how often which operation was killed
 
 `failed_fsync_sweep` kills nobody: it lets each fsync fail once, and the same handle
@@ -19,7 +19,7 @@ and a loop device:
 
     with Disk(directory) as disk:
         await crash_sweep(
-            lambda: f"sqlite:{disk.root}/{next(names)}",
+            lambda: f"lmdb:{disk.root}/{next(names)}",
             after_kill=disk.cut_power,
             reader=True,
         )
