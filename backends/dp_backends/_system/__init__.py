@@ -15,10 +15,18 @@ from dp_backends._system._disks import (
     is_remote,
     opened_directory,
 )
-from dp_backends._system._inotify import DirectoryEvent, Inotify, open_inotify
+from dp_backends._system._inotify import (
+    NAMES,
+    WRITES,
+    DirectoryEvent,
+    Inotify,
+    open_inotify,
+)
 from dp_backends._system._paths import path_of
 
 __all__ = [
+    "NAMES",
+    "WRITES",
     "DirectoryEvent",
     "Inotify",
     "explained",

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, final
 
-__all__ = ["DirectoryEvent", "Inotify", "open_inotify"]
+__all__ = ["NAMES", "WRITES", "DirectoryEvent", "Inotify", "open_inotify"]
 
 # <sys/inotify.h>
 _IN_MODIFY: Final = 0x00000002
@@ -27,7 +27,13 @@ _IN_UNMOUNT: Final = 0x00002000
 _IN_Q_OVERFLOW: Final = 0x00004000
 _IN_IGNORED: Final = 0x00008000
 _IN_ONLYDIR: Final = 0x01000000
-_WATCHED: Final = _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_ONLYDIR
+
+NAMES: Final = _IN_MOVED_TO | _IN_CREATE | _IN_DELETE | _IN_ONLYDIR
+"""Names that appear and disappear in a directory."""
+
+WRITES: Final = _IN_MODIFY
+"""Writes to a file, or to any file of a directory."""
+
 
 _HEADER: Final = struct.Struct("iIII")
 _BUFFER: Final = 64 * 1024
@@ -40,9 +46,10 @@ class DirectoryEvent:
     A name that appeared or disappeared in a directory, or a file that was written to.
 
     Attributes:
-        directory: The directory; None if the kernel dropped events, of any
-            directory.
-        file: The name of the file; None if the directory itself is gone.
+        directory: The directory, or the file, that is watched; None if the kernel
+            dropped events, of any of them.
+        file: The name of the file in the directory, "" for what is watched itself;
+            None if that is gone.
         deleted: Whether the name disappeared.
     """
 
@@ -55,11 +62,6 @@ class Inotify:
     """
     One inotify instance, which is closed when nobody refers to it any more.
 
-    Args:
-        libc: The library of the system's calls.
-        fd: The instance.
-        writes: Whether writes to the files in a directory are reported, too.
-
     It is not closed before: that takes the kernel milliseconds (15 ms were
     measured), and a waiter would have to wait for that, too.
 
@@ -67,9 +69,8 @@ class Inotify:
         fd: Becomes readable when there are events.
     """
 
-    def __init__(self, libc: ctypes.CDLL, fd: int, *, writes: bool = False) -> None:
+    def __init__(self, libc: ctypes.CDLL, fd: int) -> None:
         self.fd = fd
-        self._mask = _WATCHED | _IN_MODIFY if writes else _WATCHED
         self._libc = libc
         self._pid = os.getpid()
         # One directory may be known by several paths; the kernel knows one.
@@ -81,11 +82,19 @@ class Inotify:
         """Return the number of watched directories."""
         return len(self._watches)
 
-    def add(self, directory: str) -> bool:
-        """Watch a directory; False if the kernel has no more watches to give."""
-        watch = self._libc.inotify_add_watch(
-            self.fd, os.fsencode(directory), self._mask
-        )
+    def add(self, directory: str, events: int = NAMES) -> bool:
+        """
+        Watch a directory or a file.
+
+        Args:
+            directory: Its path.
+            events: The kinds of events: `NAMES`, `WRITES`, or both.
+
+        Returns:
+            False if it is not there, or the kernel has no more watches to give.
+        """
+        name = os.fsencode(directory)
+        watch = self._libc.inotify_add_watch(self.fd, name, events)
         if watch < 0:
             return False
         self._directories.setdefault(watch, set()).add(directory)
@@ -131,11 +140,11 @@ class Inotify:
             del self._directories[watch]
 
 
-def open_inotify(*, writes: bool = False) -> Inotify | None:
+def open_inotify() -> Inotify | None:
     """Return a new instance; None where there is none, or no more."""
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "inotify_init1"):
         return None
     # IN_NONBLOCK and IN_CLOEXEC are these flags of open(2), by definition.
     fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    return Inotify(libc, fd, writes=writes) if fd >= 0 else None
+    return Inotify(libc, fd) if fd >= 0 else None

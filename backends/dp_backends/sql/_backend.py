@@ -127,6 +127,7 @@ class SqlBackend(Backend):
 
     async def aclose(self) -> None:
         self._life.close()
+        self._watchers.get().close()
         await self._store.aclose()
 
 

@@ -96,6 +96,11 @@ class PromiseRow(NamedTuple):
         """The promise's id."""
         return self.id.decode()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is settled: that is its outcome for ever."""
+        return self.state in _SETTLED
+
     def promise_state(self) -> State[bytes]:
         """
         Return the state of the promise.
@@ -104,7 +109,7 @@ class PromiseRow(NamedTuple):
             CorruptPromiseError: The row is damaged.
         """
         state, outcome = self.state, self.outcome
-        if state in UNSETTLED:
+        if state in _UNSETTLED:
             return Pending()
         if state == RESOLVED and isinstance(outcome, bytes):
             return Resolved(outcome, by=self.settled_by)
@@ -159,10 +164,8 @@ class PromiseRow(NamedTuple):
 
     # Changing ---------------------------------------------------------------
 
-    def settle(self, outcome: Outcome[bytes], now: datetime) -> Change | None:
-        """Return the change that settles it; None if it is settled."""
-        if self.state in SETTLED:
-            return None
+    def settle(self, outcome: Outcome[bytes], now: datetime) -> Change:
+        """Return the change that settles it, as it is not settled yet."""
         return self._become(outcome, now, expired=0)
 
     def create(self, terms: Terms[bytes], now: datetime) -> Change | None:
@@ -192,7 +195,7 @@ class PromiseRow(NamedTuple):
             self,
             PromiseRow(
                 id=self.id,
-                place=self.place,
+                place=None,
                 version=self.version + 1,
                 generation=None,
                 change=None,
@@ -232,8 +235,8 @@ class PromiseRow(NamedTuple):
         return Change(self, after)
 
 
-UNSETTLED: Final = (PENDING, DISPOSED)
-SETTLED: Final = (RESOLVED, REJECTED)
+_UNSETTLED: Final = (PENDING, DISPOSED)
+_SETTLED: Final = (RESOLVED, REJECTED)
 
 
 class Change(NamedTuple):

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from dp_backends.sql._rows import DISPOSED, Change, PromiseRow, absent
 from dp_backends.sql._sessions._session import Session
 from dp_backends.sql._sessions._statements import Statements
 
 __all__ = ["SqlSession", "Values"]
+
+_KEPT: Final = 24 * 60 * 60 * 1_000_000
+"""How long the row of a disposal is kept, in microseconds."""
 
 Values: TypeAlias = Sequence[Any]
 """The values of the parameters of a statement."""
@@ -77,10 +80,22 @@ class SqlSession(Session):
             if row.place is None or row.generation is None:
                 row = row._replace(place=place, generation=generation)
             written[id] = row
+        if disposed := [row for row in written.values() if row.state == DISPOSED]:
+            self._forget(disposed)
         tagged = [c for c in changes if c.before.terms or c.after.terms]
         if tagged:
             self._tag([c for c in tagged if c.after.id in written], written)
         return written
+
+    def _forget(self, disposed: Sequence[PromiseRow]) -> None:
+        """
+        Delete rows of old disposals, twice as many as there are new ones.
+
+        They are there for those who wait: by the generation these learn that theirs is
+        over. Nobody sleeps for so long between two looks.
+        """
+        now = disposed[0].settled_at or 0
+        self.all(self.sql.forget, 2 * len(disposed), now - _KEPT)
 
     def _tag(self, changes: Iterable[Change], written: dict[bytes, PromiseRow]) -> None:
         """Let promises be found by their tags, or not any more."""

@@ -106,12 +106,12 @@ class Statements:
             f"SELECT min(deadline) FROM {promises} "
             f"WHERE state = {PENDING} AND deadline > {one}"
         )
-        # Never the last change: the next number is one more than it.
+        # The oldest come first. Never the last change: the next number is one more.
         self.forget: Final = (
             f"DELETE FROM {promises} WHERE place IN (SELECT place FROM {promises} "
-            f"WHERE state = {DISPOSED} AND settled_at < {one} "
-            f"AND change <> (SELECT max(change) FROM {promises}) "
-            f"ORDER BY place LIMIT {one})"
+            f"WHERE state = {DISPOSED} ORDER BY place LIMIT {one}) "
+            f"AND settled_at < {one} AND change <> "
+            f"(SELECT change FROM {promises} ORDER BY change DESC LIMIT 1)"
         )
 
 

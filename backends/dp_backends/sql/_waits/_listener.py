@@ -30,6 +30,7 @@ class Listener(Protocol):
         fd: A descriptor that becomes readable when there is something to hear; None
             where nothing is reported.
         pauses: First and longest pause between looks, in seconds, whatever is heard.
+        pause: In how many seconds `read` is to be called at the latest; None for never.
     """
 
     @property
@@ -37,6 +38,9 @@ class Listener(Protocol):
 
     @property
     def pauses(self) -> tuple[float, float]: ...
+
+    @property
+    def pause(self) -> float | None: ...
 
     def read(self) -> Heard:
         """Return what was heard since the last call; never waits."""

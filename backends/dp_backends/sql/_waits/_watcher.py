@@ -56,7 +56,7 @@ _PERHAPS: Final = (0.005, 0.1)
 _FAILING: Final = (0.05, 1.0)
 """First and longest pause after a look that failed, in seconds."""
 
-_LOOK: Final = 1000
+_LOOK: Final = 250
 """The most promises to look at at once, so that others are not held up."""
 
 
@@ -158,6 +158,12 @@ class LoopWatcher:
                 # What happens until the next wait concerns nobody.
                 self._since = None
 
+    def close(self) -> None:
+        """Hear no more, as nobody waits any more."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+
     # Leading ----------------------------------------------------------------
 
     async def work(self) -> None:
@@ -182,7 +188,7 @@ class LoopWatcher:
     def _hear(self, heard: Heard) -> None:
         clock = anyio.current_time()
         if heard is Heard.RUNG:
-            self._due, self._pause = clock, 0.0
+            self._due, self._pause, self._perhaps_until = clock, 0.0, _AT_ONCE
         elif heard is Heard.PERHAPS:
             pause, long = _PERHAPS
             self._perhaps_until = clock + long
@@ -278,8 +284,9 @@ class LoopWatcher:
             due = max(self._due, self._rest_until)
             if self._unseen:
                 due = self._rest_until
-            if (pause := self._deadlines.pause(self._store.now())) is not None:
-                due = min(due, anyio.current_time() + pause)
+            for pause in (self._deadlines.pause(self._store.now()), listener.pause):
+                if pause is not None:
+                    due = min(due, anyio.current_time() + pause)
             with anyio.CancelScope(deadline=due) as self._nap:
                 if listener.fd is None:
                     await anyio.sleep_forever()

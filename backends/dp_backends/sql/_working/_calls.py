@@ -165,10 +165,9 @@ class SettleCall(RowCall[Outcome[bytes]]):
 
     def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
         row = rows[self.ids[0]]
-        change = row.over(now) or row.settle(self._outcome, now)
-        if change is not None:
-            return (change,)
-        return self.answer(cast("Outcome[bytes]", row.promise_state()))
+        if row.is_settled:
+            return self.answer(cast("Outcome[bytes]", row.promise_state()))
+        return (row.over(now) or row.settle(self._outcome, now),)
 
 
 @final

@@ -11,19 +11,26 @@ of the log, after which one looks again and again for a moment, and a slow look 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import Final, final
 
-from dp_backends._system import Inotify, open_inotify
+from dp_backends._system import NAMES, WRITES, Inotify, open_inotify
 from dp_backends.sql._waits import Heard
 
-__all__ = ["Bell", "BellListener"]
+__all__ = ["Bell", "BellListener", "touch"]
 
 _REPORTED: Final = (1.0, 5.0)
 """First and longest pause between looks where the kernel reports, in seconds."""
 
 _ALONE: Final = (0.005, 0.1)
 """The same where it does not: no inotify, or no watch left."""
+
+
+_QUIET: Final = 0.1
+"""Seconds for which the log is not listened to after a ring."""
+
+_OPEN: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @final
@@ -39,9 +46,7 @@ class Bell:
         with suppress(OSError):
             if self._fd is None or not os.fstat(self._fd).st_nlink:
                 self.close()
-                self._fd = os.open(
-                    self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600
-                )
+                self._fd = os.open(self._path, _OPEN, 0o600)
             os.pwrite(self._fd, b".", 0)
 
     def close(self) -> None:
@@ -54,17 +59,24 @@ class Bell:
 
 @final
 class BellListener:
-    """One who hears the bell of one database, see `Listener`."""
+    """
+    One who hears the bell of one database, see `Listener`.
+
+    As long as the bell rings, the log is not listened to, which is written to many
+    times for one commit.
+    """
 
     def __init__(self, database: str) -> None:
-        self._bell = os.path.basename(database) + "-bell"
-        self._files = (os.path.basename(database), os.path.basename(database) + "-wal")
+        name = os.path.basename(database)
+        self._database = database
+        self._files = (name, f"{name}-wal")
         self._directory = os.path.dirname(database)
-        self._inotify: Inotify | None = open_inotify(writes=True)
-        self._is_watched = self._watch()
-
-    def _watch(self) -> bool:
-        return self._inotify is not None and self._inotify.add(self._directory)
+        self._bell = f"{database}-bell"
+        self._inotify: Inotify | None = open_inotify()
+        self._hears_bell = self._hears_log = False
+        # Time to listen to the log again, after a ring.
+        self._quiet_at: float | None = None
+        self._listen()
 
     @property
     def fd(self) -> int | None:
@@ -72,24 +84,60 @@ class BellListener:
 
     @property
     def pauses(self) -> tuple[float, float]:
-        return _REPORTED if self._is_watched else _ALONE
+        return _REPORTED if self._hears_bell else _ALONE
+
+    @property
+    def pause(self) -> float | None:
+        if self._quiet_at is None:
+            return None
+        return max(0.0, self._quiet_at - time.monotonic())
 
     def read(self) -> Heard:
-        heard = Heard.NOTHING
-        if self._inotify is None:
-            return heard
-        for event in self._inotify.read():
-            if event.file is None:
-                # Events were dropped, or the directory is gone.
-                self._is_watched = event.directory is None
-                heard = Heard.RUNG
-            elif event.file == self._bell:
-                heard = Heard.RUNG
-            elif event.file in self._files and heard is Heard.NOTHING:
-                heard = Heard.PERHAPS
-        if not self._is_watched:
-            self._is_watched = self._watch()
+        heard = self._events()
+        if heard is Heard.RUNG and self._hears_bell:
+            self._mute_log()
+        elif self._quiet_at is not None and time.monotonic() >= self._quiet_at:
+            self._quiet_at = None
+            # What a writer that died has written meanwhile was not heard.
+            heard = Heard.RUNG
+        self._listen()
         return heard
 
     def close(self) -> None:
         self._inotify = None
+
+    def _events(self) -> Heard:
+        heard = Heard.NOTHING
+        for event in self._inotify.read() if self._inotify is not None else ():
+            if event.directory == self._directory and event.file is not None:
+                if event.file in self._files and heard is Heard.NOTHING:
+                    heard = Heard.PERHAPS
+                continue
+            heard = Heard.RUNG
+            if event.file is None:
+                # Gone, or events were dropped.
+                self._hears_bell &= event.directory != self._bell
+                self._hears_log &= event.directory != self._directory
+        return heard
+
+    def _listen(self) -> None:
+        if self._inotify is None:
+            return
+        # Who waits for what is not there yet makes nothing.
+        if not self._hears_bell and os.path.exists(self._database):
+            touch(self._bell)
+            self._hears_bell = self._inotify.add(self._bell, WRITES)
+        if not self._hears_log and self._quiet_at is None:
+            self._hears_log = self._inotify.add(self._directory, NAMES | WRITES)
+
+    def _mute_log(self) -> None:
+        if self._inotify is not None and self._hears_log:
+            self._inotify.remove(self._directory)
+            self._hears_log = False
+            self._quiet_at = time.monotonic() + _QUIET
+
+
+def touch(bell: str) -> None:
+    """Make the file of a bell, if that is possible."""
+    with suppress(OSError):
+        os.close(os.open(bell, _OPEN, 0o600))
