@@ -2,9 +2,10 @@
 ``lmdb:PATH``: promises in one LMDB environment, as a package of your own.
 
 LMDB is a file that each process maps into its memory. One writer at a time commits a
-transaction, which has a number; readers see the last one, and wait for nobody. Any
-number of processes of one machine share the promises, on asyncio and trio. Waiters
-look whether that number has changed, one of them for all, every five milliseconds.
+transaction, which has a number; readers see the last one. Any number of processes of
+one machine share the promises, on asyncio and trio, and a handle outlives a fork.
+Waiters look every 5 to 50 milliseconds, one of them for all, whether that number has
+changed.
 
 What it promises, and where that ends:
 
@@ -13,6 +14,8 @@ What it promises, and where that ends:
   shown of a transaction before it is known to be on the disk, or the file was synced.
 - LMDB has no checksums and trusts its file. What a bad disk changed may be shown, and
   a file that was cut short kills the process that reads beyond its end.
+- Who writes waits for the writer before, without a limit, and others of the process
+  behind them; so a process that is stopped in a commit holds up all who write.
 - It is for local disks: processes share their locks in memory.
 """
 
