@@ -14,7 +14,7 @@ from dp_backends.sql._sessions._statements import Statements
 __all__ = ["SqlSession", "Values"]
 
 _KEPT: Final = 24 * 60 * 60 * 1_000_000
-"""How long the row of a disposal is kept, in microseconds."""
+"""Time for which the row of a disposal is kept, in microseconds."""
 
 Values: TypeAlias = Sequence[Any]
 """The values of the parameters of a statement."""
