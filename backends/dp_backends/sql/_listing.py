@@ -95,6 +95,9 @@ def _position(after: str | None) -> int | None:
 _Part: TypeAlias = tuple[str, list[Any]]
 """A part of a statement, and the values of its parameters."""
 
+_Tag: TypeAlias = tuple[bytes, bytes]
+"""Key and value in UTF-8."""
+
 
 @final
 class _Search:
@@ -171,7 +174,7 @@ class _Search:
         sign = "<" if self._query.newest else ">"
         return f"{text} AND place {sign} {self._one}", [*values, self._start]
 
-    def _tagged(self, tag: tuple[str, str]) -> _Part:
+    def _tagged(self, tag: _Tag) -> _Part:
         """Return the query for promises that have a tag, by the index of tags."""
         states = [self._query.state] if self._query.state else list(_STATES)
         parts = [
@@ -190,7 +193,7 @@ class _Search:
         text = " UNION ALL ".join(f"SELECT * FROM ({q} {looks}) AS s" for q, _ in parts)
         return text, [value for _, values in parts for value in values]
 
-    def _has(self, tag: tuple[str, str]) -> _Part:
+    def _has(self, tag: _Tag) -> _Part:
         """Return the condition that a promise has a tag."""
         return (
             (
@@ -201,8 +204,8 @@ class _Search:
             [*tag],
         )
 
-    def _by_rarity(self) -> list[tuple[str, str]]:
-        tags = list(self._query.tags.items())
+    def _by_rarity(self) -> list[_Tag]:
+        tags = [(k.encode(), v.encode()) for k, v in self._query.tags.items()]
         if len(tags) == 1:
             return tags
         return sorted(tags, key=lambda tag: self._count(self._tagged(tag)))

@@ -67,7 +67,8 @@ class PromiseRow(NamedTuple):
         change: When it was changed last, in the order of the database's commits.
         state: `PENDING`, `RESOLVED`, `REJECTED` or `DISPOSED`.
         outcome: The value as JSON text, or the message.
-        settled_by: Who settled it, as they said.
+        settled_by: Who settled it, as they said, in UTF-8: there is nothing that a
+            database would have to compare, and not each can keep every text.
         settled_at: When, in microseconds.
         expired: Whether its deadline did, and nobody else.
         created_at: When it was given its terms, in microseconds.
@@ -82,7 +83,7 @@ class PromiseRow(NamedTuple):
     change: Any
     state: int
     outcome: bytes | None
-    settled_by: str | None
+    settled_by: bytes | None
     settled_at: int | None
     expired: int
     created_at: int | None
@@ -101,6 +102,11 @@ class PromiseRow(NamedTuple):
         """Whether it is settled: that is its outcome for ever."""
         return self.state in _SETTLED
 
+    @property
+    def settler(self) -> str | None:
+        """Who settled it, as they said."""
+        return None if self.settled_by is None else self.settled_by.decode()
+
     def promise_state(self) -> State[bytes]:
         """
         Return the state of the promise.
@@ -112,10 +118,10 @@ class PromiseRow(NamedTuple):
         if state in _UNSETTLED:
             return Pending()
         if state == RESOLVED and isinstance(outcome, bytes):
-            return Resolved(outcome, by=self.settled_by)
+            return Resolved(outcome, by=self.settler)
         if state == REJECTED and isinstance(outcome, bytes):
             try:
-                return Rejected(outcome.decode(), by=self.settled_by)
+                return Rejected(outcome.decode(), by=self.settler)
             except UnicodeDecodeError:
                 pass
         raise CorruptPromiseError(
@@ -150,7 +156,7 @@ class PromiseRow(NamedTuple):
             terms=self.promise_terms(),
             created_at=moment(self.created_at),
             settled_at=moment(self.settled_at) if self.state != DISPOSED else None,
-            settled_by=self.settled_by,
+            settled_by=self.settler,
             expired=bool(self.expired),
             cursor=str(self.place) if is_known else None,
         )
@@ -225,7 +231,7 @@ class PromiseRow(NamedTuple):
             None,
             state,
             text,
-            outcome.by,
+            None if outcome.by is None else outcome.by.encode(),
             microseconds(now),
             expired,
             self.created_at,

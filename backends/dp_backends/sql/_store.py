@@ -52,8 +52,14 @@ class SqlStore(ABC):
         await self._worker.aclose()
 
     @abstractmethod
-    async def listen(self) -> Listener:
-        """Return one who hears of changes, for the waits of this event loop."""
+    def listen(self, ring: Callable[[], None]) -> Listener:
+        """
+        Return one who hears of changes, for the waits of this event loop.
+
+        Args:
+            ring: Ends the wait of that one, now or the next, so that it is read again;
+                may be called by any thread.
+        """
 
     @abstractmethod
     def changes(self, since: Any, wanted: Collection[bytes]) -> Call[Changes]:

@@ -113,4 +113,7 @@ class SqlSession(Session):
 def _tags(row: PromiseRow) -> list[Values]:
     terms = None if row.state == DISPOSED else row.promise_terms()
     tags = {} if terms is None else terms.tags
-    return [(*tag, row.state, row.place) for tag in tags.items()]
+    return [
+        (key.encode(), value.encode(), row.state, row.place)
+        for key, value in tags.items()
+    ]

@@ -27,14 +27,9 @@ class Listener(Protocol):
     One who hears of changes, for the waits of one event loop.
 
     Attributes:
-        fd: A descriptor that becomes readable when there is something to hear; None
-            where nothing is reported.
         pauses: First and longest pause between looks, in seconds, whatever is heard.
         pause: In how many seconds `read` is to be called at the latest; None for never.
     """
-
-    @property
-    def fd(self) -> int | None: ...
 
     @property
     def pauses(self) -> tuple[float, float]: ...
@@ -44,6 +39,9 @@ class Listener(Protocol):
 
     def read(self) -> Heard:
         """Return what was heard since the last call; never waits."""
+
+    async def wait(self) -> None:
+        """Return when there may be something to hear, or never; may be cancelled."""
 
     def close(self) -> None:
         """Hear no more."""

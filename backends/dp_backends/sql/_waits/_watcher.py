@@ -69,8 +69,8 @@ class Store(Protocol):
     def changes(self, since: Any, wanted: Collection[bytes]) -> Call[Changes]:
         """Return the call that asks what of *wanted* has changed."""
 
-    async def listen(self) -> Listener:
-        """Return one who hears of changes from now on."""
+    def listen(self, ring: Callable[[], None]) -> Listener:
+        """Return one who hears of changes; *ring* lets it be read again."""
 
     def now(self) -> datetime:
         """Return the time by the store's clock, as far as it is known."""
@@ -124,7 +124,7 @@ class LoopWatcher:
         self._due = _AT_ONCE
         self._perhaps_until = _AT_ONCE
         self._nap = anyio.CancelScope()
-        # While the leader sleeps; it would keep the event loop alive.
+        # While somebody leads; it would keep the event loop alive.
         self._token: EventLoopToken | None = None
         watch_clock(self)
 
@@ -168,7 +168,16 @@ class LoopWatcher:
 
     async def work(self) -> None:
         """Do one round of the leader's work: look, ask what has changed, or sleep."""
-        listener = await self._listening()
+        self._token = current_token()
+        try:
+            await self._work()
+        finally:
+            self._token = None
+
+    async def _work(self) -> None:
+        if self._listener is None:
+            self._listener = self._store.listen(self.ring)
+        listener = self._listener
         self._hear(listener.read())
         self._pauses = listener.pauses
         self._unseen.update(dict.fromkeys(self._deadlines.take_over(self._store.now())))
@@ -179,11 +188,6 @@ class LoopWatcher:
             await self._attempt(self._ask_for_changes)
         else:
             await self._sleep(listener)
-
-    async def _listening(self) -> Listener:
-        if self._listener is None:
-            self._listener = await self._store.listen()
-        return self._listener
 
     def _hear(self, heard: Heard) -> None:
         clock = anyio.current_time()
@@ -278,25 +282,23 @@ class LoopWatcher:
     # Sleeping ---------------------------------------------------------------
 
     async def _sleep(self, listener: Listener) -> None:
-        # Before the look at the clock, so that no call of `clock_was_set` is missed.
-        self._token = current_token()
-        try:
-            due = max(self._due, self._rest_until)
-            if self._unseen:
-                due = self._rest_until
-            for pause in (self._deadlines.pause(self._store.now()), listener.pause):
-                if pause is not None:
-                    due = min(due, anyio.current_time() + pause)
-            with anyio.CancelScope(deadline=due) as self._nap:
-                if listener.fd is None:
-                    await anyio.sleep_forever()
-                else:
-                    await anyio.wait_readable(listener.fd)
-        finally:
-            self._token = None
+        due = max(self._due, self._rest_until)
+        if self._unseen:
+            due = self._rest_until
+        for pause in (self._deadlines.pause(self._store.now()), listener.pause):
+            if pause is not None:
+                due = min(due, anyio.current_time() + pause)
+        # Nothing was awaited since the listener was read: who rings does it by a call
+        # into the event loop, which comes when this sleeps.
+        with anyio.CancelScope(deadline=due) as self._nap:
+            await listener.wait()
 
     def clock_was_set(self) -> None:
         """Look at the clock again; see `dp_core.backend.ClockWatcher`."""
+        self.ring()
+
+    def ring(self) -> None:
+        """Read the listener, and look at the clock, again; called by any thread."""
         if (token := self._token) is not None:
             call_soon(token, self._wake)
 

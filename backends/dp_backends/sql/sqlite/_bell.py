@@ -15,6 +15,8 @@ import time
 from contextlib import suppress
 from typing import Final, final
 
+import anyio
+
 from dp_backends._system import NAMES, WRITES, Inotify, open_inotify
 from dp_backends.sql._waits import Heard
 
@@ -79,10 +81,6 @@ class BellListener:
         self._listen()
 
     @property
-    def fd(self) -> int | None:
-        return None if self._inotify is None else self._inotify.fd
-
-    @property
     def pauses(self) -> tuple[float, float]:
         return _REPORTED if self._hears_bell else _ALONE
 
@@ -102,6 +100,12 @@ class BellListener:
             heard = Heard.RUNG
         self._listen()
         return heard
+
+    async def wait(self) -> None:
+        if self._inotify is None:
+            await anyio.sleep_forever()
+        else:
+            await anyio.wait_readable(self._inotify.fd)
 
     def close(self) -> None:
         self._inotify = None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias, final
-
-from anyio.lowlevel import checkpoint
 
 from dp_backends._system import path_of
 from dp_backends.sql._backend import SqlBackend
@@ -59,8 +57,7 @@ class SqliteStore(SqlStore):
         connect = partial(SqliteSession, path, Log(path), self._bell)
         super().__init__(f"sqlite:{path}", connect, _PATIENCE)
 
-    async def listen(self) -> BellListener:
-        await checkpoint()
+    def listen(self, ring: Callable[[], None]) -> BellListener:
         return BellListener(self._path)
 
     def changes(self, since: Any, wanted: Collection[bytes]) -> Call[Changes]:
