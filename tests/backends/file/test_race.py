@@ -57,6 +57,18 @@ def test_disposers_settlers_and_readers_agree(root: str, seed: int) -> None:
     assert [] == list(turmoil(root, seed, processes=4, operations=600 * MANY))
 
 
+def test_creators_settlers_and_deadlines_agree(root: str, seed: int) -> None:
+    """
+    A generation has one set of terms, and its deadline is a settler like others.
+
+    Nobody is shown pending what is over, expired what is not, or other terms than
+    stand; and a settle that begins after the deadline loses.
+    """
+    operations = 200 * MANY
+    wrong = turmoil(root, seed, processes=3, operations=operations, terms=True)
+    assert [] == list(wrong)
+
+
 async def test_waiters_outlive_disposals(root: str, seed: int) -> None:
     """Whatever others do meanwhile, each is told a value, or of a disposal."""
     told: list[Any] = []

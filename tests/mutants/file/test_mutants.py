@@ -123,11 +123,18 @@ def races(directory: Path, mutant: str) -> None:
     race(store.root, processes=4, rounds=300, mutant=mutant)
 
 
-def storms(directory: Path, mutant: str) -> None:
+def storms(directory: Path, mutant: str, *, terms: bool = False) -> None:
     """Processes settle, dispose and look."""
     store = FileStore(str(directory / "store"))
     store.open()
-    wrong = turmoil(store.root, new_seed(), processes=4, operations=800, mutant=mutant)
+    wrong = turmoil(
+        store.root,
+        new_seed(),
+        processes=4,
+        operations=800,
+        mutant=mutant,
+        terms=terms,
+    )
     assert [] == list(wrong)
 
 
@@ -191,6 +198,7 @@ CAUGHT: Final[tuple[tuple[str, Proof, bool], ...]] = (
     ("damage-is-pending", damage_is_noticed, True),
     ("checksum-ignored", damage_is_noticed, True),
     ("deadline-only-computed", expiries_are_written, True),
+    ("deadline-only-computed", partial(storms, terms=True), False),
     ("terms-renamed-into-place", first_terms_stand, True),
     ("terms-beside-an-earlier-state", terms_are_of_one_moment, True),
     ("ordered-by-the-last-change", order_stays, True),

@@ -139,10 +139,24 @@ def _decoded(state: Any) -> Any:
 
 
 def turmoil(
-    root: str, seed: int, processes: int, operations: int, mutant: str | None = None
+    root: str,
+    seed: int,
+    *,
+    processes: int,
+    operations: int,
+    mutant: str | None = None,
+    terms: bool = False,
 ) -> Iterator[str]:
     """
     Let processes settle, dispose of and look at a few promises at once.
+
+    Args:
+        root: The directory of the store.
+        seed: Decides what they do.
+        processes: How many there are.
+        operations: How many each does.
+        mutant: The mistake to make.
+        terms: Whether they also create, with deadlines.
 
     Yields:
         A sentence for each wrong answer.
@@ -152,7 +166,7 @@ def turmoil(
         running = [
             stack.enter_context(
                 subprocess.Popen(
-                    [*command, f"{seed}/{n}", str(operations)],
+                    [*command, f"{seed}/{n}", str(operations), *["terms"][:terms]],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -167,6 +181,8 @@ def turmoil(
         told = [process.communicate("go\n", timeout=120)[0] for process in running]
     histories = [[Seen(**entry) for entry in json.loads(text)] for text in told]
     yield from _judged(histories)
+    if terms:
+        yield from _judged_terms(histories)
 
 
 def _judged(histories: list[list[Seen]]) -> Iterator[str]:
@@ -209,3 +225,72 @@ def _judged_one(history: list[Seen]) -> Iterator[str]:
             if seen.generation in left:
                 yield f"{seen} is of a generation that had ended"
             before, disposed = seen, False
+
+
+# With terms ------------------------------------------------------------------
+
+
+def _judged_terms(histories: list[list[Seen]]) -> Iterator[str]:
+    """
+    Judge what processes of one machine, with one clock, were told.
+
+    Yields:
+        A sentence for each wrong answer.
+    """
+    everything = [seen for history in histories for seen in history]
+    proposed = {(seen.id, seen.own) for seen in everything if seen.own}
+    terms: dict[tuple[str, str | None], object] = {}
+    of_value = {s.text: s.generation for s in everything if s.do == "look"}
+    for seen in everything:
+        if seen.terms is None:
+            continue
+        if (seen.id, seen.terms[2]) not in proposed:
+            yield f"nobody asked for the terms of {seen}"
+        if seen.do == "look":
+            key = (seen.id, seen.generation)
+            if terms.setdefault(key, seen.terms) != seen.terms:
+                yield f"{seen} has other terms than {terms[key]}"
+    for seen in everything:
+        if seen.do == "look":
+            yield from _judged_look(seen)
+    for history in histories:
+        for id in IDS:
+            one = [seen for seen in history if seen.id == id]
+            yield from _judged_terms_of_one(one, of_value)
+
+
+def _judged_look(seen: Seen) -> Iterator[str]:
+    if seen.terms is None:
+        if seen.expired:
+            yield f"{seen} expired without terms"
+        return
+    deadline, otherwise, _ = seen.terms
+    if seen.text is None and deadline is not None and deadline <= seen.began:
+        yield f"{seen} was shown pending"
+    if seen.expired != (seen.text is not None and seen.text == otherwise):
+        yield f"{seen} does not say rightly whether it expired"
+    if seen.expired and (deadline is None or deadline > seen.ended):
+        yield f"{seen} expired too early"
+
+
+def _judged_terms_of_one(
+    history: list[Seen], of_value: dict[str | None, str | None]
+) -> Iterator[str]:
+    """Judge what one process was told of one promise, in order."""
+    before: Seen | None = None
+    created: Seen | None = None
+    for seen in history:
+        if seen.do == "create":
+            created = seen
+        elif seen.do == "settle" and before is not None and before.terms is not None:
+            deadline = before.terms[0]
+            won = seen.text == seen.own and of_value.get(seen.own) == before.generation
+            if won and deadline is not None and deadline <= seen.began:
+                yield f"{seen} was late, and won against {before}"
+        elif seen.do == "look":
+            if before is not None and before.generation == seen.generation:
+                if before.terms is not None and seen.terms is None:
+                    yield f"{before} lost its terms: {seen}"
+                if created is not None and created.terms != seen.terms:
+                    yield f"{created} was told others than {seen}"
+            before, created = seen, None

@@ -1,9 +1,10 @@
 """
 A process that settles, disposes of and looks at a few promises, at random.
 
-``python -m support.file.random_load ROOT SEED OPERATIONS``: says "ready", waits
-for a line, and at last prints all that it was told, as JSON. ``DP_MUTANT``
-names a mistake to make (`mutants.file.registry`).
+``python -m support.file.random_load ROOT SEED OPERATIONS [terms]``: says "ready", waits
+for a line, and at last prints all that it was told, as JSON. With ``terms`` it also
+creates them, most with deadlines that are over or will be soon. ``DP_MUTANT`` names a
+mistake to make (`mutants.file.registry`).
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
 from dp_backends.file._store import FileStore
-from dp_core import DurablePromiseError, Outcome, Pending, Resolved, State
+from dp_core import DurablePromiseError, Outcome, Pending, Resolved, State, Terms
+from dp_core.backend import now
 from mutants.file.registry import mutated
 
 __all__ = ["IDS", "Seen"]
 
 IDS: Final = ("a", "b", "c")
+OVER: Final = datetime(2001, 1, 1, tzinfo=UTC)
+FAR: Final = datetime(2999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,16 @@ class Seen:
     The answer that a process got from one operation.
 
     Attributes:
-        do: ``look``, ``settle``, ``dispose`` or ``error``.
+        do: ``look``, ``settle``, ``create``, ``dispose`` or ``error``.
         id: The promise's id.
         generation: Its generation, where that was told.
         text: The value, or the error; None if pending.
         own: The value that was proposed.
+        terms: Those that stand, where they were told: when the deadline is, what it
+            settles to, and the value of the one who created it.
+        expired: Whether the deadline settled it.
+        began: When the operation began, as all moments in seconds.
+        ended: When it had ended.
     """
 
     do: str
@@ -42,6 +52,10 @@ class Seen:
     generation: str | None = None
     text: str | None = None
     own: str | None = None
+    terms: tuple[float | None, str | None, str] | None = None
+    expired: bool = False
+    began: float = 0.0
+    ended: float = 0.0
 
 
 def _text(state: State[bytes] | Outcome[bytes]) -> str | None:
@@ -51,11 +65,25 @@ def _text(state: State[bytes] | Outcome[bytes]) -> str | None:
     return state.value.decode()
 
 
-def _one(store: FileStore, random: Random, id: str, own: str) -> Seen:
-    match random.choice("llllssssd"):
+OUTCOMES: Final = "llllssssd"
+TERMS: Final = "lllsscccd"
+
+
+def _one(store: FileStore, random: Random, id: str, own: str, choices: str) -> Seen:
+    match random.choice(choices):
         case "l":
-            view = store.look(id)
-            return Seen("look", id, view.generation, _text(view.state))
+            view = store.look_at(store.place(id), whole=choices is TERMS)
+            return Seen(
+                "look",
+                id,
+                view.generation,
+                _text(view.state),
+                terms=_told(view.terms),
+                expired=view.settled is not None and view.settled.expired,
+            )
+        case "c":
+            stands = store.create(id, _asked(random, own))
+            return Seen("create", id, own=own, terms=_told(stands))
         case "s":
             outcome = store.settle(id, Resolved(own.encode()))
             return Seen("settle", id, text=_text(outcome), own=own)
@@ -64,7 +92,22 @@ def _one(store: FileStore, random: Random, id: str, own: str) -> Seen:
             return Seen("dispose", id)
 
 
-def main(root: str, seed: str, operations: str) -> None:
+def _asked(random: Random, own: str) -> Terms[bytes]:
+    soon = timedelta(milliseconds=random.uniform(0, 10))
+    deadline = random.choice((None, OVER, FAR, now() + soon, now() + soon))
+    otherwise = None if deadline is None else Resolved(own.encode())
+    return Terms(deadline, otherwise, data=own.encode())
+
+
+def _told(terms: Terms[bytes] | None) -> tuple[float | None, str | None, str] | None:
+    if terms is None:
+        return None
+    deadline = terms.deadline and terms.deadline.timestamp()
+    otherwise = None if terms.otherwise is None else _text(terms.otherwise)
+    return deadline, otherwise, terms.data.decode()
+
+
+def main(root: str, seed: str, operations: str, what: str = "") -> None:
     """Do as many operations, and print what they told."""
     random = Random(seed)
     store = FileStore(root)
@@ -73,11 +116,13 @@ def main(root: str, seed: str, operations: str) -> None:
     sys.stdin.readline()
     seen = []
     for number in range(int(operations)):
-        id = random.choice(IDS)
+        id, own = random.choice(IDS), f"{os.getpid()}{number:05}"
+        began = now().timestamp()
         try:
-            seen.append(_one(store, random, id, f"{os.getpid()}{number:05}"))
+            one = _one(store, random, id, own, TERMS if what else OUTCOMES)
         except DurablePromiseError as error:
-            seen.append(Seen("error", id, text=f"{type(error).__name__}: {error}"))
+            one = Seen("error", id, text=f"{type(error).__name__}: {error}")
+        seen.append(replace(one, began=began, ended=now().timestamp()))
     print(json.dumps([asdict(entry) for entry in seen]))
 
 
