@@ -42,7 +42,7 @@ from dp_core.testing.kit import (
 from dp_core.testing.laws import LAWS
 from dp_core.testing.pytest_plugin import coverage
 from dp_core.testing.stateful import PromiseMachine
-from dp_core.testing.wire import CASES, wire_law
+from dp_core.testing.wire import CASES, TERMS_CASES, terms_law, wire_law
 
 __all__ = ["BackendSuite", "WireSuite"]
 
@@ -157,7 +157,7 @@ class BackendSuite:
     ) -> None:
         """Try *law*; fail with its history, or skip with the reason."""
         durable, shared = self.promises()
-        check_names(self.skip, [*LAWS, *CASES])
+        check_names(self.skip, [*LAWS, *CASES, *TERMS_CASES])
         covered = coverage(request.config)
         effort = self.effort
         if covered.histories:
@@ -182,7 +182,7 @@ class BackendSuite:
 
 
 class WireSuite(BackendSuite):
-    """All laws for a server: those of its backend, and the recorded wire."""
+    """All laws for a server: those of its backend, and those of the wire."""
 
     @pytest.fixture
     def url(self) -> str:
@@ -202,3 +202,14 @@ class WireSuite(BackendSuite):
     ) -> None:
         """The server answers as the reference did."""
         await self.judge(wire_law(case, url), open_backend, request)
+
+    @pytest.mark.parametrize("case", TERMS_CASES)
+    async def test_terms(
+        self,
+        case: str,
+        url: str,
+        open_backend: OpenBackend,
+        request: pytest.FixtureRequest,
+    ) -> None:
+        """The server says of terms what it must, if it has them."""
+        await self.judge(terms_law(case, url), open_backend, request)

@@ -1,0 +1,136 @@
+"""`RawClient`: requests as they are, and what was said, for laws of the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, final
+from urllib.parse import urlsplit
+
+from anyio import to_thread
+
+__all__ = ["Conversation", "RawClient", "WireResponse"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WireResponse:
+    """
+    A response.
+
+    Attributes:
+        status: Its status; 0 for none, of which the body says why.
+        content_type: Its content type, if it has one.
+        body: Its body as text.
+    """
+
+    status: int
+    content_type: str | None
+    body: str
+
+    @property
+    def content(self) -> Any:
+        """The body's content; the text itself where that is not JSON."""
+        try:
+            return json.loads(self.body) if self.body else ""
+        except ValueError:
+            return self.body
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the body is a failure in the wire's form."""
+        content = self.content
+        return (
+            isinstance(content, dict)
+            and content.get("code") == self.status
+            and isinstance(content.get("message"), str)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.body}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RawClient:
+    """A minimal HTTP client; requests run in threads of their own."""
+
+    url: str
+    headers: Mapping[str, str]
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        content_type: str | None,
+        timeout: float,
+    ) -> WireResponse | None:
+        """Return the response to a request; None if there is none within *timeout*."""
+        ask = partial(self._ask, method, path, body, content_type, timeout)
+        return await to_thread.run_sync(ask, abandon_on_cancel=True)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        content_type: str | None,
+        timeout: float,
+    ) -> WireResponse | None:
+        parts = urlsplit(self.url)
+        connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = connect(parts.netloc, timeout=timeout)
+        headers = dict(self.headers)
+        if content_type:
+            headers["Content-Type"] = content_type
+        try:
+            connection.request(method, parts.path.rstrip("/") + path, body, headers)
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+            return WireResponse(answer.status, answer.headers["Content-Type"], text)
+        except TimeoutError:
+            return None
+        except (OSError, HTTPException) as error:
+            return WireResponse(0, None, f"no answer: {error}")
+        finally:
+            connection.close()
+
+
+class Conversation:
+    """
+    Requests about promises whose ids start with one prefix, and their log.
+
+    Args:
+        client: Who asks.
+        prefix: The prefix, for which ``$`` stands in paths and bodies.
+
+    Attributes:
+        prefix: The same.
+        lines: A line for each request.
+    """
+
+    def __init__(self, client: RawClient, prefix: str) -> None:
+        self.prefix = prefix
+        self.lines: list[str] = []
+        self._client = client
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        request: str | None = None,
+        content_type: str | None = None,
+        timeout: float = 15.0,
+    ) -> WireResponse | None:
+        """Return the response to a request; None if there is none within *timeout*."""
+        path = path.replace("$", self.prefix)
+        if request is not None:
+            request = request.replace("$", self.prefix)
+        body = None if request is None else request.encode()
+        answer = await self._client.ask(method, path, body, content_type, timeout)
+        self.lines.append(f"{method} {path} {request or ''} -> {answer or 'no answer'}")
+        return answer

@@ -1,0 +1,261 @@
+"""The laws of the wire about terms: who passes, who breaks each, who is not judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any, Final, TypeAlias
+
+import anyio
+import pytest
+
+from dp_core import connect
+from dp_core.server import App, app
+from dp_core.testing import ConformanceError, Report, check_backend
+from dp_core.testing.wire import TERMS_CASES, terms_law
+from dp_core.testing.wire._raw_client import RawClient, WireResponse
+from support.asgi_driver import Request, Spy
+
+STORES = count()
+JSON: Final = "application/json"
+
+Said: TypeAlias = tuple[int, Any]
+Change: TypeAlias = Callable[[str, Any, int, Any], Said]
+"""What to say in place of an answer: of path, request, status and content."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run once: the laws ask in threads, and the app is driven by hand."""
+    return "asyncio"
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that lets an app answer the laws, without a server."""
+
+    def serve(promises: App, change: Change | None = None) -> None:
+        async def ask(
+            self: RawClient,
+            method: str,
+            path: str,
+            body: bytes | None,
+            content_type: str | None,
+            timeout: float,
+        ) -> WireResponse | None:
+            route, _, query = path.partition("?")
+            request = Request(route, body or b"", method=method, query=query)
+            with anyio.move_on_after(timeout):
+                await request.run(promises)
+            if request.status is None:
+                return None
+            if change is None or not request.body:
+                text = request.body.decode()
+                return WireResponse(request.status, JSON, text)
+            asked = json.loads(body) if body else None
+            status, content = change(path, asked, request.status, request.json())
+            return WireResponse(status, JSON, json.dumps(content))
+
+        monkeypatch.setattr(RawClient, "ask", ask)
+
+    return serve
+
+
+@pytest.fixture
+def promises() -> App:
+    """Return a right app, over an empty store."""
+    return app(connect(f"memory:wire-terms-{next(STORES)}").backend)
+
+
+async def judged(name: str) -> Report:
+    """Return the verdict of one law."""
+    law = terms_law(name, "http://localhost")
+    try:
+        return await check_backend(
+            lambda: connect("memory:wire-terms").backend,
+            durable=False,
+            shared=True,
+            laws=[law],
+        )
+    except ConformanceError as error:
+        return error.report
+
+
+@pytest.mark.parametrize("name", TERMS_CASES)
+async def test_our_server_passes(
+    name: str, serve: Callable[..., None], promises: App
+) -> None:
+    """What the page about the wire says is what our server does."""
+    serve(promises)
+
+    assert (name,) == (await judged(name)).passed
+
+
+@pytest.mark.parametrize("name", TERMS_CASES)
+async def test_a_server_without_terms_is_not_called_broken(
+    name: str, serve: Callable[..., None]
+) -> None:
+    """It is not judged, and the report says what it does not have."""
+    serve(app(Spy(f"wire-terms-{next(STORES)}")))
+    report = await judged(name)
+
+    assert () == report.violations == report.passed
+    [(_, why)] = report.skipped
+    assert "not judged: the server does not have " in why
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (400, {"code": 400, "message": "bad path: /promises"}),
+        (404, {"code": 404, "message": "no operation at /promise/create"}),
+        (404, {"message": "no such operation"}),
+        (405, {"code": 405, "message": "every operation is a POST"}),
+        (501, {"code": 501, "message": "not here"}),
+    ],
+)
+async def test_a_server_may_lack_the_list_alone(
+    status: int, failure: Any, serve: Callable[..., None], promises: App
+) -> None:
+    """As Restate, and as the reference, which lacks all of it in its own words."""
+
+    def change(path: str, asked: Any, before: int, content: Any) -> Said:
+        is_list = path.startswith("/promises?")
+        return (status, failure) if is_list else (before, content)
+
+    serve(promises, change)
+    report = await judged("terms-a-list-has-what-was-asked-for")
+    [(_, why)] = report.skipped
+    assert f"GET /promises ({failure['message']!r})" in why
+    assert (await judged("terms-an-info-is-told-by-get")).passed
+
+
+# Wrong servers ----------------------------------------------------------------
+
+
+def of(path: str, **members: Any) -> Change:
+    """Return the change of members of each object that is said at a path."""
+
+    def change(at: str, asked: Any, status: int, content: Any) -> Said:
+        if at.startswith(path) and status < 300 and isinstance(content, dict):
+            content |= members
+        return status, content
+
+    return change
+
+
+def status_of(path: str, wanted: int, instead: int) -> Change:
+    """Return the change of a status at a path."""
+
+    def change(at: str, asked: Any, status: int, content: Any) -> Said:
+        hit = at.startswith(path) and status == wanted
+        return (instead if hit else status), content
+
+    return change
+
+
+def believes(wanted: int) -> Change:
+    """Return the change of a refusal into an acceptance."""
+    return lambda path, asked, status, content: (
+        (200 if status == wanted else status),
+        content,
+    )
+
+
+def listed(change: Callable[[list[Any]], list[Any]]) -> Change:
+    """Return the change of each page of a list."""
+
+    def changed(at: str, asked: Any, status: int, content: Any) -> Said:
+        if isinstance(content, dict) and "promises" in content:
+            content["promises"] = change(content["promises"])
+        return status, content
+
+    return changed
+
+
+WRONG: Final[Mapping[str, Change]] = {
+    "terms-the-first-create-is-201": status_of("/promise/create", 201, 200),
+    "terms-a-later-create-is-200-and-changes-nothing": status_of(
+        "/promise/create", 200, 201
+    ),
+    "terms-an-info-is-told-by-post": of("/promise/info", createdAt="yesterday"),
+    "terms-an-info-is-told-by-get": of("/promises/", tags={}),
+    "terms-an-info-of-what-nobody-created-or-settled": status_of(
+        "/promise/info", 200, 410
+    ),
+    "terms-a-number-of-seconds-is-a-deadline": of("/promise/create", deadline=3600.5),
+    "terms-a-moment-with-a-zone-is-a-deadline": of(
+        "/promise/create", deadline="2099-12-31T23:59:59.500Z"
+    ),
+    "terms-a-deadline-that-is-over-settles-at-once": of("/promise/info", expired=False),
+    "terms-a-deadline-ends-a-request-that-awaits": of("/promise/await", error="no"),
+    "terms-who-settles-is-kept": of("/promise/info", settledBy="bob"),
+    "terms-a-create-after-a-settle-gives-terms-and-changes-no-outcome": of(
+        "/promise/create", expired=True
+    ),
+    "terms-a-dispose-forgets-terms": of(
+        "/promise/info", deadline="2099-12-31T23:59:59.500Z"
+    ),
+    "terms-unknown-members-are-refused": believes(400),
+    "terms-what-cannot-be-terms-is-refused": believes(422),
+    "terms-a-name-that-cannot-be-one-settles-nothing": believes(422),
+    "terms-a-list-has-what-was-created-or-settled-in-its-order": listed(
+        lambda infos: sorted(infos, key=lambda info: str(info["promiseId"]))
+    ),
+    "terms-a-list-has-what-was-asked-for": listed(lambda infos: infos[:1]),
+    "terms-a-question-that-cannot-be-asked-is-refused": believes(400),
+}
+"""A wrong server for each law."""
+
+
+@pytest.mark.parametrize("name", TERMS_CASES)
+async def test_a_wrong_server_breaks_each(
+    name: str, serve: Callable[..., None], promises: App
+) -> None:
+    """The report has the requests and what was said."""
+    serve(promises, WRONG[name])
+    report = await judged(name)
+
+    [violation] = report.violations
+    assert name == violation.law
+    assert " -> " in violation.history[0]
+
+
+async def test_a_page_that_is_longer_than_asked_for(
+    serve: Callable[..., None], promises: App
+) -> None:
+    """Who asked for one promise has room for one."""
+    name = "terms-a-list-has-what-was-created-or-settled-in-its-order"
+
+    def change(path: str, asked: Any, status: int, content: Any) -> Said:
+        if "limit=1" in path:
+            content["promises"] *= 2
+        return status, content
+
+    serve(promises, change)
+    [violation] = (await judged(name)).violations
+    assert "more than 1 promises" in violation.reason
+
+
+async def test_a_list_without_an_end(
+    serve: Callable[..., None], promises: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cursor that never ends does not hold whoever judges."""
+    monkeypatch.setattr("dp_core.testing.wire._terms._PAGES", 3)
+    serve(promises, of("/promises?", after="17"))
+    [violation] = (await judged("terms-a-list-has-what-was-asked-for")).violations
+    assert "does not end" in violation.reason or "not 200" in violation.reason
+
+
+async def test_a_failure_in_another_form_is_not_one(
+    serve: Callable[..., None], promises: App
+) -> None:
+    """A refusal says why, in the wire's form."""
+
+    def change(path: str, asked: Any, status: int, content: Any) -> Said:
+        return status, "no" if status == 422 else content
+
+    serve(promises, change)
+    [violation] = (await judged("terms-what-cannot-be-terms-is-refused")).violations
+    assert "not a failure with a message" in violation.reason
