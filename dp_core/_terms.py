@@ -76,6 +76,10 @@ class Terms(Generic[T_co]):
         data: JSON for whoever settles it; None if there is none.
         within: How far away the deadline was when it was asked for; None where a
             moment was named, and in terms that stand. No part of the equality.
+        is_first: Whether the create that returned them has given them; None where the
+            store does not say, and in all other terms. No part of the equality. After
+            an answer was lost and the create repeated it may be False, though the
+            first attempt has given them.
 
     Raises:
         InvalidTermsError: They cannot be the terms of a promise.
@@ -86,6 +90,7 @@ class Terms(Generic[T_co]):
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     data: Any = field(default=None, hash=False)
     within: timedelta | None = field(default=None, compare=False, kw_only=True)
+    is_first: bool | None = field(default=None, compare=False, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         if self.deadline is not None:

@@ -32,7 +32,7 @@ from dp_core._states import Pending
 from dp_core.backend import Backend, in_thread
 from dp_core.server._guarding import ClientGoneError, Guard, Headers
 from dp_core.server._notices import Notices
-from dp_core.server._registry import Sweeping, answer_registry
+from dp_core.server._registry import RegistryAnswers, Sweeping
 from dp_core.server._settings import Settings
 from dp_core.server._waits import Waits
 from dp_core.wire import (
@@ -139,6 +139,7 @@ class App:
         self._limit = settings.max_value_bytes
         self._waits = Waits(backend, settings.max_waiters)
         self._sweeping = Sweeping(backend, self._notices)
+        self._registry = RegistryAnswers(backend)
         self._stopped = False
         self._readers = CapacityLimiter(1)
         self._asking: set[tuple[str, int]] = set()
@@ -307,7 +308,7 @@ class App:
                 applied = (b"preference-applied", prefer_wait(seconds).encode())
                 return _Response(202, write_answer(state), (applied,))
             case Create() | Info() | List():
-                return _Response(*await answer_registry(self._backend, call))
+                return _Response(*await self._registry.answer(call))
 
 
 def _path(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""`answer_registry`: create, info and list; `Sweeping`: deadlines nobody asks for."""
+"""`RegistryAnswers`: create, info and list; `Sweeping`: deadlines nobody asks for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dp_core.backend import Backend, Registry, in_thread, now
 from dp_core.server._notices import Notices
 from dp_core.wire import Create, Info, List, write_info, write_page
 
-__all__ = ["Sweeping", "answer_registry"]
+__all__ = ["RegistryAnswers", "Sweeping"]
 
 
 def _registry(backend: Backend) -> Registry:
@@ -25,41 +25,58 @@ def _registry(backend: Backend) -> Registry:
     raise NotSupportedError("it keeps outcomes only")
 
 
-async def answer_registry(
-    backend: Backend, call: Create | Info | List
-) -> tuple[int, bytes]:
+@final
+class RegistryAnswers:
     """
-    Return the status and the body of the answer to a call.
+    Answers to the calls that are about terms and lists.
 
-    Raises:
-        BackendError: The store failed, or keeps outcomes only.
-        InvalidQueryError: The cursor is not one of the store's.
+    Args:
+        backend: The backend.
     """
-    registry = _registry(backend)
-    match call:
-        case Info(id):
-            return 200, write_info(await registry.info(id))
-        case Create():
-            return await _create(registry, call)
-        case List(query, after, limit):
-            page = await registry.list(query, after, limit)
-            failures = {id: _why(error) for id, error in page.failures}
-            return 200, await in_thread(write_page, page, failures)
 
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        # Whether its creates say that they were the first, as far as is known.
+        self._says_first = False
 
-async def _create(registry: Registry, call: Create) -> tuple[int, bytes]:
-    before = await registry.info(call.id)
-    if before.terms is not None:
-        return 200, write_info(before)
-    stands = await registry.create(call.id, call.terms)
-    info = await registry.info(call.id)
-    if info.terms is None:
-        # Disposed of meanwhile. The caller is to be told of the terms that it gave.
-        info = PromiseInfo(call.id, Pending(), stands, created_at=now())
-    asked = call.terms
-    if info.created_at is not None:
-        asked = asked.given_at(info.created_at)
-    return 201 if stands == asked else 200, write_info(info)
+    async def answer(self, call: Create | Info | List) -> tuple[int, bytes]:
+        """
+        Return the status and the body of the answer to a call.
+
+        Raises:
+            BackendError: The store failed, or keeps outcomes only.
+            InvalidQueryError: The cursor is not one of the store's.
+        """
+        registry = _registry(self._backend)
+        match call:
+            case Info(id):
+                return 200, write_info(await registry.info(id))
+            case Create():
+                return await self._create(registry, call)
+            case List(query, after, limit):
+                page = await registry.list(query, after, limit)
+                failures = {id: _why(error) for id, error in page.failures}
+                return 200, await in_thread(write_page, page, failures)
+
+    async def _create(self, registry: Registry, call: Create) -> tuple[int, bytes]:
+        if not self._says_first:
+            before = await registry.info(call.id)
+            if before.terms is not None:
+                return 200, write_info(before)
+        stands = await registry.create(call.id, call.terms)
+        self._says_first = stands.is_first is not None
+        info = await registry.info(call.id)
+        if info.terms is None:
+            # Disposed of meanwhile. The caller is to be told of the terms that it gave.
+            info = PromiseInfo(call.id, Pending(), stands, created_at=now())
+        if stands.is_first is None:
+            asked = call.terms
+            if info.created_at is not None:
+                asked = asked.given_at(info.created_at)
+            is_first = stands == asked
+        else:
+            is_first = stands.is_first
+        return 201 if is_first else 200, write_info(info)
 
 
 def _why(error: BackendError) -> str:

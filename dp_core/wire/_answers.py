@@ -147,12 +147,15 @@ def read_answer(call: Call, status: int, body: bytes) -> Answer:
 _NOT_YET: Final = 202
 """The status of a wait that ended without an outcome."""
 
+_CREATED: Final = 201
+"""The status of a create that was the first."""
+
 _SUCCESSES: Final[Mapping[type[Call], tuple[int, ...]]] = {
     Peek: (200,),
     Wait: (200, _NOT_YET),
     Settle: (200,),
     Dispose: (200, 204),
-    Create: (200, 201),
+    Create: (200, _CREATED),
     Info: (200,),
     List: (200,),
 }
@@ -174,7 +177,7 @@ def _read_registry(
         return info
     if info.terms is None:
         raise ProtocolError(status, "the server's answer to a create has no terms")
-    return info.terms
+    return replace(info.terms, is_first=status == _CREATED)
 
 
 def _found_by(call: List, page: Page) -> Page:

@@ -60,6 +60,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -255,7 +256,7 @@ class FileStore:
             # They stand, whether their outcome can be written or not.
             with suppress(BackendError):
                 self._look_at(place)
-        return stands
+        return replace(stands, is_first=view.terms is None)
 
     def _write(
         self,

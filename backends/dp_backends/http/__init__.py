@@ -104,7 +104,11 @@ class HttpBackend(Backend):
 
     async def create(self, id: str, terms: Terms[bytes]) -> Terms[bytes]:
         """Give a promise its terms; see `dp_core.backend.Registry`."""
-        return await self._client.call(Create(id, terms))
+        stands = await self._client.call(Create(id, terms))
+        # A handler of Restate has no say in the status: it is 200 for all.
+        return (
+            replace(stands, is_first=None) if self._client.peer.is_restate else stands
+        )
 
     async def info(self, id: str) -> PromiseInfo[bytes]:
         """Return what is known about a promise; see `dp_core.backend.Registry`."""

@@ -6,7 +6,7 @@ import heapq
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count, islice
 from threading import RLock
@@ -219,6 +219,7 @@ class MemoryStore:
         """Give a promise its terms unless it has some; return those that stand."""
         with self.lock:
             generation = self._generation(id)
+            is_first = generation.terms is None
             if generation.terms is None:
                 generation.created_at = now()
                 generation.terms = terms.given_at(generation.created_at)
@@ -229,7 +230,7 @@ class MemoryStore:
                     if self._deadlines[0] is due:
                         # Those who sleep would wake up too late.
                         self.clock_was_set()
-            return generation.terms
+            return replace(generation.terms, is_first=is_first)
 
     def clock_was_set(self) -> None:
         """Wake up all who sleep until the next deadline."""

@@ -83,7 +83,8 @@ async def racing_creators_agree(context: LawContext) -> None:
     """
     Of many concurrent creates one wins, and all return its terms.
 
-    16 creates start at the same time, through one handle and then through two.
+    16 creates start at the same time, through one handle and then through two. Where
+    the store says who was the first, it says so to one.
     """
     a, b = await context.pair()
     for creators in ((a,), (b, a)):
@@ -96,7 +97,11 @@ async def racing_creators_agree(context: LawContext) -> None:
         won = await calls[0].gives(*offers)
         for call in calls:
             await call.gives(won)
-        await a.create(id, offers[0]).gives(won)
+        calls.append(a.create(id, offers[0]))
+        await calls[-1].gives(won)
+        firsts = [call.returned.is_first for call in calls]
+        if None not in firsts and firsts.count(True) != 1:
+            raise context.broken(f"{firsts.count(True)} of them were the first", id)
 
 
 @law(FIRST_TERMS, "terms")

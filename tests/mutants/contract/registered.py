@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 
@@ -104,10 +104,11 @@ class Registered(Right):
 
     def give(self, id: str, terms: Terms_) -> Terms_:
         record = self.store.record(self.key(id))
-        if record.terms is None:
+        is_first = record.terms is None
+        if is_first:
             self.keep(record, terms)
         assert record.terms is not None
-        return record.terms
+        return replace(record.terms, is_first=is_first)
 
     def keep(self, record: Record, terms: Terms_) -> None:
         """Give a record its terms."""

@@ -18,7 +18,7 @@ from anyio.streams.tls import TLSListener
 
 from dp_backends.memory import MemoryBackend
 from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved, State
-from dp_core.server._registry import answer_registry
+from dp_core.server._registry import RegistryAnswers
 from dp_core.wire import (
     Call,
     Create,
@@ -193,7 +193,7 @@ class Server:
     ) -> tuple[int, bytes]:
         try:
             if isinstance(call, Create | Info | List):
-                return await answer_registry(self.backend, call)
+                return await RegistryAnswers(self.backend).answer(call)
             if isinstance(call, Wait):
                 return await self._wait(call.id, headers, stream)
             return 200, write_answer(await self._do(call))

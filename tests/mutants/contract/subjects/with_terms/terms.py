@@ -76,6 +76,18 @@ class DataIsReplaced(Registered):
         return super().give(id, terms)
 
 
+@mutant(
+    "racing-creators-agree",
+    "201 Created where what is there is what was sent, whoever sent it",
+    alone=True,
+)
+class EverybodyIsTheFirst(Registered):
+    """Each creator is told that it has given the terms that stand."""
+
+    def give(self, id: str, terms: Terms_) -> Terms_:
+        return replace(super().give(id, terms), is_first=True)
+
+
 @mutant("racing-creators-agree", "check-then-act: SELECT, and then INSERT")
 class CreatesAfterALook(Registered):
     """Others may create a promise between the look and the write."""
