@@ -32,7 +32,7 @@ _NET: Final = (1.0, 5.0)
 """First and longest pause between looks, in seconds, where the kernel reports."""
 
 _NET_LOOKS: Final = 200
-"""The most looks of that kind in a second: many waits have longer pauses."""
+"""The most looks of that kind in a second: of many, each has longer pauses."""
 
 _ALONE: Final = (0.01, 0.25)
 """The same where it does not: no inotify, no watch left, a remote disk."""
@@ -143,8 +143,11 @@ class Entry:
             pauses = _NET if reported else _ALONE
         if pauses is not self.pauses:
             self.pauses, self.pause = pauses, pauses[0]
-        longest = max(self.pause, crowd / _NET_LOOKS if pauses is _NET else 0.0)
-        pause = longest * uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
+        # Pauses differ, to spread the load; those of many, who began at once, more.
+        pause = self.pause * uniform(0.75, 1.0)  # noqa: S311 - not a secret
+        if pauses is _NET:
+            least = crowd / _NET_LOOKS
+            pause = max(pause, uniform(least, 2 * least))  # noqa: S311 - nor this
         self.pause = min(self.pause * 2, pauses[1])
         return pause
 

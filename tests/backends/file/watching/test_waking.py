@@ -16,13 +16,13 @@ import anyio
 import pytest
 
 import dp_core as dp
+from dp_backends._system import _inotify
 from dp_backends.file._store import FileStore
 from dp_backends.file._watching import (
     WATCHERS,
     Watcher,
     WatchStats,
     _entries,
-    _inotify,
     _watch,
 )
 from support.file.waits import LIMIT, joined
