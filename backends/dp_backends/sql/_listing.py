@@ -66,13 +66,16 @@ def search(
 
     Raises:
         InvalidQueryError: *after* is not of this store.
+        Failure: The database cannot be read, or what was read cannot be made durable.
     """
     found = Found()
     start = _position(after)
     if not session.is_made():
         return found
     places, found.after = _Search(session, query, start, min(limit, _LOOKS)).places()
-    for row in session.rows_at(places, newest=query.newest):
+    rows = session.rows_at(places, newest=query.newest)
+    session.make_durable(rows)
+    for row in rows:
         try:
             info, over = row.info(), row.over(now)
         except BackendError as error:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from random import SystemRandom
 from typing import Any, Final
 
 import anyio
@@ -52,6 +53,7 @@ async def crash_sweep(  # noqa: PLR0913 - one call, and all but one have a defau
     lanes: int = 2,
     patience: float = 20.0,
     stop_at_first: bool = False,
+    sample: int | None = None,
 ) -> CrashReport:
     """
     Kill processes at every system call they make, and check the store each time.
@@ -69,6 +71,7 @@ async def crash_sweep(  # noqa: PLR0913 - one call, and all but one have a defau
         lanes: How many processes run at the same time; one with *after_kill*.
         patience: How long an operation may take, in seconds.
         stop_at_first: Whether to stop at the first violation.
+        sample: How many of all kills to try, chosen at random; all of them by default.
 
     Raises:
         CrashError: An acknowledged outcome was lost, an outcome that was seen
@@ -88,13 +91,14 @@ async def crash_sweep(  # noqa: PLR0913 - one call, and all but one have a defau
             )
             for _ in range(1 if after_kill else lanes)
         ]
-        targets = iter(
-            [
-                (scenario, point)
-                for scenario in scenarios
-                for point in await sweep.points(workers[0], scenario)
-            ]
-        )
+        found = [
+            (scenario, point)
+            for scenario in scenarios
+            for point in await sweep.points(workers[0], scenario)
+        ]
+        if sample is not None and sample < len(found):
+            found = SystemRandom().sample(found, sample)
+        targets = iter(found)
         async with anyio.create_task_group() as tasks:
             for worker in workers:
                 tasks.start_soon(sweep.work, worker, targets)
@@ -132,11 +136,12 @@ class _CrashSweep:
     async def points(self, worker: _SweepWorker, scenario: Scenario) -> Sequence[Point]:
         """Return where to kill; the run that finds out must itself go well."""
         case = await self._new_case(worker, scenario)
-        points, ended = await to_thread.run_sync(
-            worker.runner.points, case.url, case.steps, self.calls
-        )
-        case.learn(case.steps, ended)
-        await case.check()
+        async with self._circumstances(case):
+            points, ended = await to_thread.run_sync(
+                worker.runner.points, case.url, case.steps, self.calls
+            )
+            case.learn(case.steps, ended)
+            await case.check()
         self._close(worker, case)
         return points if self.every else thinned(points)
 
@@ -148,15 +153,19 @@ class _CrashSweep:
             if self.stop_at_first and self.violations:
                 return
             case = await self._new_case(worker, scenario)
-            done = scenario.begun or scenario.done
-            if scenario.fresh or done or self.after_kill is not None:
-                # A waiter would open the store, finish a step that was begun, or
-                # keep the disk busy.
+            async with self._circumstances(case):
                 await self._kill(worker, case, point)
-            else:
-                async with case.watched():
-                    await self._kill(worker, case, point)
             self._close(worker, case)
+
+    def _circumstances(self, case: CrashCase) -> AbstractAsyncContextManager[None]:
+        """Return who waits meanwhile; a process makes other calls with them there."""
+        scenario = case.scenario
+        done = scenario.begun or scenario.done
+        if scenario.fresh or done or self.after_kill is not None:
+            # A waiter would open the store, finish a step that was begun, or
+            # keep the disk busy.
+            return nullcontext()
+        return case.watched()
 
     async def _kill(self, worker: _SweepWorker, case: CrashCase, point: Point) -> None:
         runner = worker.runner

@@ -307,11 +307,14 @@ def _tell(calls: _Calls) -> None:
 
 _WORKERS: Final[weakref.WeakSet[Worker]] = weakref.WeakSet()
 _HELD: Final[list[Worker]] = []
+# Threads may fork at the same time, and each is to release what it holds itself.
+_FORKING: Final = threading.Lock()
 _PARENTS: Final[list[Session]] = []
 """Sessions of the parent of this process, which are not to be closed here."""
 
 
 def _before_fork() -> None:
+    _FORKING.acquire()
     for worker in tuple(_WORKERS):
         worker.before_fork()
         _HELD.append(worker)
@@ -320,11 +323,13 @@ def _before_fork() -> None:
 def _after_in_parent() -> None:
     while _HELD:
         _HELD.pop().after_fork_in_parent()
+    _FORKING.release()
 
 
 def _after_in_child() -> None:
     while _HELD:
         _HELD.pop().after_fork_in_child()
+    _FORKING.release()
 
 
 if hasattr(os, "register_at_fork"):

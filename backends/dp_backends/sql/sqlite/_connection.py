@@ -10,17 +10,18 @@ from contextlib import suppress
 from datetime import datetime
 from random import uniform
 from threading import Event
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import apsw
 
-from dp_backends.sql._rows import PromiseRow
+from dp_backends.sql._rows import Change, PromiseRow
 from dp_backends.sql._sessions import Failure, SqlSession, Values
 from dp_backends.sql.sqlite._bell import Bell
 from dp_backends.sql.sqlite._database import open_database
 from dp_backends.sql.sqlite._dialect import SQL
 from dp_backends.sql.sqlite._failures import explained
 from dp_backends.sql.sqlite._log import Log
+from dp_core import BackendUnavailableError
 from dp_core.backend import now
 
 __all__ = ["SqliteSession"]
@@ -34,7 +35,8 @@ class SqliteSession(SqlSession):
     A connection, opened when there is a database, or one is to be made.
 
     Attributes:
-        identity: The device and inode number of the file; None while it is not open.
+        identity: The device and inode number of the database's file; None as long as
+            there is none.
 
     Args:
         path: The database, absolute.
@@ -52,9 +54,9 @@ class SqliteSession(SqlSession):
         self._bell = bell
         self._closing = closing
         self._database: apsw.Connection | None = None
-        self.identity: tuple[int, int] | None = None
+        self._files = _files(path)
         self._waits_since = 0.0
-        self._highest = 0
+        self._written = 0
 
     # Being open -------------------------------------------------------------
 
@@ -62,17 +64,33 @@ class SqliteSession(SqlSession):
         with explained(self._path, "open"):
             return self._opened(make=False) is not None
 
+    @property
+    def identity(self) -> _Identity:
+        return self._files[0]
+
     def _opened(self, *, make: bool) -> apsw.Connection | None:
-        identity = _identity(self._path)
-        if self._database is not None and identity != self.identity:
-            # Removed or replaced: what is written to the old one would be lost.
+        if self._database is not None and self._has_moved():
             self.close()
-        if self._database is None:
+        while self._database is None:
+            before = _identity(self._path)
             self._database = open_database(self._path, self._wait, make=make)
-            if self._database is not None:
-                self.identity = _identity(self._path)
-                self._log.opened(self._database)
+            if self._database is None:
+                break
+            self._files = _files(self._path)
+            if before not in (None, self.identity):
+                # Replaced just now: which one is open?
+                self.close()
+                continue
+            self._log.opened(self._database)
         return self._database
+
+    def _has_moved(self) -> bool:
+        """
+        Tell whether somebody has removed or replaced a file of the database.
+
+        What is written to the old one would be lost.
+        """
+        return self._files != _files(self._path)
 
     def close(self) -> None:
         database, self._database = self._database, None
@@ -114,8 +132,6 @@ class SqliteSession(SqlSession):
         return int(highest or 0)
 
     def numbered(self, rows: Sequence[PromiseRow]) -> Sequence[PromiseRow]:
-        highest = self.highest()
-        self._highest = highest + len(rows)
         return [
             PromiseRow(
                 row.id,
@@ -125,8 +141,14 @@ class SqliteSession(SqlSession):
                 number,
                 *row[5:],
             )
-            for number, row in enumerate(rows, highest + 1)
+            for number, row in enumerate(rows, self.highest() + 1)
         ]
+
+    def write(self, changes: Sequence[Change]) -> dict[bytes, PromiseRow]:
+        written = super().write(changes)
+        if written:
+            self._written = max(row.change for row in written.values())
+        return written
 
     @property
     def _connection(self) -> apsw.Connection:
@@ -136,18 +158,29 @@ class SqliteSession(SqlSession):
 
     def begin(self) -> None:
         with explained(self._path, "write"):
-            self._opened(make=True)
+            if self._database is None:
+                self._opened(make=True)
             self._connection.execute("BEGIN IMMEDIATE")
+        self._written = 0
 
     def commit(self) -> None:
         try:
             with explained(self._path, "commit"):
                 self._connection.execute("COMMIT")
-                self._log.committed(self._highest)
+                # Without a change there is nothing to commit, and SQLite syncs nothing.
+                if self._written:
+                    self._check_place()
+                    self._log.committed(self._written)
         except Failure as failure:
             if failure.is_unknown:
                 self._log.doubt()
             raise
+
+    def _check_place(self) -> None:
+        if self._has_moved():
+            reason = f"{self._path}, or its -wal or -shm, was removed or replaced"
+            error = BackendUnavailableError(f"{reason} while it was in use")
+            raise Failure(error, is_unknown=True, is_passing=True)
 
     def rollback(self) -> None:
         if self._database is not None and self._database.in_transaction:
@@ -162,7 +195,15 @@ class SqliteSession(SqlSession):
         self._bell.ring()
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+_Identity: TypeAlias = tuple[int, int] | None
+
+
+def _files(path: str) -> tuple[_Identity, ...]:
+    """Return the identities of a database's files."""
+    return tuple([_identity(path + suffix) for suffix in ("", "-wal", "-shm")])
+
+
+def _identity(path: str) -> _Identity:
     try:
         status = os.stat(path)
     except FileNotFoundError:

@@ -127,6 +127,8 @@ def _prepare(database: apsw.Connection, path: str) -> None:
             f"SQLite cannot keep a write-ahead log beside {path}; use a local disk"
         )
     database.pragma("synchronous", "full")
+    # On macOS an fsync leaves data in the cache of the disk.
+    database.pragma("fullfsync", 1)
     database.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
     if database.pragma("user_version") < len(SQL.formats):
         _migrate(database, path)

@@ -97,7 +97,9 @@ def explained(path: str, doing: str) -> Iterator[None]:
             may_be_of_one=isinstance(error, _OF_ONE_CALL),
         ) from error
     except BackendError as error:
-        raise Failure(error, breaks=True) from error.__cause__
+        # What fails at the end of a commit comes after SQLite has done it.
+        is_unknown = doing == "commit"
+        raise Failure(error, is_unknown=is_unknown, breaks=True) from error.__cause__
 
 
 def _code(error: apsw.Error) -> int:

@@ -11,7 +11,6 @@ with a sync of the log that begins after a row was read.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import Final, final
 
 import apsw
@@ -42,13 +41,23 @@ class Log:
         self._is_doubtful = False
 
     def opened(self, database: apsw.Connection) -> None:
-        """Know nothing of a database that was just opened."""
+        """
+        Know nothing of a database that was just opened.
+
+        Raises:
+            apsw.Error: The disk has failed before, and it cannot be mended yet.
+            OSError: The disk fails.
+        """
         self._durable, self._inode = 0, None
         if self._is_doubtful:
             # A failed fsync leaves pages that look clean and are not on the disk
             # (Rebello et al., ATC 2020): another one would not help. So what they
-            # say is written somewhere else: to the database.
-            database.execute(_CHECKPOINT)
+            # say is written somewhere else: to the database. What is left of them in
+            # the log must not come back after a power cut, and so is cut off durably.
+            ((is_busy, _, _),) = database.execute(_CHECKPOINT).fetchall()
+            if is_busy:
+                raise apsw.BusyError("others read the log, or write it")
+            self._sync()
             self._is_doubtful = False
 
     def make_durable(self, number: int) -> None:
@@ -74,8 +83,7 @@ class Log:
         Raises:
             OSError: The disk fails.
         """
-        with suppress(FileNotFoundError):
-            self._name(os.stat(self._path).st_ino)
+        self._name(os.stat(self._path).st_ino)
         self._durable = number
 
     def doubt(self) -> None:
@@ -83,11 +91,8 @@ class Log:
         self._durable, self._inode, self._is_doubtful = 0, None, True
 
     def _sync(self) -> None:
-        try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            # The last one to close the database has moved all into it, durably.
-            return
+        # It is there as long as anybody has the database open, and this handle has.
+        fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             inode = os.fstat(fd).st_ino
             fsync(fd)
