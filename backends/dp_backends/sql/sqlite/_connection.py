@@ -81,7 +81,11 @@ class SqliteSession(SqlSession):
                 # Replaced just now: which one is open?
                 self.close()
                 continue
-            self._log.opened(self._database)
+            try:
+                self._log.opened(self._database)
+            except BaseException:
+                self.close()
+                raise
         return self._database
 
     def _has_moved(self) -> bool:
