@@ -22,7 +22,7 @@ from dp_core import (
     OutcomeUnknownError,
 )
 from dp_core.server import App, Settings, app
-from support.asgi_driver import Request, Spy, ask
+from support.server.asgi_driver import Request, Spy, ask
 
 X = {"promiseId": "x"}
 

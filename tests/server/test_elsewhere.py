@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from dp_core import BackendUnavailableError, connect
 from dp_core.server import Settings, app
-from support.asgi_driver import Request, Spy, ask
+from support.server.asgi_driver import Request, Spy, ask
 
 # Where the app is ------------------------------------------------------------
 

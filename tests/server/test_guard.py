@@ -12,7 +12,7 @@ import pytest
 
 from dp_core import connect
 from dp_core.server import Settings, app
-from support.asgi_driver import Request, ask
+from support.server.asgi_driver import Request, ask
 from support.server_process import Server, running
 
 PEEK: Final = b'{"promiseId":"x"}'

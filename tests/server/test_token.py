@@ -15,7 +15,7 @@ import pytest
 
 from dp_core import AccessDeniedError, connect
 from dp_core.server import App, Settings, app, read_token_file
-from support.asgi_driver import Request, ask
+from support.server.asgi_driver import Request, ask
 from support.server.attackers import until
 from support.server_process import JSON, running
 

@@ -10,7 +10,7 @@ import pytest
 from anyio.abc import TaskGroup
 
 from dp_core.server import App, Settings, app
-from support.asgi_driver import Request, Spy, ask
+from support.server.asgi_driver import Request, Spy, ask
 
 X = {"promiseId": "x"}
 

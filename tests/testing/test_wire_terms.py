@@ -15,7 +15,7 @@ from dp_core.server import App, app
 from dp_core.testing import ConformanceError, Report, check_backend
 from dp_core.testing.wire import TERMS_CASES, terms_law
 from dp_core.testing.wire._raw_client import RawClient, WireResponse
-from support.asgi_driver import Request, Spy
+from support.server.asgi_driver import Request, Spy
 
 STORES = count()
 JSON: Final = "application/json"

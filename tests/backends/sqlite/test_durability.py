@@ -147,7 +147,7 @@ async def test_after_a_failed_fsync_the_log_is_cut_off_before_anything_is_shown(
             synced.clear()
             assert dp.Resolved(7) == await promises.promise("x").peek()
             assert ["p.db-wal"] == synced[:1]
-            assert log.stat().st_size == 0
+            assert 0 == log.stat().st_size
 
 
 def _failing(_: int) -> None:

@@ -13,7 +13,7 @@ import pytest
 import dp_core as dp
 from dp_backends.memory import MemoryBackend
 from dp_core.server import app
-from support.asgi_driver import ask
+from support.server.asgi_driver import ask
 
 STORES = count()
 TERMS = {"promiseId": "a", "tags": {"k": "v"}, "deadline": 3600}

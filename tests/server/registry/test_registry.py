@@ -14,7 +14,7 @@ import dp_core as dp
 from dp_core.backend import Page
 from dp_core.server import App, Settings, app
 from dp_core.testing import DeadlineClock
-from support.asgi_driver import Request, Spy, ask
+from support.server.asgi_driver import Request, Spy, ask
 
 STORES = count()
 OPENS = "the-token-of-the-server"
