@@ -123,7 +123,7 @@ class SqlBackend(Backend):
     async def is_made(self) -> bool:
         """Tell whether the store is there; see `dp_core.backend.MadeOnUse`."""
         self._life.check_open()
-        return await self._store.ask(SqlSession.is_made)
+        return await self._store.ask(lambda session: session.is_made())
 
     async def aclose(self) -> None:
         self._life.close()

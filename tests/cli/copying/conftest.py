@@ -8,9 +8,9 @@ import pytest
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> str:
-    """Return the URL of a store to copy from."""
-    return f"file:{tmp_path}/source"
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a store to copy from; of another scheme for who asks for it."""
+    return f"{getattr(request, 'param', 'file')}:{tmp_path}/source"
 
 
 @pytest.fixture

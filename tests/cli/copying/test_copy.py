@@ -72,7 +72,14 @@ def test_what_is_there_stays(here: Run, source: str, target: str) -> None:
 DEADLINE = datetime(2999, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("kind", ["file", "memory", "http"])
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        *(("file", kind) for kind in ("file", "memory", "http", "sqlite")),
+        *(("sqlite", kind) for kind in ("file", "sqlite")),
+    ],
+    indirect=["source"],
+)
 def test_terms_are_copied(here: Run, source: str, target: str, kind: str) -> None:
     """Of what is pending, and of what is settled, with who did it; again, too."""
     tags, data = {"kind": "approval", "n": "ä=:"}, {"amount": 1.5}
@@ -106,7 +113,7 @@ def test_terms_are_copied(here: Run, source: str, target: str, kind: str) -> Non
         with running("memory:") as server:
             check(f"http://127.0.0.1:{server.port}")
     else:
-        check(target if kind == "file" else f"memory:{token_hex(4)}")
+        check(target.replace("file:", f"{kind}:"))
 
 
 def test_other_terms_there_are_told(here: Run, source: str) -> None:
