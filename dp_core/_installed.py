@@ -36,12 +36,15 @@ _BUILT_IN: Final = {
         "http": "dp_backends.http",
         "https": "dp_backends.http",
         "memory": "dp_backends.memory",
+        "postgres": "dp_backends.sql.postgresql",
+        "postgresql": "dp_backends.sql.postgresql",
         "sqlite": "dp_backends.sql.sqlite",
     },
     COMMANDS: {"restate": "dp_backends.restate"},
 }
 _EXTRAS: Final = {
     "dp_backends.restate": "[restate]",
+    "dp_backends.sql.postgresql": "[postgresql]",
     "dp_backends.sql.sqlite": "[sqlite]",
 }
 

@@ -104,7 +104,7 @@ class PromiseRow(NamedTuple):
 
     @property
     def settler(self) -> str | None:
-        """Who settled it, as they said."""
+        """The one who settled it, by their own word."""
         return None if self.settled_by is None else self.settled_by.decode()
 
     def promise_state(self) -> State[bytes]:

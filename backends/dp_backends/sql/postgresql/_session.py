@@ -1,0 +1,172 @@
+"""`PostgresSession`: a connection with a PostgreSQL server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from itertools import count
+from threading import Event
+from typing import Any, Final, cast
+
+import psycopg
+
+from dp_backends.sql._rows import PromiseRow, absent, moment
+from dp_backends.sql._sessions import Failure, SqlSession, Values
+from dp_backends.sql.postgresql._arrays import Big, Bytes
+from dp_backends.sql.postgresql._clock import ServerClock
+from dp_backends.sql.postgresql._connecting import Server, run
+from dp_backends.sql.postgresql._dialect import Queries
+from dp_backends.sql.postgresql._failures import POOLED, explained, state_of
+from dp_backends.sql.postgresql._schema import Schema
+from dp_core import BackendError
+
+__all__ = ["PostgresSession"]
+
+_BYTES: Final = 32 * 1024 * 1024
+"""The most to write by one statement; a server takes less than 1 GiB."""
+
+_NUMBERS: Final = count(1)
+
+
+class PostgresSession(SqlSession):
+    """
+    A connection. What others have committed is durable before it is seen.
+
+    Attributes:
+        number: A number that no other session of this process has.
+        queries: The statements.
+
+    Args:
+        server: The server.
+        queries: The statements.
+        clock: Is told the time of the server.
+        closing: Is set when to give up waiting for others.
+    """
+
+    def __init__(
+        self, server: Server, queries: Queries, clock: ServerClock, closing: Event
+    ) -> None:
+        self.number = next(_NUMBERS)
+        self.queries = queries
+        self.sql = queries.sql
+        self._server = server
+        self._clock = clock
+        self._connection = server.connect()
+        self._cursor = self._connection.cursor(binary=True)
+        self._schema = Schema(server, queries, self._connection)
+        self._is_made = False
+        self._is_ready = False
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        try:
+            with explained(self._server.url.location, doing):
+                yield
+        except BackendError as error:
+            raise Failure(error, breaks=True) from error.__cause__
+        except Failure as failure:
+            if state_of(failure) in POOLED:
+                self._server.is_pooled = True
+            raise
+
+    # Being there ------------------------------------------------------------
+
+    def is_made(self) -> bool:
+        if not self._is_made:
+            with self._explained("open the store"):
+                self._is_made = self._schema.is_made()
+        return self._is_made
+
+    def close(self) -> None:
+        with suppress(psycopg.Error):
+            self._connection.close()
+
+    # Reading ----------------------------------------------------------------
+
+    def read(self, ids: Collection[bytes]) -> tuple[datetime, dict[bytes, PromiseRow]]:
+        rows = {id: absent(id) for id in ids}
+        if not self.is_made():
+            return self.now(), rows
+        (_, time, *_), *found = self._run(self.queries.read, (self.texts(ids),))
+        for values in found:
+            rows[values[0]] = PromiseRow._make(values)
+        return self._said(time), rows
+
+    def now(self) -> datetime:
+        return self._said(self.all(self.queries.time)[0][0])
+
+    def _said(self, microseconds: int) -> datetime:
+        time = cast("datetime", moment(microseconds))
+        self._clock.says(time)
+        return time
+
+    def texts(self, values: Collection[bytes]) -> Any:
+        return Bytes(tuple(values))
+
+    def numbers(self, values: Collection[int]) -> Any:
+        return Big(tuple(values))
+
+    def all(self, statement: str, *values: Any) -> Sequence[Values]:
+        with self._explained("read"):
+            cursor = self._cursor.execute(statement, values, prepare=False)
+            return cursor.fetchall() if cursor.description else ()
+
+    def _run(self, statement: str, values: Sequence[Any]) -> Sequence[Values]:
+        """Run a statement that comes again and again, and is best prepared."""
+        with self._explained("read"):
+            return self._cursor.execute(statement, values, prepare=True).fetchall()
+
+    def changed(self, end: str, running: str) -> Sequence[Values]:
+        """Return what `Queries.changed` asks for."""
+        return self._run(self.queries.changed, (end, running))
+
+    # Writing ----------------------------------------------------------------
+
+    def many(self, statement: str, rows: Sequence[Values]) -> Iterable[Values]:
+        found: list[Values] = []
+        with self._explained("write"):
+            for some in _by_size(rows):
+                columns = self.queries.columns(statement, some)
+                cursor = self._cursor.execute(statement, columns, prepare=True)
+                if cursor.description:
+                    found += cursor.fetchall()
+        return found
+
+    def numbered(self, rows: Sequence[PromiseRow]) -> Sequence[PromiseRow]:
+        return rows
+
+    def begin(self) -> None:
+        with self._explained("write"):
+            if not self._is_ready:
+                self._schema.make()
+                self._is_made = self._is_ready = True
+            run(self._connection, self._server.begin)
+
+    def commit(self) -> None:
+        with self._explained("commit"):
+            run(self._connection, b"COMMIT")
+
+    def rollback(self) -> None:
+        with suppress(psycopg.Error):
+            run(self._connection, b"ROLLBACK")
+
+    def make_durable(self, rows: Collection[PromiseRow]) -> None:
+        """Do nothing: a server shows what is durable."""
+
+    def ring(self) -> None:
+        # Outside of the transaction, where it would let only one commit at a time.
+        with suppress(psycopg.Error):
+            run(self._connection, self.queries.ring)
+
+
+def _by_size(rows: Sequence[Values]) -> Iterator[Sequence[Values]]:
+    """Yield rows in parts that a server takes."""
+    first, size = 0, 0
+    for place, row in enumerate(rows):
+        more = sum(len(value) for value in row if isinstance(value, bytes))
+        if size + more > _BYTES and place > first:
+            yield rows[first:place]
+            first, size = place, 0
+        size += more
+    yield rows[first:]
