@@ -21,6 +21,7 @@ from dp_backends.restate._restate_server import Node, find_program
 
 __all__ = [
     "JSON",
+    "Done",
     "HttpAnswer",
     "RestateServer",
     "ServiceProcess",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
+import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from secrets import token_hex
+from signal import SIGINT, SIGTERM
 from threading import Thread
 
+import anyio
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -21,7 +26,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from dp_backends.restate import SERVICES, _admin, serve
+from dp_core.cli import Status, _main
 from support.restate import (
+    Done,
     RestateServer,
     ask,
     dp_restate,
@@ -29,6 +37,61 @@ from support.restate import (
     lines,
     started,
 )
+
+Run = Callable[..., Done]
+Announced = Callable[[str], tuple[str, str]]
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Give signals back their handlers: the service takes them for its process."""
+    kept = {signum: signal.getsignal(signum) for signum in (SIGINT, SIGTERM)}
+    yield
+    for signum, handler in kept.items():
+        signal.signal(signum, handler)
+
+
+@pytest.fixture
+def here(
+    signals: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Run]:
+    """Return a function that runs dp restate in this process: a second cheaper."""
+    logger = logging.getLogger("dp_backends")
+    handlers = list(logger.handlers)
+
+    def run(*arguments: object) -> Done:
+        words = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["dp", "restate", *words])
+        capsys.readouterr()
+        status = _main.run()
+        assert isinstance(status, Status)
+        return Done(words, int(status), *capsys.readouterr())
+
+    yield run
+    logger.handlers[:] = handlers
+
+
+@pytest.fixture
+def announced(signals: None) -> Announced:
+    """Return a function that serves until two lines are announced; the URL, a line."""
+
+    def run(register: str) -> tuple[str, str]:
+        said: list[str] = []
+
+        def hear(line: str) -> None:
+            said.append(line)
+            if len(said) == 2:
+                signal.raise_signal(SIGTERM)
+
+        (port,) = free_ports(1)
+        serving = partial(serve, port=port, register=register, announce=hear)
+        anyio.run(serving, SERVICES)
+        listening, registered = said
+        return listening.removeprefix("Listening at "), registered
+
+    return run
 
 
 @pytest.fixture
@@ -64,13 +127,13 @@ def test_serve_registers_where_it_must(server: RestateServer) -> None:
         assert (200, 0) == (won.status, code)
 
 
-def test_without_a_restate_it_says_so() -> None:
+def test_without_a_restate_it_says_so(here: Run) -> None:
     """Without an admin API, the error is one line that says what to do."""
     port, closed = free_ports(2)
     admin = f"http://127.0.0.1:{closed}"
     for done in (
-        dp_restate("serve", "--port", port, "--register", admin),
-        dp_restate("ids", "--admin", admin),
+        here("serve", "--port", port, "--register", admin),
+        here("ids", "--admin", admin),
     ):
         assert 2 == done.returncode
         assert f"cannot reach Restate at {admin}" in done.stderr
@@ -79,12 +142,12 @@ def test_without_a_restate_it_says_so() -> None:
 
 
 def test_a_service_that_restate_does_not_reach_is_an_error(
-    restate: RestateServer,
+    restate: RestateServer, here: Run
 ) -> None:
     """The error has Restate's own reason in it."""
     port, closed = free_ports(2)
     elsewhere = f"http://127.0.0.1:{closed}"
-    done = dp_restate(
+    done = here(
         *("serve", "--port", port, "--register", restate.admin_url),
         *("--advertise", elsewhere),
     )
@@ -197,21 +260,17 @@ ADMIN = {
 }
 
 
-def test_it_is_registered_once_the_ingress_answers_a_peek() -> None:
+def test_it_is_registered_once_the_ingress_answers_a_peek(announced: Announced) -> None:
     """Whatever a starting ingress answers first, nothing is announced before."""
-    (port,) = free_ports(1)
     starting = [
         *(NOT_FOUND, (503, b""), (200, b"<html>soon</html>"), NOT_FOUND),
         *((200, b""), (200, b'{"message": "Internal server error"}')),
     ]
-    with (
-        stand_in(ADMIN, starting) as (url, coming),
-        started("serve", "--port", port, "--register", url) as serve,
-    ):
-        _, said = lines(serve, 2)
+    with stand_in(ADMIN, starting) as (url, coming):
+        here, said = announced(url)
 
         assert not coming
-    assert f"http://127.0.0.1:{port} registered at {url}" == said
+    assert f"{here} registered at {url}" == said
 
 
 @pytest.mark.parametrize(
@@ -226,27 +285,21 @@ def test_it_is_registered_once_the_ingress_answers_a_peek() -> None:
     ids=["never knows", "another program", "nobody", "not a URL", "not said"],
 )
 def test_an_ingress_that_is_never_ready_is_named(
-    version: bytes, peek: Answer | None, why: str
+    version: bytes,
+    peek: Answer | None,
+    why: str,
+    announced: Announced,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After a while the service is announced all the same, with what was seen."""
-    (port,) = free_ports(1)
-    source = (
-        "import sys\n"
-        "from dp_backends.restate import _admin\n"
-        "_admin._READY_SECONDS = 0.3\n"
-        "from dp_core.cli import main\n"
-        "main()"
-    )
+    monkeypatch.setattr(_admin, "_READY_SECONDS", 0.3)
     answers = {**ADMIN, "/version": (200, version)}
     if peek:
         answers["/promise/peek"] = peek
-    with (
-        stand_in(answers) as (url, _),
-        started("serve", "--port", port, "--register", url, source=source) as serve,
-    ):
-        _, said = lines(serve, 2)
+    with stand_in(answers) as (url, _):
+        here, said = announced(url)
 
-    assert said.startswith(f"http://127.0.0.1:{port} registered at {url}")
+    assert said.startswith(f"{here} registered at {url}")
     assert ("not ready" in said) is bool(why)
     assert why in said
 
@@ -255,54 +308,48 @@ def test_an_ingress_that_is_never_ready_is_named(
     ("behind", "said"),
     [(3600, "3,6"), (-40, "behind Restate's"), (10, "ahead of Restate's"), (0, "")],
 )
-def test_clocks_that_differ_are_named(behind: int, said: str) -> None:
+def test_clocks_that_differ_are_named(
+    behind: int, said: str, announced: Announced
+) -> None:
     """Who registers hears by how much the clock here is ahead, or behind."""
-    (port,) = free_ports(1)
-    with (
-        stand_in(ADMIN, behind=behind) as (url, _),
-        started("serve", "--port", port, "--register", url) as serve,
-    ):
-        _, line = lines(serve, 2)
+    with stand_in(ADMIN, behind=behind) as (url, _):
+        _, line = announced(url)
 
     assert ("keep them in step" in line) is bool(said)
     assert said in line
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Nov 2026 99:99:99 GMT"])
-def test_a_date_that_is_none_says_nothing(date: str) -> None:
+def test_a_date_that_is_none_says_nothing(date: str, announced: Announced) -> None:
     """What is not a date is not a difference of clocks, nor an error."""
-    (port,) = free_ports(1)
-    with (
-        stand_in(ADMIN, date=date) as (url, _),
-        started("serve", "--port", port, "--register", url) as serve,
-    ):
-        _, line = lines(serve, 2)
+    with stand_in(ADMIN, date=date) as (url, _):
+        here, line = announced(url)
 
-    assert f"http://127.0.0.1:{port} registered at {url}" == line
+    assert f"{here} registered at {url}" == line
 
 
 @pytest.mark.parametrize(
     "services",
     [b"<html>", b"", b"[]", b"{}", b'{"services": 5}', b'{"services": [{"name": 1}]}'],
 )
-def test_what_is_not_restate_is_said(services: bytes) -> None:
+def test_what_is_not_restate_is_said(services: bytes, here: Run) -> None:
     """Another program at the URL is an error in one line that shows its answer."""
     (port,) = free_ports(1)
     with stand_in({**ADMIN, "/v3/services": (200, services)}) as (url, _):
-        done = dp_restate("serve", "--port", port, "--register", url)
+        done = here("serve", "--port", port, "--register", url)
 
     assert (2, 1) == (done.returncode, done.stderr.count("\n"))
     assert f"what answers at {url} is not Restate" in done.stderr
 
 
-def test_the_ingress_is_not_the_admin_api(restate: RestateServer) -> None:
+def test_the_ingress_is_not_the_admin_api(restate: RestateServer, here: Run) -> None:
     """Who names the port of clients is told of the other one."""
     (port,) = free_ports(1)
     for arguments in (
         ("serve", "--port", port, "--register", restate.url),
         ("ids", "--admin", restate.url),
     ):
-        done = dp_restate(*arguments)
+        done = here(*arguments)
 
         assert 2 == done.returncode
         assert "its admin API has another port" in done.stderr
@@ -324,10 +371,10 @@ def test_the_ingress_is_not_the_admin_api(restate: RestateServer) -> None:
     ],
     ids=repr,
 )
-def test_what_is_not_valid_is_one_line(arguments: tuple[str, ...]) -> None:
+def test_what_is_not_valid_is_one_line(arguments: tuple[str, ...], here: Run) -> None:
     """A key, an address or a URL that is not valid is named, without a traceback."""
     (port,) = free_ports(1)
-    done = dp_restate(*arguments, *(["--port", port] if "ids" not in arguments else []))
+    done = here(*arguments, *(["--port", port] if "ids" not in arguments else []))
 
     assert (2, 1) == (done.returncode, done.stderr.count("\n")), done.stderr
     assert len(done.stderr) < 400
