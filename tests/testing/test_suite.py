@@ -74,7 +74,7 @@ def test_every_law_is_a_test_on_every_loop(run: Run) -> None:
     done = run(
         """
         class TestTheirs(BackendSuite):
-            durable, shared, effort = False, True, QUICK
+            durable, shared, effort, examples = False, True, QUICK, 3
 
             @pytest.fixture
             def open_backend(self, tmp_path):
@@ -138,49 +138,44 @@ def test_a_failure_is_readable(run: Run) -> None:
     assert "_calls.py" not in done.stdout
 
 
-def test_a_missing_fixture_fails(run: Run) -> None:
-    """A subclass without a store fails every test and says what is missing."""
-    done = run("class TestTheirs(BackendSuite): durable = shared = True", "-q")
-    tests = 2 * len(LAWS) + 2
-
-    assert f"{tests} errors" in done.stdout
-    assert "TestTheirs must override the fixture open_backend" in done.stdout
-
-
-def test_a_missing_promise_fails(run: Run) -> None:
-    """A subclass that does not say what its store promises fails every test."""
+def test_a_subclass_that_lacks_something_fails(run: Run) -> None:
+    """Without a store, or without its promises, every test says what is missing."""
     done = run(
         """
-        class TestTheirs(BackendSuite):
+        class TestStoreless(BackendSuite): durable = shared = True
+
+        class TestSilent(BackendSuite):
             @pytest.fixture
             def open_backend(self):
                 return lambda: connect("memory:theirs").backend
         """,
         "-q",
     )
+    tests = 2 * len(LAWS) + 2
 
-    assert f"{2 * len(LAWS) + 2} failed" in done.stdout
-    assert "TestTheirs must say what the store promises" in done.stdout
+    assert f"{tests} failed, {tests} errors" in done.stdout
+    assert "TestStoreless must override the fixture open_backend" in done.stdout
+    assert "TestSilent must say what the store promises" in done.stdout
 
 
 def test_skipped_laws_are_skipped_tests(run: Run) -> None:
     """A law in ``skip`` is a skipped test; an unknown name is a failure."""
-    tests = """
-        class TestTheirs(BackendSuite):
-            durable, shared, effort = False, True, QUICK
-            skip = ["NAME"]
+    done = run(
+        MEMORY
+        + dedent("""
+            class TestSkips(TestTheirs):
+                skip = ["ids-keep-their-case"]
 
-            @pytest.fixture
-            def open_backend(self):
-                return lambda: connect("memory:theirs").backend
-        """
-    chosen = ("-q", "-k", "asyncio and ids-keep-their-case")
-    skipped = run(tests.replace("NAME", "ids-keep-their-case"), *chosen)
-    wrong = run(tests.replace("NAME", "ids-keep-their-cases"), *chosen)
+            class TestWrong(TestTheirs):
+                skip = ["ids-keep-their-cases"]
+        """),
+        *("-v", "-k", "asyncio and ids-keep-their-case"),
+    )
 
-    assert "1 skipped" in skipped.stdout
-    assert "no law is called 'ids-keep-their-cases'" in wrong.stdout
-    assert "1 failed" in wrong.stdout
+    verdicts = dict(re.findall(r"::(Test\w+)::test_law\S+ ([A-Z]+)", done.stdout))
+    expected = {"TestTheirs": "PASSED", "TestSkips": "SKIPPED", "TestWrong": "FAILED"}
+    assert expected == verdicts
+    assert "no law is called 'ids-keep-their-cases'" in done.stdout
 
 
 def test_options_decide_histories_and_seed(run: Run) -> None:
@@ -329,8 +324,10 @@ def test_the_machine_finds_a_wrong_backend() -> None:
     outcomes: dict[str, Outcome[bytes]] = {}
     kind = machine("asyncio", lambda: LastWins(outcomes), durable=False)
 
+    # Each further step makes shrinking longer, and it shrinks to two from any number.
+    few = hypothesis.settings(SETTINGS, stateful_step_count=6, max_examples=2000)
     with pytest.raises(AssertionError, match=r"settle.* gave ") as caught:
-        run_state_machine_as_test(kind, settings=SETTINGS)
+        run_state_machine_as_test(kind, settings=few)
 
     steps = [note for note in caught.value.__notes__ if "state.settle(" in note]
     assert 2 == len(steps)
@@ -376,7 +373,7 @@ def test_the_machine_opens_stores_again() -> None:
 
     kind = machine("asyncio", lambda: Forgets(stores[0]), durable=True)
     with pytest.raises(AssertionError, match=r"peek.* gave Pending"):
-        run_state_machine_as_test(kind, settings=SETTINGS)
+        run_state_machine_as_test(kind, settings=NOT_SHRUNK)
 
 
 def test_the_machine_ends_although_a_wait_does_not() -> None:
