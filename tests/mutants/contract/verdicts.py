@@ -1,13 +1,14 @@
 """
-`judged`: verdicts of the kit on many backends, each in a process.
+`judged`: verdicts of the kit on many backends, some at a time, in processes.
 
-Several processes at a time are faster, because the kit mostly sleeps. A process
-of its own also isolates each verdict: a mutant may block its event loop, and
-others count the turns of theirs.
+Several processes at a time are faster, because the kit mostly sleeps. One that is
+not that of the tests also isolates the verdicts: a mutant may block its event loop,
+and others count the turns of theirs.
 """
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from dp_core import Backend
 from dp_core.testing import (
@@ -74,9 +76,22 @@ def judged(
     judge: Callable[[str, str], T], loop: str, names: Iterable[str]
 ) -> Mapping[str, T]:
     """Return ``{name: verdict}``, as *judge* finds it on an event loop."""
-    names = list(names)
-    # A fork would copy locks that threads of earlier tests may hold.
-    context = multiprocessing.get_context("spawn")
+    # A fork would copy locks that threads of earlier tests may hold. So one process
+    # begins anew and imports the kit, and the others are forks of that one.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as first:
+        return first.submit(_judged_by_forks, judge, loop, list(names)).result()
+
+
+def _judged_by_forks(
+    judge: Callable[[str, str], T], loop: str, names: list[str]
+) -> Mapping[str, T]:
+    load()
+    # The loop is imported when it first runs: once, and not in every fork.
+    anyio.run(checkpoint, backend=loop)
+    # Forks look for garbage seldom, and not among what was imported.
+    gc.freeze()
+    gc.set_threshold(50_000)
+    context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(_PROCESSES, context) as pool:
         return dict(zip(names, pool.map(partial(judge, loop), names), strict=True))
 
