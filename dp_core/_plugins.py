@@ -83,9 +83,13 @@ def find_factory(scheme: str, url: str) -> BackendFactory:
         try:
             factory = _registered(plugin)
         except PluginFailure as failure:
-            raise UnknownBackendError(
-                url, f"{failure}; reinstall that package"
-            ) from failure
+            lacks_module = isinstance(failure.__cause__, ModuleNotFoundError)
+            advice = (
+                f"pip install {plugin.package!r}"
+                if plugin.is_ours and lacks_module
+                else "reinstall that package"
+            )
+            raise UnknownBackendError(url, f"{failure}; {advice}") from failure
         if not plugin.is_ours:
             factory = partial(_make, plugin, factory)
         _found[scheme] = sys.path.copy(), factory

@@ -94,8 +94,8 @@ class PromiseRow(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The promise's id."""
-        return self.id.decode()
+        """The promise's id; raises `CorruptPromiseError`."""
+        return _text(self.id)
 
     @property
     def is_settled(self) -> bool:
@@ -104,8 +104,8 @@ class PromiseRow(NamedTuple):
 
     @property
     def settler(self) -> str | None:
-        """The one who settled it, by their own word."""
-        return None if self.settled_by is None else self.settled_by.decode()
+        """The one who settled it, by their own word; raises `CorruptPromiseError`."""
+        return None if self.settled_by is None else _text(self.settled_by)
 
     def promise_state(self) -> State[bytes]:
         """
@@ -120,10 +120,7 @@ class PromiseRow(NamedTuple):
         if state == RESOLVED and isinstance(outcome, bytes):
             return Resolved(outcome, by=self.settler)
         if state == REJECTED and isinstance(outcome, bytes):
-            try:
-                return Rejected(outcome.decode(), by=self.settler)
-            except UnicodeDecodeError:
-                pass
+            return Rejected(_text(outcome), by=self.settler)
         raise CorruptPromiseError(
             f"the row of promise {self.id!r} is damaged: state {state!r} with an "
             f"outcome of type {type(outcome).__name__}; restore the database, or "
@@ -148,7 +145,12 @@ class PromiseRow(NamedTuple):
             ) from error
 
     def info(self) -> PromiseInfo[bytes]:
-        """Return all that is known about the promise."""
+        """
+        Return all that is known about the promise.
+
+        Raises:
+            CorruptPromiseError: The row is damaged.
+        """
         is_known = self.state != DISPOSED
         return PromiseInfo(
             id=self.name,
@@ -275,10 +277,31 @@ def microseconds(moment: datetime) -> int:
 
 
 def moment(microseconds: int | None) -> datetime | None:
-    """Return the time that a database keeps so."""
+    """
+    Return the time that a database keeps so.
+
+    Raises:
+        CorruptPromiseError: There is no such time.
+    """
     if microseconds is None:
         return None
-    return _EPOCH + timedelta(microseconds=microseconds)
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError as error:
+        raise CorruptPromiseError(
+            f"a row has the time {microseconds}, which is damaged; restore the "
+            "database, or dispose of the promise"
+        ) from error
+
+
+def _text(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise CorruptPromiseError(
+            f"a row has the text {text!r}, which is damaged; restore the database, or "
+            "dispose of the promise"
+        ) from error
 
 
 # A promise is looked at more often than it is created.

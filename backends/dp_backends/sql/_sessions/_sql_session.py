@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from dp_backends.sql._rows import DISPOSED, Change, PromiseRow, absent
 from dp_backends.sql._sessions._session import Session
 from dp_backends.sql._sessions._statements import Statements
+from dp_core import CorruptPromiseError
 
 __all__ = ["SqlSession", "Values"]
 
@@ -102,7 +104,10 @@ class SqlSession(Session):
         before: list[Values] = []
         after: list[Values] = []
         for change in changes:
-            before += _tags(change.before)
+            # With damaged terms it can be disposed of all the same: tags of a place
+            # that nothing has find nothing.
+            with suppress(CorruptPromiseError):
+                before += _tags(change.before)
             after += _tags(written[change.after.id])
         if before:
             list(self.many(self.sql.untag, before))

@@ -95,7 +95,8 @@ class Statements:
         )
         types = _types(dialect, TAG_COLUMNS)
         self.tag: Final = (
-            f"INSERT INTO {tags} ({_of(TAG_COLUMNS)}) {dialect.source(types)}"
+            f"INSERT INTO {tags} ({_of(TAG_COLUMNS)}) {dialect.source(types)} "
+            "ON CONFLICT DO NOTHING"
         )
         self.untag: Final = f"DELETE FROM {tags} WHERE {dialect.rows(types)}"
         self.due: Final = (

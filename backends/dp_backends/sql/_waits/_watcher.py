@@ -246,6 +246,7 @@ class LoopWatcher:
         ready = [w for w in self._waiters.get(row.id, ()) if w.request.since < look]
         try:
             state = row.promise_state()
+            deadline = moment(row.deadline) if row.state == PENDING else None
         except CorruptPromiseError as error:
             for waiter in ready:
                 waiter.set_exception(error)
@@ -259,7 +260,6 @@ class LoopWatcher:
             if not isinstance(state, Pending):
                 waiter.set_result(state)
         if row.id in self._waiters:
-            deadline = moment(row.deadline) if row.state == PENDING else None
             self._deadlines.set(row.id, deadline)
 
     async def _ask_for_changes(self) -> None:

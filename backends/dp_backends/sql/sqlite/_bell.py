@@ -20,7 +20,7 @@ import anyio
 from dp_backends._system import NAMES, WRITES, Inotify, open_inotify
 from dp_backends.sql._waits import Heard
 
-__all__ = ["Bell", "BellListener", "touch"]
+__all__ = ["Bell", "BellListener"]
 
 _REPORTED: Final = (1.0, 5.0)
 """First and longest pause between looks where the kernel reports, in seconds."""
@@ -42,6 +42,11 @@ class Bell:
     def __init__(self, database: str) -> None:
         self._path = f"{database}-bell"
         self._fd: int | None = None
+
+    def hang(self) -> None:
+        """Make the file, if that is possible, so that others can listen."""
+        with suppress(OSError):
+            os.close(os.open(self._path, _OPEN, 0o600))
 
     def ring(self) -> None:
         """Let all who wait look; where that fails, they look later."""
@@ -70,7 +75,6 @@ class BellListener:
 
     def __init__(self, database: str) -> None:
         name = os.path.basename(database)
-        self._database = database
         self._files = (name, f"{name}-wal")
         self._directory = os.path.dirname(database)
         self._bell = f"{database}-bell"
@@ -98,7 +102,11 @@ class BellListener:
             self._quiet_at = None
             # What a writer that died has written meanwhile was not heard.
             heard = Heard.RUNG
+        heard_bell = self._hears_bell
         self._listen()
+        if self._hears_bell and not heard_bell:
+            # It may have rung before.
+            heard = Heard.RUNG
         return heard
 
     async def wait(self) -> None:
@@ -127,9 +135,8 @@ class BellListener:
     def _listen(self) -> None:
         if self._inotify is None:
             return
-        # Who waits for what is not there yet makes nothing.
-        if not self._hears_bell and os.path.exists(self._database):
-            touch(self._bell)
+        # It is hung by who opens the database, and knows that it is one of ours.
+        if not self._hears_bell and os.path.exists(self._bell):
             self._hears_bell = self._inotify.add(self._bell, WRITES)
         if not self._hears_log and self._quiet_at is None:
             self._hears_log = self._inotify.add(self._directory, NAMES | WRITES)
@@ -139,9 +146,3 @@ class BellListener:
             self._inotify.remove(self._directory)
             self._hears_log = False
             self._quiet_at = time.monotonic() + _QUIET
-
-
-def touch(bell: str) -> None:
-    """Make the file of a bell, if that is possible."""
-    with suppress(OSError):
-        os.close(os.open(bell, _OPEN, 0o600))

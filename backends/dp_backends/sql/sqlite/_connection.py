@@ -54,7 +54,7 @@ class SqliteSession(SqlSession):
         self._bell = bell
         self._closing = closing
         self._database: apsw.Connection | None = None
-        self._files = _files(path)
+        self._files: tuple[_Identity, ...] = (None,)
         self._waits_since = 0.0
         self._written = 0
 
@@ -81,6 +81,7 @@ class SqliteSession(SqlSession):
                 # Replaced just now: which one is open?
                 self.close()
                 continue
+            self._bell.hang()
             try:
                 self._log.opened(self._database)
             except BaseException:

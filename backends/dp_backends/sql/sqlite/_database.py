@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock
@@ -52,7 +53,7 @@ def open_database(
             if not make:
                 return None
             _make_file(path)
-        _check_local(path)
+        _check_file(path)
         database = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             database.set_busy_handler(wait)
@@ -87,8 +88,15 @@ def _check_directory(path: str) -> None:
         )
 
 
-def _check_local(path: str) -> None:
-    if is_remote(os.stat(path)):
+def _check_file(path: str) -> None:
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise BackendUnavailableError(
+            f"{path} is a directory; name a file in it, as {path}/promises.db"
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise BackendUnavailableError(f"{path} is not a regular file; name another one")
+    if is_remote(status):
         raise BackendUnavailableError(
             f"{path} is on a network file system, where SQLite's locks do not hold; "
             "use a local disk, or postgresql:, or `dp serve` and http:"

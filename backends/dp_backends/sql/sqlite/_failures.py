@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -52,6 +54,10 @@ _MEANINGS: Final[dict[type[apsw.Error], tuple[type[BackendError], str]]] = {
         AccessDeniedError,
         "the database, or its directory, is read-only for you; check owner and mode",
     ),
+    apsw.SQLError: (
+        CorruptPromiseError,
+        "its tables are not those of a store of promises; restore a backup",
+    ),
     apsw.TooBigError: (
         BackendUnavailableError,
         "a value is over SQLite's limit of 1,000,000,000 bytes",
@@ -82,6 +88,12 @@ def explained(path: str, doing: str) -> Iterator[None]:
         with explained_os(f"{doing} the database {path}"):
             yield
     except apsw.Error as error:
+        if isinstance(error, apsw.CantOpenError):
+            try:
+                with explained_os(f"{doing} the database {path}"):
+                    _check_opening(path)
+            except BackendError as cause:
+                raise Failure(cause, breaks=True) from error
         kind, meaning = next(
             (_MEANINGS[cause] for cause in type(error).__mro__ if cause in _MEANINGS),
             (BackendUnavailableError, str(error)),
@@ -96,10 +108,26 @@ def explained(path: str, doing: str) -> Iterator[None]:
             breaks=isinstance(error, _BREAKING),
             may_be_of_one=isinstance(error, _OF_ONE_CALL),
         ) from error
+    except OverflowError as error:
+        reason = f"cannot {doing} the database {path}: a number in it is damaged"
+        raise Failure(
+            CorruptPromiseError(f"{reason}; restore a backup"), may_be_of_one=True
+        ) from error
     except BackendError as error:
         # What fails at the end of a commit comes after SQLite has done it.
         is_unknown = doing == "commit"
         raise Failure(error, is_unknown=is_unknown, breaks=True) from error.__cause__
+
+
+def _check_opening(path: str) -> None:
+    """
+    Raise what the system has said, of which SQLite says only that it failed.
+
+    Without a descriptor of the database, as closing it would take SQLite's locks along.
+    """
+    os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    if not os.access(path, os.R_OK, effective_ids=True):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _code(error: apsw.Error) -> int:
