@@ -67,7 +67,7 @@ def test_a_half_made_environment_does_not_count(clone: Path) -> None:
 def test_a_complete_environment_needs_no_network(clone: Path) -> None:
     """Nothing is installed again until what it is made from changes."""
     program(clone / ".venv" / "bin" / "python", 'echo "$@"')
-    for stamp in (".base", ".demo", ".test"):
+    for stamp in (".base", ".demo", ".test", ".npm"):
         (clone / ".venv" / stamp).touch()
 
     assert "examples/demo.py\n" == make(clone, "demo").stdout
@@ -85,7 +85,7 @@ def test_a_complete_environment_needs_no_network(clone: Path) -> None:
 def test_the_tests_end_with_pytest(clone: Path) -> None:
     """Lint and types come first, and nothing comes after the tests."""
     program(clone / ".venv" / "bin" / "python", 'echo "ran $2 $3"')
-    for stamp in (".base", ".demo", ".test"):
+    for stamp in (".base", ".demo", ".test", ".npm"):
         (clone / ".venv" / stamp).touch()
 
     ran = [
