@@ -38,6 +38,7 @@ SLOW: Final = (
     "backends/sqlite/test_powerloss.py",
     "backends/test_behind_proxies.py",
     "cli",
+    "docs/test_choose_a_store.py",
     "docs/test_docs.py",
     "docs/test_examples.py",
     "docs/test_how_to.py",

@@ -17,6 +17,7 @@ HOW_TO: Final = ROOT / "docs" / "how-to"
 
 # These have tests of their own, which know what they need.
 ELSEWHERE: Final = {
+    "choose-a-store": "tests/docs/test_choose_a_store.py",
     "move-to-restate": "tests/backends/restate/test_examples.py",
     "observe-operations": "tests/docs/test_observe_operations.py",
     "write-a-backend": "tests/docs/test_write_a_backend.py",
