@@ -214,3 +214,15 @@ def test_no_thread_of_its_own(database: Database) -> None:
     settled(database, b"a")
 
     assert {threading.get_ident()} == database.threads
+
+
+def test_the_first_creator_is_told_so(database: Database) -> None:
+    """Of equal creators exactly one is told that it was the first, also in a batch."""
+    creators = [CreateCall(b"a", Terms(tags={"k": "1"})) for _ in range(3)]
+
+    run(database, *creators)
+    late = CreateCall(b"a", Terms(tags={"k": "1"}))
+    run(database, late)
+
+    assert [True, False, False] == [call.outcome().is_first for call in creators]
+    assert late.outcome().is_first is False

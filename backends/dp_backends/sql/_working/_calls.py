@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, final
@@ -174,17 +175,22 @@ class SettleCall(RowCall[Outcome[bytes]]):
 class CreateCall(RowCall[Terms[bytes]]):
     """An order to give a promise its terms."""
 
-    __slots__ = ("_terms",)
+    __slots__ = ("_given", "_terms")
 
     def __init__(self, id: bytes, terms: Terms[bytes]) -> None:
         super().__init__(id)
         self._terms = terms
+        self._given: bytes | None = None
 
     def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
         row = rows[self.ids[0]]
         if (change := row.create(self._terms, now)) is not None:
+            self._given = change.after.terms
             return (change,)
-        return self.answer(cast("Terms[bytes]", row.promise_terms()))
+        terms = cast("Terms[bytes]", row.promise_terms())
+        # The same object: terms that somebody else gave were read.
+        is_first = row.terms is self._given or (None if self.may_be_done else False)
+        return self.answer(replace(terms, is_first=is_first))
 
 
 @final

@@ -105,6 +105,7 @@ class Worker:
 
     async def aclose(self) -> None:
         """Close the session; calls that were not begun fail."""
+        self._closing.set()
         with anyio.CancelScope(shield=True):
             await in_thread(self.close)
 
