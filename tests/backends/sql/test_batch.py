@@ -22,7 +22,7 @@ from dp_backends.sql._working import (
 from dp_backends.sql._working._batch import run_batch
 from dp_core import Pending, Rejected, Resolved, Terms
 from dp_core.testing import DeadlineClock
-from support.sql.sessions import Database, FakeSession, failure
+from support.sqlite.sessions import Database, FakeSession, failure
 
 ONE = Resolved(b"1")
 TWO = Resolved(b"2")

@@ -26,7 +26,7 @@ from dp_core import (
     Pending,
     Resolved,
 )
-from support.sql.sessions import Database, failure
+from support.sqlite.sessions import Database, failure
 
 pytestmark = pytest.mark.anyio
 
