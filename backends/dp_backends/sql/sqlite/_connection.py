@@ -53,6 +53,10 @@ class SqliteSession(SqlSession):
         self._log = log
         self._bell = bell
         self._closing = closing
+        self._opening = explained(path, "open")
+        self._reading = explained(path, "read")
+        self._writing = explained(path, "write")
+        self._committing = explained(path, "commit")
         self._database: apsw.Connection | None = None
         self._files: tuple[_Identity, ...] = (None,)
         self._waits_since = 0.0
@@ -61,7 +65,7 @@ class SqliteSession(SqlSession):
     # Being open -------------------------------------------------------------
 
     def is_made(self) -> bool:
-        with explained(self._path, "open"):
+        with self._opening:
             return self._opened(make=False) is not None
 
     @property
@@ -124,11 +128,11 @@ class SqliteSession(SqlSession):
         return apsw.carray(array("q", values))
 
     def all(self, statement: str, *values: Any) -> Sequence[Values]:
-        with explained(self._path, "read"):
+        with self._reading:
             return self._connection.execute(statement, values).fetchall()
 
     def many(self, statement: str, rows: Sequence[Values]) -> Iterable[Values]:
-        with explained(self._path, "write"):
+        with self._writing:
             return self._connection.executemany(statement, rows).fetchall()
 
     def highest(self) -> int:
@@ -162,7 +166,7 @@ class SqliteSession(SqlSession):
     # Transactions -----------------------------------------------------------
 
     def begin(self) -> None:
-        with explained(self._path, "write"):
+        with self._writing:
             if self._database is None:
                 self._opened(make=True)
             self._connection.execute("BEGIN IMMEDIATE")
@@ -170,7 +174,7 @@ class SqliteSession(SqlSession):
 
     def commit(self) -> None:
         try:
-            with explained(self._path, "commit"):
+            with self._committing:
                 self._connection.execute("COMMIT")
                 # Without a change there is nothing to commit, and SQLite syncs nothing.
                 if self._written:
@@ -193,7 +197,7 @@ class SqliteSession(SqlSession):
                 self._database.execute("ROLLBACK")
 
     def make_durable(self, rows: Collection[PromiseRow]) -> None:
-        with explained(self._path, "read"):
+        with self._reading:
             self._log.make_durable(max([row.change or 0 for row in rows], default=0))
 
     def ring(self) -> None:

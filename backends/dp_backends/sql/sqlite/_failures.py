@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from typing import Final, final
 
 import apsw
 
@@ -75,48 +73,67 @@ _BREAKING: Final = (
 )
 
 
-@contextmanager
-def explained(path: str, doing: str) -> Iterator[None]:
+@final
+class explained:  # noqa: N801 - used as a function
     """
-    Turn the errors of SQLite and of the operating system into a `Failure`.
+    Context in which errors of SQLite and of the system become a `Failure`.
+
+    It may be entered again and again: a settle enters a dozen of them.
 
     Args:
         path: The database.
         doing: The attempted action; "commit" is one whose result may be unknown.
     """
-    try:
-        with explained_os(f"{doing} the database {path}"):
-            yield
-    except apsw.Error as error:
-        if isinstance(error, apsw.CantOpenError):
-            try:
-                with explained_os(f"{doing} the database {path}"):
-                    _check_opening(path)
-            except BackendError as cause:
-                raise Failure(cause, breaks=True) from error
-        kind, meaning = next(
-            (_MEANINGS[cause] for cause in type(error).__mro__ if cause in _MEANINGS),
-            (BackendUnavailableError, str(error)),
-        )
-        code = apsw.mapping_extended_result_codes.get(_code(error), str(error))
-        reason = f"cannot {doing} the database {path}: {meaning} ({code})"
-        raise Failure(
-            kind(reason),
-            # Of a full disk SQLite undoes all; whether an fsync that failed has
-            # made anything durable nobody knows.
-            is_unknown=doing == "commit" and isinstance(error, apsw.IOError),
-            breaks=isinstance(error, _BREAKING),
-            may_be_of_one=isinstance(error, _OF_ONE_CALL),
-        ) from error
-    except OverflowError as error:
-        reason = f"cannot {doing} the database {path}: a number in it is damaged"
-        raise Failure(
-            CorruptPromiseError(f"{reason}; restore a backup"), may_be_of_one=True
-        ) from error
-    except BackendError as error:
-        # What fails at the end of a commit comes after SQLite has done it.
-        is_unknown = doing == "commit"
-        raise Failure(error, is_unknown=is_unknown, breaks=True) from error.__cause__
+
+    __slots__ = ("_doing", "_path")
+
+    def __init__(self, path: str, doing: str) -> None:
+        self._path = path
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: object
+    ) -> None:
+        if isinstance(error, (apsw.Error, OSError, OverflowError, BackendError)):
+            failure, cause = self._failure(error)
+            raise failure from cause
+
+    def _failure(self, error: Exception) -> tuple[Failure, BaseException | None]:
+        """Return what an error means, and where it comes from."""
+        doing = f"{self._doing} the database {self._path}"
+        try:
+            with explained_os(doing):
+                if isinstance(error, apsw.CantOpenError):
+                    _check_opening(self._path)
+                raise error
+        except apsw.Error as cause:
+            return _of_sqlite(cause, doing, is_commit=self._doing == "commit"), cause
+        except OverflowError as cause:
+            reason = f"cannot {doing}: a number in it is damaged; restore a backup"
+            return Failure(CorruptPromiseError(reason), may_be_of_one=True), cause
+        except BackendError as told:
+            # What fails at the end of a commit comes after SQLite has done it.
+            is_unknown = self._doing == "commit"
+            return Failure(told, is_unknown=is_unknown, breaks=True), told.__cause__
+
+
+def _of_sqlite(error: apsw.Error, doing: str, *, is_commit: bool) -> Failure:
+    kind, meaning = next(
+        (_MEANINGS[cause] for cause in type(error).__mro__ if cause in _MEANINGS),
+        (BackendUnavailableError, str(error)),
+    )
+    code = apsw.mapping_extended_result_codes.get(_code(error), str(error))
+    return Failure(
+        kind(f"cannot {doing}: {meaning} ({code})"),
+        # Of a full disk SQLite undoes all; whether an fsync that failed has made
+        # anything durable nobody knows.
+        is_unknown=is_commit and isinstance(error, apsw.IOError),
+        breaks=isinstance(error, _BREAKING),
+        may_be_of_one=isinstance(error, _OF_ONE_CALL),
+    )
 
 
 def _check_opening(path: str) -> None:
