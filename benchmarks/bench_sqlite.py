@@ -30,7 +30,7 @@ import apsw
 import dp_core as dp
 from dp_core.backend import Backend
 
-ROUNDS: Final = 7
+ROUNDS: Final = 5
 TASKS: Final = {1: 300, 64: 6_000, 1024: 20_000}
 PEEKS: Final = 20_000
 WAKES: Final = 200

@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any, TypeVar
 
 from dp_backends.sql._sessions import SqlSession
-from dp_backends.sql._waits import Changes, Listener
+from dp_backends.sql._waits import AskForChanges, Listener
 from dp_backends.sql._working import Ask, Call, Worker
 
 __all__ = ["SqlStore"]
@@ -62,9 +62,9 @@ class SqlStore(ABC):
         """
 
     @abstractmethod
-    def changes(self, since: Any, wanted: Collection[bytes]) -> Call[Changes]:
+    def changes(self, since: Any, wanted: Collection[bytes]) -> AskForChanges:
         """
-        Return the call that asks what has changed.
+        Return the function that asks a session what has changed.
 
         Args:
             since: Up to where was looked before; None for the first time, when nothing

@@ -113,7 +113,7 @@ async def test_what_fails_after_a_commit_leaves_it_unknown(
     async with dp.connect(url) as promises:
         promise = promises.promise("x")
         await promises.promise("kept").resolve(1)
-        session_of(promises)._log._inode = None
+        session_of(promises)._log._named = None
         fail("fsync_directory")
         with pytest.raises(dp.OutcomeUnknownError):
             await (promise.resolve(1) if what == "settle" else promise.dispose())

@@ -17,16 +17,18 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from random import uniform
-from typing import Any, Final, Protocol, TypeAlias, TypeVar, final
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar, final
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
 from dp_backends.sql._rows import PENDING, PromiseRow, moment
+from dp_backends.sql._sessions import Session
 from dp_backends.sql._waits._listener import Heard, Listener
-from dp_backends.sql._working import Call, LookCall
+from dp_backends.sql._working import Ask, Call, LookCall
 from dp_core import (
     BackendError,
     CorruptPromiseError,
@@ -66,8 +68,8 @@ class Store(Protocol):
     async def do(self, call: Call[R]) -> R:
         """Return the result of a call."""
 
-    def changes(self, since: Any, wanted: Collection[bytes]) -> Call[Changes]:
-        """Return the call that asks what of *wanted* has changed."""
+    def changes(self, since: Any, wanted: Collection[bytes]) -> AskForChanges:
+        """Return the function that asks a session what of *wanted* has changed."""
 
     def listen(self, ring: Callable[[], None]) -> Listener:
         """Return one who hears of changes; *ring* lets it be read again."""
@@ -78,6 +80,9 @@ class Store(Protocol):
 
 Changes: TypeAlias = tuple[Any, list[bytes]]
 """The point in the order of changes up to which was looked, and what had changed."""
+
+AskForChanges: TypeAlias = Callable[[Any], Changes]
+"""A function that asks a session for them, in the thread of its store."""
 
 
 @final
@@ -221,7 +226,7 @@ class LoopWatcher:
 
     async def _look_at_unseen(self) -> None:
         if self._since is None:
-            self._since, _ = await self._store.do(self._store.changes(None, ()))
+            self._since, _ = await self._store.do(Ask(self._store.changes(None, ())))
         ids = list(islice(self._unseen, _LOOK))
         for id in ids:
             del self._unseen[id]
@@ -264,8 +269,15 @@ class LoopWatcher:
 
     async def _ask_for_changes(self) -> None:
         changes = self._store.changes(self._since, self._waiters)
-        self._since, ids = await self._store.do(changes)
-        self._unseen.update(dict.fromkeys(id for id in ids if id in self._waiters))
+        self._look += 1
+        look = self._look
+        news = await self._store.do(Ask(partial(_read_news, changes)))
+        self._since = news.since
+        self._unseen.update(
+            dict.fromkeys(id for id in news.rest if id in self._waiters)
+        )
+        for row in news.rows:
+            self._apply(row, look)
         clock = anyio.current_time()
         if clock < self._perhaps_until:
             self._due = clock + _PERHAPS[0]
@@ -304,6 +316,31 @@ class LoopWatcher:
 
     def _wake(self) -> None:
         self._nap.deadline = _AT_ONCE
+
+
+class _News(NamedTuple):
+    """
+    Promises that have changed.
+
+    Attributes:
+        since: The point in the order of changes up to which was looked.
+        rows: Their rows, durable.
+        rest: The ids of others.
+    """
+
+    since: Any
+    rows: Collection[PromiseRow]
+    rest: Collection[bytes]
+
+
+def _read_news(changes: AskForChanges, session: Session) -> _News:
+    """Return what has changed; one that is over is pending here."""
+    since, ids = changes(session)
+    if not ids:
+        return _News(since, (), ())
+    _, rows = session.read(ids[:_LOOK])
+    session.make_durable(rows.values())
+    return _News(since, rows.values(), ids[_LOOK:])
 
 
 _FORGOTTEN: Final = 0

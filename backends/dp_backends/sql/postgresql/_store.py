@@ -11,8 +11,7 @@ from psycopg import Connection
 
 from dp_backends.sql._backend import SqlBackend
 from dp_backends.sql._store import SqlStore
-from dp_backends.sql._waits import Changes
-from dp_backends.sql._working import Ask, Call
+from dp_backends.sql._waits import AskForChanges, Changes
 from dp_backends.sql.postgresql._clock import ServerClock
 from dp_backends.sql.postgresql._connecting import Server, run
 from dp_backends.sql.postgresql._dialect import CHANGED, Queries
@@ -66,8 +65,8 @@ class PostgresStore(SqlStore):
     def listen(self, ring: Callable[[], None]) -> EarListener:
         return EarListener(self._ear, ring)
 
-    def changes(self, since: Any, wanted: Collection[bytes]) -> Call[Changes]:
-        return Ask(partial(_changes, self._ear, since, wanted))
+    def changes(self, since: Any, wanted: Collection[bytes]) -> AskForChanges:
+        return partial(_changes, self._ear, since, wanted)
 
     def now(self) -> datetime:
         return self._clock.now()

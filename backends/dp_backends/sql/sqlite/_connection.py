@@ -73,7 +73,7 @@ class SqliteSession(SqlSession):
         return self._files[0]
 
     def _opened(self, *, make: bool) -> apsw.Connection | None:
-        if self._database is not None and self._has_moved():
+        if self._database is not None and _identity(self._path) != self.identity:
             self.close()
         while self._database is None:
             before = _identity(self._path)
@@ -92,14 +92,6 @@ class SqliteSession(SqlSession):
                 self.close()
                 raise
         return self._database
-
-    def _has_moved(self) -> bool:
-        """
-        Tell whether somebody has removed or replaced a file of the database.
-
-        What is written to the old one would be lost.
-        """
-        return self._files != _files(self._path)
 
     def close(self) -> None:
         database, self._database = self._database, None
@@ -179,14 +171,15 @@ class SqliteSession(SqlSession):
                 # Without a change there is nothing to commit, and SQLite syncs nothing.
                 if self._written:
                     self._check_place()
-                    self._log.committed(self._written)
+                    self._log.committed(self._written, self._files[1])
         except Failure as failure:
             if failure.is_unknown:
                 self._log.doubt()
             raise
 
     def _check_place(self) -> None:
-        if self._has_moved():
+        """Make sure that nobody has removed or replaced a file of the database."""
+        if self._files != _files(self._path):
             reason = f"{self._path}, or its -wal or -shm, was removed or replaced"
             error = BackendUnavailableError(f"{reason} while it was in use")
             raise Failure(error, is_unknown=True, is_passing=True)

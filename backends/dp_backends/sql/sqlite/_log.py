@@ -36,8 +36,8 @@ class Log:
         self._path = f"{database}-wal"
         self._directory = os.path.dirname(database)
         self._durable = 0
-        # Of which the name is durable, too.
-        self._inode: int | None = None
+        # The device and inode number of the one whose name is durable, too.
+        self._named: tuple[int, int] | None = None
         self._is_doubtful = False
 
     def opened(self, database: apsw.Connection) -> None:
@@ -48,7 +48,7 @@ class Log:
             apsw.Error: The disk has failed before, and it cannot be mended yet.
             OSError: The disk fails.
         """
-        self._durable, self._inode = 0, None
+        self._durable, self._named = 0, None
         if self._is_doubtful:
             # A failed fsync leaves pages that look clean and are not on the disk
             # (Rebello et al., ATC 2020): another one would not help. So what they
@@ -76,32 +76,37 @@ class Log:
             raise
         self._durable = number
 
-    def committed(self, number: int) -> None:
+    def committed(self, number: int, log: tuple[int, int] | None) -> None:
         """
         Know that a commit of this handle is durable, and all before it.
+
+        Args:
+            number: The number of its last change.
+            log: The device and inode number of the log that it is in.
 
         Raises:
             OSError: The disk fails.
         """
-        self._name(os.stat(self._path).st_ino)
+        if log is not None:
+            self._name(log)
         self._durable = number
 
     def doubt(self) -> None:
         """Know nothing: the disk has failed."""
-        self._durable, self._inode, self._is_doubtful = 0, None, True
+        self._durable, self._named, self._is_doubtful = 0, None, True
 
     def _sync(self) -> None:
         # It is there as long as anybody has the database open, and this handle has.
         fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            inode = os.fstat(fd).st_ino
+            status = os.fstat(fd)
             fsync(fd)
         finally:
             os.close(fd)
-        self._name(inode)
+        self._name((status.st_dev, status.st_ino))
 
-    def _name(self, inode: int) -> None:
+    def _name(self, log: tuple[int, int]) -> None:
         """Make the name of a log durable."""
-        if inode != self._inode:
+        if log != self._named:
             fsync_directory(self._directory)
-            self._inode = inode
+            self._named = log

@@ -10,8 +10,7 @@ from typing import Any, Final, TypeAlias, final
 from dp_backends._system import path_of
 from dp_backends.sql._backend import SqlBackend
 from dp_backends.sql._store import SqlStore
-from dp_backends.sql._waits import Changes
-from dp_backends.sql._working import Ask, Call
+from dp_backends.sql._waits import AskForChanges, Changes
 from dp_backends.sql.sqlite._bell import Bell, BellListener
 from dp_backends.sql.sqlite._connection import SqliteSession
 from dp_backends.sql.sqlite._log import Log
@@ -60,8 +59,8 @@ class SqliteStore(SqlStore):
     def listen(self, ring: Callable[[], None]) -> BellListener:
         return BellListener(self._path)
 
-    def changes(self, since: Any, wanted: Collection[bytes]) -> Call[Changes]:
-        return Ask(partial(_changes, since, wanted))
+    def changes(self, since: Any, wanted: Collection[bytes]) -> AskForChanges:
+        return partial(_changes, since, wanted)
 
     def now(self) -> datetime:
         return now()
