@@ -8,7 +8,7 @@ import psutil
 import psycopg
 import pytest
 
-from support.postgresql import PostgresServer, running
+from support.postgresql.server import PostgresServer, running
 
 
 def test_a_kill_loses_nothing_and_leaves_nothing_behind() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
+from anyio import to_thread
 
 from dp_core import connect
-from dp_core.testing import BackendSuite, OpenBackend
-from support.postgresql import PostgresServer
+from dp_core.testing import BackendSuite, OpenBackend, Outage
+from support.postgresql.server import PostgresServer
 
 
 class TestPostgresql(BackendSuite):
@@ -15,6 +19,19 @@ class TestPostgresql(BackendSuite):
     durable = shared = own_process = True
 
     @pytest.fixture
-    def open_backend(self, postgresql: PostgresServer) -> OpenBackend:
-        url = postgresql.url(schema=postgresql.new_schema())
+    def open_backend(self, url: str) -> OpenBackend:
         return lambda: connect(url).backend
+
+    @pytest.fixture
+    def outage(self, postgresql: PostgresServer) -> Outage:
+        """Stop the server for a while."""
+
+        @asynccontextmanager
+        async def outage() -> AsyncIterator[None]:
+            await to_thread.run_sync(postgresql.stop)
+            try:
+                yield
+            finally:
+                await to_thread.run_sync(postgresql.start)
+
+        return outage

@@ -9,7 +9,8 @@ session's process, which the server says and the pooler does not know.
 
 from __future__ import annotations
 
-from typing import Final, final
+import os
+from typing import Any, Final, final
 
 import psycopg
 from psycopg import Connection
@@ -32,7 +33,8 @@ _OLDEST: Final = 130000
 
 _ASK: Final = (
     "SELECT pg_backend_pid(), current_setting('fsync'), "
-    "current_setting('synchronous_commit'), current_setting('server_version_num')::int"
+    "current_setting('synchronous_commit'), "
+    "current_setting('server_version_num')::int, pg_is_in_recovery()"
 )
 
 # What a role, a database or a server may have set otherwise. One who is stopped in the
@@ -46,6 +48,27 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
 
 @final
+class OwnConnection(Connection[tuple[Any, ...]]):
+    """
+    A connection of the process that made it, and closed there at its end.
+
+    A child that was forked has it too, and must not say farewell to the server. A
+    handle need not be closed, so a connection that was not is nothing to warn of.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._pid = os.getpid()
+
+    def close(self) -> None:
+        if self._pid == os.getpid():
+            super().close()
+
+    def __del__(self, _: Any = None) -> None:
+        """Leave it to libpq's connection, which looks at the process, too."""
+
+
+@final
 class Server:
     """
     The server of one store, for all sessions of a handle.
@@ -53,12 +76,13 @@ class Server:
     Attributes:
         url: Names the store.
         is_pooled: Whether a pooler is in between, as far as is known.
+        is_standby: Whether the server was a standby at the last connect.
         begin: Begins a transaction that writes, and is durable once committed.
     """
 
     def __init__(self, url: PostgresUrl) -> None:
         self.url: Final = url
-        self.is_pooled = False
+        self.is_pooled = self.is_standby = False
         self.begin = _BEGIN.encode()
 
     def connect(self) -> Connection:
@@ -68,17 +92,20 @@ class Server:
         Raises:
             Failure: There is none to be had, or the server is not fit.
         """
+        failure: Failure | None = None
         try:
-            connection = psycopg.connect(
+            connection = OwnConnection.connect(
                 make_conninfo(**self.url.parameters),
                 autocommit=True,
                 prepare_threshold=None,
             )
         except OSError as error:
-            raise not_possible(self.url.location, error) from error
+            failure = not_possible(self.url.location, error)
         except psycopg.Error as error:
-            # Without its frames, in which the password is.
-            raise not_connected(self.url.location, error.with_traceback(None)) from None
+            failure = not_connected(self.url.location, error)
+        if failure is not None:
+            # Without that error, in whose frames the password is.
+            raise failure
         try:
             with explained(self.url.location, "connect"):
                 self._prepare(connection)
@@ -88,7 +115,9 @@ class Server:
         return connection
 
     def _prepare(self, connection: Connection) -> None:
-        ((pid, fsync, synchronous, version),) = connection.execute(_ASK).fetchall()
+        ((pid, fsync, synchronous, version, self.is_standby),) = connection.execute(
+            _ASK
+        ).fetchall()
         if version < _OLDEST:
             self._refuse(
                 "the server is older than PostgreSQL 13; upgrade it, or name another"

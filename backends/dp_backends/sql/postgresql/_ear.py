@@ -15,11 +15,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from threading import Lock, Thread
 from typing import Final, final
-from weakref import WeakSet, ref
+from weakref import WeakSet, WeakValueDictionary, ref
 
 import anyio
 import psycopg
@@ -28,7 +28,7 @@ from psycopg import Connection
 from dp_backends.sql._sessions import Failure
 from dp_backends.sql._waits import Heard
 
-__all__ = ["Ear", "EarListener"]
+__all__ = ["Ear", "EarListener", "join", "leave"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -51,7 +51,11 @@ _FAILING: Final = (0.1, 5.0)
 @final
 class Ear:
     """
-    The listening session of one store, shared by all event loops.
+    The listening session of one store, shared by all handles and event loops.
+
+    Attributes:
+        users: The number of its handles.
+        count: How often something was heard.
 
     Args:
         location: The store.
@@ -59,6 +63,7 @@ class Ear:
     """
 
     def __init__(self, location: str, connect: Callable[[], Connection]) -> None:
+        self.users = self.count = 0
         self._location = location
         self._connect = connect
         self._listeners: WeakSet[EarListener] = WeakSet()
@@ -78,7 +83,6 @@ class Ear:
         self._reader: ref[EarListener] | None = None
         self._asked_at: float | None = None
         self._hears = False
-        self.count = 0
 
     @property
     def pauses(self) -> tuple[float, float]:
@@ -141,15 +145,11 @@ class Ear:
         with self._lock:
             self._reader = None
             self._drop_old()
-        self._ring_all(listener)
+            others = [other for other in self._listeners if other is not listener]
+        _ring(others)
 
     def _reading(self) -> EarListener | None:
         return None if self._reader is None else self._reader()
-
-    def _ring_all(self, but: EarListener | None = None) -> None:
-        for listener in tuple(self._listeners):
-            if listener is not but:
-                listener.ring()
 
     # Connecting -------------------------------------------------------------
 
@@ -191,7 +191,8 @@ class Ear:
             self._asked_at = None
             # What happened before is heard of by nobody, so it has to be looked for.
             self.count += 1
-        self._ring_all()
+            listeners = list(self._listeners)
+        _ring(listeners)
 
     def _lose(self, pause: float = 0.0) -> None:
         """Be without a connection."""
@@ -213,14 +214,16 @@ class Ear:
 
     def add(self, listener: EarListener) -> None:
         """Let one know what is heard."""
-        self._listeners.add(listener)
+        with self._lock:
+            self._listeners.add(listener)
 
     def close(self) -> None:
         """Hear no more."""
         with self._lock:
             self._is_closed = True
             self._lose()
-        self._ring_all()
+            listeners = list(self._listeners)
+        _ring(listeners)
 
     def after_fork_in_child(self) -> None:
         """Begin anew; what is the parent's is not touched."""
@@ -268,6 +271,36 @@ class EarListener:
         pass
 
 
+def _ring(listeners: Iterable[EarListener]) -> None:
+    for listener in listeners:
+        listener.ring()
+
+
+# Sharing ----------------------------------------------------------------------
+
+_SHARED: Final[WeakValueDictionary[Hashable, Ear]] = WeakValueDictionary()
+_SHARING: Final = Lock()
+
+
+def join(key: Hashable, make: Callable[[], Ear]) -> Ear:
+    """Return the ear of one store, for one more handle; makes the first."""
+    with _SHARING:
+        ear = _SHARED.get(key)
+        if ear is None or not ear.users:
+            _SHARED[key] = ear = make()
+        ear.users += 1
+        return ear
+
+
+def leave(ear: Ear) -> None:
+    """Close an ear after its last handle; this is one less."""
+    with _SHARING:
+        ear.users -= 1
+        is_over = not ear.users
+    if is_over:
+        ear.close()
+
+
 # Forks ------------------------------------------------------------------------
 
 _EARS: Final[WeakSet[Ear]] = WeakSet()
@@ -276,9 +309,14 @@ _PARENTS: Final[list[Connection]] = []
 
 
 def _after_in_child() -> None:
+    _SHARING.release()
     for ear in tuple(_EARS):
         ear.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)
+    os.register_at_fork(
+        before=_SHARING.acquire,
+        after_in_parent=_SHARING.release,
+        after_in_child=_after_in_child,
+    )

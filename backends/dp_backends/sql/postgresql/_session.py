@@ -10,6 +10,7 @@ from threading import Event
 from typing import Any, Final, cast
 
 import psycopg
+from psycopg import errors
 
 from dp_backends.sql._rows import PromiseRow, absent, moment
 from dp_backends.sql._sessions import Failure, SqlSession, Values
@@ -138,6 +139,9 @@ class PostgresSession(SqlSession):
 
     def begin(self) -> None:
         with self._explained("write"):
+            if self._server.is_standby:
+                # It answers to BEGIN as if it had never heard of READ WRITE.
+                raise errors.ReadOnlySqlTransaction
             if not self._is_ready:
                 self._schema.make()
                 self._is_made = self._is_ready = True

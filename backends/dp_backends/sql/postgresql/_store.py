@@ -15,7 +15,7 @@ from dp_backends.sql._waits import AskForChanges, Changes
 from dp_backends.sql.postgresql._clock import ServerClock
 from dp_backends.sql.postgresql._connecting import Server, run
 from dp_backends.sql.postgresql._dialect import CHANGED, Queries
-from dp_backends.sql.postgresql._ear import Ear, EarListener
+from dp_backends.sql.postgresql._ear import Ear, EarListener, join, leave
 from dp_backends.sql.postgresql._failures import explained
 from dp_backends.sql.postgresql._session import PostgresSession
 from dp_backends.sql.postgresql._url import PostgresUrl, parse_url
@@ -60,7 +60,11 @@ class PostgresStore(SqlStore):
         self._clock = ServerClock()
         connect = partial(PostgresSession, server, queries, self._clock)
         super().__init__(url.location, connect, url.retry)
-        self._ear = Ear(url.location, partial(_listening, server, queries))
+        self._ear = join(
+            (url.schema, *sorted(url.parameters.items())),
+            lambda: Ear(url.location, partial(_listening, server, queries)),
+        )
+        self._is_open = True
 
     def listen(self, ring: Callable[[], None]) -> EarListener:
         return EarListener(self._ear, ring)
@@ -73,7 +77,9 @@ class PostgresStore(SqlStore):
 
     async def aclose(self) -> None:
         await super().aclose()
-        self._ear.close()
+        if self._is_open:
+            self._is_open = False
+            leave(self._ear)
 
 
 def _listening(server: Server, queries: Queries) -> Connection:

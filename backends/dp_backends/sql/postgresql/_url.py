@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Final, NoReturn, TypeAlias, final
+from typing import Any, Final, NoReturn, TypeAlias, final
 from urllib.parse import quote, unquote
 
 import psycopg
@@ -84,13 +84,8 @@ def parse_url(url: str) -> PostgresUrl:
     if "#" in url:
         refuse("it has a fragment; write # as %23")
     ours, theirs = _divided(url, refuse)
-    try:
-        parameters = conninfo_to_dict(theirs)
-    except psycopg.Error as error:
-        # What libpq says may show a part of the password.
-        reason = ""
-        if found := re.search(r'invalid URI query parameter: "([^"]*)"', str(error)):
-            reason = f"{quoted(found[1])} is not a valid option; "
+    parameters, reason = _parsed(theirs)
+    if reason is not None:
         refuse(
             f"{reason}write {_FORM}, other options as libpq has them, and "
             "characters that URLs reserve percent-encoded, also in a password"
@@ -107,6 +102,16 @@ def parse_url(url: str) -> PostgresUrl:
         schema,
         _seconds(ours.get("retry"), refuse),
     )
+
+
+def _parsed(url: str) -> tuple[dict[str, Any], str | None]:
+    """Return what libpq makes of a URL, or what it said that may be shown."""
+    try:
+        return conninfo_to_dict(url), None
+    except psycopg.Error as error:
+        # The text may show a part of the password, so nobody is to be told this error.
+        found = re.search(r'invalid URI query parameter: "([^"]*)"', str(error))
+        return {}, f"{quoted(found[1])} is not a valid option; " if found else ""
 
 
 def _divided(url: str, refuse: _Refuse) -> tuple[dict[str, str], str]:

@@ -218,7 +218,7 @@ class PostgresServer:
     def _is_ready(self) -> bool:
         """Return whether it says so in the file that `pg_ctl` reads too."""
         with suppress(FileNotFoundError):
-            return self._status()[7:8] == ["ready"]
+            return self._status()[7:8] in (["ready"], ["standby"])
         return False
 
     def _status(self) -> list[str]:
@@ -271,5 +271,5 @@ def _free_port() -> int:
     """Return a free port, outside of those that the system gives to connections."""
     while True:
         with suppress(OSError), socket() as probe:
-            probe.bind(("127.0.0.1", port := randrange(10_000, 32_000)))  # noqa: S311
+            probe.bind(("127.0.0.1", port := randrange(10_000, 32_000)))
             return port
