@@ -10,7 +10,7 @@ import pytest
 import dp_core as dp
 from support.core.stores import create, infos, settle
 from support.docs.backups import enter, is_whole
-from support.postgresql import PostgresServer
+from support.postgresql.server import PostgresServer
 
 
 def test_a_dump_of_a_store_in_use_is_whole(
