@@ -61,7 +61,7 @@ async def test_settings_of_others_break_nothing(
         session = promises.backend._store._worker._session  # type: ignore[attr-defined]
         ((synchronous,),) = session.all("SHOW synchronous_commit")
 
-    assert told[:3] == [Resolved("日本"), "Ω", ["a"]]
+    assert [Resolved("日本"), "Ω", ["a"]] == told[:3]
     assert "on" == synchronous
 
 
@@ -151,7 +151,7 @@ async def test_a_pooler_hands_sessions_around(
                 ).fetchone(),
             ]
 
-    assert told[:3] == [Resolved("日本"), "Ω", ["a"]]
+    assert [Resolved("日本"), "Ω", ["a"]] == told[:3]
     assert ["seen"] == settled
     assert 1 == len(caplog.records)
     assert "notifications do not arrive" in caplog.text
