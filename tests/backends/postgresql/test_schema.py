@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 import anyio
+import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
 from dp_backends.sql.postgresql._connecting import Server
 from dp_backends.sql.postgresql._dialect import Queries
-from dp_backends.sql.postgresql._schema import Schema
+from dp_backends.sql.postgresql._schema import LOCK, Schema, key_of
 from dp_backends.sql.postgresql._url import parse_url
 from dp_core import (
     AccessDeniedError,
@@ -148,8 +149,14 @@ async def test_an_older_format_is_brought_up_to_date_once(
             made.append(Schema(server, queries, connection).is_made())
 
     threads = [Thread(target=open_it) for _ in range(4)]
-    for thread in threads:
-        thread.start()
+    with psycopg.connect(postgresql.url()) as connection:
+        connection.execute(LOCK, key_of(schema))
+        for thread in threads:
+            thread.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE objid = %s AND NOT granted"
+        with anyio.fail_after(60):
+            while postgresql.execute(waiting, key_of(schema)[1]) != [(4,)]:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
     for thread in threads:
         thread.join()
 

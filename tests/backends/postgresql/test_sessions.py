@@ -33,6 +33,12 @@ SETTINGS = {
     "synchronous_commit": "off",
     "TimeZone": "Asia/Tokyo",
 }
+OURS = {
+    "idle_in_transaction_session_timeout": "10000",
+    "lock_timeout": "10000",
+    "statement_timeout": "0",
+    "synchronous_commit": "on",
+}
 
 
 async def work(promises: Promises) -> list[object]:
@@ -59,10 +65,11 @@ async def test_settings_of_others_break_nothing(
     async with connect(postgresql.url(database=schema)) as promises:
         told = await work(promises)
         session = promises.backend._store._worker._session  # type: ignore[attr-defined]
-        ((synchronous,),) = session.all("SHOW synchronous_commit")
+        query = "SELECT name, setting FROM pg_settings WHERE name = ANY(%b)"
+        settings = dict(session.all(query, list(OURS)))
 
     assert [Resolved("日本"), "Ω", ["a"]] == told[:3]
-    assert "on" == synchronous
+    assert OURS == settings
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +172,8 @@ async def wait(promises: Promises, id: str, told: list[object]) -> None:
 
 FORK = """
 import gc, os, sys, anyio
+from dp_backends.sql._working import _worker
+from dp_backends.sql.postgresql import _ear
 from dp_core import connect
 
 url = sys.argv[1]
@@ -196,6 +205,9 @@ if not child:
     anyio.run(hear)
     assert not set(before) & set(sessions())
     anyio.run(promises.aclose)
+    # What the parent has is not closed here, not even by its end.
+    _worker._PARENTS.clear()
+    _ear._PARENTS.clear()
     del promises, store
     gc.collect()
     os._exit(0)

@@ -9,7 +9,6 @@ session's process, which the server says and the pooler does not know.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final, final
 
 import psycopg
@@ -50,22 +49,14 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 @final
 class OwnConnection(Connection[tuple[Any, ...]]):
     """
-    A connection of the process that made it, and closed there at its end.
+    A connection that need not be closed, as a handle need not.
 
-    A child that was forked has it too, and must not say farewell to the server. A
-    handle need not be closed, so a connection that was not is nothing to warn of.
+    The one of libpq, in it, is closed with it; not by a child of the process that made
+    it, which must not say farewell to the server.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._pid = os.getpid()
-
-    def close(self) -> None:
-        if self._pid == os.getpid():
-            super().close()
-
     def __del__(self, _: Any = None) -> None:
-        """Leave it to libpq's connection, which looks at the process, too."""
+        """Warn of nothing."""
 
 
 @final

@@ -14,7 +14,7 @@ from dp_backends.sql.postgresql._dialect import MARK, Queries
 from dp_core import AccessDeniedError, BackendUnavailableError
 from dp_core.backend import quoted
 
-__all__ = ["Schema"]
+__all__ = ["LOCK", "Schema", "key_of"]
 
 # Whether there is a schema, whether it has our mark, whether it has anything.
 _LOOK: Final = """
@@ -29,9 +29,14 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
         JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
         WHERE n.nspname = %(schema)s)
 """
-_LOCK: Final = "SELECT pg_advisory_xact_lock(%s, %s)"
+LOCK: Final = "SELECT pg_advisory_xact_lock(%s, %s)"
 _OURS: Final = int.from_bytes(b"dpms")
 """A number that others will not lock."""
+
+
+def key_of(schema: str) -> tuple[int, int]:
+    """Return the numbers to lock while a store is made."""
+    return _OURS, crc32(schema.encode()) >> 1
 
 
 @final
@@ -113,7 +118,7 @@ class Schema:
         """Make what is not there, by whoever comes first."""
         run(self._connection, self._server.begin)
         try:
-            self._connection.execute(_LOCK, (_OURS, crc32(self._name.encode()) >> 1))
+            self._connection.execute(LOCK, key_of(self._name))
             self._create()
             run(self._connection, "COMMIT")
         except errors.InsufficientPrivilege as error:
