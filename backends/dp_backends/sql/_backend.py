@@ -91,7 +91,7 @@ class SqlBackend(Backend):
         """Return promises by their age; see `dp_core.backend.Registry`."""
         self._life.check_open()
         found = await self._store.ask(
-            lambda session: search(session, query, after, limit, self._store.now())
+            partial(search, query=query, after=after, limit=limit)
         )
         if found.over:
             rows = await self._store.do(LookCall(*found.over))
@@ -107,18 +107,15 @@ class SqlBackend(Backend):
     async def sweep(self, limit: int) -> float | None:
         """Settle what is over; see `dp_core.backend.Registry`."""
         self._life.check_open()
-        now = self._store.now()
-        due, next_due = await self._store.ask(partial(_due, microseconds(now), limit))
+        due, pause = await self._store.ask(partial(_due, limit))
         settled = 0
         if due:
             rows = await self._store.do(LookCall(*due))
             settled = sum(row.state != PENDING for row in rows.values())
         if settled == limit:
             return 0.0
-        if next_due is None:
-            return None if settled == len(due) else _LONGEST_PAUSE
-        pause = (next_due - microseconds(now)) / 1_000_000
-        return min(max(pause, 0.0), _LONGEST_PAUSE)
+        # One that is damaged stays as it is, and is looked at again.
+        return _LONGEST_PAUSE if pause is None and settled < len(due) else pause
 
     async def is_made(self) -> bool:
         """Tell whether the store is there; see `dp_core.backend.MadeOnUse`."""
@@ -141,11 +138,13 @@ def _look_again(found: Found, place: int, row: PromiseRow) -> None:
         del found.infos[place]
 
 
-def _due(now: int, limit: int, session: SqlSession) -> tuple[list[bytes], int | None]:
-    """Return the promises that are over, and the next deadline of another."""
+def _due(limit: int, session: SqlSession) -> tuple[list[bytes], float | None]:
+    """Return promises that are over, and in how many seconds another one will be."""
     if not session.is_made():
         return [], None
-    sql = session.sql
-    due = [id for (id,) in session.all(sql.due, now, limit)]
-    ((next_due,),) = session.all(sql.next_due, now)
-    return due, next_due
+    now = microseconds(session.now())
+    due = [id for (id,) in session.all(session.sql.due, now, limit)]
+    ((next_due,),) = session.all(session.sql.next_due, now)
+    if next_due is None:
+        return due, None
+    return due, min((next_due - now) / 1_000_000, _LONGEST_PAUSE)
