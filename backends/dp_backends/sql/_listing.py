@@ -12,7 +12,6 @@ may be empty although more follow.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final, TypeAlias, final
 
 from dp_backends.sql._rows import DISPOSED, PENDING, REJECTED, RESOLVED
@@ -51,9 +50,7 @@ class Found:
     after: int | None = None
 
 
-def search(
-    session: SqlSession, query: Query, after: str | None, limit: int, now: datetime
-) -> Found:
+def search(session: SqlSession, query: Query, after: str | None, limit: int) -> Found:
     """
     Return the next promises that a query finds.
 
@@ -62,7 +59,6 @@ def search(
         query: The query.
         after: The place of the last promise of the page before; None for the first.
         limit: How many promises to return at most.
-        now: The time by the store's clock.
 
     Raises:
         InvalidQueryError: *after* is not of this store.
@@ -75,6 +71,7 @@ def search(
     places, found.after = _Search(session, query, start, min(limit, _LOOKS)).places()
     rows = session.rows_at(places, newest=query.newest)
     session.make_durable(rows)
+    now = session.now()
     for row in rows:
         try:
             info, over = row.info(), row.over(now)
