@@ -146,22 +146,24 @@ def turmoil(
     operations: int,
     mutant: str | None = None,
     terms: bool = False,
+    program: str = "support.file.random_load",
 ) -> Iterator[str]:
     """
     Let processes settle, dispose of and look at a few promises at once.
 
     Args:
-        root: The directory of the store.
+        root: The path of the store.
         seed: Decides what they do.
         processes: How many there are.
         operations: How many each does.
         mutant: The mistake to make.
         terms: Whether they also create, with deadlines.
+        program: The module that each of them runs.
 
     Yields:
         A sentence for each wrong answer.
     """
-    command = (sys.executable, "-m", "support.file.random_load", root)
+    command = (sys.executable, "-m", program, root)
     with ExitStack() as stack:
         running = [
             stack.enter_context(

@@ -15,14 +15,14 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from dp_backends.file._store import FileStore
 from dp_core import DurablePromiseError, Outcome, Pending, Resolved, State, Terms
 from dp_core.backend import now
 from mutants.file.registry import mutated
 
-__all__ = ["IDS", "Seen"]
+__all__ = ["IDS", "Seen", "main"]
 
 IDS: Final = ("a", "b", "c")
 OVER: Final = datetime(2001, 1, 1, tzinfo=UTC)
@@ -69,7 +69,7 @@ OUTCOMES: Final = "llllssssd"
 TERMS: Final = "lllsscccd"
 
 
-def _one(store: FileStore, random: Random, id: str, own: str, choices: str) -> Seen:
+def _one(store: Any, random: Random, id: str, own: str, choices: str) -> Seen:
     match random.choice(choices):
         case "l":
             view = store.look_at(store.place(id), whole=choices is TERMS)
@@ -107,10 +107,9 @@ def _told(terms: Terms[bytes] | None) -> tuple[float | None, str | None, str] | 
     return deadline, otherwise, terms.data.decode()
 
 
-def main(root: str, seed: str, operations: str, what: str = "") -> None:
-    """Do as many operations, and print what they told."""
+def main(store: Any, seed: str, operations: str, what: str = "") -> None:
+    """Do as many operations on a store, and print what they told."""
     random = Random(seed)
-    store = FileStore(root)
     store.open()
     print("ready", flush=True)
     sys.stdin.readline()
@@ -128,4 +127,4 @@ def main(root: str, seed: str, operations: str, what: str = "") -> None:
 
 if __name__ == "__main__":
     with mutated(os.environ.get("DP_MUTANT")):
-        main(*sys.argv[1:])
+        main(FileStore(sys.argv[1]), *sys.argv[2:])

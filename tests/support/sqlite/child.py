@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -24,7 +25,7 @@ from dp_core.testing.crash import Acknowledge, Step, serve
 from dp_core.testing.crash._child import perform
 from mutants.sqlite.registry import mutated
 
-__all__ = ["in_one_batch"]
+__all__ = ["one_batch"]
 
 
 async def _perform(promises: Promises, step: Step) -> State[Any]:
@@ -52,28 +53,35 @@ async def _one_by_one(url: str, steps: list[Step], acknowledge: Acknowledge) -> 
             acknowledge(await _perform(promises, step))
 
 
-async def in_one_batch(promises: Promises, steps: list[Step]) -> list[State[Any]]:
-    """Perform all steps in one batch; return their results."""
+@asynccontextmanager
+async def one_batch(promises: Promises, size: int) -> AsyncIterator[None]:
+    """Let the calls that are begun in here, so many, be one batch."""
     backend = promises.backend
     assert isinstance(backend, SqlBackend)
     begun, go = threading.Event(), threading.Event()
-    answers: dict[int, State[Any]] = {}
 
     def hold(_: object) -> None:
         begun.set()
         go.wait()
 
-    async def one(number: int, step: Step) -> None:
-        answers[number] = await perform(promises, step)
-
     async with anyio.create_task_group() as tasks:
         # The thread is kept from taking the first ones alone.
         tasks.start_soon(backend._store.ask, hold)
         await _until(begun.is_set)
+        yield
+        await _until(lambda: backend._store._worker._queue.qsize() >= size)
+        go.set()
+
+
+async def _in_one_batch(promises: Promises, steps: list[Step]) -> list[State[Any]]:
+    answers: dict[int, State[Any]] = {}
+
+    async def one(number: int, step: Step) -> None:
+        answers[number] = await perform(promises, step)
+
+    async with anyio.create_task_group() as tasks, one_batch(promises, len(steps)):
         for number, step in enumerate(steps):
             tasks.start_soon(one, number, step)
-        await _until(lambda: backend._store._worker._queue.qsize() == len(steps))
-        go.set()
     return [answers[number] for number in range(len(steps))]
 
 
@@ -85,7 +93,7 @@ async def _until(is_so: Callable[[], bool]) -> None:
 
 async def _at_once(url: str, steps: list[Step], acknowledge: Acknowledge) -> None:
     async with connect(url) as promises:
-        for answer in await in_one_batch(promises, steps):
+        for answer in await _in_one_batch(promises, steps):
             acknowledge(answer)
 
 

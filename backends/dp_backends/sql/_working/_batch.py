@@ -81,7 +81,8 @@ def _write(
             left, changes = _step(left, rows, now)
         session.commit()
         session.make_durable(rows.values())
-    except Failure:
+    except BaseException:
+        # Whatever it is: a transaction that is left open holds everybody up.
         _undo(calls)
         session.rollback()
         raise

@@ -50,6 +50,7 @@ class Call(ABC, Generic[R]):
         is_done: Whether there is one of these.
         is_withdrawn: Whether its caller left before it was begun.
         is_patient: Whether to try again while the database is away.
+        only_reads: Whether it is a question, to which nothing need be written.
         is_repeatable: Whether it may be done again if nobody knows whether it was.
         may_be_done: Whether an attempt may have done it, although it failed.
         since: When it came, by `time.monotonic`.
@@ -69,6 +70,7 @@ class Call(ABC, Generic[R]):
 
     result: R
     signal: Signal
+    only_reads = False
     is_repeatable = True
 
     def __init__(self, *, is_patient: bool = True) -> None:
@@ -136,6 +138,8 @@ class Ask(Call[R]):
 
     __slots__ = ("ask",)
 
+    only_reads = True
+
     def __init__(self, ask: Callable[[Any], R]) -> None:
         super().__init__()
         self.ask = ask
@@ -146,6 +150,8 @@ class PeekCall(RowCall[State[bytes]]):
     """A question for the state of a promise."""
 
     __slots__ = ()
+
+    only_reads = True
 
     def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
         row = rows[self.ids[0]]
@@ -222,6 +228,8 @@ class InfoCall(RowCall[PromiseInfo[bytes]]):
 
     __slots__ = ()
 
+    only_reads = True
+
     def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
         row = rows[self.ids[0]]
         if (change := row.over(now)) is not None:
@@ -238,6 +246,8 @@ class LookCall(RowCall[Rows]):
     """
 
     __slots__ = ()
+
+    only_reads = True
 
     def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
         mine = {id: rows[id] for id in self.ids}

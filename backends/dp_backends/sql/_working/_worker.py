@@ -246,6 +246,11 @@ class Worker:
             for call in calls:
                 self._work([call])
             return []
+        readers = [call for call in calls if call.only_reads]
+        if 0 < len(readers) < len(calls):
+            # What could not be written does not concern them.
+            writers = [call for call in calls if not call.only_reads]
+            return self._after(failure, writers) + readers
         clock = time.monotonic()
         again: list[Call[Any]] = []
         for call in calls:

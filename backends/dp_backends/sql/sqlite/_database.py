@@ -112,9 +112,11 @@ def _make_file(path: str) -> None:
 
 def _is_ours(database: apsw.Connection, path: str) -> bool:
     """Tell whether it is a store of promises; False for an empty database."""
-    if database.pragma("application_id") != APPLICATION_ID:
-        ((tables,),) = database.execute("SELECT count(*) FROM sqlite_schema")
-        if tables or database.pragma("application_id"):
+    # In this order: somebody may make the store between the two.
+    ((tables,),) = database.execute("SELECT count(*) FROM sqlite_schema")
+    owner = database.pragma("application_id")
+    if owner != APPLICATION_ID:
+        if tables or owner:
             raise BackendUnavailableError(
                 f"{path} is the database of another program; name another file"
             )

@@ -145,6 +145,9 @@ def _check_opening(path: str) -> None:
     os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
     if not os.access(path, os.R_OK, effective_ids=True):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        # A log and its index have to be there even for who only reads.
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
 def _code(error: apsw.Error) -> int:
