@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import pytest
+
+from support.sqlite.looks import fill
 
 
 @pytest.fixture
@@ -19,3 +22,10 @@ def path(tmp_path: Path) -> Path:
 def url(path: Path) -> str:
     """The URL of the store that it is."""
     return f"sqlite:{path}"
+
+
+@pytest.fixture
+def store(path: Path, url: str) -> bytes:
+    """Make a store, and close it; return what is in its file."""
+    anyio.run(fill, url)
+    return path.read_bytes()

@@ -1,67 +1,18 @@
-"""No store, a damaged one, one that may not be used: a clear error, and no harm."""
+"""No store, a damaged one, another format: a clear error, and no harm."""
 
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import anyio
-import apsw
 import pytest
 
 import dp_core as dp
-from dp_backends.sql.sqlite import _database
-from dp_core import _plugins
+from support.sqlite.looks import LOOKS, look, names
 from support.sqlite.stores import files, opened, rows
-
-SOMEBODY = 65534
-LOOKS = ("peek", "resolve", "get", "list")
-
-
-def look(url: str, what: str) -> Any:
-    """Ask a new handle for something."""
-    return anyio.run(_look, url, what)
-
-
-async def _look(url: str, what: str) -> Any:
-    async with dp.connect(url) as promises:
-        match what:
-            case "list":
-                return [info.id async for info in promises.list()]
-            case "peek kept":
-                return await promises.promise("kept").peek()
-            case "resolve":
-                return await promises.promise("x").resolve(1)
-            case "get":
-                return await promises.promise("x").get(timeout=60)
-            case _:
-                return await getattr(promises.promise("x"), what)()
-
-
-async def _fill(url: str) -> None:
-    async with dp.connect(url) as promises:
-        await promises.promise("kept").resolve("kept")
-        await promises.create("x", tags={"a": "b"})
-        await promises.promise("x").resolve("v" * 4000)
-
-
-@pytest.fixture
-def store(path: Path, url: str) -> bytes:
-    """Make a store, and close it; return what is in its file."""
-    anyio.run(_fill, url)
-    return path.read_bytes()
-
-
-def names(directory: Path) -> set[str]:
-    """Return the names in a directory."""
-    return {path.name for path in directory.iterdir()}
-
 
 # Others' files --------------------------------------------------------------------
 
@@ -285,149 +236,3 @@ anyio.run(main)
         assert 0 == racer.returncode, complaint
     assert [(2,)] == rows(path, "PRAGMA user_version")
     assert [(6,)] == rows(path, "SELECT count(*) FROM promises")
-
-
-# What is missing, or not allowed ----------------------------------------------------
-
-
-def test_a_missing_driver_names_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    """With the extra, ready to be typed."""
-    for module in list(sys.modules):
-        if module.startswith(("apsw", "dp_backends.sql")):
-            monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, "apsw", None)
-    monkeypatch.setattr(_plugins, "_found", {})
-
-    told = r"pip install 'durable-promises\[sqlite\]'"
-    with pytest.raises(dp.UnknownBackendError, match=told):
-        dp.connect(url)
-
-
-@pytest.mark.parametrize("version", ["3.40.1", "3.51.2", "3.52.0"])
-def test_an_sqlite_that_damages_databases_is_refused(
-    path: Path, url: str, monkeypatch: pytest.MonkeyPatch, version: str
-) -> None:
-    """Its log could be reset while another one writes it."""
-    monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: version)
-    with pytest.raises(dp.BackendUnavailableError, match=f"{version}.*upgrade apsw"):
-        look(url, "resolve")
-    assert not path.exists()
-
-
-def test_a_network_file_system_is_refused(
-    url: str, store: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SQLite's locks do not hold there; the error says what does."""
-    monkeypatch.setattr(_database, "is_remote", lambda _: True)
-    for what in LOOKS:
-        with pytest.raises(dp.BackendUnavailableError, match=r"postgresql:.*dp serve"):
-            look(url, what)
-
-
-@contextmanager
-def as_somebody() -> Iterator[None]:
-    """Be a user who is not root."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(SOMEBODY)
-    try:
-        yield
-    finally:
-        if before == 0:
-            os.seteuid(before)
-
-
-def in_sight(path: Path) -> None:
-    """Let others come as far as the directory of a database."""
-    for parent in list(path.parents)[: -len(Path("/tmp").parts)]:  # noqa: S108 - none is made
-        parent.chmod(0o755)
-
-
-def test_no_permission_is_said_so(path: Path, url: str, store: bytes) -> None:
-    """Of the file, or of its directory."""
-    in_sight(path)
-    path.chmod(0)
-    for mode in (0o555, 0o000):
-        path.parent.chmod(mode)
-        for what in LOOKS:
-            with (
-                as_somebody(),
-                pytest.raises(dp.AccessDeniedError, match="owner and mode"),
-            ):
-                look(url, what)
-    path.parent.chmod(0o555)
-    with as_somebody(), pytest.raises(dp.AccessDeniedError, match="permission denied"):
-        look(f"sqlite:{path.parent}/new.db", "resolve")
-    path.parent.chmod(0o755)
-
-
-def test_too_many_open_files_is_said_so(url: str, store: bytes) -> None:
-    """And passes: the same handle goes on."""
-
-    async def main() -> None:
-        async with dp.connect(url) as promises:
-            promise = promises.promise("kept")
-            with (
-                no_descriptors(),
-                pytest.raises(dp.BackendUnavailableError, match="ulimit -n"),
-            ):
-                await promise.peek()
-            assert dp.Resolved("kept") == await promise.peek()
-
-    anyio.run(main)
-
-
-@contextmanager
-def no_descriptors() -> Iterator[None]:
-    """Let no more files be opened meanwhile."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    spare = os.open(os.devnull, os.O_RDONLY)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (spare, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        os.close(spare)
-
-
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_the_files_are_their_owners(path: Path, url: str, umask: int) -> None:
-    """Whatever the umask gives away."""
-
-    async def main() -> dict[str, int]:
-        async with dp.connect(url) as promises:
-            await promises.promise("x").resolve(1)
-            return modes(path.parent)
-
-    before = os.umask(umask)
-    try:
-        found = anyio.run(main)
-    finally:
-        os.umask(before)
-    assert dict.fromkeys(("p.db", "p.db-wal", "p.db-shm", "p.db-bell"), 0o600) == found
-
-
-def modes(directory: Path) -> dict[str, int]:
-    """Return the modes of the files in a directory."""
-    return {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
-
-
-def test_a_working_directory_that_was_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A handle that was opened before goes on; a relative path says what is wrong."""
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-
-    async def main() -> None:
-        async with dp.connect("sqlite:../p.db") as promises:
-            os.rmdir(gone)  # noqa: PTH106 - it blocks nobody
-            await promises.promise("x").resolve(1)
-            with pytest.raises(dp.BackendUnavailableError, match="working directory"):
-                dp.connect("sqlite:p.db")
-
-    anyio.run(main)
-    assert (tmp_path / "p.db").exists()
