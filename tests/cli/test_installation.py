@@ -33,6 +33,17 @@ def test_help_loads_no_event_loop() -> None:
     assert "" == output.splitlines()[-1]
 
 
+def test_the_library_loads_no_driver() -> None:
+    """Whoever imports the library, and uses one store, pays for no other."""
+    script = (
+        "import sys, dp_core; dp_core.connect('memory:'); "
+        "print({'apsw', 'psycopg', 'httptools'} & {*sys.modules})"
+    )
+    output = subprocess.check_output([sys.executable, "-c", script], text=True)
+
+    assert "set()\n" == output
+
+
 def test_backends_lists_what_is_installed(dp: Run) -> None:
     """Every scheme is listed with its package and whether it loads."""
     table = dp("backends").stdout.decode().splitlines()
