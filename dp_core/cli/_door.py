@@ -33,10 +33,15 @@ def main() -> NoReturn:
         status = _checked(run())
     except BaseException as error:  # noqa: BLE001 - it is told, whatever it is
         status = _told(error)
-    for stream in (sys.stdout, sys.stderr):
-        if not _flushed(stream):
-            status = Status.FAILED
-    sys.exit(status)
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if not _flushed(stream):
+                status = Status.FAILED
+        sys.exit(status)
+    except MemoryError:
+        # There is none for an end in good order, which would be an exit with 1.
+        _give_up()
+        os._exit(Status.FAILED)
 
 
 def _open_standard_streams() -> None:

@@ -273,3 +273,21 @@ def test_development_mode_shows_the_traceback(tmp_path: Path) -> None:
 
     assert 2 == done.returncode
     assert "Traceback" in done.stderr
+
+
+def test_no_memory_to_end_with_is_not_a_rejection(tmp_path: Path) -> None:
+    """Where even flushing the output finds no memory, the exit code is 2."""
+    script = (
+        "import sys, dp_core.cli._door as door\n"
+        "def flushed(stream): raise MemoryError\n"
+        "door._flushed = flushed\n"
+        "sys.argv[1:] = ['peek', 'id']\n"
+        "door.main()\n"
+    )
+    env = {**os.environ, "DP_URL": f"file:{tmp_path}/promises"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=False, env=env
+    )
+
+    assert 2 == done.returncode
+    assert b"Traceback" not in done.stderr
