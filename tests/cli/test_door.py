@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
+
+from dp_core import connect
+from dp_core.cli import main
 
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
@@ -57,14 +62,23 @@ def refused(done: Done, word: str) -> bool:
 # Streams --------------------------------------------------------------------
 
 
+@pytest.fixture
+def resolved(tmp_path: Path) -> None:
+    """Resolve the promise "id" with "x"."""
+
+    async def resolve() -> None:
+        async with connect(f"file:{tmp_path}/promises") as promises:
+            await promises.promise("id").resolve("x")
+
+    asyncio.run(resolve())
+
+
 @pytest.mark.parametrize("nowhere", [">/dev/full", ">&-"])
 @pytest.mark.parametrize("line", ["peek id", "resolve id x", "backends", "get --help"])
 def test_a_result_that_cannot_be_said_is_not_known(
-    dp: Run, line: str, nowhere: str
+    dp: Run, resolved: None, line: str, nowhere: str
 ) -> None:
     """With stdout full or closed, the exit code is 2, whatever the promise is."""
-    dp("resolve id x")
-
     done = dp(f"{line} {nowhere}")
 
     assert refused(done, "" if "--help" in line else "cannot be written"), done
@@ -76,11 +90,9 @@ def test_a_result_that_cannot_be_said_is_not_known(
     ["peek new", "reject no no", "resolve id other", "peek", "--no"],
 )
 def test_a_word_that_cannot_be_said_is_not_known(
-    dp: Run, line: str, nowhere: str
+    dp: Run, resolved: None, line: str, nowhere: str
 ) -> None:
     """With stderr full or closed, nothing is claimed that was to be said there."""
-    dp("resolve id x")
-
     assert 2 == dp(f"{line} {nowhere}").returncode
 
 
@@ -224,16 +236,26 @@ def test_an_interrupt_while_loading_is_an_interrupt(dp: Run, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("case", RAISED)
-def test_an_error_nobody_foresaw_is_said(dp: Run, tmp_path: Path, case: str) -> None:
+def test_an_error_nobody_foresaw_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
     """Whatever is raised while a command runs is one line, and 2."""
     source, word = RAISED[case]
-    body = "".join(f"        {line}\n" for line in source.splitlines())
-    env = module(
-        tmp_path,
-        "sitecustomize",
-        f"import anyio\ndef run(*_, **__):\n    if True:\n{body}\nanyio.run = run\n",
-    )
-    assert refused(dp("peek id", **env), word)
+    ran = []
+
+    def run(*_: object, **__: object) -> None:
+        ran.append(case)
+        exec(source, {})  # noqa: S102 - our own test data
+
+    monkeypatch.setattr(anyio, "run", run)
+    monkeypatch.setattr(sys, "argv", ["dp", "peek", "id"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    code = ended.value.code
+    assert [case] == ran
+    assert isinstance(code, int)
+    assert refused(Done("dp peek id", code, *capsys.readouterr()), word)
 
 
 def test_little_memory_is_not_a_rejection(tmp_path: Path) -> None:
