@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event
 
 import anyio
 import pytest
 from psycopg.sql import SQL, Identifier
 
+from dp_backends.sql._rows import absent
+from dp_backends.sql._sessions import Failure
+from dp_backends.sql.postgresql._clock import ServerClock
+from dp_backends.sql.postgresql._connecting import Server
+from dp_backends.sql.postgresql._dialect import Queries
 from dp_backends.sql.postgresql._session import PostgresSession
+from dp_backends.sql.postgresql._url import parse_url
 from dp_core import (
     AccessDeniedError,
     BackendError,
@@ -18,6 +25,7 @@ from dp_core import (
     Resolved,
     connect,
 )
+from dp_core.backend import now
 from support.postgresql.server import PASSWORD, USER, PostgresServer
 
 
@@ -153,6 +161,32 @@ async def test_nobody_knows_of_a_dispose(
             await promises.promise("a").dispose()
 
     assert Pending() == after_write
+
+
+def test_what_was_written_alone_may_be_done(
+    postgresql: PostgresServer, url: str, schema: str
+) -> None:
+    """
+    Rows without tags are written by a statement that is a transaction by itself.
+
+    So nobody knows, if the session ends then; before that, nothing was done.
+    """
+    server, queries = Server(parse_url(url)), Queries(schema)
+    found: list[bool] = []
+    for is_late in (False, True):
+        session = PostgresSession(server, queries, ServerClock(), Event())
+        session.begin()
+        change = absent(b"a").settle(Resolved(b"1"), now())
+        if is_late:
+            session.write([change])
+        pid = session._connection.info.backend_pid
+        postgresql.execute("SELECT pg_terminate_backend(%s, 60000)", pid)
+        with pytest.raises(Failure) as caught:
+            session.read([b"a"])
+        found.append(caught.value.is_unknown)
+        session.close()
+
+    assert [False, True] == found
 
 
 async def test_one_call_fails_alone(

@@ -34,6 +34,9 @@ SETTINGS = {
     "TimeZone": "Asia/Tokyo",
 }
 OURS = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "enable_seqscan": "off",
     "idle_in_transaction_session_timeout": "10000",
     "lock_timeout": "10000",
     "statement_timeout": "0",

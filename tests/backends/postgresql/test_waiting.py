@@ -18,7 +18,7 @@ from dp_backends.sql.postgresql._ear import Ear
 from dp_backends.sql.postgresql._session import PostgresSession
 from dp_backends.sql.postgresql._store import PostgresStore, _changes
 from dp_backends.sql.postgresql._url import parse_url
-from dp_core import Promises, Resolved, connect
+from dp_core import Promises, Terms, connect
 from dp_core.backend import now
 from support.postgresql.server import PostgresServer
 
@@ -153,9 +153,10 @@ def sessions(url: str, schema: str) -> Iterator[list[PostgresSession]]:
 
 
 def write(session: PostgresSession, *ids: str) -> None:
-    """Begin a transaction that settles promises, and leave it open."""
+    """Begin a transaction that creates promises, and leave it open."""
     session.begin()
-    session.write([absent(i.encode()).settle(Resolved(b"1"), now()) for i in ids])
+    created = [absent(id.encode()).create(Terms(), now()) for id in ids]
+    session.write([change for change in created if change is not None])
 
 
 def test_a_look_misses_no_transaction(sessions: list[PostgresSession]) -> None:

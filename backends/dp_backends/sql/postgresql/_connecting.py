@@ -43,6 +43,14 @@ _SETTINGS: Final = {
     "lock_timeout": "'10s'",
     "idle_in_transaction_session_timeout": "'10s'",
 }
+# Of statements that are a transaction by themselves.
+_DEFAULTS: Final = {
+    "default_transaction_isolation": "'read committed'",
+    "default_transaction_read_only": "off",
+}
+# Statements are prepared when the store is new, and the server keeps the plans that it
+# made then: for a small table it would read all of it, also when it has grown.
+_PLANS: Final = {"enable_seqscan": "off", "jit": "off"}
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
 
@@ -120,7 +128,7 @@ class Server:
             )
         # It waits for other servers, too, before it says that something is durable.
         if synchronous == "remote_apply":
-            settings = _SETTINGS
+            settings = dict(_SETTINGS)
         else:
             settings = {"synchronous_commit": "on", **_SETTINGS}
         self.is_pooled |= pid != connection.info.backend_pid
@@ -128,6 +136,7 @@ class Server:
             local = "".join(f"; SET LOCAL {n} = {v}" for n, v in settings.items())
             self.begin = (_BEGIN + local).encode()
         else:
+            settings |= _PLANS | _DEFAULTS
             run(connection, "; ".join(f"SET {n} = {v}" for n, v in settings.items()))
             self.begin = _BEGIN.encode()
             # Statements are prepared where they say so.

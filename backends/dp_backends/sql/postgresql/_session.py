@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import psycopg
 from psycopg import errors
 
-from dp_backends.sql._rows import PromiseRow, absent, moment
+from dp_backends.sql._rows import DISPOSED, Change, PromiseRow, absent, moment
 from dp_backends.sql._sessions import Failure, SqlSession, Values
 from dp_backends.sql.postgresql._arrays import Big, Bytes
 from dp_backends.sql.postgresql._clock import ServerClock
@@ -33,6 +33,10 @@ _NUMBERS: Final = count(1)
 class PostgresSession(SqlSession):
     """
     A connection. What others have committed is durable before it is seen.
+
+    A batch takes as few round trips as it can. Rows without tags are written by one
+    statement, which is a transaction by itself; the answer to a ring is read when the
+    next statement is run.
 
     Attributes:
         number: A number that no other session of this process has.
@@ -58,15 +62,24 @@ class PostgresSession(SqlSession):
         self._schema = Schema(server, queries, self._connection)
         self._is_made = False
         self._is_ready = False
+        # An answer is to be read.
+        self._is_ringing = False
+        # Between `begin` and `commit`: a transaction of the server, or done without.
+        self._is_begun = False
+        self._has_committed = False
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
         try:
             with explained(self._server.url.location, doing):
+                if self._is_ringing:
+                    self._hear()
                 yield
         except BackendError as error:
             raise Failure(error, breaks=True) from error.__cause__
         except Failure as failure:
+            # Some of it was done: only those whose calls it was may not know.
+            failure.is_unknown |= self._has_committed
             if state_of(failure) in POOLED:
                 self._server.is_pooled = True
             raise
@@ -126,13 +139,23 @@ class PostgresSession(SqlSession):
 
     def many(self, statement: str, rows: Sequence[Values]) -> Iterable[Values]:
         found: list[Values] = []
-        with self._explained("write"):
+        with self._explained("write" if self._is_begun else "commit"):
             for some in _by_size(rows):
                 columns = self.queries.columns(statement, some)
                 cursor = self._cursor.execute(statement, columns, prepare=True)
                 if cursor.description:
                     found += cursor.fetchall()
+                self._has_committed = not self._is_begun
         return found
+
+    def write(self, changes: Sequence[Change]) -> dict[bytes, PromiseRow]:
+        if not self._is_begun and (
+            self._server.is_pooled or any(map(_needs_others, changes))
+        ):
+            with self._explained("write"):
+                run(self._connection, self._server.begin)
+                self._is_begun = True
+        return super().write(changes)
 
     def numbered(self, rows: Sequence[PromiseRow]) -> Sequence[PromiseRow]:
         return rows
@@ -145,15 +168,19 @@ class PostgresSession(SqlSession):
             if not self._is_ready:
                 self._schema.make()
                 self._is_made = self._is_ready = True
-            run(self._connection, self._server.begin)
+        self._has_committed = False
 
     def commit(self) -> None:
-        with self._explained("commit"):
-            run(self._connection, b"COMMIT")
+        if self._is_begun:
+            with self._explained("commit"):
+                run(self._connection, b"COMMIT")
+        self._is_begun = self._has_committed = False
 
     def rollback(self) -> None:
-        with suppress(psycopg.Error):
-            run(self._connection, b"ROLLBACK")
+        if self._is_begun:
+            with suppress(psycopg.Error):
+                run(self._connection, b"ROLLBACK")
+        self._is_begun = self._has_committed = False
 
     def make_durable(self, rows: Collection[PromiseRow]) -> None:
         """Do nothing: a server shows what is durable."""
@@ -161,7 +188,20 @@ class PostgresSession(SqlSession):
     def ring(self) -> None:
         # Outside of the transaction, where it would let only one commit at a time.
         with suppress(psycopg.Error):
-            run(self._connection, self.queries.ring)
+            self._connection.pgconn.send_query(self.queries.ring)
+            self._is_ringing = True
+
+    def _hear(self) -> None:
+        """Read the answer to a ring; if that says that it failed, nobody minds."""
+        self._is_ringing = False
+        while self._connection.pgconn.get_result() is not None:
+            pass
+
+
+def _needs_others(change: Change) -> bool:
+    """Tell whether a change needs other statements: for tags, or to forget others."""
+    before, after = change
+    return bool(before.terms or after.terms or after.state == DISPOSED)
 
 
 def _by_size(rows: Sequence[Values]) -> Iterator[Sequence[Values]]:
