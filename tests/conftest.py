@@ -78,6 +78,7 @@ SYSTEM: Final = (
     "backends/sqlite/test_powerloss.py",
     "backends/test_behind_proxies.py",
     "mutants/file",
+    "mutants/sqlite",
     "notebook/test_browser.py",
     "packaging/test_types.py",
     "server/attacks/test_pages.py",

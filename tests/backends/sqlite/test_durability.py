@@ -13,7 +13,7 @@ import pytest
 import dp_core as dp
 from dp_backends.sql.sqlite import _connection, _log
 from dp_backends.sql.sqlite._connection import SqliteSession
-from support.sqlite.stores import opened, rows, session_of
+from support.sqlite.stores import opened, rows, session_of, settle_carelessly
 
 REAL_FSYNC = _log.fsync
 
@@ -43,17 +43,6 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 
     yield arm
     monkeypatch.undo()
-
-
-def settle_carelessly(path: Path, id: str) -> None:
-    """Settle a promise as a program does that does not wait for the disk."""
-    with opened(path) as connection:
-        connection.execute("PRAGMA synchronous = off")
-        connection.execute(
-            "INSERT INTO promises SELECT ?, change + 1, 1, 0, change + 1, 1, x'37', "
-            "NULL, 0, 0, NULL, NULL, NULL FROM promises ORDER BY change DESC LIMIT 1",
-            (id.encode(),),
-        )
 
 
 async def test_all_that_is_shown_was_synced_once(

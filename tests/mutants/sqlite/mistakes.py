@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+from unittest.mock import patch
+
+from dp_backends.sql import _backend
+from dp_backends.sql._listing import Found
+from dp_backends.sql._sessions import Values
+from dp_backends.sql._working import _worker
+from dp_backends.sql._working._batch import Calls
+from dp_backends.sql.sqlite import _database
 from dp_backends.sql.sqlite._connection import SqliteSession
+from dp_backends.sql.sqlite._dialect import SQL
 from dp_backends.sql.sqlite._log import Log
 from mutants.sqlite.registry import Change, mutant
 
@@ -24,3 +35,83 @@ def connections_cross_forks() -> list[Change]:
         (SqliteSession, "closes_at_fork", False),
         (SqliteSession, "_has_moved", lambda _: False),
     ]
+
+
+@mutant
+def lists_are_not_made_durable() -> list[Change]:
+    """A page shows rows as soon as they can be seen."""
+    search = _backend.search
+
+    def careless(session: SqliteSession, *args: Any) -> Found:
+        with patch.object(SqliteSession, "make_durable", _nothing):
+            return search(session, *args)
+
+    return [(_backend, "search", careless)]
+
+
+@mutant
+def acknowledged_before_the_commit() -> list[Change]:
+    """Callers are told as soon as their changes are written."""
+    commit = SqliteSession.commit
+
+    def run_batch(session: Any, calls: Calls, tell: Callable[[Calls], object]) -> None:
+        def early(self: SqliteSession) -> None:
+            tell(calls)
+            commit(self)
+
+        for call in calls:
+            call.is_done = False
+        with patch.object(SqliteSession, "commit", early):
+            real(session, calls, tell)
+
+    real = _worker.run_batch
+    return [(_worker, "run_batch", run_batch)]
+
+
+@mutant
+def not_synced() -> list[Change]:
+    """A commit does not wait for the disk."""
+    prepare = _database._prepare
+
+    def careless(database: Any, path: str) -> None:
+        prepare(database, path)
+        database.pragma("synchronous", "off")
+
+    return [(_database, "_prepare", careless)]
+
+
+@mutant
+def each_change_is_a_commit() -> list[Change]:
+    """A batch is not one transaction."""
+    many = SqliteSession.many
+
+    def one_by_one(
+        self: SqliteSession, statement: str, rows: Sequence[Values]
+    ) -> list[Values]:
+        found: list[Values] = []
+        for row in rows:
+            found += many(self, statement, [row])
+            self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN IMMEDIATE")
+        return found
+
+    return [(SqliteSession, "many", one_by_one)]
+
+
+@mutant
+def changes_are_not_compared() -> list[Change]:
+    """Who read a row and was overtaken overwrites what is there."""
+    careless = SQL.write.replace("promises.version = excluded.version - 1", "true")
+    assert careless != SQL.write
+    return [(SQL, "write", careless)]
+
+
+@mutant
+def numbers_begin_anew() -> list[Change]:
+    """The number of a change is that of the rows that there are."""
+
+    def highest(self: SqliteSession) -> int:
+        ((count,),) = self.all("SELECT count(*) FROM promises WHERE state <> 3")
+        return int(count)
+
+    return [(SqliteSession, "highest", highest)]

@@ -13,6 +13,7 @@ from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
+from dp_backends.sql._sessions import Failure
 from dp_backends.sql._working import (
     CreateCall,
     DisposeCall,
@@ -55,7 +56,10 @@ class SessionStore:
         return id
 
     def _do(self, call: RowCall[Any]) -> Any:
-        run_batch(self._session, [call], lambda _: None)
+        try:
+            run_batch(self._session, [call], lambda _: None)
+        except Failure as failure:
+            raise failure.error from failure
         return call.outcome()
 
     def look_at(self, id: str, *, whole: bool) -> RowView:
