@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Event
+from typing import Any
 
 import anyio
 import pytest
@@ -11,6 +12,7 @@ from psycopg.sql import SQL, Identifier
 
 from dp_backends.sql._rows import absent
 from dp_backends.sql._sessions import Failure
+from dp_backends.sql.postgresql import _session
 from dp_backends.sql.postgresql._clock import ServerClock
 from dp_backends.sql.postgresql._connecting import Server
 from dp_backends.sql.postgresql._dialect import Queries
@@ -211,6 +213,36 @@ async def test_one_call_fails_alone(
 
     assert "odd" in str(told.pop("bad"))
     assert {"a": Resolved(1), "b": Resolved(1)} == told
+
+
+def test_much_is_written_in_parts(
+    url: str, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server takes no statement of more than a GiB."""
+    monkeypatch.setattr(_session, "_BYTES", 100)
+    server, queries = Server(parse_url(url)), Queries(schema)
+    session = PostgresSession(server, queries, ServerClock(), Event())
+    ids = [f"{n:02}".encode() for n in range(20)]
+    sent: list[int] = []
+    columns = Queries.columns
+
+    def counted(self: Queries, statement: str, rows: Any) -> Any:
+        sent.append(len(rows))
+        return columns(self, statement, rows)
+
+    monkeypatch.setattr(Queries, "columns", counted)
+    session.begin()
+    written = session.write(
+        [absent(id).settle(Resolved(b"x" * 30), now()) for id in ids]
+    )
+    session.commit()
+    _, rows = session.read(ids)
+    session.close()
+
+    assert set(ids) == set(written)
+    assert all(row.is_settled for row in rows.values())
+    assert 20 == sum(sent)
+    assert max(sent) * 32 <= 100
 
 
 async def test_a_store_that_vanishes_is_made_again(

@@ -5,7 +5,8 @@
 ``_store``      the store, and what has changed in it
 ``_url``        its URL
 ``_connecting`` how to connect, and what the server must be like
-``_session``    a connection; ``_dialect`` its statements, ``_arrays`` their values
+``_session``    a connection; ``_dialect`` its statements, ``_arrays`` their values,
+                ``_prepared`` how they are run
 ``_schema``     the schema: found, checked, made, brought up to date
 ``_ear``        how those who wait hear of a commit
 ``_clock``      the time of the server

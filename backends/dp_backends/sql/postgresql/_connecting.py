@@ -14,6 +14,7 @@ from typing import Any, Final, final
 import psycopg
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
+from psycopg.pq.abc import PGresult
 
 from dp_backends.sql._sessions import Failure
 from dp_backends.sql.postgresql._arrays import register_arrays
@@ -25,7 +26,7 @@ from dp_backends.sql.postgresql._failures import (
 from dp_backends.sql.postgresql._url import PostgresUrl
 from dp_core import BackendUnavailableError
 
-__all__ = ["Server", "run"]
+__all__ = ["Server", "checked", "run"]
 
 _OLDEST: Final = 130000
 """Transactions have numbers of 64 bits since PostgreSQL 13."""
@@ -139,8 +140,6 @@ class Server:
             settings |= _PLANS | _DEFAULTS
             run(connection, "; ".join(f"SET {n} = {v}" for n, v in settings.items()))
             self.begin = _BEGIN.encode()
-            # Statements are prepared where they say so.
-            connection.prepare_threshold = 1_000_000
         register_arrays(connection)
 
     def _refuse(self, reason: str) -> None:
@@ -157,14 +156,24 @@ def run(connection: Connection, statement: str | bytes) -> None:
     """
     command = statement if isinstance(statement, bytes) else statement.encode()
     result = connection.pgconn.exec_(command)
+    checked(result)
+    if command == b"COMMIT" and result.command_status != command:
+        raise psycopg.errors.InFailedSqlTransaction("nothing was committed")
+
+
+def checked(result: PGresult) -> None:
+    """
+    Raise the error that a result is, if it is one.
+
+    Raises:
+        psycopg.Error: The statement failed.
+    """
     if result.status not in _FINE:
         error = psycopg.errors.error_from_result(result, encoding="utf-8")
         if error.sqlstate is None:
             # Not from the server: the connection is lost.
             raise psycopg.OperationalError(str(error))
         raise error
-    if command == b"COMMIT" and result.command_status != command:
-        raise psycopg.errors.InFailedSqlTransaction("nothing was committed")
 
 
 _FINE: Final = (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK)

@@ -14,11 +14,12 @@ from psycopg import errors
 
 from dp_backends.sql._rows import DISPOSED, Change, PromiseRow, absent, moment
 from dp_backends.sql._sessions import Failure, SqlSession, Values
-from dp_backends.sql.postgresql._arrays import Big, Bytes
+from dp_backends.sql.postgresql._arrays import Big, Bytes, Column
 from dp_backends.sql.postgresql._clock import ServerClock
 from dp_backends.sql.postgresql._connecting import Server, run
 from dp_backends.sql.postgresql._dialect import Queries
 from dp_backends.sql.postgresql._failures import POOLED, explained, state_of
+from dp_backends.sql.postgresql._prepared import Prepared
 from dp_backends.sql.postgresql._schema import Schema
 from dp_core import BackendError
 
@@ -59,6 +60,7 @@ class PostgresSession(SqlSession):
         self._clock = clock
         self._connection = server.connect()
         self._cursor = self._connection.cursor(binary=True)
+        self._prepared = Prepared(self._connection, is_pooled=server.is_pooled)
         self._schema = Schema(server, queries, self._connection)
         self._is_made = False
         self._is_ready = False
@@ -123,17 +125,18 @@ class PostgresSession(SqlSession):
 
     def all(self, statement: str, *values: Any) -> Sequence[Values]:
         with self._explained("read"):
-            cursor = self._cursor.execute(statement, values, prepare=False)
+            cursor = self._cursor.execute(statement, values)
             return cursor.fetchall() if cursor.description else ()
 
-    def _run(self, statement: str, values: Sequence[Any]) -> Sequence[Values]:
-        """Run a statement that comes again and again, and is best prepared."""
+    def _run(
+        self, statement: str, values: Sequence[Column | bytes]
+    ) -> Sequence[Values]:
         with self._explained("read"):
-            return self._cursor.execute(statement, values, prepare=True).fetchall()
+            return self._prepared.run(statement, values)
 
     def changed(self, end: str, running: str) -> Sequence[Values]:
         """Return what `Queries.changed` asks for."""
-        return self._run(self.queries.changed, (end, running))
+        return self._run(self.queries.changed, (end.encode(), running.encode()))
 
     # Writing ----------------------------------------------------------------
 
@@ -142,9 +145,7 @@ class PostgresSession(SqlSession):
         with self._explained("write" if self._is_begun else "commit"):
             for some in _by_size(rows):
                 columns = self.queries.columns(statement, some)
-                cursor = self._cursor.execute(statement, columns, prepare=True)
-                if cursor.description:
-                    found += cursor.fetchall()
+                found += self._prepared.run(statement, columns)
                 self._has_committed = not self._is_begun
         return found
 
@@ -206,11 +207,13 @@ def _needs_others(change: Change) -> bool:
 
 def _by_size(rows: Sequence[Values]) -> Iterator[Sequence[Values]]:
     """Yield rows in parts that a server takes."""
-    first, size = 0, 0
-    for place, row in enumerate(rows):
-        more = sum(len(value) for value in row if isinstance(value, bytes))
-        if size + more > _BYTES and place > first:
-            yield rows[first:place]
-            first, size = place, 0
-        size += more
-    yield rows[first:]
+    if len(rows) > 1 and sum(map(_size_of, rows)) > _BYTES:
+        half = len(rows) // 2
+        yield from _by_size(rows[:half])
+        yield from _by_size(rows[half:])
+    else:
+        yield rows
+
+
+def _size_of(row: Values) -> int:
+    return sum([len(value) for value in row if isinstance(value, bytes)])
