@@ -17,7 +17,6 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,24 +25,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import anyio
+from _waking import wake
 
 import dp_core as dp
 
 ROUNDS = 60
 SETTLES = 10
-WAKES = 200
 WAITERS = 10_000
-
-WAITER = """
-import sys, time, anyio, dp_core as dp
-async def main():
-    async with dp.connect(sys.argv[1]) as promises:
-        for number in range(int(sys.argv[2])):
-            print(number, flush=True)
-            await promises.promise(f"wake-{number}").get()
-            print(time.clock_gettime(time.CLOCK_MONOTONIC), flush=True)
-anyio.run(main, backend=sys.argv[3])
-"""
 
 
 def bare_settle(directory: str, name: str, data: bytes) -> None:
@@ -103,30 +91,10 @@ async def settle(root: str, backend: str) -> None:
     )
 
 
-async def wake(root: str, backend: str) -> None:
+async def wake_up(root: str, backend: str) -> None:
     """Measure from the acknowledgement to the value in another process."""
-    url = f"file:{root}/wake-{backend}"
-    pauses = []
-    async with dp.connect(url) as promises:
-        await promises.promise("warm").resolve(1)
-        arguments = [sys.executable, "-c", WAITER, url, str(WAKES), backend]
-        waiter = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs here
-            arguments, stdout=subprocess.PIPE, text=True
-        )
-        assert waiter.stdout is not None
-        for number in range(WAKES):
-            waiter.stdout.readline()
-            # Let it really wait: the benchmark is of waking, not of looking.
-            await anyio.sleep(0.005)
-            await promises.promise(f"wake-{number}").resolve(number)
-            acknowledged = time.clock_gettime(time.CLOCK_MONOTONIC)
-            pauses.append(float(waiter.stdout.readline()) - acknowledged)
-        waiter.wait()
-    quantiles = statistics.quantiles(pauses, n=100)
-    print(
-        f"wake-up in another process, {backend}: median {quantiles[49] * 1e3:.2f} ms "
-        f"after the acknowledgement, 99 % within {quantiles[98] * 1e3:.2f} ms"
-    )
+    measured = await wake(f"file:{root}/wake-{backend}", backend)
+    print(f"wake-up in another process, {backend}: {measured}")
 
 
 async def crowd(root: str, backend: str) -> None:
@@ -158,7 +126,7 @@ def main() -> None:
     for backend in ("asyncio", "trio"):
         with tempfile.TemporaryDirectory(dir=parent) as root:
             anyio.run(settle, root, backend, backend=backend)
-            anyio.run(wake, root, backend, backend=backend)
+            anyio.run(wake_up, root, backend, backend=backend)
             anyio.run(crowd, root, backend, backend=backend)
 
 

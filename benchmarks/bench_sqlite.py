@@ -16,8 +16,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -26,6 +24,7 @@ from typing import Final
 
 import anyio
 import apsw
+from _waking import wake
 
 import dp_core as dp
 from dp_core.backend import Backend
@@ -33,18 +32,6 @@ from dp_core.backend import Backend
 ROUNDS: Final = 5
 TASKS: Final = {1: 300, 64: 6_000, 1024: 20_000}
 PEEKS: Final = 20_000
-WAKES: Final = 200
-
-WAITER: Final = """
-import sys, time, anyio, dp_core as dp
-async def main():
-    async with dp.connect(sys.argv[1]) as promises:
-        for number in range(int(sys.argv[2])):
-            print(number, flush=True)
-            await promises.promise(f"wake-{number}").get()
-            print(time.clock_gettime(time.CLOCK_MONOTONIC), flush=True)
-anyio.run(main, backend=sys.argv[3])
-"""
 
 numbers = itertools.count()
 
@@ -136,31 +123,10 @@ async def speed(root: str, loop: str) -> None:
     )
 
 
-async def wake(root: str, loop: str) -> None:
+async def wake_up(root: str, loop: str) -> None:
     """Measure from the acknowledgement to the value in another process."""
-    url = f"sqlite:{root}/wake.db"
-    pauses = []
-    async with dp.connect(url) as promises:
-        await promises.promise("warm").resolve(1)
-        waiter = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs here
-            [sys.executable, "-c", WAITER, url, str(WAKES), loop],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert waiter.stdout is not None
-        for number in range(WAKES):
-            waiter.stdout.readline()
-            # Let it really wait: the benchmark is of waking, not of looking.
-            await anyio.sleep(0.01)
-            await promises.promise(f"wake-{number}").resolve(number)
-            acknowledged = time.clock_gettime(time.CLOCK_MONOTONIC)
-            pauses.append(float(waiter.stdout.readline()) - acknowledged)
-        waiter.wait()
-    quantiles = statistics.quantiles(pauses, n=100)
-    print(
-        f"  wake-up in another process: median {quantiles[49] * 1e3:.2f} ms after the "
-        f"acknowledgement, 99 % within {quantiles[98] * 1e3:.2f} ms"
-    )
+    measured = await wake(f"sqlite:{root}/wake.db", loop)
+    print(f"  wake-up in another process: {measured}")
 
 
 async def full(root: str, count: int) -> None:
@@ -221,7 +187,7 @@ def main() -> None:
     for loop in ("asyncio", "trio"):
         with tempfile.TemporaryDirectory(dir=arguments.directory) as root:
             anyio.run(speed, root, loop, backend=loop)
-            anyio.run(wake, root, loop, backend=loop)
+            anyio.run(wake_up, root, loop, backend=loop)
     if arguments.full:
         with tempfile.TemporaryDirectory(dir=arguments.directory) as root:
             anyio.run(full, root, arguments.full)

@@ -157,7 +157,7 @@ class PromiseRow(NamedTuple):
             state=self.promise_state(),
             terms=self.promise_terms(),
             created_at=moment(self.created_at),
-            settled_at=moment(self.settled_at) if self.state != DISPOSED else None,
+            settled_at=moment(self.settled_at) if is_known else None,
             settled_by=self.settler,
             expired=bool(self.expired),
             cursor=str(self.place) if is_known else None,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
-from datetime import datetime
+from collections.abc import Callable
 from threading import Event
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dp_backends.sql._sessions import SqlSession
-from dp_backends.sql._waits import AskForChanges, Listener
+from dp_backends.sql._waits import Store
 from dp_backends.sql._working import Ask, Call, Worker
 
 __all__ = ["SqlStore"]
@@ -17,7 +15,7 @@ __all__ = ["SqlStore"]
 R = TypeVar("R")
 
 
-class SqlStore(ABC):
+class SqlStore(Store):
     """
     A store in an SQL database.
 
@@ -35,12 +33,6 @@ class SqlStore(ABC):
         self._worker = Worker(connect, patience)
 
     async def do(self, call: Call[R]) -> R:
-        """
-        Return the result of a call.
-
-        Raises:
-            BackendError: It failed.
-        """
         return await self._worker.do(call)
 
     async def ask(self, ask: Callable[[SqlSession], R]) -> R:
@@ -50,28 +42,3 @@ class SqlStore(ABC):
     async def aclose(self) -> None:
         """Close what is open; calls that were not begun fail."""
         await self._worker.aclose()
-
-    @abstractmethod
-    def listen(self, ring: Callable[[], None]) -> Listener:
-        """
-        Return one who hears of changes, for the waits of this event loop.
-
-        Args:
-            ring: Ends the wait of that one, now or the next, so that it is read again;
-                may be called by any thread.
-        """
-
-    @abstractmethod
-    def changes(self, since: Any, wanted: Collection[bytes]) -> AskForChanges:
-        """
-        Return the function that asks a session what has changed.
-
-        Args:
-            since: Up to where was looked before; None for the first time, when nothing
-                has changed.
-            wanted: The ids that matter, in UTF-8; may change in another thread.
-        """
-
-    @abstractmethod
-    def now(self) -> datetime:
-        """Return the time by the store's clock, as far as it is known."""

@@ -19,7 +19,7 @@ from dp_core.testing.crash import Lane, Step
 from support.file.crash_setups import CHILD, ENVIRONMENT, value
 from support.file.random_load import IDS, Seen
 
-__all__ = ["killed", "new_seed", "race", "turmoil"]
+__all__ = ["killed", "kills", "new_seed", "race", "turmoil"]
 
 
 def new_seed() -> int:
@@ -87,42 +87,57 @@ def killed(
         Lane(CHILD, _environment(mutant), 60) as victim,
         Lane(CHILD, _environment(mutant), 60) as rival,
     ):
-        longest = 0.0
-        for number in range(rounds):
-            ids = [f"kill-{number}-{n}" for n in range(8)]
-            url = f"file:{root}"
-            pid = victim.begin(url, [Step("resolve", id, "victim") for id in ids])
-            other = rival.begin(url, [Step("reject", id, "rival") for id in ids[::-1]])
-            victim.go()
-            rival.go()
-            started = time.monotonic()
-            if number > 0:
-                # Not to wait for something: to kill it anywhere.
-                time.sleep(random.uniform(0, longest))
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            ended = victim.ended(pid)
-            rest = rival.ended(other)
-            # The first one is left alone, to learn how long they take; the
-            # others, so that most die while they are at it.
-            if number == 0:
-                longest = time.monotonic() - started
-            else:
-                longest *= 1.05 if ended.killed else 0.8
-            died += ended.killed
-            assert rest.failure is None, rest.failure
-            told = dict(zip(ids[::-1], rest.answers, strict=True))
-            for id, answer in zip(ids, ended.answers, strict=False):
-                assert answer == told[id], f"{id}: {answer} and {told[id]}"
+        for was_killed, told in kills(victim, rival, f"file:{root}", rounds, random):
+            died += was_killed
             acknowledged |= told
-            _settle_once_more(root, ids, told)
+            _settle_once_more(root, told)
     _all_stand(root, acknowledged)
     return sum(isinstance(o, Resolved) for o in acknowledged.values()), died
 
 
-def _settle_once_more(root: str, ids: list[str], told: Mapping[str, Any]) -> None:
+def kills(
+    victim: Lane, rival: Lane, url: str, rounds: int, random: Random
+) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """
+    Let two processes settle the same promises, and kill one of them at some moment.
+
+    Yields:
+        Of each round, whether it died before it was done, and what the other one was
+        told of each promise.
+
+    Raises:
+        AssertionError: They were told different things, or the other one failed.
+    """
+    longest = 0.0
+    for number in range(rounds):
+        ids = [f"kill-{number}-{n}" for n in range(8)]
+        pid = victim.begin(url, [Step("resolve", id, "victim") for id in ids])
+        other = rival.begin(url, [Step("reject", id, "rival") for id in ids[::-1]])
+        victim.go()
+        rival.go()
+        started = time.monotonic()
+        if number > 0:
+            # Not to wait for something: to kill it anywhere.
+            time.sleep(random.uniform(0, longest))
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        ended, rest = victim.ended(pid), rival.ended(other)
+        # The first one is left alone, to learn how long they take; the others, so that
+        # most die while they are at it.
+        if number == 0:
+            longest = time.monotonic() - started
+        else:
+            longest *= 1.05 if ended.killed else 0.8
+        assert rest.failure is None, rest.failure
+        told = dict(zip(ids[::-1], rest.answers, strict=True))
+        for id, answer in zip(ids, ended.answers, strict=False):
+            assert answer == told[id], f"{id}: {answer} and {told[id]}"
+        yield ended.killed, told
+
+
+def _settle_once_more(root: str, told: Mapping[str, Any]) -> None:
     store = FileStore(root)
-    for id in ids:
+    for id in sorted(told):
         outcome = store.settle(id, value("afterwards"))
         assert told[id] == _decoded(outcome), f"{id}: {outcome}, not {told[id]}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,7 @@ from dp_core.testing.crash import (
 from mutants.file.registry import mutated
 from support.file.crash_setups import CHILD, ENVIRONMENT, FILE_SCENARIOS
 
-__all__ = ["ALL", "TORTURE", "missing", "named", "need_tools", "show", "sweep"]
+__all__ = ["ALL", "TORTURE", "missing", "named", "need_tools", "show", "sweep", "swept"]
 
 TORTURE: Final = bool(os.environ.get("DP_TORTURE"))
 """Whether to take the time that ``make torture`` gives."""
@@ -72,21 +73,39 @@ def sweep(directory: Path, loop: str = "asyncio", **options: Any) -> CrashReport
     """
     numbers = count()
     mutant = options.pop("mutant", None)
-    if mutant is not None:
-        options = {"stop_at_first": True, "lanes": 1} | options
-    elif TORTURE:
-        options = {"calls": EVERY_CALL, "every": True} | options
     options = {
         "scenarios": tuple(ALL.values()),
         "child": CHILD,
         "environment": ENVIRONMENT | ({"DP_MUTANT": mutant} if mutant else {}),
-        "calls": WRITING_CALLS,
     } | options
-
-    async def run() -> CrashReport:
-        return await crash_sweep(
-            lambda: f"file:{directory}/{next(numbers)}/deep/store", **options
+    with mutated(mutant):
+        return swept(
+            lambda: f"file:{directory}/{next(numbers)}/deep/store",
+            loop,
+            is_mutant=mutant is not None,
+            **options,
         )
 
-    with mutated(mutant):
-        return anyio.run(run, backend=loop)
+
+def swept(
+    new_store: Callable[[], str], loop: str, *, is_mutant: bool, **options: Any
+) -> CrashReport:
+    """
+    Sweep stores: a mutant until it is caught, and everything where there is time.
+
+    Args:
+        new_store: Returns the URL of a new store.
+        loop: The event loop of those who look afterwards.
+        is_mutant: Whether all processes make a mistake.
+        **options: Of `crash_sweep`.
+    """
+    if is_mutant:
+        options = {"stop_at_first": True, "lanes": 1} | options
+    elif TORTURE:
+        options = {"calls": EVERY_CALL, "every": True} | options
+    options = {"calls": WRITING_CALLS} | options
+
+    async def run() -> CrashReport:
+        return await crash_sweep(new_store, **options)
+
+    return anyio.run(run, backend=loop)

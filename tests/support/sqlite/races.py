@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from random import Random
 from typing import Any
 
@@ -13,6 +10,7 @@ import anyio
 
 from dp_core import State, connect
 from dp_core.testing.crash import Step, VictimRunner
+from support.file.races import kills
 from support.sqlite.sweeps import BATCH, CHILD, environment
 
 __all__ = ["killed", "race"]
@@ -77,31 +75,8 @@ def killed(
         VictimRunner(BATCH, environment(mutant), 60) as victim,
         VictimRunner(CHILD, environment(mutant), 60) as rival,
     ):
-        longest = 0.0
-        for number in range(rounds):
-            ids = [f"kill-{number}-{n}" for n in range(8)]
-            pid = victim.begin(url, [Step("resolve", id, "victim") for id in ids])
-            other = rival.begin(url, [Step("reject", id, "rival") for id in ids[::-1]])
-            victim.go()
-            rival.go()
-            started = time.monotonic()
-            if number > 0:
-                # Not to wait for something: to kill it anywhere.
-                time.sleep(random.uniform(0, longest))
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            ended, rest = victim.ended(pid), rival.ended(other)
-            # The first one is left alone, to learn how long they take; the others, so
-            # that most die while they are at it.
-            if number == 0:
-                longest = time.monotonic() - started
-            else:
-                longest *= 1.05 if ended.killed else 0.8
-            died += ended.killed
-            assert rest.failure is None, rest.failure
-            told = dict(zip(ids[::-1], rest.answers, strict=True))
-            for id, answer in zip(ids, ended.answers, strict=False):
-                assert answer == told[id], f"{id}: {answer} and {told[id]}"
+        for was_killed, told in kills(victim, rival, url, rounds, random):
+            died += was_killed
             known |= {id: answer for id, answer in told.items() if answer is not None}
     assert tuple(known.values()) == states(url, list(known))
     return died, sum("victim" in str(state) for state in known.values())

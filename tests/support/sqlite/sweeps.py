@@ -11,8 +11,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
-import anyio
-
 from dp_backends.sql._working import CreateCall
 from dp_backends.sql._working._batch import run_batch
 from dp_backends.sql.sqlite._bell import Bell
@@ -20,16 +18,13 @@ from dp_backends.sql.sqlite._connection import SqliteSession
 from dp_backends.sql.sqlite._log import Log
 from dp_core import Resolved, Terms
 from dp_core.testing.crash import (
-    EVERY_CALL,
     SCENARIOS,
-    WRITING_CALLS,
     CrashReport,
     Scenario,
     Step,
-    crash_sweep,
 )
 from mutants.sqlite.registry import mutated
-from support.file.sweeps import TORTURE
+from support.file.sweeps import swept
 from support.paths import TESTS
 
 __all__ = ["ALL", "BATCH", "CHILD", "environment", "named", "path_of", "sweep"]
@@ -117,22 +112,12 @@ def sweep(
     """
     numbers = count()
     mutant = options.pop("mutant", None)
-    if mutant is not None:
-        options = {"stop_at_first": True, "lanes": 1} | options
-    elif TORTURE:
-        options = {"calls": EVERY_CALL, "every": True} | options
-    options = {
-        "child": CHILD,
-        "environment": environment(mutant),
-        "calls": WRITING_CALLS,
-    } | options
-
-    async def run() -> CrashReport:
-        return await crash_sweep(
+    options = {"child": CHILD, "environment": environment(mutant)} | options
+    with mutated(mutant):
+        return swept(
             lambda: f"sqlite:{directory}/{next(numbers)}.db",
+            loop,
+            is_mutant=mutant is not None,
             scenarios=scenarios,
             **options,
         )
-
-    with mutated(mutant):
-        return anyio.run(run, backend=loop)

@@ -8,6 +8,6 @@ Waits for promises in a database.
 """
 
 from dp_backends.sql._waits._listener import Heard, Listener
-from dp_backends.sql._waits._watcher import AskForChanges, Changes, LoopWatcher
+from dp_backends.sql._waits._watcher import AskForChanges, Changes, LoopWatcher, Store
 
-__all__ = ["AskForChanges", "Changes", "Heard", "Listener", "LoopWatcher"]
+__all__ = ["AskForChanges", "Changes", "Heard", "Listener", "LoopWatcher", "Store"]

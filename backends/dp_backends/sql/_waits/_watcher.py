@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from datetime import datetime
 from functools import partial
 from itertools import islice
 from random import uniform
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar, final
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
@@ -62,18 +63,40 @@ _LOOK: Final = 250
 """The most promises to look at at once, so that others are not held up."""
 
 
-class Store(Protocol):
-    """A store as its waits use it."""
+class Store(ABC):
+    """A store as its waits use it; each driver has its own."""
 
+    @abstractmethod
     async def do(self, call: Call[R]) -> R:
-        """Return the result of a call."""
+        """
+        Return the result of a call.
 
-    def changes(self, since: Any, wanted: Collection[bytes]) -> AskForChanges:
-        """Return the function that asks a session what of *wanted* has changed."""
+        Raises:
+            BackendError: It failed.
+        """
 
+    @abstractmethod
     def listen(self, ring: Callable[[], None]) -> Listener:
-        """Return one who hears of changes; *ring* lets it be read again."""
+        """
+        Return one who hears of changes, for the waits of this event loop.
 
+        Args:
+            ring: Ends the wait of that one, now or the next, so that it is read again;
+                may be called by any thread.
+        """
+
+    @abstractmethod
+    def changes(self, since: Any, wanted: Collection[bytes]) -> AskForChanges:
+        """
+        Return the function that asks a session what has changed.
+
+        Args:
+            since: Up to where was looked before; None for the first time, when nothing
+                has changed.
+            wanted: The ids that matter, in UTF-8; may change in another thread.
+        """
+
+    @abstractmethod
     def now(self) -> datetime:
         """Return the time by the store's clock, as far as it is known."""
 

@@ -145,9 +145,8 @@ class Ask(Call[R]):
         self.ask = ask
 
 
-@final
-class PeekCall(RowCall[State[bytes]]):
-    """A question for the state of a promise."""
+class _RowQuestion(RowCall[R]):
+    """A question about one promise, whose deadline settles it first if it is over."""
 
     __slots__ = ()
 
@@ -157,7 +156,21 @@ class PeekCall(RowCall[State[bytes]]):
         row = rows[self.ids[0]]
         if (change := row.over(now)) is not None:
             return (change,)
-        return self.answer(row.promise_state())
+        return self.answer(self.asked(row))
+
+    @abstractmethod
+    def asked(self, row: PromiseRow) -> R:
+        """Return what a row says to the question."""
+
+
+@final
+class PeekCall(_RowQuestion[State[bytes]]):
+    """A question for the state of a promise."""
+
+    __slots__ = ()
+
+    def asked(self, row: PromiseRow) -> State[bytes]:
+        return row.promise_state()
 
 
 @final
@@ -223,18 +236,13 @@ class DisposeCall(RowCall[None]):
 
 
 @final
-class InfoCall(RowCall[PromiseInfo[bytes]]):
+class InfoCall(_RowQuestion[PromiseInfo[bytes]]):
     """A question for all that is known about a promise."""
 
     __slots__ = ()
 
-    only_reads = True
-
-    def step(self, rows: Rows, now: datetime) -> Sequence[Change]:
-        row = rows[self.ids[0]]
-        if (change := row.over(now)) is not None:
-            return (change,)
-        return self.answer(row.info())
+    def asked(self, row: PromiseRow) -> PromiseInfo[bytes]:
+        return row.info()
 
 
 @final

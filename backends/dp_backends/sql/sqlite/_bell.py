@@ -28,7 +28,6 @@ _REPORTED: Final = (1.0, 5.0)
 _ALONE: Final = (0.005, 0.1)
 """The same where it does not: no inotify, or no watch left."""
 
-
 _QUIET: Final = 0.1
 """Seconds for which the log is not listened to after a ring."""
 
