@@ -10,8 +10,9 @@ calls that come together share one look, one question, or one commit. By `Closab
 a handle ends its waits when it is closed, in other threads too (`call_soon`).
 Whoever keeps deadlines (`Registry`) asks `now` for the time and `expiry` for what
 comes of it, keeps those that are waited for in `Deadlines`, and sleeps as a
-`ClockWatcher`. `in_thread` calls what blocks, also where
-no thread can be started.
+`ClockWatcher`. Whoever waits for many promises asks `watch_all`, and backends that
+do it as for one (`Watchable`) tell it through a `Watch`. `in_thread` calls what blocks,
+also where no thread can be started.
 `check_id`, `quoted`, `without_password` and `token_from_environment` are the one place
 where ids are checked, foreign text and URLs are made safe to show, and tokens are read.
 """
@@ -28,6 +29,8 @@ from dp_core.backend._contract import (
     Located,
     MadeOnUse,
     TimedBackend,
+    Told,
+    Watchable,
     WireBackend,
 )
 from dp_core.backend._deadlines import Deadlines
@@ -36,6 +39,7 @@ from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._registry import PAGE_BYTES, Registry, size_of
 from dp_core.backend._threads import in_thread
 from dp_core.backend._waiting import wait_or_peek
+from dp_core.backend._watch import Watch, watch_all
 
 __all__ = [
     "PAGE_BYTES",
@@ -52,6 +56,9 @@ __all__ = [
     "Page",
     "Registry",
     "TimedBackend",
+    "Told",
+    "Watch",
+    "Watchable",
     "WireBackend",
     "call_soon",
     "check_id",
@@ -63,6 +70,7 @@ __all__ = [
     "token_from_environment",
     "visible",
     "wait_or_peek",
+    "watch_all",
     "watch_clock",
     "without_password",
 ]

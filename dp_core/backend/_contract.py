@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol, runtime_checkable
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeAlias, runtime_checkable
 
+from dp_core._errors import PromiseDisposedError
 from dp_core._states import Outcome, State
 
-__all__ = ["Backend", "Located", "MadeOnUse", "TimedBackend", "WireBackend"]
+__all__ = [
+    "Backend",
+    "Located",
+    "MadeOnUse",
+    "TimedBackend",
+    "Told",
+    "Watchable",
+    "WireBackend",
+]
+
+Told: TypeAlias = tuple[str, Outcome[bytes] | PromiseDisposedError]
+"""The id of a promise, and its outcome, or that it was disposed of."""
 
 
 class Backend(ABC):
@@ -113,6 +127,35 @@ class TimedBackend(Protocol):
         Raises:
             BackendUnavailableError: The store has not said that it is pending.
             PromiseDisposedError: The promise was disposed of meanwhile.
+        """
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """
+    Optional protocol: backends that wait for many promises as for one.
+
+    Used by `watch_all`, which makes a wait for each where a backend has it not.
+    """
+
+    def watch(
+        self, ids: Collection[str]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Told]]:
+        """
+        Watch promises, and tell each of them once.
+
+        Entering returns when all are watched: from then on, no outcome and no disposal
+        is missed. The iterator tells those first that are settled by then, in the
+        order of *ids*, and the others as they are settled or disposed of; it ends when
+        all are told. An id that comes twice is told once. What may pass ends no watch,
+        as it ends no wait. Nothing of it is left after the block, however that ends.
+
+        The iterator is for one caller, in the block, and only while it is asked it need
+        wait. Where it raises, the watch is over:
+
+        Raises:
+            BackendClosedError: The handle was closed.
+            BackendError: A promise is damaged, or the store was never reached.
         """
 
 
