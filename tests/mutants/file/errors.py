@@ -21,8 +21,9 @@ from dp_core import (
     OutcomeUnknownError,
     Pending,
 )
+from mutants.changes import Change
 from mutants.file.protocol import everywhere, nothing
-from mutants.file.registry import Change, mutant
+from mutants.file.registry import mutant
 
 _look_once: Final = FileStore._look_once
 _publish: Final = _publishing.publish

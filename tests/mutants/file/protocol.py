@@ -27,7 +27,8 @@ from dp_backends.file._registry import _catalog, _sweeping
 from dp_backends.file._store import FileStore
 from dp_backends.file._watching import Watcher, _entries
 from dp_core import BackendUnavailableError, Outcome, Pending, Rejected, Resolved
-from mutants.file.registry import Change, mutant
+from mutants.changes import Change
+from mutants.file.registry import mutant
 
 __all__ = ["everywhere", "nothing"]
 

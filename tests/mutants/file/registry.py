@@ -10,16 +10,14 @@ it in this process; `support.file.child` makes it in the processes that are kill
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final, TypeAlias
-from unittest.mock import patch
+from typing import Final
 
-__all__ = ["MUTANTS", "Change", "Mutant", "load_mutants", "mutant", "mutated"]
+from mutants.changes import Change, changed
 
-Change: TypeAlias = tuple[object, str, Any]
-"""An owner, the name of one of its attributes, and the value that replaces it."""
+__all__ = ["MUTANTS", "Mutant", "load_mutants", "mutant", "mutated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,5 @@ def load_mutants() -> dict[str, Mutant]:
 @contextmanager
 def mutated(name: str | None) -> Iterator[None]:
     """Make the mistake of that name in this process; none without one."""
-    with ExitStack() as stack:
-        for owner, attribute, value in load_mutants()[name].changes() if name else ():
-            stack.enter_context(patch.object(owner, attribute, value))
+    with changed(load_mutants()[name].changes() if name else ()):
         yield

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
-from unittest.mock import patch
 
 from dp_backends.file import _publishing, _store
 from dp_backends.file._layout import Kind, Place, PromiseFiles
@@ -19,13 +18,13 @@ from dp_backends.file._registry import Sweeper, _catalog, _sweeping
 from dp_backends.file._store import FileStore
 from dp_core import Terms
 from dp_core.backend import now
+from mutants.changes import Change, changed_during
 from mutants.file.protocol import nothing
-from mutants.file.registry import Change, mutant
+from mutants.file.registry import mutant
 
 _link: Final = _publishing._link
 _publish: Final = _publishing.publish
 _mark_due: Final = StoreDirectory.mark_due
-_view_of: Final = PromiseReader._view_of
 _first_record: Final = _catalog._first_record
 
 
@@ -57,12 +56,8 @@ def terms_renamed_into_place() -> list[Change]:
 @mutant(seen="readers of two files that take them for one snapshot")
 def terms_beside_an_earlier_state() -> list[Change]:
     """A look takes no notice of an outcome that came before the terms."""
-
-    def view_of(self: PromiseReader, *args: Any, **named: Any) -> View | None:
-        with patch.object(os.path, "lexists", lambda path: False):
-            return _view_of(self, *args, **named)
-
-    return [(PromiseReader, "_view_of", view_of)]
+    never = (os.path, "lexists", lambda path: False)
+    return changed_during((PromiseReader, "_view_of"), never)
 
 
 @mutant(seen="pages that are ordered by the last change")
@@ -106,13 +101,8 @@ def terms_before_their_marker() -> list[Change]:
 @mutant(seen="etcd 6368: the parent directory of a new file was not fsynced")
 def hours_not_fsynced() -> list[Change]:
     """The name of an hour's directory is not made durable before terms in it."""
-    mark = _markers.DueMarkers.mark
-
-    def marked(self: Any, stem: str, deadline: datetime) -> None:
-        with patch.object(self._durability, "fsync_names", nothing):
-            mark(self, stem, deadline)
-
-    return [(_markers.DueMarkers, "mark", marked)]
+    never = (Durability, "fsync_names", nothing)
+    return changed_during((_markers.DueMarkers, "mark"), never)
 
 
 @mutant(seen="migrations that are not in the transaction with what they are for")
@@ -144,13 +134,8 @@ def creator_trusts_its_marker() -> list[Change]:
 @mutant(seen="garbage collectors that look once")
 def sweeper_trusts_its_look() -> list[Change]:
     """A sweeper that removes a marker does not look for terms again."""
-    real = Sweeper._drop_if_old
-
-    def drop(self: Sweeper, hour: Any, marker: str) -> bool:
-        with patch.object(FileStore, "mark_due", nothing):
-            return real(self, hour, marker)
-
-    return [(Sweeper, "_drop_if_old", drop)]
+    never = (FileStore, "mark_due", nothing)
+    return changed_during((Sweeper, "_drop_if_old"), never)
 
 
 @mutant(seen="queues with a poisoned message at their head")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
-from unittest.mock import patch
 
 from dp_backends.sql import _backend
-from dp_backends.sql._listing import Found
 from dp_backends.sql._sessions import Values
 from dp_backends.sql._working import _worker
 from dp_backends.sql._working._batch import Calls
@@ -15,7 +15,8 @@ from dp_backends.sql.sqlite import _database
 from dp_backends.sql.sqlite._connection import SqliteSession
 from dp_backends.sql.sqlite._dialect import SQL
 from dp_backends.sql.sqlite._log import Log
-from mutants.sqlite.registry import Change, mutant
+from mutants.changes import Change, changed_during
+from mutants.sqlite.registry import mutant
 
 
 def _nothing(*args: object, **named: object) -> None:
@@ -40,32 +41,26 @@ def connections_cross_forks() -> list[Change]:
 @mutant
 def lists_are_not_made_durable() -> list[Change]:
     """A page shows rows as soon as they can be seen."""
-    search = _backend.search
-
-    def careless(session: SqliteSession, *args: Any) -> Found:
-        with patch.object(SqliteSession, "make_durable", _nothing):
-            return search(session, *args)
-
-    return [(_backend, "search", careless)]
+    never = (SqliteSession, "make_durable", _nothing)
+    return changed_during((_backend, "search"), never)
 
 
 @mutant
 def acknowledged_before_the_commit() -> list[Change]:
     """Callers are told as soon as their changes are written."""
-    commit = SqliteSession.commit
+    commit, real = SqliteSession.commit, _worker.run_batch
+    # A batch of another handle may be under way in another thread.
+    thread = threading.local()
 
     def run_batch(session: Any, calls: Calls, tell: Callable[[Calls], object]) -> None:
-        def early(self: SqliteSession) -> None:
-            tell(calls)
-            commit(self)
+        thread.tell = lambda: tell(calls)
+        real(session, calls, tell)
 
-        for call in calls:
-            call.is_done = False
-        with patch.object(SqliteSession, "commit", early):
-            real(session, calls, tell)
+    def early(self: SqliteSession) -> None:
+        thread.tell()
+        commit(self)
 
-    real = _worker.run_batch
-    return [(_worker, "run_batch", run_batch)]
+    return [(_worker, "run_batch", run_batch), (SqliteSession, "commit", early)]
 
 
 @mutant
@@ -108,10 +103,12 @@ def changes_are_not_compared() -> list[Change]:
 
 @mutant
 def numbers_begin_anew() -> list[Change]:
-    """The number of a change is that of the rows that there are."""
+    """Each process numbers its changes itself, from the number of rows on."""
+    # Its numbers rise: a disposal that ends where it began would be done for ever.
+    changes = itertools.count()
 
     def highest(self: SqliteSession) -> int:
         ((count,),) = self.all("SELECT count(*) FROM promises WHERE state <> 3")
-        return int(count)
+        return int(count) + next(changes)
 
     return [(SqliteSession, "highest", highest)]

@@ -9,15 +9,13 @@ killed. `tests/mutants/sqlite/test_mutants.py` says which proof catches which mu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Final, TypeAlias
-from unittest.mock import patch
+from typing import Final
 
-__all__ = ["MUTANTS", "Change", "load_mutants", "mutant", "mutated"]
+from mutants.changes import Change, changed
 
-Change: TypeAlias = tuple[object, str, Any]
-"""An owner, the name of one of its attributes, and the value that replaces it."""
+__all__ = ["MUTANTS", "load_mutants", "mutant", "mutated"]
 
 MUTANTS: Final[dict[str, Callable[[], list[Change]]]] = {}
 """The mutants by their names, once they are loaded."""
@@ -38,7 +36,5 @@ def load_mutants() -> dict[str, Callable[[], list[Change]]]:
 @contextmanager
 def mutated(name: str | None) -> Iterator[None]:
     """Make the mistake of that name in this process; none without one."""
-    with ExitStack() as stack:
-        for owner, attribute, value in load_mutants()[name]() if name else ():
-            stack.enter_context(patch.object(owner, attribute, value))
+    with changed(load_mutants()[name]() if name else ()):
         yield
