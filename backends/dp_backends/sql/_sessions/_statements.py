@@ -85,14 +85,14 @@ class Statements:
             f"SELECT {columns} FROM {promises} WHERE place {dialect.among} "
             "ORDER BY place"
         )
-        self.write: Final = (
+        self.upsert: Final = (
             f"INSERT INTO {promises} ({columns}) "
             + dialect.source(_types(dialect, PromiseRow._fields))
             + " ON CONFLICT (id) DO UPDATE SET "
             + _of([f"{name} = excluded.{name}" for name in PromiseRow._fields[1:]])
-            + f" WHERE {promises}.version = excluded.version - 1 "
-            "RETURNING id, place, generation"
+            + f" WHERE {promises}.version = excluded.version - 1"
         )
+        self.write: Final = f"{self.upsert} RETURNING id, place, generation"
         types = _types(dialect, TAG_COLUMNS)
         self.tag: Final = (
             f"INSERT INTO {tags} ({_of(TAG_COLUMNS)}) {dialect.source(types)} "

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from random import uniform
 from threading import Event
 from typing import Any, Final, TypeAlias, cast
@@ -18,13 +19,15 @@ from dp_backends.sql._rows import Change, PromiseRow
 from dp_backends.sql._sessions import Failure, SqlSession, Values
 from dp_backends.sql.sqlite._bell import Bell
 from dp_backends.sql.sqlite._database import open_database
-from dp_backends.sql.sqlite._dialect import SQL
+from dp_backends.sql.sqlite._dialect import SQL, UPSERTS
 from dp_backends.sql.sqlite._failures import explained
 from dp_backends.sql.sqlite._log import Log
 from dp_core import BackendUnavailableError
 from dp_core.backend import now
 
 __all__ = ["SqliteSession"]
+
+_SINCE: Final = "SELECT id FROM promises WHERE change >= ?"
 
 _BUSY: Final = 60.0
 """Seconds to wait for another process that locks the database."""
@@ -125,7 +128,24 @@ class SqliteSession(SqlSession):
 
     def many(self, statement: str, rows: Sequence[Values]) -> Iterable[Values]:
         with self._writing:
+            if statement == SQL.write:
+                return self._upsert(cast("Sequence[PromiseRow]", rows))
             return self._connection.executemany(statement, rows).fetchall()
+
+    def _upsert(self, rows: Sequence[PromiseRow]) -> Iterable[Values]:
+        database, done, count = self._connection, 0, 0
+        for size, statement in UPSERTS.items():
+            while len(rows) - done >= size:
+                some = rows[done : done + size]
+                database.execute(statement, tuple(chain.from_iterable(some)))
+                done += size
+                count += database.changes()
+        if count < len(rows):
+            # Somebody was faster. Numbers from here on are those of this transaction.
+            found = database.execute(_SINCE, (rows[0].change,))
+            ids = {id for (id,) in found}
+            rows = [row for row in rows if row.id in ids]
+        return [(row.id, row.place, row.generation) for row in rows]
 
     def highest(self) -> int:
         """Return the number of the last change."""

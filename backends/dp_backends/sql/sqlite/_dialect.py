@@ -1,12 +1,19 @@
-"""`SQL`: the statements of a store in SQLite."""
+"""`SQL` and `UPSERTS`: the statements of a store in SQLite."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
+from dp_backends.sql._rows import PromiseRow
 from dp_backends.sql._sessions import Dialect, Statements
 
-__all__ = ["SQL"]
+__all__ = ["SQL", "UPSERTS"]
+
+
+def _values(columns: Collection[str]) -> str:
+    return f"VALUES ({', '.join('?' for _ in columns)})"
+
 
 SQL: Final = Statements(
     Dialect(
@@ -31,7 +38,22 @@ SQL: Final = Statements(
         suffixes=(" STRICT", " STRICT, WITHOUT ROWID"),
         one="?",
         among="IN carray(?)",
-        source=lambda types: f"VALUES ({', '.join('?' for _ in types)})",
+        source=_values,
         rows=lambda types: " AND ".join(f"{name} = ?" for name in types),
     )
 )
+
+
+def _upsert(rows: int) -> str:
+    """Return the statement that writes a number of rows."""
+    one = _values(PromiseRow._fields)
+    return SQL.upsert.replace(one, ", ".join([one, *[one[7:]] * (rows - 1)]))
+
+
+UPSERTS: Final = {rows: _upsert(rows) for rows in (256, 64, 16, 4, 1)}
+"""
+Statements that write so many rows, the largest first.
+
+One of them costs half of as many that write a row each, and lets go of the interpreter
+once: a thread that has to get it back 64 times waits for the event loop each time.
+"""
