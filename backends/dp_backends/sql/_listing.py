@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, final
 
 from dp_backends.sql._rows import DISPOSED, PENDING, REJECTED, RESOLVED
-from dp_backends.sql._sessions import SqlSession
+from dp_backends.sql._sessions import SqlSession, in_state
 from dp_core import BackendError, InvalidQueryError, PromiseInfo, Query
 from dp_core.backend import PAGE_BYTES, quoted
 
@@ -161,7 +161,12 @@ class _Search:
         rest = [ids] if ids else []
         if tags:
             return self._tagged(tags[0]), [*rest, *map(self._has, tags[1:])]
-        where = state[0][0] if state else f"p.state <> {DISPOSED}"
+        where = f"p.state <> {DISPOSED}"
+        if query.state == "resolved":
+            # No index has these, as most are.
+            rest = [*rest, *state]
+        elif query.state is not None:
+            where = in_state(_STATES[query.state])
         return self._from(
             (f"SELECT place FROM {self._promises} AS p WHERE {where}", [])
         ), rest

@@ -10,6 +10,14 @@ Sessions: connections with a database, as the work on a store needs them.
 
 from dp_backends.sql._sessions._session import Failure, Session
 from dp_backends.sql._sessions._sql_session import SqlSession, Values
-from dp_backends.sql._sessions._statements import Dialect, Statements
+from dp_backends.sql._sessions._statements import Dialect, Statements, in_state
 
-__all__ = ["Dialect", "Failure", "Session", "SqlSession", "Statements", "Values"]
+__all__ = [
+    "Dialect",
+    "Failure",
+    "Session",
+    "SqlSession",
+    "Statements",
+    "Values",
+    "in_state",
+]

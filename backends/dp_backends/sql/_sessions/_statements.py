@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
-from dp_backends.sql._rows import DISPOSED, PENDING, PromiseRow
+from dp_backends.sql._rows import DISPOSED, PENDING, RESOLVED, PromiseRow
 
-__all__ = ["TAG_COLUMNS", "Dialect", "Statements"]
+__all__ = ["TAG_COLUMNS", "Dialect", "Statements", "in_state"]
 
 TAG_COLUMNS: Final = ("key", "value", "state", "place")
 """The columns of the table of tags."""
@@ -34,6 +34,8 @@ class Dialect:
         types: The types of the columns, by their names.
         schema: The prefix of the names of tables.
         suffixes: The ends of the statements that make the two tables.
+        changed: The end of that which makes the index of changes: the condition that
+            a row is in it, if not all are.
         one: A parameter.
         among: The condition to be one of a list of values, which is a parameter.
         source: Returns the query for rows to insert, from the types of their columns
@@ -44,6 +46,7 @@ class Dialect:
     types: dict[str, str]
     schema: str
     suffixes: tuple[str, str]
+    changed: str
     one: str
     among: str
     source: Callable[[dict[str, str]], str]
@@ -71,8 +74,13 @@ class Statements:
             + dialect.suffixes[0],
             _table(dialect, tags, TAG_COLUMNS, f"PRIMARY KEY ({_of(TAG_COLUMNS)})")
             + dialect.suffixes[1],
-            f"CREATE INDEX changes ON {promises} (change)",
-            f"CREATE INDEX states ON {promises} (state, place)",
+            f"CREATE INDEX changes ON {promises} (change){dialect.changed}",
+            # Most promises are resolved: to find those by an index would cost every
+            # settle a page, and finds nothing that a walk does not find soon.
+            (
+                f"CREATE INDEX states ON {promises} (state, place) "
+                f"WHERE state <> {RESOLVED}"
+            ),
             (
                 f"CREATE INDEX deadlines ON {promises} (deadline) "
                 f"WHERE state = {PENDING} AND deadline IS NOT NULL"
@@ -110,10 +118,15 @@ class Statements:
         # The oldest come first. Never the last change: the next number is one more.
         self.forget: Final = (
             f"DELETE FROM {promises} WHERE place IN (SELECT place FROM {promises} "
-            f"WHERE state = {DISPOSED} ORDER BY place LIMIT {one}) "
-            f"AND settled_at < {one} AND change <> "
-            f"(SELECT change FROM {promises} ORDER BY change DESC LIMIT 1)"
+            f"WHERE {in_state(DISPOSED)} ORDER BY place LIMIT {one}) "
+            f"AND settled_at < {one} AND place <> (SELECT max(place) FROM {promises})"
         )
+
+
+def in_state(state: int) -> str:
+    """Return the condition for rows in a state, so that its index is used if any is."""
+    # SQLite takes an index with a condition where it finds that very condition.
+    return f"state = {state} AND state <> {RESOLVED}"
 
 
 def _of(names: Sequence[str]) -> str:

@@ -87,6 +87,7 @@ class Queries:
                 types=_TYPES,
                 schema=prefix,
                 suffixes=("", ""),
+                changed="",
                 one="%b",
                 among="= ANY(%b)",
                 source=source,

@@ -19,15 +19,13 @@ from dp_backends.sql._rows import Change, PromiseRow
 from dp_backends.sql._sessions import Failure, SqlSession, Values
 from dp_backends.sql.sqlite._bell import Bell
 from dp_backends.sql.sqlite._database import open_database
-from dp_backends.sql.sqlite._dialect import SQL, UPSERTS
+from dp_backends.sql.sqlite._dialect import CHANGED, HIGHEST, SQL, UPSERTS
 from dp_backends.sql.sqlite._failures import explained
 from dp_backends.sql.sqlite._log import Log
 from dp_core import BackendUnavailableError
 from dp_core.backend import now
 
 __all__ = ["SqliteSession"]
-
-_SINCE: Final = "SELECT id FROM promises WHERE change >= ?"
 
 _BUSY: Final = 60.0
 """Seconds to wait for another process that locks the database."""
@@ -142,15 +140,15 @@ class SqliteSession(SqlSession):
                 count += database.changes()
         if count < len(rows):
             # Somebody was faster. Numbers from here on are those of this transaction.
-            found = database.execute(_SINCE, (rows[0].change,))
-            ids = {id for (id,) in found}
+            found = database.execute(CHANGED, (rows[0].change - 1, len(rows)))
+            ids = {id for _, id in found}
             rows = [row for row in rows if row.id in ids]
         return [(row.id, row.place, row.generation) for row in rows]
 
     def highest(self) -> int:
         """Return the number of the last change."""
-        ((highest,),) = self.all("SELECT max(change) FROM promises")
-        return int(highest or 0)
+        ((highest,),) = self.all(HIGHEST)
+        return int(highest)
 
     def numbered(self, rows: Sequence[PromiseRow]) -> Sequence[PromiseRow]:
         return [

@@ -8,7 +8,7 @@ from typing import Final
 from dp_backends.sql._rows import PromiseRow
 from dp_backends.sql._sessions import Dialect, Statements
 
-__all__ = ["SQL", "UPSERTS"]
+__all__ = ["CHANGED", "HIGHEST", "SQL", "UPSERTS"]
 
 
 def _values(columns: Collection[str]) -> str:
@@ -36,6 +36,9 @@ SQL: Final = Statements(
         },
         schema="",
         suffixes=(" STRICT", " STRICT, WITHOUT ROWID"),
+        # The first change of a generation is its place, too, and found by that: so a
+        # settle writes two pages, as few as it can, and not three.
+        changed=" WHERE change <> place",
         one="?",
         among="IN carray(?)",
         source=_values,
@@ -57,3 +60,16 @@ Statements that write so many rows, the largest first.
 One of them costs half of as many that write a row each, and lets go of the interpreter
 once: a thread that has to get it back 64 times waits for the event loop each time.
 """
+
+HIGHEST: Final = """
+SELECT max(ifnull((SELECT max(place) FROM promises), 0),
+    ifnull((SELECT max(change) FROM promises WHERE change <> place), 0))
+"""
+"""Asks for the number of the last change."""
+
+CHANGED: Final = """
+SELECT place, id FROM promises WHERE place > ?1 AND change = place
+UNION ALL SELECT change, id FROM promises WHERE change > ?1 AND change <> place
+ORDER BY 1 LIMIT ?2
+"""
+"""Asks for the changes above a number, in their order."""

@@ -13,6 +13,7 @@ from dp_backends.sql._store import SqlStore
 from dp_backends.sql._waits import AskForChanges, Changes
 from dp_backends.sql.sqlite._bell import Bell, BellListener
 from dp_backends.sql.sqlite._connection import SqliteSession
+from dp_backends.sql.sqlite._dialect import CHANGED
 from dp_backends.sql.sqlite._log import Log
 from dp_core import Backend, UnknownBackendError, hookimpl
 from dp_core.backend import now
@@ -22,9 +23,6 @@ __all__ = ["SqliteStore", "dp_register_backends"]
 
 _PATIENCE: Final = 60.0
 
-_CHANGED: Final = (
-    "SELECT change, id FROM promises WHERE change > ? ORDER BY change LIMIT ?"
-)
 _LIMIT: Final = 5000
 """The most changes to ask for at once."""
 
@@ -85,7 +83,7 @@ def _changes(
         return (session.identity, last), list(wanted)
     found: list[bytes] = []
     while True:
-        rows = session.all(_CHANGED, number, _LIMIT)
+        rows = session.all(CHANGED, number, _LIMIT)
         # One writer at a time: numbers come in the order of the commits.
         found += [id for _, id in rows if id in wanted]
         number = rows[-1][0] if rows else number
