@@ -11,9 +11,9 @@ from dp_backends.sql import _backend
 from dp_backends.sql._sessions import Values
 from dp_backends.sql._working import _worker
 from dp_backends.sql._working._batch import Calls
-from dp_backends.sql.sqlite import _database
+from dp_backends.sql.sqlite import _connection, _database
 from dp_backends.sql.sqlite._connection import SqliteSession
-from dp_backends.sql.sqlite._dialect import SQL
+from dp_backends.sql.sqlite._dialect import UPSERTS
 from dp_backends.sql.sqlite._log import Log
 from mutants.changes import Change, changed_during
 from mutants.sqlite.registry import mutant
@@ -96,9 +96,12 @@ def each_change_is_a_commit() -> list[Change]:
 @mutant
 def changes_are_not_compared() -> list[Change]:
     """Who read a row and was overtaken overwrites what is there."""
-    careless = SQL.write.replace("promises.version = excluded.version - 1", "true")
-    assert careless != SQL.write
-    return [(SQL, "write", careless)]
+    compared = "promises.version = excluded.version - 1"
+    careless = {
+        rows: statement.replace(compared, "true") for rows, statement in UPSERTS.items()
+    }
+    assert careless != UPSERTS
+    return [(_connection, "UPSERTS", careless)]
 
 
 @mutant
