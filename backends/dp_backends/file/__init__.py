@@ -22,6 +22,7 @@ from typing import Final
 from anyio import CapacityLimiter
 
 from dp_backends._system import path_of
+from dp_backends._working import Caller
 from dp_backends.file._read_batcher import ReadBatcher
 from dp_backends.file._registry import Listing, Sweeper, info_of
 from dp_backends.file._store import FileStore
@@ -67,6 +68,7 @@ class FileBackend(Backend):
         self._listing = Listing(self._store)
         self._sweeper = Sweeper(self._store)
         self._sweeping = LoopLocal(lambda: CapacityLimiter(1))
+        self._writers = Caller("dp-file", _WRITERS)
         self._life = Closable()
 
     async def peek(self, id: str) -> State[bytes]:
@@ -76,9 +78,8 @@ class FileBackend(Backend):
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         self._life.check_open()
-        # One hop. A cancel scope of anyio waits for its end, a few milliseconds;
-        # asyncio's own cancellation does not, but neither leaves it half done.
-        return await in_thread(self._store.settle, id, outcome, limiter=_WRITING.get())
+        # Whoever is cancelled leaves, but what was begun is done to its end.
+        return await self._writers.call(self._store.settle, id, outcome)
 
     async def wait(self, id: str) -> Outcome[bytes]:
         with self._life.wait():
@@ -86,12 +87,12 @@ class FileBackend(Backend):
 
     async def dispose(self, id: str) -> None:
         self._life.check_open()
-        await in_thread(self._store.dispose, id, limiter=_WRITING.get())
+        await self._writers.call(self._store.dispose, id)
 
     async def create(self, id: str, terms: Terms[bytes]) -> Terms[bytes]:
         """Give a promise its terms; see `dp_core.backend.Registry`."""
         self._life.check_open()
-        return await in_thread(self._store.create, id, terms, limiter=_WRITING.get())
+        return await self._writers.call(self._store.create, id, terms)
 
     async def info(self, id: str) -> PromiseInfo[bytes]:
         """Return what is known about a promise; see `dp_core.backend.Registry`."""
@@ -121,10 +122,11 @@ class FileBackend(Backend):
 
     async def aclose(self) -> None:
         self._life.close()
+        await self._writers.aclose()
 
 
 # Limiters of our own: waits for the disk do not use up the application's threads,
 # and writes do not use up those of reads.
 _READING: Final = LoopLocal(lambda: CapacityLimiter(4))
-# Many, because file systems join what several threads fsync at once.
-_WRITING: Final = LoopLocal(lambda: CapacityLimiter(32))
+# Several, because file systems join what several threads fsync at once.
+_WRITERS: Final = 8

@@ -5,7 +5,6 @@ The work of a store, done in one thread for all callers.
 ``_calls``  questions and orders, as rows answer them
 ``_batch``  calls that came together: two statements and a commit
 ``_worker`` the thread that takes them, and goes on from batch to batch
-``_signal`` callers in event loops, who are woken up
 =========== ================================================================
 """
 

@@ -17,8 +17,8 @@ from datetime import datetime
 from time import monotonic
 from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, final
 
+from dp_backends._working import Signal
 from dp_backends.sql._rows import Change, PromiseRow
-from dp_backends.sql._working._signal import Signal
 from dp_core import CorruptPromiseError, Outcome, PromiseInfo, State, Terms
 
 __all__ = [

@@ -21,10 +21,10 @@ from typing import Any, Final, TypeAlias, TypeVar, final
 
 import anyio
 
+from dp_backends._working import Signal, wake_all
 from dp_backends.sql._sessions import Failure, Session
 from dp_backends.sql._working._batch import run_batch
 from dp_backends.sql._working._calls import Ask, Call, RowCall
-from dp_backends.sql._working._signal import Signal, wake_all
 from dp_core import (
     BackendClosedError,
     BackendError,

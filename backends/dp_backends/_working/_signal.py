@@ -1,0 +1,96 @@
+"""`Signal`: one caller in some event loop, who is woken up once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, final
+
+import anyio
+from anyio.lowlevel import EventLoopToken, current_token
+
+from dp_core.backend import LoopLocal, call_soon
+
+__all__ = ["Signal", "wake_all"]
+
+
+@final
+class Signal:
+    """
+    A caller that waits, made in its event loop.
+
+    Attributes:
+        loop: The event loop.
+    """
+
+    __slots__ = ("_event", "_future", "loop")
+
+    def __init__(self) -> None:
+        self.loop = _LOOPS.get()
+        loop = self.loop.token.native_token
+        # A future of asyncio wakes its task up at half the cost of an event.
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            self._future: asyncio.Future[None] | None = loop.create_future()
+        else:
+            self._future, self._event = None, anyio.Event()
+
+    async def wait(self) -> None:
+        """Return once it was woken up."""
+        if self._future is None:
+            await self._event.wait()
+        else:
+            await self._future
+
+    def wake(self) -> None:
+        """Wake it up; to be called in its event loop."""
+        if self._future is None:
+            self._event.set()
+        elif not self._future.done():
+            self._future.set_result(None)
+
+
+def wake_all(signals: Iterable[Signal]) -> None:
+    """
+    Wake callers up, from any thread.
+
+    An event loop is called once for all who can go on since it was called last: such a
+    call costs as much as writing a small file.
+    """
+    loops = set()
+    for signal in signals:
+        signal.loop.done.append(signal)
+        loops.add(signal.loop)
+    for loop in loops:
+        loop.call()
+
+
+@final
+class _Loop:
+    """
+    An event loop, and whom it is to wake up.
+
+    Attributes:
+        token: The event loop.
+        done: The signals of callers who have their results.
+    """
+
+    def __init__(self) -> None:
+        self.token: Final[EventLoopToken] = current_token()
+        self.done: Final[deque[Signal]] = deque()
+        self._is_called = False
+
+    def call(self) -> None:
+        """Let it wake up who is in ``done``; to be called after they were added."""
+        if not self._is_called:
+            self._is_called = True
+            call_soon(self.token, self._wake_all)
+
+    def _wake_all(self) -> None:
+        # First: whoever finds it set has added a signal that is seen below.
+        self._is_called = False
+        while self.done:
+            self.done.popleft().wake()
+
+
+_LOOPS: Final = LoopLocal(_Loop)
