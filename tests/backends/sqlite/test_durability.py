@@ -64,7 +64,7 @@ async def test_all_that_is_shown_was_synced_once(
                 )
             settle_carelessly(path, "x")
             synced.clear()
-            session_of(promises)._log._durable = 0
+            session_of(promises)._log.durable = 0
             assert str(await look()).count("7")
             assert ["p.db-wal"] == synced
             await look()

@@ -108,10 +108,11 @@ def changes_are_not_compared() -> list[Change]:
 def numbers_begin_anew() -> list[Change]:
     """Each process numbers its changes itself, from the number of rows on."""
     # Its numbers rise: a disposal that ends where it began would be done for ever.
-    changes = itertools.count()
+    begin, changes = SqliteSession.begin, itertools.count()
 
-    def highest(self: SqliteSession) -> int:
+    def begin_anew(self: SqliteSession) -> None:
+        begin(self)
         ((count,),) = self.all("SELECT count(*) FROM promises WHERE state <> 3")
-        return int(count) + next(changes)
+        self._highest = int(count) + next(changes)
 
-    return [(SqliteSession, "highest", highest)]
+    return [(SqliteSession, "begin", begin_anew)]

@@ -55,9 +55,15 @@ class SqlSession(Session):
     def read(self, ids: Collection[bytes]) -> tuple[datetime, dict[bytes, PromiseRow]]:
         rows = {id: absent(id) for id in ids}
         if self.is_made():
-            for values in self.all(self.sql.read, self.texts(ids)):
+            for values in self._found(ids):
                 rows[values[0]] = PromiseRow._make(values)
         return self.now(), rows
+
+    def _found(self, ids: Collection[bytes]) -> Sequence[Values]:
+        if len(ids) == 1:
+            # A table of one id costs more than the row.
+            return self.all(self.sql.read_one, *ids)
+        return self.all(self.sql.read, self.texts(ids))
 
     def rows_at(self, places: Sequence[int], *, newest: bool) -> list[PromiseRow]:
         """Return the rows of some places, in their order."""

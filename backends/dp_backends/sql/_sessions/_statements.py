@@ -89,6 +89,7 @@ class Statements:
         # The statements that make each format out of the one before.
         self.formats: tuple[Sequence[str], ...] = (tables,)
         self.read: Final = f"SELECT {columns} FROM {promises} WHERE id {dialect.among}"
+        self.read_one: Final = f"SELECT {columns} FROM {promises} WHERE id = {one}"
         self.at: Final = (
             f"SELECT {columns} FROM {promises} WHERE place {dialect.among} "
             "ORDER BY place"

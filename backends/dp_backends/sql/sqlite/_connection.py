@@ -19,7 +19,7 @@ from dp_backends.sql._rows import Change, PromiseRow
 from dp_backends.sql._sessions import Failure, SqlSession, Values
 from dp_backends.sql.sqlite._bell import Bell
 from dp_backends.sql.sqlite._database import open_database
-from dp_backends.sql.sqlite._dialect import CHANGED, HIGHEST, SQL, UPSERTS
+from dp_backends.sql.sqlite._dialect import BEGIN, CHANGED, HIGHEST, SQL, UPSERTS
 from dp_backends.sql.sqlite._failures import explained
 from dp_backends.sql.sqlite._log import Log
 from dp_core import BackendUnavailableError
@@ -61,7 +61,8 @@ class SqliteSession(SqlSession):
         self._database: apsw.Connection | None = None
         self._files: tuple[_Identity, ...] = (None,)
         self._waits_since = 0.0
-        self._written = 0
+        # Numbers of the transaction: of the last change before, and of its own.
+        self._highest = self._written = 0
 
     # Being open -------------------------------------------------------------
 
@@ -160,13 +161,13 @@ class SqliteSession(SqlSession):
                 number,
                 *row[5:],
             )
-            for number, row in enumerate(rows, self.highest() + 1)
+            for number, row in enumerate(rows, self._highest + 1)
         ]
 
     def write(self, changes: Sequence[Change]) -> dict[bytes, PromiseRow]:
         written = super().write(changes)
         if written:
-            self._written = max(row.change for row in written.values())
+            self._written = self._highest = max(r.change for r in written.values())
         return written
 
     @property
@@ -179,7 +180,7 @@ class SqliteSession(SqlSession):
         with self._writing:
             if self._database is None:
                 self._opened(make=True)
-            self._connection.execute("BEGIN IMMEDIATE")
+            ((self._highest,),) = self._connection.execute(BEGIN)
         self._written = 0
 
     def commit(self) -> None:
@@ -208,8 +209,10 @@ class SqliteSession(SqlSession):
                 self._database.execute("ROLLBACK")
 
     def make_durable(self, rows: Collection[PromiseRow]) -> None:
-        with self._reading:
-            self._log.make_durable(max([row.change or 0 for row in rows], default=0))
+        number = max([row.change or 0 for row in rows], default=0)
+        if number > self._log.durable:
+            with self._reading:
+                self._log.make_durable(number)
 
     def ring(self) -> None:
         self._bell.ring()

@@ -27,6 +27,9 @@ class Log:
     """
     Knowledge of one handle about the log of its database.
 
+    Attributes:
+        durable: The highest number that is known durable.
+
     Only the log is opened here: SQLite's locks are on the database and the ``-shm``
     file, and a process that closes a descriptor of one of these loses them all
     (fcntl(2)).
@@ -35,7 +38,7 @@ class Log:
     def __init__(self, database: str) -> None:
         self._path = f"{database}-wal"
         self._directory = os.path.dirname(database)
-        self._durable = 0
+        self.durable = 0
         # The device and inode number of the one whose name is durable, too.
         self._named: tuple[int, int] | None = None
         self._is_doubtful = False
@@ -48,7 +51,7 @@ class Log:
             apsw.Error: The disk has failed before, and it cannot be mended yet.
             OSError: The disk fails.
         """
-        self._durable, self._named = 0, None
+        self.durable, self._named = 0, None
         if self._is_doubtful:
             # A failed fsync leaves pages that look clean and are not on the disk
             # (Rebello et al., ATC 2020): another one would not help. So what they
@@ -67,14 +70,14 @@ class Log:
         Raises:
             OSError: The disk fails.
         """
-        if number <= self._durable:
+        if number <= self.durable:
             return
         try:
             self._sync()
         except OSError:
             self.doubt()
             raise
-        self._durable = number
+        self.durable = number
 
     def committed(self, number: int, log: tuple[int, int] | None) -> None:
         """
@@ -89,11 +92,11 @@ class Log:
         """
         if log is not None:
             self._name(log)
-        self._durable = number
+        self.durable = number
 
     def doubt(self) -> None:
         """Know nothing: the disk has failed."""
-        self._durable, self._named, self._is_doubtful = 0, None, True
+        self.durable, self._named, self._is_doubtful = 0, None, True
 
     def _sync(self) -> None:
         # It is there as long as anybody has the database open, and this handle has.
