@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias, final
-from urllib.parse import quote, unquote
 
 from anyio import CapacityLimiter, move_on_after
 from starlette.middleware.cors import CORSMiddleware
@@ -34,20 +34,28 @@ from dp_core.server._guarding import ClientGoneError, Guard, Headers
 from dp_core.server._notices import Notices
 from dp_core.server._registry import RegistryAnswers, Sweeping
 from dp_core.server._settings import Settings
-from dp_core.server._waits import Waits
+from dp_core.server._targets import path_of, query_of
+from dp_core.server._waiting import Places, Streams, Waits
 from dp_core.wire import (
+    ENVELOPE_BYTES,
+    MAX_WATCH_BYTES,
+    WATCH_PATH,
     Call,
     Create,
     Dispose,
     Info,
     List,
     Peek,
+    PromiseCall,
     Settle,
     Wait,
+    WatchCall,
     prefer_wait,
     read_call,
     read_get,
     read_prefer,
+    read_watch,
+    read_watch_query,
     write_answer,
     write_error,
 )
@@ -75,8 +83,7 @@ _GETS: Final = re.compile(r"/promises(/[^/]*)?")
 """The paths that are asked by GET; all others are POSTs."""
 
 _CREATE: Final = "/promise/create"
-_VALUES: Final = 2
-"""The values that a create may have: its data, and the outcome after the deadline."""
+"""The path of a body of two values: data, and the outcome after the deadline."""
 
 _SLOW_BODY_BYTES: Final = 32 * 1024
 """The length from which reading a body takes longer than a hop to a thread."""
@@ -127,9 +134,8 @@ class App:
     """
     The promises of one backend as an ASGI app; made by `app`.
 
-    An ASGI server lets running requests finish before it tells the app to
-    stop, and a wait may last for months. So call `stop` as soon as the server
-    is told to stop, as `serve` does.
+    An ASGI server lets requests finish before it tells the app to stop, and a wait may
+    last for months. So call `stop` when the server is told to stop, as `serve` does.
     """
 
     def __init__(self, backend: Backend, settings: Settings) -> None:
@@ -137,7 +143,9 @@ class App:
         self._notices = Notices()
         self._guard = Guard(settings, self._notices)
         self._limit = settings.max_value_bytes
-        self._waits = Waits(backend, settings.max_waiters)
+        self._places = Places(settings.max_waiters, settings.max_watched)
+        self._waits = Waits(backend, self._places)
+        self._streams = Streams(backend, self._places, settings.send_seconds)
         self._sweeping = Sweeping(backend, self._notices)
         self._registry = RegistryAnswers(backend)
         self._stopped = False
@@ -163,9 +171,9 @@ class App:
         return self._asking
 
     def stop(self) -> None:
-        """Answer all waits with 503, now. Call it in the app's event loop."""
+        """Answer all waits with 503, and end all streams. Call it in the app's loop."""
         self._stopped = True
-        self._waits.stop()
+        self._places.stop()
         self._notices.end()
 
     async def sweep(self) -> None:
@@ -211,7 +219,7 @@ class App:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            response = await self._respond(scope, receive)
+            response = await self._respond(scope, receive, send)
         except ClientGoneError:
             return
         except DurablePromiseError as error:
@@ -224,30 +232,41 @@ class App:
                 logging.ERROR,
             )
             response = _failure(OutcomeUnknownError("the server failed; see its log"))
-        await response.send(send, close=self._stopped)
+        if response is not None:
+            await response.send(send, close=self._stopped)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> _Response:
-        path = _path(scope)
+    async def _respond(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> _Response | None:
+        """Return the response; None if it was sent, as a stream."""
+        path = path_of(scope)
         method = "GET" if _GETS.fullmatch(path) else "POST"
+        if path == WATCH_PATH and scope["method"] == "GET":
+            method = "GET"
         try:
             headers = self._guard.check(scope)
             if path == _HEALTH and scope["method"] in ("GET", "HEAD"):
                 return await self._health()
             await self._guard.check_caller(headers, scope, method)
         except ProtocolError as error:
-            await self._guard.throw_away_body(dict(scope["headers"]), receive)
+            await self._guard.throw_away_body(
+                dict(scope["headers"]), receive, self._longest(path)
+            )
             allow = ((b"allow", method.encode()),) if error.status == 405 else ()
             return _failure(error, closes=True, also=allow)
         try:
-            values = _VALUES if path == _CREATE else 1
-            body = await self._guard.read_body(headers, receive, values)
+            body = await self._guard.read_body(headers, receive, self._longest(path))
         except ProtocolError as error:
             return _failure(error, closes=True)
-        if method == "GET":
-            call: Call = read_get(path, _query(scope))
-        else:
-            call = await self._read(path, body)
+        call = await self._read(
+            path, body, query_of(scope) if method == "GET" else None
+        )
         try:
+            if isinstance(call, WatchCall):
+                failure = await self._streams.answer(call, receive, send, _HEADERS)
+                if failure is not None:
+                    self._tell_failure(call, failure)
+                return None
             return await self._do(call, receive, headers)
         except ProtocolError:
             raise
@@ -261,6 +280,12 @@ class App:
             self._tell_failure(call, error)
             raise _public(error, call) from None
 
+    def _longest(self, path: str) -> int | None:
+        """Return how long a body may be; None for one value and what is around it."""
+        if path == WATCH_PATH:
+            return MAX_WATCH_BYTES
+        return 2 * (self._limit + ENVELOPE_BYTES) if path == _CREATE else None
+
     async def _health(self) -> _Response:
         """Return whether the store answers, and nothing else."""
         with move_on_after(_HEALTH_SECONDS):
@@ -272,24 +297,32 @@ class App:
                 return _Response(200, b"")
         return _Response(503, b"", _HEADERS_OF_STATUS[503])
 
-    def _tell_failure(self, call: Call, error: BackendError) -> None:
-        operation, reason = type(call).__name__.lower(), str(error)
+    def _tell_failure(self, call: Call, error: Exception) -> None:
+        operation, reason = _operation(call), str(error)
         self._notices.tell(
             ("store", operation, type(error)),
             lambda: f"{operation} of {_subject(call)} failed: {quoted(reason, 1000)}",
             logging.ERROR,
         )
 
-    async def _read(self, path: str, body: bytes) -> Call:
+    async def _read(self, path: str, body: bytes, query: str | None) -> Call:
+        """Return the call that a request makes; by POST where there is no query."""
+        if query is not None:
+            if path == WATCH_PATH:
+                return read_watch_query(query)
+            return read_get(path, query)
+        read: Callable[[], Call] = partial(read_call, path, body, self._limit)
+        if path == WATCH_PATH:
+            read = partial(read_watch, body)
         if len(body) < _SLOW_BODY_BYTES:
-            return read_call(path, body, self._limit)
+            return read()
         # A megabyte of small items takes a tenth of a second, for which the whole
         # event loop would stand still.
-        return await in_thread(
-            read_call, path, body, self._limit, limiter=self._readers
-        )
+        return await in_thread(read, limiter=self._readers)
 
-    async def _do(self, call: Call, receive: Receive, headers: Headers) -> _Response:
+    async def _do(
+        self, call: PromiseCall | List, receive: Receive, headers: Headers
+    ) -> _Response:
         match call:
             case Peek(id):
                 return _Response(200, write_answer(await self._backend.peek(id)))
@@ -309,29 +342,6 @@ class App:
                 return _Response(202, write_answer(state), (applied,))
             case Create() | Info() | List():
                 return _Response(*await self._registry.answer(call))
-
-
-def _path(scope: Scope) -> str:
-    """Return the path below where the app is mounted, percent-encoded."""
-    # Bytes that are not UTF-8 are refused where the id is read.
-    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-    path = raw.partition(b"?")[0].decode(errors="surrogateescape")
-    root = scope.get("root_path", "").rstrip("/")
-    if root:
-        # Servers agree that the path begins with the root, and do not all do so.
-        parts = path.split("/")
-        depth = root.count("/") + 1
-        if unquote("/".join(parts[:depth])) == root:
-            return "/".join(["", *parts[depth:]])
-    return path
-
-
-def _query(scope: Scope) -> str:
-    try:
-        # Some clients leave letters as they are, which are then in UTF-8.
-        return str(scope["query_string"].decode())
-    except UnicodeDecodeError:
-        raise ProtocolError(400, "the query is not UTF-8") from None
 
 
 def _failure(
@@ -360,7 +370,13 @@ def _public(error: BackendError, call: Call) -> BackendError:
     return kind(f"the server's store failed for {_subject(call)}; its log says why")
 
 
+def _operation(call: Call) -> str:
+    return type(call).__name__.lower().removesuffix("call")
+
+
 def _subject(call: Call) -> str:
+    if isinstance(call, WatchCall):
+        return f"{len(call.ids):,} promises"
     return "a list" if isinstance(call, List) else f"promise {quoted(call.id)}"
 
 

@@ -37,6 +37,8 @@ class Settings:
         max_value_bytes: The largest value, in bytes of its JSON text.
         max_waiters: The most requests that may wait at once. For one more, the one
             that has waited longest is answered 503, and may ask again.
+        max_watched: The most promises of all event streams together. For more, the
+            streams that have been held longest end, and may be asked for again.
         body_seconds: The longest time a request's body may take to arrive.
         idle_seconds: The longest silence of a client between two requests, and the
             longest time the head of one may take. Longer than what a proxy in front
@@ -53,6 +55,7 @@ class Settings:
     allowed_origins: tuple[str, ...] = ()
     max_value_bytes: int = MAX_VALUE_BYTES
     max_waiters: int = 10_000
+    max_watched: int = 1_000_000
     body_seconds: float = 30.0
     idle_seconds: float = 90.0
     send_seconds: float = 30.0

@@ -17,6 +17,8 @@ with our server and ours with it.
                                            "data"}``
 ``GET /promises/{id}``                     ours alone: what is known of it
 ``GET /promises?state=&tag=&prefix=…``     ours alone: what a store holds
+``POST /watch``, ``GET /watch?promiseId=`` ours alone: ``{"promiseIds"}``, answered by
+                                           an event stream
 ========================================== ================================
 
 An answer is ``null`` (pending), ``{"value": …}``, ``{"error": …}``, or nothing
@@ -53,6 +55,15 @@ from dp_core.wire._calls import (
     write_call,
     write_settle,
 )
+from dp_core.wire._event_stream import (
+    EVENT_STREAM,
+    Comment,
+    Event,
+    EventDecoder,
+    Notification,
+    write_comment,
+    write_event,
+)
 from dp_core.wire._prefer import prefer_wait, read_prefer
 from dp_core.wire._queries import MAX_LIMIT, List, write_page
 from dp_core.wire._terms import (
@@ -64,24 +75,43 @@ from dp_core.wire._terms import (
     write_moment,
     write_terms,
 )
+from dp_core.wire._watch import (
+    MAX_WATCH_BYTES,
+    MAX_WATCHED,
+    WATCH_PATH,
+    WatchCall,
+    read_watch,
+    read_watch_query,
+    write_watch,
+    write_watch_query,
+)
 
 __all__ = [
     "CHANGES",
     "DISPOSED_MESSAGE",
     "ENVELOPE_BYTES",
+    "EVENT_STREAM",
     "MAX_LIMIT",
+    "MAX_WATCHED",
+    "MAX_WATCH_BYTES",
     "TRANSIENT",
     "TURNED_AWAY",
+    "WATCH_PATH",
     "Answer",
     "Call",
+    "Comment",
     "Create",
     "Dispose",
+    "Event",
+    "EventDecoder",
     "Info",
     "List",
+    "Notification",
     "Peek",
     "PromiseCall",
     "Settle",
     "Wait",
+    "WatchCall",
     "is_failure",
     "prefer_wait",
     "read_answer",
@@ -92,15 +122,21 @@ __all__ = [
     "read_prefer",
     "read_settle",
     "read_terms",
+    "read_watch",
+    "read_watch_query",
     "write_answer",
     "write_asked",
     "write_call",
+    "write_comment",
     "write_error",
+    "write_event",
     "write_info",
     "write_moment",
     "write_page",
     "write_settle",
     "write_terms",
+    "write_watch",
+    "write_watch_query",
 ]
 
 publish(__name__, __all__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, TypeAlias, Union, assert_never, overload
+from typing import Final, NoReturn, TypeAlias, Union, assert_never, overload
 
 from dp_core._errors import (
     AccessDeniedError,
@@ -32,6 +32,7 @@ from dp_core.values import check_message, check_parsed, decode, encode, split_ob
 from dp_core.wire._calls import CHANGES, Call, Create, Dispose, Info, Peek, Settle, Wait
 from dp_core.wire._queries import List, read_page
 from dp_core.wire._terms import read_info, write_outcome
+from dp_core.wire._watch import WatchCall
 
 __all__ = [
     "DISPOSED_MESSAGE",
@@ -111,6 +112,8 @@ def read_answer(call: Peek | Wait, status: int, body: bytes) -> State[bytes]: ..
 @overload
 def read_answer(call: Dispose, status: int, body: bytes) -> None: ...
 @overload
+def read_answer(call: WatchCall, status: int, body: bytes) -> NoReturn: ...
+@overload
 def read_answer(call: Call, status: int, body: bytes) -> Answer: ...
 def read_answer(call: Call, status: int, body: bytes) -> Answer:
     """
@@ -119,7 +122,8 @@ def read_answer(call: Call, status: int, body: bytes) -> Answer:
     Returns:
         The state; for a `Wait` that ended without an outcome (202), `Pending`;
         for a `Settle` always an outcome; for a `Dispose` nothing; for a `Create`
-        the terms that stand, for an `Info` what is known, for a `List` a page.
+        the terms that stand, for an `Info` what is known, for a `List` a page. To a
+        `WatchCall` only failures are answers that are read as a whole.
 
     Raises:
         ProtocolError: It is not an answer of the wire to that call.
@@ -134,6 +138,8 @@ def read_answer(call: Call, status: int, body: bytes) -> Answer:
         if body:
             raise ProtocolError(status, "the server's answer to a dispose has a body")
         return None
+    if isinstance(call, WatchCall):
+        raise ProtocolError(status, "the server's answer is not an event stream")
     if isinstance(call, Create | Info | List):
         return _read_registry(call, status, body)
     state = _read_state(status, body)
@@ -158,6 +164,7 @@ _SUCCESSES: Final[Mapping[type[Call], tuple[int, ...]]] = {
     Create: (200, _CREATED),
     Info: (200,),
     List: (200,),
+    WatchCall: (200,),
 }
 
 
@@ -243,7 +250,7 @@ def is_failure(call: Call, status: int, body: bytes) -> bool:
 
 def lacks_operation(call: Call, status: int, message: str) -> bool:
     """Tell whether a failure says that a server does not have an operation of ours."""
-    return isinstance(call, Create | Info | List) and (
+    return isinstance(call, Create | Info | List | WatchCall) and (
         (status in _LACKING and not _NO_SERVICE.match(message))
         or (status == 400 and message.startswith(_BAD_PATH))
     )
@@ -276,8 +283,8 @@ def _read_error(call: Call, status: int, body: bytes) -> DurablePromiseError:
 def _error_of_status(call: Call, status: int, message: str) -> DurablePromiseError:
     if lacks_operation(call, status, message):
         return NotSupportedError(
-            "this server keeps outcomes only: no terms, and no list of its promises "
-            f"({message})"
+            "this server keeps outcomes only: no terms, no list of its promises, no "
+            f"event streams ({message})"
         )
     if status == 422 and isinstance(call, Create):
         return InvalidTermsError(f"the server refuses them: {message}")

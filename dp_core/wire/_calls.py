@@ -28,6 +28,7 @@ from dp_core.values import (
 )
 from dp_core.wire._queries import List, read_query, write_query
 from dp_core.wire._terms import TERMS, terms_of, write_asked
+from dp_core.wire._watch import WATCH_PATH, WatchCall, write_watch
 
 __all__ = [
     "CHANGES",
@@ -107,7 +108,7 @@ CHANGES: Final = (Settle, Dispose, Create)
 PromiseCall: TypeAlias = Union[Peek, Wait, Settle, Dispose, Create, Info]
 """Calls about one promise, which have its ``id``."""
 
-Call: TypeAlias = Union[PromiseCall, List]
+Call: TypeAlias = Union[PromiseCall, List, WatchCall]
 
 
 # Calls, as the server reads them --------------------------------------------
@@ -229,8 +230,9 @@ def read_get(path: str, query: str) -> Info | List:
             return Info(_path_id(id))
     raise ProtocolError(
         404,
-        f"nothing to get at {quoted(path)}; GET /promises lists promises, and GET "
-        "/promises/ID, without a query, tells all about one",
+        f"nothing to get at {quoted(path)}; GET /promises lists promises, GET "
+        "/promises/ID, without a query, tells all about one, and GET "
+        "/watch?promiseId=ID waits for some",
     )
 
 
@@ -339,6 +341,8 @@ def write_call(call: Call, *, in_path: bool = False) -> tuple[str, bytes]:
     """
     if isinstance(call, List):
         return f"/promises?{write_query(call)}", b""
+    if isinstance(call, WatchCall):
+        return WATCH_PATH, write_watch(call)
     members = b""
     match call:
         case Settle(id, outcome):

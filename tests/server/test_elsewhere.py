@@ -211,12 +211,22 @@ def served(program: str) -> Iterator[int]:
 def test_it_runs_under_other_servers(name: str) -> None:
     """It is a plain ASGI app: it settles, waits and answers wherever it runs."""
     pytest.importorskip(name.partition(" ")[0].lower())
-    with served(SERVED[name]) as port:
+    with served(SERVED[name]) as port, socket.socket() as watch:
+        watch.settimeout(60)
+        watch.connect(("127.0.0.1", port))
+        watch.sendall(
+            b"GET /watch?promiseId=x&promiseId=y HTTP/1.1\r\nHost: localhost:%d\r\n"
+            b"Connection: close\r\n\r\n" % port
+        )
+        streamed = b""
+        while b":\n\n" not in streamed:
+            streamed += watch.recv(65536)
         answers = []
         for path, body in (
             ("/promises/x/await", b""),
             ("/promises/x/resolve", b'{"a": [1]}'),
             ("/promises/x/peek", b""),
+            ("/promises/y/reject", b'"no"'),
         ):
             with socket.create_connection(("127.0.0.1", port), 60) as stream:
                 prefer = b"Prefer: wait=0\r\n" if path.endswith("await") else b""
@@ -229,5 +239,10 @@ def test_it_runs_under_other_servers(name: str) -> None:
                 head, _, text = whole.partition(b"\r\n\r\n")
                 answers.append((int(head.split()[1]), json.loads(text)))
 
+        streamed += b"".join(iter(lambda: watch.recv(65536), b""))
+
     value = {"value": {"a": [1]}}
-    assert [(202, None), (200, value), (200, value)] == answers
+    assert [(202, None), *[(200, value)] * 2, (200, {"error": "no"})] == answers
+    assert b'data: {"promiseId":"x","value":{"a":[1]}}\n\n' in streamed
+    assert b'data: {"promiseId":"y","error":"no"}\n\n' in streamed
+    assert streamed.endswith(b"0\r\n\r\n")

@@ -133,7 +133,7 @@ class Guard:
             )
 
     async def read_body(
-        self, headers: Headers, receive: Receive, values: int = 1
+        self, headers: Headers, receive: Receive, limit: int | None = None
     ) -> bytes:
         """
         Return the body of a request.
@@ -141,12 +141,14 @@ class Guard:
         Args:
             headers: The request's headers.
             receive: The ASGI channel.
-            values: How many values it may have.
+            limit: How many bytes it may have; None for those of one value and its
+                envelope.
 
         Raises:
             ProtocolError: It is too long, too slow, cut off, or not of JSON's type.
         """
-        limit = values * self._limit
+        if limit is None:
+            limit = self._limit
         # A client that expects a go-ahead sends nothing without it (RFC 9110
         # §10.1.1).
         lingers = 0 if b"expect" in headers else LINGER_BYTES
@@ -161,17 +163,21 @@ class Guard:
         _check_content_type(headers, body)
         return body
 
-    async def throw_away_body(self, headers: Headers, receive: Receive) -> None:
+    async def throw_away_body(
+        self, headers: Headers, receive: Receive, limit: int | None = None
+    ) -> None:
         """
         Read the body of a refused request, as far as a good one could go.
 
         So its client can read why, and an endless one is not read on.
         """
-        if b"expect" in headers or _declared(headers) > self._limit:
+        if limit is None:
+            limit = self._limit
+        if b"expect" in headers or _declared(headers) > limit:
             return
         size, more = 0, True
         with move_on_after(LINGER_SECONDS):
-            while more and size <= self._limit:
+            while more and size <= limit:
                 piece, more = await _piece(receive)
                 size += len(piece)
 

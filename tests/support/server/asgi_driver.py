@@ -45,6 +45,7 @@ class Request:
         self._chunks = [body] if isinstance(body, bytes) else list(body)
         self._ends = ends
         self.ended = anyio.Event()
+        self._sent = anyio.Event()
         self._gone = anyio.Event()
         self._scope = {
             "type": "http",
@@ -70,6 +71,12 @@ class Request:
 
     def json(self) -> Any:
         return json.loads(self.body)
+
+    async def until(self, text: bytes) -> None:
+        """Return once *text* is in the body of the answer."""
+        while text not in self.body:
+            self._sent = anyio.Event()
+            await self._sent.wait()
 
     async def run(self, app: ASGIApp) -> None:
         """Let *app* answer."""
@@ -97,6 +104,7 @@ class Request:
             }
         else:
             self.body += message["body"]
+            self._sent.set()
 
 
 async def ask(app: ASGIApp, path: str, body: object = None, **more: Any) -> Request:

@@ -1,0 +1,15 @@
+"""
+Requests that wait: for one promise, or for many as an event stream.
+
+============ ====================================================
+``_places``  requests that are held, bounded
+``_waits``   waits for one promise
+``_streams`` event streams
+============ ====================================================
+"""
+
+from dp_core.server._waiting._places import Places
+from dp_core.server._waiting._streams import Streams
+from dp_core.server._waiting._waits import Waits
+
+__all__ = ["Places", "Streams", "Waits"]
