@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import AbstractContextManager, suppress
+from typing import Final, final
 
 from dp_core import AccessDeniedError, BackendError, BackendUnavailableError
 
@@ -25,16 +24,28 @@ def fsync(fd: int) -> None:
         fcntl.fcntl(fd, _FULL_FSYNC)
 
 
-@contextmanager
-def opened_directory(path: str) -> Iterator[int]:
+def opened_directory(path: str) -> AbstractContextManager[int]:
     """Hold a directory open, so that making it durable cannot fail for want of it."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-    try:
-        yield fd
-    finally:
+    return _OpenedDirectory(path)
+
+
+@final
+class _OpenedDirectory(AbstractContextManager[int]):
+    """The context of `opened_directory`."""
+
+    __slots__ = ("_fd", "_path")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> int:
+        self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        return self._fd
+
+    def __exit__(self, *error: object) -> None:
         # An error here takes nothing back: the names were fsynced before.
         with suppress(OSError):
-            os.close(fd)
+            os.close(self._fd)
 
 
 def fsync_directory(path: str) -> None:
@@ -88,8 +99,7 @@ _MEANINGS: Final[dict[int, tuple[type[BackendError], str]]] = {
 }
 
 
-@contextmanager
-def explained(doing: str) -> Iterator[None]:
+def explained(doing: str) -> AbstractContextManager[None]:
     """
     Turn an OSError into a BackendError which means that nothing was changed.
 
@@ -99,10 +109,25 @@ def explained(doing: str) -> Iterator[None]:
     Raises:
         BackendError: In place of any OSError.
     """
-    try:
-        yield
-    except OSError as error:
-        kind, meaning = _MEANINGS.get(
-            error.errno or 0, (BackendUnavailableError, error.strerror or str(error))
-        )
-        raise kind(f"cannot {doing}: {meaning}") from error
+    return _Meant(doing)
+
+
+@final
+class _Meant(AbstractContextManager[None]):
+    """The context of `explained`; by `contextmanager` it would cost a system call."""
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if isinstance(error, OSError):
+            meant, meaning = _MEANINGS.get(
+                error.errno or 0,
+                (BackendUnavailableError, error.strerror or str(error)),
+            )
+            raise meant(f"cannot {self._doing}: {meaning}") from error

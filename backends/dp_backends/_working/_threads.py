@@ -64,38 +64,45 @@ class WorkerThreads(Generic[C]):
         self._threads: set[threading.Thread] = set()
         # How many of them are not working.
         self._free = 0
+        # Those of the threads that sleep; each waits for its own lock.
+        self._asleep: list[threading.Lock] = []
         # Of all these, and never held for long. Not a `queue`: where several threads
         # wait for one with a time-out, Python 3.11 may let one of them wait for ever.
-        self._changed = threading.Condition(threading.Lock())
+        self._changing = threading.Lock()
 
     def put(self, call: C) -> None:
         """Let a call be worked on; by this thread, where there can be no other."""
-        with self._changed:
+        asleep = None
+        with self._changing:
             self._calls.append(call)
-            self._changed.notify()
+            if self._asleep:
+                asleep = self._asleep.pop()
             if len(self._calls) > self._free and len(self._threads) < self._most:
                 self._start()
-            if self._threads:
-                return
-        while calls := self.take(self._batch):
-            wake_all(self._work(calls))
+            there_are = bool(self._threads)
+        if asleep is not None:
+            # Not while it would have to wait for us.
+            asleep.release()
+        if not there_are:
+            while calls := self.take(self._batch):
+                wake_all(self._work(calls))
 
-    def take(self, limit: int, seconds: float = 0.0) -> list[C]:
-        """Return calls that have come; wait for the first one for so many seconds."""
-        with self._changed:
-            return self._take(limit, seconds)
+    def take(self, limit: int) -> list[C]:
+        """Return calls that have come."""
+        with self._changing:
+            return self._take(limit)
 
-    def _take(self, limit: int, seconds: float) -> list[C]:
-        if seconds and not self._calls:
-            self._changed.wait(seconds)
+    def _take(self, limit: int) -> list[C]:
         return [self._calls.popleft() for _ in range(min(limit, len(self._calls)))]
 
     def close(self) -> None:
         """Wait until all calls are worked on, and the threads have ended."""
-        with self._changed:
+        with self._changing:
             self._is_closing = True
             threads = tuple(self._threads)
-            self._changed.notify_all()
+            asleep, self._asleep = self._asleep, []
+        for lock in asleep:
+            lock.release()
         for thread in threads:
             thread.join()
 
@@ -108,22 +115,38 @@ class WorkerThreads(Generic[C]):
             self._free += 1
 
     def _run(self) -> None:
+        mine = threading.Lock()
+        mine.acquire()
         idle_since = time.monotonic()
         while True:
-            with self._changed:
-                if calls := self._take(self._batch, _LOOK_UP):
+            with self._changing:
+                if calls := self._take(self._batch):
                     self._free -= 1
                 elif self._is_over(idle_since):
                     self._free -= 1
                     self._threads.remove(threading.current_thread())
                     return
-            if calls:
-                done = self._work(calls)
-                # Before anybody hears of it: who calls again finds this thread free.
-                with self._changed:
-                    self._free += 1
-                wake_all(done)
-                idle_since = time.monotonic()
+                else:
+                    self._asleep.append(mine)
+            if not calls:
+                self._sleep(mine)
+                continue
+            done = self._work(calls)
+            # Before anybody hears of it: who calls again finds this thread free.
+            with self._changing:
+                self._free += 1
+            wake_all(done)
+            idle_since = time.monotonic()
+
+    def _sleep(self, mine: threading.Lock) -> None:
+        """Wait until somebody releases this lock, or for a while."""
+        if not mine.acquire(timeout=_LOOK_UP):
+            with self._changing:
+                is_woken = mine not in self._asleep
+                if not is_woken:
+                    self._asleep.remove(mine)
+            if is_woken:
+                mine.acquire()
 
     def _is_over(self, idle_since: float) -> bool:
         return (

@@ -9,9 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import AbstractContextManager, suppress
+from typing import Final, final
 
 from dp_backends._system import explained as explained_os
 from dp_backends._system import fsync
@@ -144,8 +143,7 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
-@contextmanager
-def explained(doing: str) -> Iterator[None]:
+def explained(doing: str) -> AbstractContextManager[None]:
     """
     Turn an OSError into a BackendError which means that nothing was changed.
 
@@ -155,16 +153,34 @@ def explained(doing: str) -> Iterator[None]:
     Raises:
         BackendError: In place of any OSError.
     """
-    with explained_os(doing):
-        try:
-            yield
-        except NoHardLinkError as error:
+    return _Attempt(doing)
+
+
+@final
+class _Attempt(AbstractContextManager[None]):
+    """The context of `explained`; by `contextmanager` it would cost a system call."""
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: object, error: BaseException | None, traceback: object
+    ) -> None:
+        if isinstance(error, NoHardLinkError):
             name = errno.errorcode.get(error.errno or 0, str(error.errno))
             raise BackendUnavailableError(
-                f"cannot {doing}: hard links do not work here ({name}: "
+                f"cannot {self._doing}: hard links do not work here ({name}: "
                 f"{error.strerror}); use a local file system that has them (ext4, "
                 "xfs, btrfs, apfs), or `dp serve` and http:"
             ) from error
+        if isinstance(error, OSError):
+            with explained_os(self._doing):
+                raise error
 
 
 def is_full(error: BaseException) -> bool:

@@ -68,6 +68,16 @@ FIRST: Final = "first"
 Event: TypeAlias = Union[Outcome[bytes], Terms[bytes], None]
 """The event of a record: a promise was settled, created, or (None) disposed of."""
 
+_BODY: Final = b"""{
+"format": %d,
+"id": %b,
+"generation": "%b",
+"nonce": "%b",
+"at": "%b",
+"pid": %d,
+%b%b%b%b"""
+"""The lines that every record has; then those that few have, and the event."""
+
 _TAIL: Final = b',\n"sha256": "%b"\n}\n'
 _TAIL_LENGTH: Final = len(_TAIL % (b"0" * 64))
 _PARTS: Final = re.compile(
@@ -122,33 +132,39 @@ class Record:
         return OUTCOMES_ONLY
 
     def to_bytes(self) -> bytes:
-        fields: dict[str, str | int] = {
-            "format": self.form,
-            "id": self.id,
-            "generation": self.generation,
-            "nonce": self.nonce,
-            "at": self.at,
-            "pid": os.getpid(),
-        }
+        by = since = b""
         match self.event:
             case Resolved(text):
-                event = b'"resolved": %b' % text
+                event = b'"resolved": ' + text
+                by = self._by(self.event)
             case Rejected(error):
-                event = b'"rejected": %b' % _json(error)
+                event = b'"rejected": ' + _json(error)
+                by = self._by(self.event)
             case Terms():
-                event = b'"created": %b' % write_terms(self.event)
-                fields["since"] = self.since
+                event = b'"created": ' + write_terms(self.event)
+                since = b'"since": %b,\n' % _json(self.since)
             case None:
                 event = b'"disposed": true'
             case _:
                 assert_never(self.event)
-        if isinstance(self.event, (Resolved, Rejected)) and self.event.by is not None:
-            fields["by"] = self.event.by
-        if self.expired:
-            fields["expired"] = True
-        lines = [b'"%b": %b,\n' % (k.encode(), _json(v)) for k, v in fields.items()]
-        body = b"{\n" + b"".join(lines) + event
+        expired = b'"expired": true,\n' if self.expired else b""
+        body = _BODY % (
+            self.form,
+            _json(self.id),
+            self.generation.encode(),
+            self.nonce.encode(),
+            self.at.encode(),
+            os.getpid(),
+            by,
+            expired,
+            since,
+            event,
+        )
         return body + _TAIL % sha256(body).hexdigest().encode()
+
+    @staticmethod
+    def _by(outcome: Outcome[bytes]) -> bytes:
+        return b"" if outcome.by is None else b'"by": %b,\n' % _json(outcome.by)
 
     @classmethod
     def from_bytes(cls, data: bytes, path: str) -> Record:
@@ -215,8 +231,8 @@ def _moment(id: str, text: str) -> datetime:
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 
 
-def _json(value: str | int) -> bytes:
-    return _ENCODER.encode(value).encode()
+def _json(text: str) -> bytes:
+    return _ENCODER.encode(text).encode()
 
 
 def _disposed(text: bytes, by: str | None) -> None:

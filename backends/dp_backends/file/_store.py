@@ -62,6 +62,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from operator import sub
 from typing import Final
 
 from dp_backends.file._files import explained, is_full, remove
@@ -282,7 +283,7 @@ class FileStore:
             if self._publish(place, record):
                 break
         # Two clocks: one stops while a virtual machine does, one may be set.
-        elapsed = max(now - then for now, then in zip(_now(), started, strict=True))
+        elapsed = max(map(sub, _now(), started))
         if elapsed > GRACE / 2 and self._generation_now(place) != view.generation:
             raise OutcomeUnknownError(
                 "the promise was disposed of while this process stood still; "

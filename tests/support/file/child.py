@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 import os
 from typing import Any
+from unittest.mock import patch
 
+from dp_backends.file import _janitor
 from dp_backends.file._registry import Sweeper
 from dp_backends.file._store import FileStore
 from dp_core import (
@@ -79,5 +81,10 @@ def _decoded(state: State[bytes] | Outcome[bytes]) -> State[Any]:
 
 
 if __name__ == "__main__":
-    with mutated(os.environ.get("DP_MUTANT")):
+    with (
+        mutated(os.environ.get("DP_MUTANT")),
+        # Only when it is told to: a call to be killed at must be there each time.
+        patch.object(_janitor, "_WRITES_PER_CLEANING", 1e99),
+        patch.object(_janitor, "_DISPOSALS_PER_CLEANING", 1e99),
+    ):
         serve(perform)
