@@ -2,55 +2,41 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import traceback
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias, final
+from typing import Final, TypeAlias, TypeVar, final
 
 from anyio import CapacityLimiter, move_on_after
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dp_core._errors import (
-    AccessDeniedError,
-    BackendClosedError,
-    BackendError,
-    BackendUnavailableError,
-    CorruptPromiseError,
-    DurablePromiseError,
-    NotSupportedError,
-    OutcomeUnknownError,
-    ProtocolError,
-)
-from dp_core._safe_text import quoted, visible
+from dp_core._errors import BackendError, DurablePromiseError, ProtocolError
 from dp_core._states import Pending
 from dp_core.backend import Backend, in_thread
+from dp_core.server._answering import BatchAnswers, Operations, Sweeping
 from dp_core.server._guarding import ClientGoneError, Guard, Headers
 from dp_core.server._notices import Notices
-from dp_core.server._registry import RegistryAnswers, Sweeping
 from dp_core.server._settings import Settings
 from dp_core.server._targets import path_of, query_of
 from dp_core.server._waiting import Places, Streams, Waits
 from dp_core.wire import (
+    BATCH_PATH,
     ENVELOPE_BYTES,
     MAX_WATCH_BYTES,
     WATCH_PATH,
     Call,
-    Create,
-    Dispose,
-    Info,
     List,
     Peek,
     PromiseCall,
-    Settle,
     Wait,
     WatchCall,
+    max_batch_bytes,
     prefer_wait,
+    read_batch,
     read_call,
     read_get,
     read_prefer,
@@ -61,6 +47,8 @@ from dp_core.wire import (
 )
 
 __all__ = ["App", "app"]
+
+T = TypeVar("T")
 
 _Header: TypeAlias = tuple[bytes, bytes]
 
@@ -147,7 +135,8 @@ class App:
         self._waits = Waits(backend, self._places)
         self._streams = Streams(backend, self._places, settings.send_seconds)
         self._sweeping = Sweeping(backend, self._notices)
-        self._registry = RegistryAnswers(backend)
+        self._operations = Operations(backend, self._notices)
+        self._batches = BatchAnswers(self._operations)
         self._stopped = False
         self._readers = CapacityLimiter(1)
         self._asking: set[tuple[str, int]] = set()
@@ -222,16 +211,8 @@ class App:
             response = await self._respond(scope, receive, send)
         except ClientGoneError:
             return
-        except DurablePromiseError as error:
-            response = _failure(error)
         except Exception as error:  # noqa: BLE001 - a bug must not end a connection
-            trace = _safe_trace(error)
-            self._notices.tell(
-                ("bug", type(error)),
-                lambda: f"unexpected error\n{trace}",
-                logging.ERROR,
-            )
-            response = _failure(OutcomeUnknownError("the server failed; see its log"))
+            response = _failure(self._operations.as_seen(error, None))
         if response is not None:
             await response.send(send, close=self._stopped)
 
@@ -258,6 +239,9 @@ class App:
             body = await self._guard.read_body(headers, receive, self._longest(path))
         except ProtocolError as error:
             return _failure(error, closes=True)
+        if path == BATCH_PATH:
+            asked = await self._parsed(partial(read_batch, body, self._limit), body)
+            return _Response(200, await self._batches.answer(asked))
         call = await self._read(
             path, body, query_of(scope) if method == "GET" else None
         )
@@ -265,25 +249,18 @@ class App:
             if isinstance(call, WatchCall):
                 failure = await self._streams.answer(call, receive, send, _HEADERS)
                 if failure is not None:
-                    self._tell_failure(call, failure)
+                    self._operations.tell_failure(call, failure)
                 return None
             return await self._do(call, receive, headers)
-        except ProtocolError:
-            raise
-        except NotSupportedError:
-            # The error of the store would name it.
-            raise NotSupportedError(
-                "the server's store keeps outcomes only: no terms, and no list of its "
-                "promises"
-            ) from None
         except BackendError as error:
-            self._tell_failure(call, error)
-            raise _public(error, call) from None
+            raise self._operations.as_seen(error, call) from None
 
     def _longest(self, path: str) -> int | None:
         """Return how long a body may be; None for one value and what is around it."""
         if path == WATCH_PATH:
             return MAX_WATCH_BYTES
+        if path == BATCH_PATH:
+            return max_batch_bytes(self._limit)
         return 2 * (self._limit + ENVELOPE_BYTES) if path == _CREATE else None
 
     async def _health(self) -> _Response:
@@ -292,18 +269,10 @@ class App:
             try:
                 await self._backend.peek(_HEALTH_ID)
             except BackendError as error:
-                self._tell_failure(Peek(_HEALTH_ID), error)
+                self._operations.tell_failure(Peek(_HEALTH_ID), error)
             else:
                 return _Response(200, b"")
         return _Response(503, b"", _HEADERS_OF_STATUS[503])
-
-    def _tell_failure(self, call: Call, error: Exception) -> None:
-        operation, reason = _operation(call), str(error)
-        self._notices.tell(
-            ("store", operation, type(error)),
-            lambda: f"{operation} of {_subject(call)} failed: {quoted(reason, 1000)}",
-            logging.ERROR,
-        )
 
     async def _read(self, path: str, body: bytes, query: str | None) -> Call:
         """Return the call that a request makes; by POST where there is no query."""
@@ -314,6 +283,9 @@ class App:
         read: Callable[[], Call] = partial(read_call, path, body, self._limit)
         if path == WATCH_PATH:
             read = partial(read_watch, body)
+        return await self._parsed(read, body)
+
+    async def _parsed(self, read: Callable[[], T], body: bytes) -> T:
         if len(body) < _SLOW_BODY_BYTES:
             return read()
         # A megabyte of small items takes a tenth of a second, for which the whole
@@ -323,25 +295,14 @@ class App:
     async def _do(
         self, call: PromiseCall | List, receive: Receive, headers: Headers
     ) -> _Response:
-        match call:
-            case Peek(id):
-                return _Response(200, write_answer(await self._backend.peek(id)))
-            case Settle(id, outcome):
-                return _Response(
-                    200, write_answer(await self._backend.settle(id, outcome))
-                )
-            case Dispose(id):
-                await self._backend.dispose(id)
-                return _Response(200, write_answer(None))
-            case Wait(id):
-                seconds = read_prefer(headers.get(b"prefer", b"").decode("latin-1"))
-                state = await self._waits.outcome(id, receive, seconds)
-                if seconds is None or not isinstance(state, Pending):
-                    return _Response(200, write_answer(state))
-                applied = (b"preference-applied", prefer_wait(seconds).encode())
-                return _Response(202, write_answer(state), (applied,))
-            case Create() | Info() | List():
-                return _Response(*await self._registry.answer(call))
+        if not isinstance(call, Wait):
+            return _Response(*await self._operations.do(call))
+        seconds = read_prefer(headers.get(b"prefer", b"").decode("latin-1"))
+        state = await self._waits.outcome(call.id, receive, seconds)
+        if seconds is None or not isinstance(state, Pending):
+            return _Response(200, write_answer(state))
+        applied = (b"preference-applied", prefer_wait(seconds).encode())
+        return _Response(202, write_answer(state), (applied,))
 
 
 def _failure(
@@ -350,37 +311,3 @@ def _failure(
     status, body = write_error(error)
     headers = (*_HEADERS_OF_STATUS.get(status, ()), *also)
     return _Response(status, body, (*headers, _CLOSE) if closes else headers)
-
-
-_PUBLIC: Final[Mapping[type[BackendError], type[BackendError]]] = {
-    # The server's handle was closed and not the client's, so the client can ask
-    # again.
-    BackendClosedError: BackendUnavailableError,
-    BackendUnavailableError: BackendUnavailableError,
-    OutcomeUnknownError: OutcomeUnknownError,
-    CorruptPromiseError: CorruptPromiseError,
-    AccessDeniedError: AccessDeniedError,
-    BackendError: BackendError,
-}
-
-
-def _public(error: BackendError, call: Call) -> BackendError:
-    """Return the store's failure as a client may see it: no paths, no hosts."""
-    kind = next(_PUBLIC[kind] for kind in type(error).__mro__ if kind in _PUBLIC)
-    return kind(f"the server's store failed for {_subject(call)}; its log says why")
-
-
-def _operation(call: Call) -> str:
-    return type(call).__name__.lower().removesuffix("call")
-
-
-def _subject(call: Call) -> str:
-    if isinstance(call, WatchCall):
-        return f"{len(call.ids):,} promises"
-    return "a list" if isinstance(call, List) else f"promise {quoted(call.id)}"
-
-
-def _safe_trace(error: Exception) -> str:
-    """Return a traceback with a mark before each line, and without controls."""
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    return "\n".join(f"| {visible(line)}" for line in lines)

@@ -17,6 +17,7 @@ from dp_core.values._read import (
     split_object,
     takes_long,
 )
+from dp_core.values._shallow import split_shallow
 from dp_core.values._typed import decode_as
 from dp_core.values._write import Draft, check_message, draft, encode
 
@@ -34,6 +35,7 @@ __all__ = [
     "say_the_same",
     "split_array",
     "split_object",
+    "split_shallow",
     "takes_long",
 ]
 

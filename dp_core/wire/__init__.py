@@ -19,6 +19,9 @@ with our server and ours with it.
 ``GET /promises?state=&tag=&prefix=…``     ours alone: what a store holds
 ``POST /watch``, ``GET /watch?promiseId=`` ours alone: ``{"promiseIds"}``, answered by
                                            an event stream
+``POST /batch``                            ours alone: ``[{"op", "promiseId",
+                                           …}, …]``, calls that are answered
+                                           each as it would have been alone
 ========================================== ================================
 
 An answer is ``null`` (pending), ``{"value": …}``, ``{"error": …}``, or nothing
@@ -34,9 +37,21 @@ from dp_core.wire._answers import (
     TURNED_AWAY,
     Answer,
     is_failure,
+    lacks_endpoint,
     read_answer,
     write_answer,
     write_error,
+)
+from dp_core.wire._batch import (
+    BATCH_PATH,
+    MAX_BATCH_ANSWER_BYTES,
+    MAX_BATCH_CALLS,
+    BatchedCall,
+    max_batch_bytes,
+    read_batch,
+    read_batch_answer,
+    write_batch,
+    write_batch_answer,
 )
 from dp_core.wire._calls import (
     CHANGES,
@@ -87,10 +102,13 @@ from dp_core.wire._watch import (
 )
 
 __all__ = [
+    "BATCH_PATH",
     "CHANGES",
     "DISPOSED_MESSAGE",
     "ENVELOPE_BYTES",
     "EVENT_STREAM",
+    "MAX_BATCH_ANSWER_BYTES",
+    "MAX_BATCH_CALLS",
     "MAX_LIMIT",
     "MAX_WATCHED",
     "MAX_WATCH_BYTES",
@@ -98,6 +116,7 @@ __all__ = [
     "TURNED_AWAY",
     "WATCH_PATH",
     "Answer",
+    "BatchedCall",
     "Call",
     "Comment",
     "Create",
@@ -113,8 +132,12 @@ __all__ = [
     "Wait",
     "WatchCall",
     "is_failure",
+    "lacks_endpoint",
+    "max_batch_bytes",
     "prefer_wait",
     "read_answer",
+    "read_batch",
+    "read_batch_answer",
     "read_call",
     "read_get",
     "read_info",
@@ -126,6 +149,8 @@ __all__ = [
     "read_watch_query",
     "write_answer",
     "write_asked",
+    "write_batch",
+    "write_batch_answer",
     "write_call",
     "write_comment",
     "write_error",

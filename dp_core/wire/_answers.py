@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, NoReturn, TypeAlias, Union, assert_never, overload
+from typing import Any, Final, NoReturn, TypeAlias, Union, assert_never, overload
 
 from dp_core._errors import (
     AccessDeniedError,
@@ -39,6 +39,7 @@ __all__ = [
     "TRANSIENT",
     "TURNED_AWAY",
     "is_failure",
+    "lacks_endpoint",
     "read_answer",
     "write_answer",
     "write_error",
@@ -237,22 +238,47 @@ def is_failure(call: Call, status: int, body: bytes) -> bool:
     ``"message"``. A gateway on the way fails in a form of its own. A server that does
     not have the operation may leave out the code: it has another one's wire.
     """
-    try:
-        failure = decode(body)
-    except CodecError:
-        return False
-    if not (isinstance(failure, dict) and isinstance(failure.get("message"), str)):
+    failure = _failure(body)
+    if failure is None:
         return False
     if "code" not in failure:
         return lacks_operation(call, status, failure["message"])
     return type(failure["code"]) is int and failure["code"] == status
 
 
+def lacks_endpoint(status: int, body: bytes) -> bool:
+    """
+    Tell whether a body says that a server does not have an endpoint of ours.
+
+    Only a failure in the wire's form does, see `is_failure`; anything else is an
+    outage. The reference has neither terms and lists nor batches.
+    """
+    failure = _failure(body)
+    if failure is None or failure.get("code", status) != status:
+        return False
+    return _says_lacking(status, failure["message"])
+
+
+def _failure(body: bytes) -> dict[str, Any] | None:
+    """Return an object with a string as its ``"message"``; None if it is not one."""
+    try:
+        failure = decode(body)
+    except CodecError:
+        return None
+    if isinstance(failure, dict) and isinstance(failure.get("message"), str):
+        return failure
+    return None
+
+
 def lacks_operation(call: Call, status: int, message: str) -> bool:
     """Tell whether a failure says that a server does not have an operation of ours."""
-    return isinstance(call, Create | Info | List | WatchCall) and (
-        (status in _LACKING and not _NO_SERVICE.match(message))
-        or (status == 400 and message.startswith(_BAD_PATH))
+    ours = isinstance(call, Create | Info | List | WatchCall)
+    return ours and _says_lacking(status, message)
+
+
+def _says_lacking(status: int, message: str) -> bool:
+    return (status in _LACKING and not _NO_SERVICE.match(message)) or (
+        status == 400 and message.startswith(_BAD_PATH)
     )
 
 

@@ -43,7 +43,9 @@ __all__ = [
     "Wait",
     "read_call",
     "read_get",
+    "read_members",
     "read_settle",
+    "split_body",
     "write_call",
     "write_settle",
 ]
@@ -196,7 +198,7 @@ def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> PromiseCa
         case ["", "promise", operation] if operation in _OURS:
             return _read_body(operation, body, "promiseId", limit)
         case ["", "durablePromiseServer", operation] if operation in _READERS:
-            outer = _envelope(body)
+            outer = split_body(body)
             _refuse_unknown(outer, ["request"])
             inner = _member(outer, "request")
             return _read_body(operation, inner, "promiseName", limit)
@@ -264,7 +266,13 @@ def _bare_members(operation: str, body: bytes) -> _Members:
 
 
 def _read_body(operation: str, body: bytes, id_key: str, limit: int) -> PromiseCall:
-    members = _envelope(body)
+    return read_members(operation, split_body(body), limit, id_key)
+
+
+def read_members(
+    operation: str, members: _Members, limit: int, id_key: str = "promiseId"
+) -> PromiseCall:
+    """Return the call that members of an object say; see `read_call`."""
     _refuse_unknown(members, [id_key, *_ARGUMENT.get(operation, ())])
     text = _member(members, id_key)
     if not _is_string(text):
@@ -282,7 +290,13 @@ def _body_id(key: str, text: bytes) -> str:
     return id
 
 
-def _envelope(body: bytes) -> _Members:
+def split_body(body: bytes) -> dict[str, bytes]:
+    """
+    Return the members of a body, each as the text that it came with.
+
+    Raises:
+        ProtocolError: It is not a JSON object (400).
+    """
     try:
         return split_object(body)
     except CodecError as error:

@@ -16,11 +16,10 @@ get it; else the caller gets `OutcomeUnknownError`.
 
 ================= ====================================================
 ``_url``          store URLs
-``_wire_client``  one call: sent, answered, repeated
+``_calling``      calls: sent, answered, repeated; together where they come so
 ``_long_polls``   waits that share a request
 ``_peer``         what the server is, and what its responses mean
 ``_retry``        for how long to repeat, and how often
-``_requests``     calls as HTTP requests, with the token
 ``_responses``    HTTP responses, read and checked
 ``_connection``   requests and responses on one connection
 ``_pool``         connections that are kept
@@ -36,9 +35,9 @@ from typing import final
 
 from anyio.lowlevel import checkpoint
 
+from dp_backends.http._calling import Calls, WireClient
 from dp_backends.http._long_polls import LongPolls
 from dp_backends.http._url import parse_url
-from dp_backends.http._wire_client import WireClient
 from dp_core import Backend, Outcome, PromiseInfo, Query, State, Terms, hookimpl
 from dp_core.backend import Closable, Page
 from dp_core.hookspecs import Register
@@ -79,14 +78,15 @@ class HttpBackend(Backend):
 
     def __init__(self, url: str) -> None:
         self._client = WireClient(parse_url(url))
+        self._calls = Calls(self._client)
         self._polls = LongPolls(self._client)
         self._life = Closable()
 
     async def peek(self, id: str) -> State[bytes]:
-        return await self._client.call(Peek(id))
+        return await self._calls.call(Peek(id))
 
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
-        return await self._client.call(Settle(id, outcome))
+        return await self._calls.call(Settle(id, outcome))
 
     async def wait(self, id: str) -> Outcome[bytes]:
         with self._life.wait():
@@ -100,11 +100,11 @@ class HttpBackend(Backend):
             return await self._polls.wait_for(id, seconds)
 
     async def dispose(self, id: str) -> None:
-        await self._client.call(Dispose(id))
+        await self._calls.call(Dispose(id))
 
     async def create(self, id: str, terms: Terms[bytes]) -> Terms[bytes]:
         """Give a promise its terms; see `dp_core.backend.Registry`."""
-        stands = await self._client.call(Create(id, terms))
+        stands = await self._calls.call(Create(id, terms))
         # A handler of Restate has no say in the status: it is 200 for all.
         return (
             replace(stands, is_first=None) if self._client.peer.is_restate else stands
@@ -112,11 +112,11 @@ class HttpBackend(Backend):
 
     async def info(self, id: str) -> PromiseInfo[bytes]:
         """Return what is known about a promise; see `dp_core.backend.Registry`."""
-        return await self._client.call(Info(id))
+        return await self._calls.call(Info(id))
 
     async def list(self, query: Query, after: str | None, limit: int) -> Page:
         """Return promises as the server lists them; see `dp_core.backend.Registry`."""
-        page = await self._client.call(List(query, after, min(limit, MAX_LIMIT)))
+        page = await self._calls.call(List(query, after, min(limit, MAX_LIMIT)))
         infos = tuple(info for info in page.infos if query.matches_id(info.id))
         return replace(page, infos=infos)
 

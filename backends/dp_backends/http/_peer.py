@@ -49,7 +49,7 @@ from dp_core.wire import (
     read_answer,
 )
 
-__all__ = ["Peer", "interpret", "not_http"]
+__all__ = ["Peer", "interpret", "is_content", "not_http", "stranger"]
 
 _HOLD_SECONDS: Final = (25, 35)
 """Seconds to let a server hold a wait; proxies often cut at 60."""
@@ -149,15 +149,15 @@ def interpret(
         DurablePromiseError: It will not; the error says who answered.
     """
     status, body = response.status, response.body
-    if not _is_content(response):
-        raise _stranger(url, call, response, known=known)
+    if not is_content(response):
+        raise stranger(url, call, response, known=known)
     if 200 <= status < 300:
         try:
             return read_answer(call, status, body)
         except ProtocolError as error:
-            raise _stranger(url, call, response, error.reason, known=known) from None
+            raise stranger(url, call, response, error.reason, known=known) from None
     if not is_failure(call, status, body):
-        raise _stranger(url, call, response, known=known)
+        raise stranger(url, call, response, known=known)
     try:
         return read_answer(call, status, body)
     except TRANSIENT as error:
@@ -184,7 +184,7 @@ _NOT_FOUND: Final = 404
 _NOT_IMPLEMENTED: Final = 501
 
 
-def _is_content(response: HttpResponse) -> bool:
+def is_content(response: HttpResponse) -> bool:
     """Whether a body is JSON by its type, or not there, and encoded by nobody."""
     headers = response.headers
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
@@ -217,7 +217,7 @@ def not_http(url: ServerUrl, call: Call, reason: str, *, known: bool) -> Excepti
     return ProtocolError(502, f"{words}; {_CHECK}")
 
 
-def _stranger(
+def stranger(
     url: ServerUrl, call: Call, response: HttpResponse, reason: str = "", *, known: bool
 ) -> Exception:
     """Return the error for a response that no server of promises has sent."""

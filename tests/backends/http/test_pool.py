@@ -119,7 +119,7 @@ async def test_disposing_leaves_no_connections_behind() -> None:
 @pytest.mark.parametrize("burst", ["peeks", "waits", "disposals"])
 async def test_idle_connections_are_bounded(burst: str) -> None:
     """A burst does not leave a socket open for each of its requests."""
-    async with Server().serving() as server:
+    async with Server(has_batches=False).serving() as server:
         backend = await known(server.url)
         async with anyio.create_task_group() as tasks:
             for n in range(150):
@@ -144,7 +144,7 @@ async def test_idle_connections_of_a_burst_grow_old(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Those that nobody needs any more are closed while one goes on being used."""
-    async with Server().serving() as server:
+    async with Server(has_batches=False).serving() as server:
         backend = await known(server.url)
         async with anyio.create_task_group() as tasks:
             for n in range(20):
@@ -162,7 +162,7 @@ async def test_idle_connections_of_a_burst_grow_old(
 
 async def test_connections_in_use_are_kept_while_they_are() -> None:
     """Tasks that go on asking do not connect again for each request."""
-    async with Server().serving() as server:
+    async with Server(has_batches=False).serving() as server:
         backend = HttpBackend(server.url)
 
         async def ask() -> None:

@@ -7,7 +7,8 @@ from functools import partial
 import anyio
 import pytest
 
-from dp_backends.http import HttpBackend, _wire_client
+from dp_backends.http import HttpBackend
+from dp_backends.http._calling import _wire_client
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_core import (
     BackendUnavailableError,

@@ -135,7 +135,8 @@ async def test_settling_while_the_server_keeps_dying(tmp_path: Path) -> None:
     """
     Every settle returns the outcome that the store keeps.
 
-    Two handles race for each promise; both are told the same winner.
+    Two handles race for each promise, each by eight tasks whose settles go together;
+    all are told the same winner.
     """
     told: dict[str, list[Outcome[object]]] = {}
     port, random = free_port(), Random(7)  # noqa: S311 - no secret
@@ -155,21 +156,21 @@ async def test_settling_while_the_server_keeps_dying(tmp_path: Path) -> None:
         connect(url) as theirs,
         anyio.create_task_group() as tasks,
     ):
-        for n, promises in enumerate((ours, theirs, ours, theirs)):
+        for n, promises in enumerate((ours, theirs) * 8):
             tasks.start_soon(settle, promises, n)
         for _ in range(3):
-            target = sum(map(len, told.values())) + random.randint(20, 60)
+            target = sum(map(len, told.values())) + random.randint(80, 240)
             with serving(tmp_path, port) as (process, _):
                 await eventually(partial(enough, target), every=0.01)
                 process.kill()
                 await to_thread.run_sync(process.wait)
         with serving(tmp_path, port):
-            await eventually(partial(enough, 240), every=0.01)
+            await eventually(partial(enough, 960), every=0.01)
 
     async with connect(f"file:{tmp_path}") as store:
         for id, outcomes in told.items():
             stands = await store.promise(id).peek()
-            assert [stands] * 4 == outcomes
+            assert [stands] * 16 == outcomes
 
 
 @pytest.mark.parametrize("ours", [None, "another-token"])

@@ -15,7 +15,15 @@ from support.http._answers import (
     page,
     raw_answer,
 )
-from support.http._calls import dead_url, eventually, keep_error, known, make
+from support.http._calls import (
+    dead_url,
+    eventually,
+    keep_error,
+    known,
+    make,
+    settles,
+    together,
+)
 from support.http._proxy import Proxy
 from support.http._responses import CHUNKED, CONTINUE, EARLY, NULL, OK, read
 from support.http._server import Server
@@ -45,5 +53,7 @@ __all__ = [
     "page",
     "raw_answer",
     "read",
+    "settles",
+    "together",
     "waiting",
 ]

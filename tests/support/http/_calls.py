@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 import anyio
 
 from dp_backends.http import HttpBackend
-from dp_core import DurablePromiseError
+from dp_core import DurablePromiseError, Resolved
 from dp_core.wire import Call, Dispose, Peek, Settle, Wait
 
 
@@ -68,3 +70,26 @@ def dead_url() -> str:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+
+async def together(
+    *calls: Callable[[], Awaitable[object]],
+) -> list[Any]:
+    """Make calls in one step of the event loop; return what comes of each."""
+    found: list[Any] = [None] * len(calls)
+
+    async def make(place: int, call: Callable[[], Awaitable[object]]) -> None:
+        try:
+            found[place] = await call()
+        except DurablePromiseError as error:
+            found[place] = error
+
+    async with anyio.create_task_group() as tasks:
+        for place, call in enumerate(calls):
+            tasks.start_soon(make, place, call)
+    return found
+
+
+def settles(backend: HttpBackend, count: int, value: bytes = b"1") -> list[Any]:
+    """Return calls that settle so many promises."""
+    return [partial(backend.settle, str(n), Resolved(value)) for n in range(count)]

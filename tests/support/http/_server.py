@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import anyio
 import h11
@@ -18,8 +18,9 @@ from anyio.streams.tls import TLSListener
 
 from dp_backends.memory import MemoryBackend
 from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved, State
-from dp_core.server._registry import RegistryAnswers
+from dp_core.server._answering import RegistryAnswers
 from dp_core.wire import (
+    BATCH_PATH,
     Call,
     Create,
     Dispose,
@@ -28,13 +29,15 @@ from dp_core.wire import (
     Peek,
     Settle,
     Wait,
+    read_batch,
     read_call,
     read_get,
     read_prefer,
     write_answer,
+    write_batch_answer,
     write_error,
 )
-from support.http._answers import RESTATE_DISPOSED, http_answer
+from support.http._answers import RESTATE_DISPOSED, failure, http_answer
 from support.http._streams import CUT, port_of
 
 _names = count()
@@ -51,8 +54,11 @@ class Server:
             like the reference.
         canned: What to send before anything else is done, in this order,
             whatever is asked; None cuts the connection.
+        said: What to answer to the next call on each promise, in place of doing it.
         mute: Whether it does what is asked and answers nothing.
         hold: Until when it keeps the answers of waits back.
+        pause: Until when it keeps all answers back.
+        has_batches: Whether it is a server that takes batches.
         prefix: What stands before its paths.
         connections: How many connections it accepted.
         calls: The calls it got, in order.
@@ -66,8 +72,11 @@ class Server:
 
     slices: float | None = float("inf")
     canned: deque[bytes | None] = field(default_factory=deque)
+    said: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     mute: bool = False
     hold: anyio.Event | None = None
+    pause: anyio.Event | None = None
+    has_batches: bool = True
     prefix: str = ""
     connections: int = 0
     calls: list[Call] = field(default_factory=list)
@@ -162,25 +171,37 @@ class Server:
         head, body = await _read_request(stream)
         headers = dict(head.headers)
         path = head.target.decode()
-        assert path.startswith(f"{self.prefix}/promise")
+        assert path.startswith(f"{self.prefix}/")
         path = path.removeprefix(self.prefix)
-        if head.method == b"GET":
-            call: Call = read_get(*path.split("?", 1))
+        if path == BATCH_PATH and not self.has_batches:
+            self.paths.append(path)
+            await stream.send(failure(404, "no operation at '/batch'"))
+            return True
+        asked: list[Call] = []
+        if path == BATCH_PATH:
+            asked += cast("list[Call]", read_batch(body))
+        elif head.method == b"GET":
+            asked.append(read_get(*path.split("?", 1)))
         else:
-            call = read_call(path, body)
-        self.calls.append(call)
+            asked.append(read_call(path, body))
+        self.calls += asked
         self.paths.append(path)
         self.headers.append(headers)
         self._tell()
         if self.canned:
             answer = self.canned.popleft()
         else:
-            answer = http_answer(*await self._answer(call, headers, stream))
+            answers = [await self._answer(call, headers, stream) for call in asked]
+            if path == BATCH_PATH:
+                answers = [(200, write_batch_answer(answers))]
+            answer = http_answer(*answers[0])
             self._tell()
             if self.mute:
                 await stream.receive()
-        if self.hold is not None and isinstance(call, Wait):
+        if self.hold is not None and isinstance(asked[-1], Wait):
             await self.hold.wait()
+        if self.pause is not None:
+            await self.pause.wait()
         if answer is None:
             return False
         await stream.send(answer)
@@ -191,6 +212,8 @@ class Server:
     async def _answer(
         self, call: Call, headers: dict[bytes, bytes], stream: SocketStream
     ) -> tuple[int, bytes]:
+        if not isinstance(call, List) and call.id in self.said:
+            return self.said.pop(call.id)
         try:
             if isinstance(call, Create | Info | List):
                 return await RegistryAnswers(self.backend).answer(call)

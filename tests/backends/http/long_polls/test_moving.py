@@ -13,12 +13,12 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from dp_backends.http import HttpBackend, _long_polls, _retry
+from dp_backends.http._calling import WireClient
 from dp_backends.http._long_polls import LongPolls
 from dp_backends.http._peer import Peer
 from dp_backends.http._responses import HttpResponse
 from dp_backends.http._retry import AttemptFailed
 from dp_backends.http._url import parse_url
-from dp_backends.http._wire_client import WireClient
 from dp_core import Outcome, Resolved
 from dp_core.wire import Wait
 from support.http import (

@@ -1,15 +1,7 @@
 """
-`WireClient`: calls of one handle to one server, repeated while that is safe.
+`WireClient`: one attempt of one call, sent to a server, answered, understood.
 
-Repeating is safe where it changes nothing, and for a settle: the first outcome
-wins, so a second one changes nothing either. Disposing is another matter: an
-outcome may have come in between, and the repetition would dispose of that. So
-when it is not known whether the server got a `Dispose`, it is not repeated.
-
-A settle whose answer was cut, of a promise that somebody disposes of before it is
-repeated, settles the next generation. A key by which a server knew the repetition
-would have to be remembered by the store for longer than the generation, through a
-restart of the server, which is what cuts most answers; no store here does that.
+What the attempts of a handle learn of its server is here, for all of its calls.
 """
 
 from __future__ import annotations
@@ -18,45 +10,33 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final, overload
+from typing import Any, Final, TypeAlias
 
 import anyio
 
+from dp_backends.http._calling._requests import RequestWriter
 from dp_backends.http._connection import Connection
 from dp_backends.http._peer import Peer, interpret, not_http
 from dp_backends.http._pool import Pool
-from dp_backends.http._requests import RequestWriter
 from dp_backends.http._responses import HttpResponse, MalformedResponseError
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
-from dp_backends.http._route import Outage, Slices, Turn
+from dp_backends.http._route import Outage, Slices
 from dp_backends.http._url import ServerUrl
-from dp_core import (
-    BackendUnavailableError,
-    DurablePromiseError,
-    Outcome,
-    PromiseInfo,
-    State,
-    Terms,
-)
-from dp_core.backend import Page, in_thread, visible
-from dp_core.wire import Call, Create, Dispose, Info, List, Peek, Settle
+from dp_core import BackendUnavailableError, DurablePromiseError, State
+from dp_core.backend import in_thread, visible
+from dp_core.wire import Call, Dispose, List, Peek, write_call
 
-__all__ = ["WireClient"]
+__all__ = ["WireClient", "Written"]
 
 _log: Final = logging.getLogger("dp_backends.http")
+
+Written: TypeAlias = tuple[str, bytes]
+"""Path and body of a request."""
 
 _UNAUTHORIZED: Final = 401
 
 _LOOK_SECONDS: Final = 5.0
 """The longest time that one look may take, whatever patience the URL has."""
-
-_IF_UNKNOWN: Final[dict[type[Call], str]] = {
-    Settle: "it may have taken effect; repeat it to learn the outcome",
-    Create: "it may have taken effect; repeat it to learn what terms stand",
-    Dispose: "it may have taken effect; look before you repeat it, because that "
-    "would dispose of an outcome that came in between",
-}
-"""Advice where it is not known whether a call took effect."""
 
 
 class WireClient:
@@ -77,50 +57,6 @@ class WireClient:
         self.outage = Outage()
         self._writer = RequestWriter(url)
         self._logged = False
-
-    @overload
-    async def call(self, call: Settle) -> Outcome[bytes]: ...
-    @overload
-    async def call(self, call: Peek) -> State[bytes]: ...
-    @overload
-    async def call(self, call: Dispose) -> None: ...
-    @overload
-    async def call(self, call: Create) -> Terms[bytes]: ...
-    @overload
-    async def call(self, call: Info) -> PromiseInfo[bytes]: ...
-    @overload
-    async def call(self, call: List) -> Page: ...
-    async def call(self, call: Call) -> Any:
-        """
-        Make a call, and return the answer.
-
-        Raises:
-            DurablePromiseError: The server says so, or there is no time for
-                another attempt.
-        """
-        budget = RetryBudget(self.url.retry)
-        attempts = Attempts(_IF_UNKNOWN.get(type(call)))
-
-        async def ask() -> Any:
-            return await self.attempt(call, budget)
-
-        def failed(failure: AttemptFailed) -> None:
-            self.note(failure, attempts)
-            if attempts.unknown and isinstance(call, Dispose):
-                raise attempts.error()
-
-        while True:
-            if self.outage.away:
-                question = Turn(self.outage, ask, failed, budget, attempts)
-                await question.stand_in_line()
-                if question.answered:
-                    return question.answer()
-            if attempts.count:
-                await budget.pause(attempts)
-            try:
-                return await ask()
-            except AttemptFailed as failure:
-                failed(failure)
 
     async def look(self, call: Peek) -> State[bytes]:
         """
@@ -169,15 +105,19 @@ class WireClient:
                 if not await self.has_new_token(connection, response):
                     break
         if scope.cancelled_caught:
-            raise AttemptFailed(
-                f"no answer from {self.url} in {self.url.retry:g} s; "
-                f"{self._advice()}, or set a deadline, or ?retry=SECONDS in its URL, "
-                "to wait for longer",
-                sent=connection is not None,
-            )
+            raise self.not_answered(sent=connection is not None)
         if isinstance(call, List):
             return await self._read_page(call, response)
         return self.read(call, response)
+
+    def not_answered(self, *, sent: bool) -> AttemptFailed:
+        """Return the failure of an attempt whose time is over."""
+        return AttemptFailed(
+            f"no answer from {self.url} in {self.url.retry:g} s; "
+            f"{self._advice()}, or set a deadline, or ?retry=SECONDS in its URL, "
+            "to wait for longer",
+            sent=sent,
+        )
 
     def _advice(self) -> str:
         if self.peer.is_restate:
@@ -205,8 +145,29 @@ class WireClient:
             AttemptFailed: Not sent; another attempt may succeed.
             BackendError: Not sent, and no attempt will succeed.
         """
-        in_path = self.peer.settles_in_path
-        request = await self._writer.write(call, wait, key, in_path=in_path)
+        path, body = self.written(call)
+        method = "GET" if isinstance(call, List) else "POST"
+        return await self.send_written(
+            path, body, method=method, wait=wait, key=key, fresh=fresh
+        )
+
+    def written(self, call: Call) -> Written:
+        """Return the path and the body of the request that makes a call."""
+        return write_call(call, in_path=self.peer.settles_in_path)
+
+    async def send_written(
+        self, path: str, body: bytes, *, fresh: bool, **fields: Any
+    ) -> Connection:
+        """
+        Send a request; see `send`.
+
+        Args:
+            path: Its path.
+            body: Its body.
+            fresh: As for `send`.
+            fields: As for `RequestWriter.write`.
+        """
+        request = await self._writer.write(path, body, **fields)
         credentials = self._writer.credentials
         try:
             connection = await self.pool.send(request, fresh=fresh)

@@ -1,19 +1,13 @@
-"""`RequestWriter`: calls as HTTP requests, with the token."""
+"""`RequestWriter`: HTTP requests, with the token."""
 
 from __future__ import annotations
-
-from typing import Final
 
 from dp_backends.http._url import ServerUrl
 from dp_core import AccessDeniedError
 from dp_core.backend import TOKEN_ADVICE, in_thread, token_from_environment
-from dp_core.wire import Call, List, prefer_wait, write_call
+from dp_core.wire import prefer_wait
 
 __all__ = ["RequestWriter"]
-
-
-_METHODS: Final[dict[type[Call], str]] = {List: "GET"}
-"""The methods of calls that are not a POST."""
 
 
 class RequestWriter:
@@ -31,33 +25,34 @@ class RequestWriter:
 
     async def write(
         self,
-        call: Call,
+        path: str,
+        body: bytes,
+        *,
+        method: str = "POST",
         wait: int | None = None,
         key: str | None = None,
-        *,
-        in_path: bool = False,
     ) -> bytes:
         """
-        Return the request that makes *call*, ready to be sent.
+        Return a request, ready to be sent.
 
         Args:
-            call: The call.
+            path: Its path, percent-encoded, with its query.
+            body: Its body.
+            method: Its method.
             wait: How long the server may hold its response, in seconds.
             key: The key of this wait, the same each time it is repeated. Restate
                 then goes on with the wait that it has, instead of beginning
                 another one (draft-ietf-httpapi-idempotency-key-header).
-            in_path: As for `write_call`.
 
         Raises:
             AccessDeniedError: The token cannot be read, or be sent.
         """
         if not self.credentials:
             self.credentials = await self._read_headers()
-        path, body = write_call(call, in_path=in_path)
         prefer = "" if wait is None else f"Prefer: {prefer_wait(wait)}\r\n"
         again = "" if key is None else f"Idempotency-Key: {key}\r\n"
         head = (
-            f"{_METHODS.get(type(call), 'POST')} {self._url.prefix}{path} HTTP/1.1\r\n"
+            f"{method} {self._url.prefix}{path} HTTP/1.1\r\n"
             f"{self.credentials}{prefer}{again}Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode("ascii") + body

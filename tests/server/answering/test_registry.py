@@ -351,7 +351,7 @@ async def test_a_sweep_that_fails_is_said_once_and_repeated(
     Nor does a bug in a backend end the server.
     """
     caplog.set_level(logging.ERROR, "dp_core.server")
-    monkeypatch.setattr("dp_core.server._registry._PAUSE", 0.001)
+    monkeypatch.setattr("dp_core.server._answering._registry._PAUSE", 0.001)
     enough = anyio.Event()
 
     class Failing(Registered):

@@ -1,0 +1,15 @@
+"""
+Calls to the server, and what is answered.
+
+================ ===========================================================
+``_wire_client`` one attempt: sent, answered, understood
+``_calls``       calls, repeated while that is safe
+``_batches``     calls that come together, in one request
+``_requests``    calls as HTTP requests, with the token
+================ ===========================================================
+"""
+
+from dp_backends.http._calling._calls import Calls
+from dp_backends.http._calling._wire_client import WireClient
+
+__all__ = ["Calls", "WireClient"]

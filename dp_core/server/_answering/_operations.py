@@ -1,0 +1,144 @@
+"""`Operations`: calls done on a backend, and failures as a client may see them."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping
+from typing import Final, TypeAlias, Union, final
+
+from dp_core._errors import (
+    AccessDeniedError,
+    BackendClosedError,
+    BackendError,
+    BackendUnavailableError,
+    CorruptPromiseError,
+    DurablePromiseError,
+    NotSupportedError,
+    OutcomeUnknownError,
+    ProtocolError,
+)
+from dp_core._safe_text import quoted, visible
+from dp_core.backend import Backend
+from dp_core.server._answering._registry import RegistryAnswers
+from dp_core.server._notices import Notices
+from dp_core.wire import (
+    BatchedCall,
+    Call,
+    Create,
+    Dispose,
+    Info,
+    List,
+    Peek,
+    Settle,
+    WatchCall,
+    write_answer,
+)
+
+__all__ = ["Operations"]
+
+Operation: TypeAlias = Union[BatchedCall, List]
+"""All calls but those that wait."""
+
+
+@final
+class Operations:
+    """
+    The operations of one backend.
+
+    Args:
+        backend: The backend.
+        notices: Where failures are told.
+    """
+
+    def __init__(self, backend: Backend, notices: Notices) -> None:
+        self._backend = backend
+        self._notices = notices
+        self._registry = RegistryAnswers(backend)
+
+    async def do(self, call: Operation) -> tuple[int, bytes]:
+        """
+        Do what a call asks for; return the status and the body of its answer.
+
+        Raises:
+            Exception: It failed; `as_seen` says what the client may know of it.
+        """
+        match call:
+            case Peek(id):
+                return 200, write_answer(await self._backend.peek(id))
+            case Settle(id, outcome):
+                return 200, write_answer(await self._backend.settle(id, outcome))
+            case Dispose(id):
+                await self._backend.dispose(id)
+                return 200, write_answer(None)
+            case Create() | Info() | List():
+                return await self._registry.answer(call)
+
+    def as_seen(self, error: Exception, call: Call | None) -> DurablePromiseError:
+        """
+        Return a failure as a client may see it, after a line about it in the log.
+
+        Args:
+            error: The failure.
+            call: What failed; None where that is not known.
+        """
+        match error:
+            case ProtocolError():
+                return error
+            case NotSupportedError():
+                # The error of the store would name it.
+                return NotSupportedError(
+                    "the server's store keeps outcomes only: no terms, and no list of "
+                    "its promises"
+                )
+            case BackendError() if call is not None:
+                self.tell_failure(call, error)
+                return _public(error, call)
+            case DurablePromiseError():
+                return error
+        # A bug must not end a connection.
+        trace = _safe_trace(error)
+        self._notices.tell(
+            ("bug", type(error)), lambda: f"unexpected error\n{trace}", logging.ERROR
+        )
+        return OutcomeUnknownError("the server failed; see its log")
+
+    def tell_failure(self, call: Call, error: Exception) -> None:
+        """Write to the log that the store failed."""
+        operation = type(call).__name__.lower().removesuffix("call")
+        reason = str(error)
+        self._notices.tell(
+            ("store", operation, type(error)),
+            lambda: f"{operation} of {_subject(call)} failed: {quoted(reason, 1000)}",
+            logging.ERROR,
+        )
+
+
+_PUBLIC: Final[Mapping[type[BackendError], type[BackendError]]] = {
+    # The server's handle was closed and not the client's, so the client can ask
+    # again.
+    BackendClosedError: BackendUnavailableError,
+    BackendUnavailableError: BackendUnavailableError,
+    OutcomeUnknownError: OutcomeUnknownError,
+    CorruptPromiseError: CorruptPromiseError,
+    AccessDeniedError: AccessDeniedError,
+    BackendError: BackendError,
+}
+
+
+def _public(error: BackendError, call: Call) -> BackendError:
+    """Return the store's failure as a client may see it: no paths, no hosts."""
+    kind = next(_PUBLIC[kind] for kind in type(error).__mro__ if kind in _PUBLIC)
+    return kind(f"the server's store failed for {_subject(call)}; its log says why")
+
+
+def _subject(call: Call) -> str:
+    if isinstance(call, WatchCall):
+        return f"{len(call.ids):,} promises"
+    return "a list" if isinstance(call, List) else f"promise {quoted(call.id)}"
+
+
+def _safe_trace(error: Exception) -> str:
+    """Return a traceback with a mark before each line, and without controls."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join(f"| {visible(line)}" for line in lines)
