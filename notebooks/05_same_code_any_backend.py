@@ -24,7 +24,9 @@
 # | `file:./promises` | in a directory | the processes of one machine | crashes and power cuts |
 # | `http://host:8080` | behind a server | everybody who can reach it | what the server's store survives |
 #
-# The last one is not a third kind of store. It is a way to another one.
+# The last one is not a third kind of store. It is a way to another one. Two more stand in
+# the same place, for those who settle much or have several machines, and need an extra:
+# `sqlite:./promises.db` and `postgresql://user@host/database`.
 
 # %%
 # %load_ext dp_core.notebook
@@ -194,15 +196,15 @@ outage.reveal("b" if reply.text == "got: after the outage\n" else "c")
 # %% [markdown]
 # ## What each can and cannot promise
 #
-# | | `memory:` | `file:` | `http:` |
-# |---|---|---|---|
-# | first settle wins | yes | yes | yes |
-# | survives `kill -9` of everybody | no | yes | yes (over a file store) |
-# | survives a power cut | no | yes (`fsync`, then `link`) | yes (over a file store) |
-# | other processes | no | same machine | any machine |
-# | works when the server is down | no server | no server | waits and retries |
-# | a wake-up takes about | microseconds | a millisecond | a round trip |
-# | several machines | no | no: use `dp serve` | yes |
+# | | `memory:` | `file:` | `sqlite:` | `postgresql:` | `http:` |
+# |---|---|---|---|---|---|
+# | first settle wins | yes | yes | yes | yes | yes |
+# | survives `kill -9` of everybody | no | yes | yes | yes | as its store does |
+# | survives a power cut | no | yes (`fsync`, then `link`) | yes (one commit for many) | yes | as its store does |
+# | other processes | no | same machine | same machine | any machine | any machine |
+# | works when the server is down | no server | no server | no server | waits and retries | waits and retries |
+# | a wake-up takes about | microseconds | a millisecond | a millisecond | two round trips | a round trip |
+# | several machines | no | no: use `dp serve` | no: use `dp serve` | yes | yes |
 #
 # What no store can promise: that somebody *will* settle the promise. For that you need
 # a deadline, `get(timeout=…)`, and somebody who then settles it.
