@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -17,6 +16,7 @@ import pytest
 import dp_core as dp
 from dp_core.testing.crash import Disk
 from support.file.sweeps import missing
+from support.sql.small_disks import fill_up, small_memory
 from support.sqlite.child import one_batch
 from support.sqlite.stores import rows
 
@@ -32,26 +32,8 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
             yield disk.root
         return
     root = tmp_path / "small"
-    root.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(root)]
-    subprocess.run(mount, check=True)
-    try:
+    with small_memory(root, "8m"):
         yield root
-    finally:
-        subprocess.run(["umount", "--lazy", str(root)], check=True)
-
-
-def fill_up(root: Path, left: int) -> Path:
-    """Fill a disk but for some bytes; return the file that does."""
-    filler = root / "filler"
-    with filler.open("ab", buffering=0) as file:
-        for size in (1 << 20, 4096):
-            with suppress(OSError):
-                while file.write(b"x" * size) == size:
-                    pass
-    with filler.open("r+b") as file:
-        file.truncate(filler.stat().st_size - left)
-    return filler
 
 
 def test_a_full_disk_in_the_middle_of_a_batch(small: Path) -> None:
