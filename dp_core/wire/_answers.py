@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, NoReturn, TypeAlias, Union, assert_never, overload
 
@@ -28,7 +29,14 @@ from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import Page, PromiseInfo, Terms
 from dp_core._tokens import TOKEN_ADVICE
-from dp_core.values import check_message, check_parsed, decode, encode, split_object
+from dp_core.values import (
+    check_message,
+    check_parsed,
+    check_text,
+    decode,
+    encode,
+    split_object,
+)
 from dp_core.wire._calls import CHANGES, Call, Create, Dispose, Info, Peek, Settle, Wait
 from dp_core.wire._queries import List, read_page
 from dp_core.wire._terms import read_info, write_outcome
@@ -206,6 +214,8 @@ def _found_by(call: List, page: Page) -> Page:
 def _read_state(status: int, body: bytes) -> State[bytes]:
     if body.strip(_WHITE_SPACE) == b"null":
         return Pending()
+    if (value := _only_value(body)) is not None:
+        return Resolved(value)
     try:
         members = split_object(body)
         # What the server could keep must come through, whatever our own limit for
@@ -225,6 +235,22 @@ def _read_state(status: int, body: bytes) -> State[bytes]:
         "the server's answer is an object with other members than value or error",
     )
 
+
+def _only_value(body: bytes) -> bytes | None:
+    """
+    Return the value of an answer in the form in which our server writes it.
+
+    None is for all others; to take them apart takes twice as long.
+    """
+    if body.startswith(_VALUE) and body.endswith(b"}"):
+        text = body[len(_VALUE) : -1]
+        with suppress(CodecError):
+            if check_text(text, len(text)) == text:
+                return text
+    return None
+
+
+_VALUE: Final = b'{"value":'
 
 _WHITE_SPACE: Final = b" \t\n\r"
 """White space of JSON (RFC 8259 §2)."""

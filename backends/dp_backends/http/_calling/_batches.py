@@ -21,7 +21,7 @@ whatever is wrong with a batch, or on the way, is between a call and the server 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -268,7 +268,10 @@ class Batch:
                 why = error.reason
         if answers is not None:
             for caller, (status, body) in zip(self._asked, answers, strict=True):
-                caller.set_result(replace(response, status=status, body=body))
+                # Twice as fast as `dataclasses.replace`.
+                caller.set_result(
+                    HttpResponse(status, response.headers, body, response.reusable)
+                )
             return
         url, known = self._client.url, self._client.peer.answered
         for caller, call in zip(self._asked, calls, strict=True):

@@ -7,8 +7,6 @@ What the attempts of a handle learn of its server is here, for all of its calls.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -216,14 +214,20 @@ class WireClient:
 
     def read(self, call: Call, response: HttpResponse) -> Any:
         """Return the answer to a call, and learn from it; raises as `interpret`."""
-        with self._noting():
+        try:
             answer = self._interpret(call, response, self.peer)
+        except (AttemptFailed, DurablePromiseError) as error:
+            self._hear(error)
+            raise
         return self._understood(call, response, answer)
 
     async def _read_page(self, call: List, response: HttpResponse) -> Any:
         """Do what `read` does, off the event loop: a page has megabytes."""
-        with self._noting():
+        try:
             answer = await in_thread(self._interpret, call, response, self.peer)
+        except (AttemptFailed, DurablePromiseError) as error:
+            self._hear(error)
+            raise
         return self._understood(call, response, answer)
 
     def _interpret(self, call: Call, response: HttpResponse, peer: Peer) -> Any:
@@ -235,18 +239,10 @@ class WireClient:
             could=type(call) in peer.done,
         )
 
-    @contextmanager
-    def _noting(self) -> Iterator[None]:
+    def _hear(self, error: AttemptFailed | DurablePromiseError) -> None:
         """Take note of a server that answers, though it answers by an error."""
-        try:
-            yield
-        except AttemptFailed as failure:
-            if failure.reached:
-                self._reached()
-            raise
-        except DurablePromiseError:
+        if not isinstance(error, AttemptFailed) or error.reached:
             self._reached()
-            raise
 
     def _understood(self, call: Call, response: HttpResponse, answer: Any) -> Any:
         self.peer = self.peer.after(call, response, answer)
