@@ -26,6 +26,7 @@ SLOW: Final = (
     "backends/file/test_powerloss.py",
     "backends/file/test_race.py",
     "backends/file/watching",
+    "backends/http/calls/test_failing_batches.py",
     "backends/http/long_polls",
     "backends/http/sockets",
     "backends/http/test_connection.py",
