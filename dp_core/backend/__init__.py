@@ -38,8 +38,9 @@ from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._registry import PAGE_BYTES, Registry, size_of
 from dp_core.backend._threads import in_thread
+from dp_core.backend._waiters import Waiters
 from dp_core.backend._waiting import wait_or_peek
-from dp_core.backend._watch import Watch, watch_all
+from dp_core.backend._watch import Watch, Watched, watch_all
 
 __all__ = [
     "PAGE_BYTES",
@@ -57,8 +58,10 @@ __all__ = [
     "Registry",
     "TimedBackend",
     "Told",
+    "Waiters",
     "Watch",
     "Watchable",
+    "Watched",
     "WireBackend",
     "call_soon",
     "check_id",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeAlias, final
 
@@ -17,8 +17,8 @@ __all__ = ["Closable"]
 
 _CLOSED: Final = "this handle was closed; connect() again"
 
-_Wait: TypeAlias = tuple[EventLoopToken, int]
-"""Its event loop, and the process that it is in."""
+_Home: TypeAlias = tuple[EventLoopToken, int]
+"""An event loop, and the process that it is in."""
 
 
 @final
@@ -39,20 +39,49 @@ class Closable:
     def __init__(self) -> None:
         self._is_closed = False
         # No lock: adding and removing one are atomic.
-        self._waits: dict[anyio.CancelScope, _Wait] = {}
+        self._ends: dict[Callable[[], object], _Home] = {}
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the handle was closed."""
+        return self._is_closed
 
     def check_open(self) -> None:
         """Raise `BackendClosedError` if the handle was closed."""
         if self._is_closed:
-            raise BackendClosedError(_CLOSED)
+            raise self.closed()
 
     def close(self) -> None:
         """Close the handle, and end its waits; may be repeated, in any thread."""
         self._is_closed = True
-        for scope, (token, pid) in tuple(self._waits.items()):
+        for end, (token, pid) in tuple(self._ends.items()):
             # After a fork, those of the parent are not ours to end.
             if pid == os.getpid():
-                call_soon(token, scope.cancel)
+                call_soon(token, end)
+
+    def closed(self) -> BackendClosedError:
+        """Return the error with which a wait ends when the handle is closed."""
+        return BackendClosedError(_CLOSED)
+
+    def add(self, end: Callable[[], object]) -> None:
+        """
+        Let `close` call a function in this event loop, soon, until `discard`.
+
+        For waits that are kept together, and can be ended so.
+
+        Raises:
+            BackendClosedError: The handle is closed.
+        """
+        self.check_open()
+        self._ends[end] = current_token(), os.getpid()
+        # Closed by another thread before `close` could know of this one.
+        if self._is_closed:
+            self.discard(end)
+            raise self.closed()
+
+    def discard(self, end: Callable[[], object]) -> None:
+        """Let `close` call a function no more."""
+        self._ends.pop(end, None)
 
     @contextmanager
     def wait(self) -> Iterator[None]:
@@ -62,20 +91,18 @@ class Closable:
         Raises:
             BackendClosedError: The handle is closed, or was closed meanwhile.
         """
-        self.check_open()
         scope = anyio.CancelScope()
-        self._waits[scope] = current_token(), os.getpid()
+        end = scope.cancel
+        self.add(end)
         try:
-            # Closed by another thread before `close` could know of this wait.
-            self.check_open()
             with scope:
                 yield
         except BackendError as error:
             # A cut connection, for one, may be noticed before the cancellation is.
             if self._is_closed:
-                raise BackendClosedError(_CLOSED) from error
+                raise self.closed() from error
             raise
         finally:
-            del self._waits[scope]
+            self.discard(end)
         if scope.cancelled_caught:
-            raise BackendClosedError(_CLOSED)
+            raise self.closed()

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from copy import copy
 from typing import Generic, TypeVar, final
 
-import anyio
+from dp_core.backend._signal import Signal, signal, wake
 
-__all__ = ["Follower", "LeaderFollowers"]
+__all__ = ["Follower", "LeaderFollowers", "copied"]
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -134,7 +134,7 @@ class Follower(Generic[R, T]):
         self.group = group
         self.request = request
         self._result: tuple[T] | Exception | None = None
-        self._wake_up: anyio.Event | None = None
+        self._wake_up: Signal | None = None
 
     @property
     def is_done(self) -> bool:
@@ -157,13 +157,13 @@ class Follower(Generic[R, T]):
                 if self.group._leader is self:
                     await self.group._be_led_by(self)
                 else:
-                    # A new event each time: the last one may be set, by an election.
-                    self._wake_up = anyio.Event()
-                    await self._wake_up.wait()
+                    # A new one each time: the last may be set, by an election.
+                    self._wake_up = signal()
+                    await self._wake_up
         finally:
             self.group._remove(self)
         if isinstance(self._result, Exception):
-            raise _copied(self._result) from self._result.__cause__
+            raise copied(self._result) from self._result.__cause__
         return self._result[0]
 
     def set_result(self, result: T) -> None:
@@ -188,10 +188,11 @@ class Follower(Generic[R, T]):
 
     def _wake(self) -> None:
         if self._wake_up is not None:
-            self._wake_up.set()
+            wake(self._wake_up)
 
 
-def _copied(error: Exception) -> Exception:
+def copied(error: Exception) -> Exception:
+    """Return an error like this one, with a traceback of its own, if there can be."""
     try:
         return copy(error)
     except Exception:  # noqa: BLE001 - an error need not be made for copying

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 import anyio
 
 from dp_core._states import State
@@ -10,9 +13,9 @@ from dp_core.backend._contract import Backend, TimedBackend
 __all__ = ["wait_or_peek"]
 
 
-async def wait_or_peek(
+def wait_or_peek(
     backend: Backend, id: str, seconds: float | None
-) -> State[bytes]:
+) -> Coroutine[Any, Any, State[bytes]]:
     """
     Wait for the outcome of a promise, for a limited time.
 
@@ -29,9 +32,13 @@ async def wait_or_peek(
         PromiseDisposedError: The promise was disposed of meanwhile.
         BackendError: The store could not be asked.
     """
+    # Neither a scope nor a frame of its own, which each of many waits would pay for.
     if seconds is None:
-        # A cancel scope costs more than a wait for what is settled already.
-        return await backend.wait(id)
+        return backend.wait(id)
+    return _for_a_time(backend, id, seconds)
+
+
+async def _for_a_time(backend: Backend, id: str, seconds: float) -> State[bytes]:
     if isinstance(backend, TimedBackend):
         return await backend.wait_for(id, seconds)
     if seconds <= 0:

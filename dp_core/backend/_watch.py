@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import final
+from typing import Any, Generic, TypeVar, final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -13,8 +13,12 @@ from anyio.lowlevel import checkpoint
 from dp_core._errors import BackendError, PromiseDisposedError
 from dp_core._states import Outcome, Pending
 from dp_core.backend._contract import Backend, Told, Watchable
+from dp_core.backend._leader import Follower, LeaderFollowers, copied
+from dp_core.backend._signal import Signal, signal, wake
 
-__all__ = ["Watch", "watch_all"]
+__all__ = ["Watch", "Watched", "watch_all"]
+
+R = TypeVar("R")
 
 
 def watch_all(
@@ -47,70 +51,145 @@ class Watch:
     """
     The iterator of `Watchable.watch`: what is to be told to one who watches promises.
 
-    Everything here happens in one event loop.
+    It belongs to one event loop, and waits only while it is asked. In a group of those
+    who wait (`LeaderFollowers`) it then is one of them, and may lead.
 
     Args:
         ids: The ids of the promises; one that comes twice counts once.
+        group: The group in which it waits; None where others tell it all.
+        request: What it wants of the group.
     """
 
-    __slots__ = ("_bell", "_error", "_told", "_untold")
+    __slots__ = (
+        "_error",
+        "_follower",
+        "_group",
+        "_request",
+        "_told",
+        "_unseen",
+        "_untold",
+        "_wake_up",
+    )
 
-    def __init__(self, ids: Collection[str]) -> None:
+    def __init__(
+        self,
+        ids: Collection[str],
+        group: LeaderFollowers[Any, Any] | None = None,
+        request: object = None,
+    ) -> None:
         self._untold = dict.fromkeys(ids)
+        self._unseen = len(self._untold)
         self._told: dict[str, Outcome[bytes] | PromiseDisposedError] = {}
         self._error: Exception | None = None
-        self._bell: anyio.Event | None = None
+        self._group = group
+        self._request = request
+        self._follower: Follower[Any, Any] | None = None
+        self._wake_up: Signal | None = None
 
     @property
     def untold(self) -> Iterator[str]:
         """The ids of which nothing is known yet, in their order."""
         return iter(tuple(self._untold))
 
+    def see(self) -> None:
+        """Note that one more of the promises was looked at, and is watched."""
+        self._unseen -= 1
+        if not self._unseen:
+            self._wake()
+
     def tell(self, id: str, told: Outcome[bytes] | PromiseDisposedError) -> None:
         """Let a promise be told, unless it was, or is not watched."""
         if id in self._untold:
             del self._untold[id]
             self._told[id] = told
-            self._ring()
+            self._wake()
 
     def fail(self, error: Exception) -> None:
         """Let the iterator raise an error, and end, after what is told by now."""
         if self._untold:
             self._untold.clear()
             self._error = error
-            self._ring()
+            self._wake()
 
     def end(self) -> None:
         """Let the iterator end."""
         self._untold.clear()
         self._told.clear()
         self._error = None
-        self._ring()
+        self._wake()
 
     def sort(self, ids: Collection[str]) -> None:
         """Let what is told by now come in the order of *ids*."""
         told = self._told
         self._told = {id: told[id] for id in ids if id in told}
 
+    async def all_seen(self) -> None:
+        """Wait until all of the promises were looked at, or there is an error."""
+        while self._unseen > 0 and self._untold:
+            await self._wait()
+
     def __aiter__(self) -> Watch:
         return self
 
     async def __anext__(self) -> Told:
-        await checkpoint()
+        if self._told:
+            # Before it is taken: a cancellation here loses nothing.
+            await checkpoint()
         while not self._told:
             if self._error is not None:
                 error, self._error = self._error, None
-                raise error
+                raise copied(error) from error.__cause__
             if not self._untold:
                 raise StopAsyncIteration
-            self._bell = anyio.Event()
-            await self._bell.wait()
+            await self._wait()
         id = next(iter(self._told))
         return id, self._told.pop(id)
 
-    def _ring(self) -> None:
-        if self._bell is not None:
-            self._bell.set()
+    async def _wait(self) -> None:
+        """Return when there may be news; may return before."""
+        if self._group is None:
+            self._wake_up = signal()
+            await self._wake_up
+            return
+        self._follower = Follower(self._group, self._request)
+        try:
+            await self._follower.join()
+        finally:
+            self._follower = None
+
+    def _wake(self) -> None:
+        if self._follower is not None:
+            self._follower.set_result(None)
+        elif self._wake_up is not None:
+            wake(self._wake_up)
+
+
+@final
+class Watched(Generic[R]):
+    """
+    One promise of a `Watch`, told by the same calls as a `Follower`.
+
+    Attributes:
+        request: As given.
+    """
+
+    __slots__ = ("_id", "_watch", "request")
+
+    def __init__(self, watch: Watch, id: str, request: R) -> None:
+        self.request = request
+        self._watch = watch
+        self._id = id
+
+    def set_result(self, result: Outcome[bytes]) -> None:
+        """Tell its outcome."""
+        self._watch.tell(self._id, result)
+
+    def set_exception(self, error: Exception) -> None:
+        """Tell that it was disposed of; any other error ends the watch."""
+        if isinstance(error, PromiseDisposedError):
+            self._watch.tell(self._id, error)
+        else:
+            self._watch.fail(error)
 
 
 @asynccontextmanager

@@ -116,7 +116,7 @@ def test_the_collector_may_end_a_wait_while_the_lock_is_held() -> None:
     with backend._store.lock:
         waiting.close()
 
-    assert {} == backend._store.waiters
+    assert 0 == len(backend._store.waiters)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -197,4 +197,4 @@ def test_closing_ends_waits_in_other_threads(loop: str) -> None:
     )
 
     assert "told" == told
-    assert {} == backend._store.waiters
+    assert 0 == len(backend._store.waiters)

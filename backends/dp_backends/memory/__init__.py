@@ -16,6 +16,8 @@ machine itself, where the others reach the same table through their medium.
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -34,7 +36,7 @@ from dp_core import (
     Terms,
     hookimpl,
 )
-from dp_core.backend import LoopLocal, Page
+from dp_core.backend import LoopLocal, Page, Told
 from dp_core.hookspecs import Register
 
 __all__ = ["MemoryBackend"]
@@ -92,6 +94,13 @@ class MemoryBackend(Backend):
         if not isinstance(state, Pending):
             return state
         return await self._waits.get().wait(id, self)
+
+    @asynccontextmanager
+    async def watch(self, ids: Collection[str]) -> AsyncIterator[AsyncIterator[Told]]:
+        """Watch promises; see `dp_core.backend.Watchable`."""
+        await self._checkpoint()
+        async with self._waits.get().watch(ids, self) as watch:
+            yield watch
 
     async def dispose(self, id: str) -> None:
         await self._checkpoint()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -28,6 +27,7 @@ from dp_core import (
 from dp_core.backend import (
     PAGE_BYTES,
     Page,
+    Waiters,
     expiry,
     now,
     quoted,
@@ -35,7 +35,7 @@ from dp_core.backend import (
     watch_clock,
 )
 
-__all__ = ["MemoryStore", "Result", "Timer", "WaitingCaller"]
+__all__ = ["MemoryStore", "Result", "Timer", "WaitRequest", "WaitingCaller"]
 
 Result: TypeAlias = Outcome[bytes] | PromiseDisposedError | BackendClosedError
 """The end of a wait: an outcome, or an error."""
@@ -51,11 +51,25 @@ class WaitingCaller(Protocol):
     """One who waits for a promise, in any thread, by some handle."""
 
     @property
+    def request(self) -> WaitRequest:
+        """The wait."""
+
+    def set_result(self, result: Outcome[bytes]) -> None:
+        """End it with an outcome; in its event loop."""
+
+    def set_exception(self, error: Exception) -> None:
+        """End it with an error; in its event loop."""
+
+
+class WaitRequest(Protocol):
+    """A wait by some handle, in some event loop."""
+
+    @property
     def handle(self) -> object:
         """The handle."""
 
-    def end(self, result: Result) -> None:
-        """End the wait."""
+    def end(self, waiter: WaitingCaller, result: Result) -> None:
+        """Let its event loop end it; called by any thread."""
 
 
 class Timer(Protocol):
@@ -119,7 +133,7 @@ class MemoryStore:
         # Re-entrant: the collector may end a wait of a dead event loop at any time,
         # also in a thread that holds the lock.
         self.lock = RLock()
-        self.waiters: defaultdict[str, set[WaitingCaller]] = defaultdict(set)
+        self.waiters: Waiters[str, WaitingCaller] = Waiters()
         self.timers: set[Timer] = set()
         self._generations: dict[str, _Generation] = {}
         # All of these in their order, and some that were disposed of.
@@ -187,23 +201,14 @@ class MemoryStore:
         self._end_waits(generation.id, outcome)
 
     def _end_waits(self, id: str, result: Result) -> None:
-        for waiter in self.waiters.pop(id, ()):
-            waiter.end(result)
+        for waiter in self.waiters.pop(id):
+            waiter.request.end(waiter, result)
 
     def end_waits_of(self, handle: object, error: BackendClosedError) -> None:
         """End all waits by a handle that is closed."""
-        for waiters in self.waiters.values():
-            for waiter in waiters:
-                if waiter.handle is handle:
-                    waiter.end(error)
-
-    def forget(self, id: str, waiter: WaitingCaller) -> None:
-        """Forget one who waits no longer."""
-        waiters = self.waiters.get(id)
-        if waiters is not None:
-            waiters.discard(waiter)
-            if not waiters:
-                del self.waiters[id]
+        for waiter in self.waiters.all():
+            if waiter.request.handle is handle:
+                waiter.request.end(waiter, error)
 
     def _tidy(self) -> None:
         """Drop what was disposed of, once that is most of what is kept."""

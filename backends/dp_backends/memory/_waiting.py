@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Final, Protocol, TypeAlias, final
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import Final, Protocol, final
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
-from dp_backends.memory._store import MemoryStore, Result
+from dp_backends.memory._store import MemoryStore, Result, WaitingCaller
 from dp_core import Outcome, Pending
-from dp_core.backend import Follower, LeaderFollowers, call_soon
+from dp_core.backend import (
+    Follower,
+    LeaderFollowers,
+    Told,
+    Watch,
+    Watched,
+    call_soon,
+)
 
 __all__ = ["LoopWaits"]
-
-_Follower: TypeAlias = Follower["LoopWaits", Outcome[bytes]]
 
 _BATCH: Final = 256
 """The most promises that the leader settles before others get their turn."""
@@ -39,10 +44,15 @@ class LoopWaits:
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
-        self._group: LeaderFollowers[LoopWaits, Outcome[bytes]] = LeaderFollowers(_lead)
+        self._group: LeaderFollowers[_MemoryWait, Outcome[bytes]] = LeaderFollowers(
+            _lead
+        )
+        # Those whose waits other threads have ended.
+        self._ended: list[tuple[WaitingCaller, Result]] = []
         # None where nobody waits: either would keep the event loop alive.
         self._token: EventLoopToken | None = None
         self._bell: anyio.Event | None = None
+        self._watching = 0
 
     async def wait(self, id: str, handle: Handle) -> Outcome[bytes]:
         """
@@ -53,23 +63,58 @@ class LoopWaits:
             BackendClosedError: The handle was closed meanwhile.
         """
         store = self._store
-        waiter = _LoopWaiter(handle, self, Follower(self._group, self))
+        follower = Follower(self._group, _MemoryWait(handle, self))
         with store.lock:
             handle.check_open()
             state = store.state(id)
             if not isinstance(state, Pending):
                 return state
-            store.waiters[id].add(waiter)
-            store.timers.add(self)
-            self._token = current_token()
+            store.waiters.add(id, follower)
+            self._begin()
         try:
-            return await waiter.follower.join()
+            return await follower.join()
         finally:
             with store.lock:
-                store.forget(id, waiter)
-                if not self._group:
-                    store.timers.discard(self)
-                    self._token = self._bell = None
+                store.waiters.discard(id, follower)
+                self._end_if_alone()
+
+    @asynccontextmanager
+    async def watch(
+        self, ids: Collection[str], handle: Handle
+    ) -> AsyncIterator[AsyncIterator[Told]]:
+        """Watch promises; see `dp_core.backend.Watchable`."""
+        store, request = self._store, _MemoryWait(handle, self)
+        watch = Watch(ids, self._group, request)
+        waiters: dict[str, WaitingCaller] = {}
+        with store.lock:
+            handle.check_open()
+            for id in watch.untold:
+                state = store.state(id)
+                if isinstance(state, Pending):
+                    waiters[id] = Watched(watch, id, request)
+                    store.waiters.add(id, waiters[id])
+                else:
+                    watch.tell(id, state)
+            self._begin()
+            self._watching += 1
+        try:
+            yield watch
+        finally:
+            watch.end()
+            with store.lock:
+                for id, waiter in waiters.items():
+                    store.waiters.discard(id, waiter)
+                self._watching -= 1
+                self._end_if_alone()
+
+    def _begin(self) -> None:
+        self._store.timers.add(self)
+        self._token = current_token()
+
+    def _end_if_alone(self) -> None:
+        if not (self._group or self._watching):
+            self._store.timers.discard(self)
+            self._token = self._bell = None
 
     async def work(self) -> None:
         """Settle what is over, then sleep until the next deadline or a ring."""
@@ -88,19 +133,24 @@ class LoopWaits:
         """Let the leader look again; called by any thread."""
         self._call(self._wake)
 
-    def end(self, follower: _Follower, result: Result) -> None:
-        """End a wait; called by any thread."""
-        self._call(partial(self._end, follower, result))
+    def end(self, waiter: WaitingCaller, result: Result) -> None:
+        """End a wait; called by any thread, with the lock."""
+        self._ended.append((waiter, result))
+        if len(self._ended) == 1:
+            self._call(self._end_waits)
 
     def _call(self, call: Callable[[], object]) -> None:
         if (token := self._token) is not None:
             call_soon(token, call)
 
-    def _end(self, follower: _Follower, result: Result) -> None:
-        if isinstance(result, Exception):
-            follower.set_exception(result)
-        else:
-            follower.set_result(result)
+    def _end_waits(self) -> None:
+        with self._store.lock:
+            ended, self._ended = self._ended, []
+        for waiter, result in ended:
+            if isinstance(result, Exception):
+                waiter.set_exception(result)
+            else:
+                waiter.set_result(result)
         # It may be the leader, who sleeps.
         self._wake()
 
@@ -109,24 +159,25 @@ class LoopWaits:
             self._bell.set()
 
 
-async def _lead(leader: _Follower) -> None:
-    await leader.request.work()
+async def _lead(leader: Follower[_MemoryWait, Outcome[bytes]]) -> None:
+    await leader.request.waits.work()
 
 
 @final
-class _LoopWaiter:
+class _MemoryWait:
     """
-    A caller of `LoopWaits.wait`.
+    A wait by some handle.
 
     Attributes:
         handle: The handle that was called.
-        follower: The same caller, among those of its event loop.
+        waits: The waits of its event loop.
     """
 
-    def __init__(self, handle: Handle, waits: LoopWaits, follower: _Follower) -> None:
-        self.handle = handle
-        self.follower = follower
-        self._waits = waits
+    __slots__ = ("handle", "waits")
 
-    def end(self, result: Result) -> None:
-        self._waits.end(self.follower, result)
+    def __init__(self, handle: Handle, waits: LoopWaits) -> None:
+        self.handle = handle
+        self.waits = waits
+
+    def end(self, waiter: WaitingCaller, result: Result) -> None:
+        self.waits.end(waiter, result)

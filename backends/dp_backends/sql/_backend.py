@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
 
@@ -28,7 +30,7 @@ from dp_core import (
     State,
     Terms,
 )
-from dp_core.backend import Closable, LoopLocal, Page
+from dp_core.backend import Closable, LoopLocal, Page, Told
 
 __all__ = ["SqlBackend"]
 
@@ -51,7 +53,9 @@ class SqlBackend(Backend):
         self.location: Final = store.location
         self._store = store
         self._life = Closable()
-        self._watchers: LoopLocal[LoopWatcher] = LoopLocal(partial(LoopWatcher, store))
+        self._watchers: LoopLocal[LoopWatcher] = LoopLocal(
+            partial(LoopWatcher, store, self._life)
+        )
 
     async def peek(self, id: str) -> State[bytes]:
         self._life.check_open()
@@ -62,8 +66,13 @@ class SqlBackend(Backend):
         return await self._store.do(SettleCall(id.encode(), outcome))
 
     async def wait(self, id: str) -> Outcome[bytes]:
-        with self._life.wait():
-            return await self._watchers.get().wait(id.encode())
+        return await self._watchers.get().wait(id.encode())
+
+    def watch(
+        self, ids: Collection[str]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Told]]:
+        """Watch promises; see `dp_core.backend.Watchable`."""
+        return self._watchers.get().watch(ids)
 
     async def wait_for(self, id: str, seconds: float) -> State[bytes]:
         """Wait for so long; see `dp_core.backend.TimedBackend`."""

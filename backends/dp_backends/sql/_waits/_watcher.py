@@ -14,9 +14,9 @@ from __future__ import annotations
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -38,9 +38,14 @@ from dp_core import (
     PromiseDisposedError,
 )
 from dp_core.backend import (
+    Closable,
     Deadlines,
     Follower,
     LeaderFollowers,
+    Told,
+    Waiters,
+    Watch,
+    Watched,
     call_soon,
     watch_clock,
 )
@@ -108,36 +113,64 @@ AskForChanges: TypeAlias = Callable[[Any], Changes]
 """A function that asks a session for them, in the thread of its store."""
 
 
-@final
 @dataclass(eq=False, slots=True)
 class _WaitCall:
     """
-    One call of `LoopWatcher.wait`.
+    A wait for a promise.
 
     Attributes:
-        watcher: Whose call it is.
-        id: The promise's id in UTF-8.
-        since: The number of the last look that began before the call.
+        watcher: Where it waits.
+        since: The number of the last look that began before it.
         generation: The promise's generation at the first look that counts.
+        has_begun: Whether there was that look.
     """
 
     watcher: LoopWatcher
-    id: bytes
     since: int
     generation: int | None = None
+    has_begun: bool = False
+
+    def begin(self, generation: int | None) -> None:
+        """Let this be the generation that is waited for."""
+        self.generation = generation
+        self.has_begun = True
 
 
-Waiter: TypeAlias = Follower[_WaitCall, Outcome[bytes]]
+@final
+@dataclass(eq=False, slots=True)
+class _WatchCall(_WaitCall):
+    """
+    A wait that is one of a watch.
+
+    Attributes:
+        watch: The watch.
+    """
+
+    watch: Watch = field(kw_only=True)
+
+    def begin(self, generation: int | None) -> None:
+        _WaitCall.begin(self, generation)
+        self.watch.see()
+
+
+_Waiter: TypeAlias = Follower[_WaitCall, Outcome[bytes]] | Watched[_WaitCall]
 
 
 @final
 class LoopWatcher:
-    """All waits of one event loop for promises of one store."""
+    """
+    All waits of one event loop for promises of one store.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: The store.
+        life: The life of the handle; its end ends them.
+    """
+
+    def __init__(self, store: Store, life: Closable) -> None:
         self._store = store
+        self._life = life
         self._group: LeaderFollowers[_WaitCall, Outcome[bytes]] = LeaderFollowers(_lead)
-        self._waiters: dict[bytes, set[Waiter]] = {}
+        self._waiters: Waiters[bytes, _Waiter] = Waiters()
         # To be looked at, by all means.
         self._unseen: dict[bytes, None] = {}
         self._look = 0
@@ -152,6 +185,8 @@ class LoopWatcher:
         self._due = _AT_ONCE
         self._perhaps_until = _AT_ONCE
         self._nap = anyio.CancelScope()
+        # Of the leader's work.
+        self._work_scope = anyio.CancelScope()
         # While somebody leads; it would keep the event loop alive.
         self._token: EventLoopToken | None = None
         watch_clock(self)
@@ -162,29 +197,61 @@ class LoopWatcher:
 
         Raises:
             PromiseDisposedError: It was disposed of meanwhile.
+            BackendClosedError: The handle was closed.
             BackendError: The store was never reached, or is damaged.
         """
-        waiter = Follower(self._group, _WaitCall(self, id, self._look))
-        with self._registered(id, waiter):
+        waiter = Follower(self._group, _WaitCall(self, self._look))
+        self._register(id, waiter)
+        try:
             return await waiter.join()
+        finally:
+            self._forget(id, waiter)
 
-    @contextmanager
-    def _registered(self, id: bytes, waiter: Waiter) -> Iterator[None]:
-        self._waiters.setdefault(id, set()).add(waiter)
+    @asynccontextmanager
+    async def watch(self, ids: Collection[str]) -> AsyncIterator[AsyncIterator[Told]]:
+        """Watch promises; see `dp_core.backend.Watchable`."""
+        watch = Watch(ids, self._group, _WaitCall(self, self._look))
+        waiters: dict[bytes, _Waiter] = {
+            id.encode(): Watched(watch, id, _WatchCall(self, self._look, watch=watch))
+            for id in watch.untold
+        }
+        try:
+            for id, waiter in waiters.items():
+                self._register(id, waiter)
+            await watch.all_seen()
+            watch.sort(ids)
+            yield watch
+        finally:
+            watch.end()
+            for id, waiter in waiters.items():
+                self._forget(id, waiter)
+
+    def _register(self, id: bytes, waiter: _Waiter) -> None:
+        self._life.check_open()
+        if not self._waiters:
+            self._life.add(self._end)
+        self._waiters.add(id, waiter)
         self._unseen[id] = None
         self._wake()
-        try:
-            yield
-        finally:
-            waiters = self._waiters[id]
-            waiters.discard(waiter)
-            if not waiters:
-                del self._waiters[id]
-                self._unseen.pop(id, None)
-                self._deadlines.set(id, None)
-            if not self._waiters:
-                # What happens until the next wait concerns nobody.
-                self._since = None
+
+    def _forget(self, id: bytes, waiter: _Waiter) -> None:
+        if self._waiters.discard(id, waiter):
+            self._unseen.pop(id, None)
+            self._deadlines.set(id, None)
+        if not self._waiters:
+            self._life.discard(self._end)
+            # What happens until the next wait concerns nobody.
+            self._since = None
+
+    def _end(self) -> None:
+        """End all waits, as the handle is closed; called in the event loop."""
+        self._fail_all(self._life.closed())
+        # Somebody leads, perhaps in a question that nobody answers.
+        self._work_scope.cancel()
+
+    def _fail_all(self, error: Exception) -> None:
+        for waiter in self._waiters.all():
+            waiter.set_exception(error)
 
     def close(self) -> None:
         """Hear no more, as nobody waits any more."""
@@ -198,7 +265,8 @@ class LoopWatcher:
         """Do one round of the leader's work: look, ask what has changed, or sleep."""
         self._token = current_token()
         try:
-            await self._work()
+            with anyio.CancelScope() as self._work_scope:
+                await self._work()
         finally:
             self._token = None
 
@@ -237,8 +305,7 @@ class LoopWatcher:
     def _fail(self, error: BackendError) -> None:
         """Look again after a pause, if the failure may pass; else let all know."""
         if isinstance(error, CorruptPromiseError) or not self._was_reached:
-            for waiter in self._group:
-                waiter.set_exception(error)
+            self._fail_all(error)
             return
         first, longest = _FAILING
         pause = min(longest, first * 2.0 ** min(self._failures, 30))
@@ -271,7 +338,7 @@ class LoopWatcher:
         It does not count for those that came while it was under way: it may have seen
         a generation that was disposed of before they came.
         """
-        ready = [w for w in self._waiters.get(row.id, ()) if w.request.since < look]
+        ready = [w for w in self._waiters.of(row.id) if w.request.since < look]
         try:
             state = row.promise_state()
             deadline = moment(row.deadline) if row.state == PENDING else None
@@ -281,8 +348,8 @@ class LoopWatcher:
             return
         for waiter in ready:
             request = waiter.request
-            if request.generation is None:
-                request.generation = row.generation
+            if not request.has_begun:
+                request.begin(row.generation)
             elif row.generation not in (_FORGOTTEN, request.generation):
                 waiter.set_exception(PromiseDisposedError(row.name))
             if not isinstance(state, Pending):
@@ -370,5 +437,5 @@ _FORGOTTEN: Final = 0
 """Generation of a promise that was not disposed of, or so long ago that it is gone."""
 
 
-async def _lead(leader: Waiter) -> None:
+async def _lead(leader: Follower[_WaitCall, Outcome[bytes]]) -> None:
     await leader.request.watcher.work()
