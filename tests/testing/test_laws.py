@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from dp_core.backend import Backend, Registry
+from dp_core.backend import Backend, Registry, Watchable
 from dp_core.testing import LAWS, Law
 from dp_core.testing.kit import CONTRACT
 from dp_core.testing.laws.values import NUMBERS, TEXTS, VALUES
@@ -17,8 +17,9 @@ from dp_core.values import check_text, encode
 def test_every_law_spells_out_the_contract(law: Law) -> None:
     """Its sentence is one line, and the contract's is in `dp_core.backend`."""
     original = ""
-    for part in (Backend, Registry, *vars(Backend).values(), *vars(Registry).values()):
-        original += " " + " ".join((inspect.getdoc(part) or "").split())
+    for kind in (Backend, Registry, Watchable):
+        for part in (kind, *vars(kind).values()):
+            original += " " + " ".join((inspect.getdoc(part) or "").split())
 
     assert law.contract in original
     assert law.contract in CONTRACT

@@ -35,7 +35,7 @@ from dp_core.backend import (
     watch_clock,
 )
 
-__all__ = ["MemoryStore", "Result", "Timer", "WaitRequest", "WaitingCaller"]
+__all__ = ["MemoryStore", "Result", "Timer", "WaitOfHandle", "WaitingCaller"]
 
 Result: TypeAlias = Outcome[bytes] | PromiseDisposedError | BackendClosedError
 """The end of a wait: an outcome, or an error."""
@@ -51,7 +51,7 @@ class WaitingCaller(Protocol):
     """One who waits for a promise, in any thread, by some handle."""
 
     @property
-    def request(self) -> WaitRequest:
+    def request(self) -> WaitOfHandle:
         """The wait."""
 
     def set_result(self, result: Outcome[bytes]) -> None:
@@ -61,7 +61,7 @@ class WaitingCaller(Protocol):
         """End it with an error; in its event loop."""
 
 
-class WaitRequest(Protocol):
+class WaitOfHandle(Protocol):
     """A wait by some handle, in some event loop."""
 
     @property

@@ -52,6 +52,7 @@ from dp_core.testing.kit._results import (
     CallResult,
     CallStatus,
     Given,
+    check_result,
     shown,
 )
 from dp_core.testing.kit._run import (
@@ -93,6 +94,11 @@ from dp_core.testing.kit._sentences import (
     SURVIVES,
     TOLD,
     TWICE,
+    WATCH_CLOSED,
+    WATCH_LASTS,
+    WATCH_LEAVES,
+    WATCH_TELLS,
+    WATCHED,
 )
 from dp_core.testing.kit._stepping import (
     AbandonedError,
@@ -138,6 +144,11 @@ __all__ = [
     "SURVIVES",
     "TOLD",
     "TWICE",
+    "WATCHED",
+    "WATCH_CLOSED",
+    "WATCH_LASTS",
+    "WATCH_LEAVES",
+    "WATCH_TELLS",
     "AbandonedError",
     "BackendCall",
     "CallLog",
@@ -167,6 +178,7 @@ __all__ = [
     "Violation",
     "abilities_of",
     "check_names",
+    "check_result",
     "law",
     "no_files_left",
     "render",

@@ -85,7 +85,7 @@ class Judge:
         run = self._run
         with watchdog(lambda: run.patience):
             laws = list(laws)
-            if any(law.needs & {"terms", "listing"} for law in laws):
+            if any(law.needs & {"terms", "listing", "watch"} for law in laws):
                 with anyio.move_on_after(run.patience):
                     await run.ask()
             ordered = sorted(laws, key=lambda law: law.name != _FIRST)

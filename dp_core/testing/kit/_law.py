@@ -19,6 +19,7 @@ LawCheck: TypeAlias = Callable[[LawContext], Awaitable[None]]
 _REASONS: Final = {
     "terms": "the store keeps no terms",
     "listing": "the store cannot be listed",
+    "watch": "the backend has no `watch` of its own",
     "outage": "nobody says how to make the store fail for a while",
     "own_process": "nobody says that this process is there for the laws alone",
 }
@@ -36,8 +37,9 @@ class Law:
         contract: The sentence of the backend contract that it spells out.
         check: Tries to break it.
         needs: What the law needs to apply: a store that is "durable" or "shared", that
-            keeps "terms" or allows a "listing" (`dp_core.backend.Registry`), an
-            "outage" of it, or that the process is the run's own ("own_process").
+            keeps "terms" or allows a "listing" (`dp_core.backend.Registry`), a backend
+            that can "watch" (`dp_core.backend.Watchable`), an "outage" of the store, or
+            that the process is the run's own ("own_process").
         method: How the check tries to break it, where that is not obvious.
     """
 

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, Union, final
 
 from dp_core._errors import DurablePromiseError, NotSupportedError
 from dp_core._terms import Query
-from dp_core.backend import Backend, Registry
+from dp_core.backend import Backend, Registry, Watchable
 
 __all__ = ["ConformanceRun", "Effort", "OpenBackend", "Outage", "Tempo", "abilities_of"]
 
@@ -84,6 +84,7 @@ class ConformanceRun:
         shared: Whether two handles see each other.
         terms: Whether the store keeps terms; None before it was asked.
         listing: Whether it can be listed; None before it was asked.
+        watch: Whether its backend can watch; None before it was asked.
         seed: Decides every random choice.
         effort: How much work goes into each law.
         patience: How long a call may take from now on, in seconds.
@@ -105,14 +106,16 @@ class ConformanceRun:
     own_process: bool = False
     terms: bool | None = None
     listing: bool | None = None
+    watch: bool | None = None
 
     async def ask(self) -> None:
-        """Ask the store whether it keeps terms, and can be listed; once."""
+        """Ask what the store, and its backend, can; once."""
         if self.terms is not None:
             return
         opened = self.open_backend()
         backend = await opened if isawaitable(opened) else opened
         try:
+            self.watch = isinstance(backend, Watchable)
             self.terms, self.listing = await abilities_of(backend)
         finally:
             await backend.aclose()

@@ -39,6 +39,11 @@ __all__ = [
     "SURVIVES",
     "TOLD",
     "TWICE",
+    "WATCHED",
+    "WATCH_CLOSED",
+    "WATCH_LASTS",
+    "WATCH_LEAVES",
+    "WATCH_TELLS",
 ]
 
 FIRST_WINS: Final = (
@@ -116,6 +121,21 @@ LISTING: Final = (
     "How many to return at most; there may be fewer, or none, although more follow."
 )
 
+# Of `dp_core.backend.Watchable`.
+
+WATCHED: Final = (
+    "Entering returns when all are watched: from then on, no outcome and no disposal "
+    "is missed."
+)
+WATCH_TELLS: Final = (
+    "The iterator tells those first that are settled by then, in the order of *ids*, "
+    "and the others as they are settled or disposed of; it ends when all are told. An "
+    "id that comes twice is told once."
+)
+WATCH_LASTS: Final = "What may pass ends no watch, as it ends no wait."
+WATCH_LEAVES: Final = "Nothing of it is left after the block, however that ends."
+WATCH_CLOSED: Final = "BackendClosedError: The handle was closed."
+
 CONTRACT: Final = (
     FIRST_WINS,
     SURVIVES,
@@ -146,5 +166,10 @@ CONTRACT: Final = (
     LISTED,
     ORDER,
     LISTING,
+    WATCHED,
+    WATCH_TELLS,
+    WATCH_LASTS,
+    WATCH_LEAVES,
+    WATCH_CLOSED,
 )
 """All sentences, in the order of the contract."""

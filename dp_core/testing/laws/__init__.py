@@ -9,17 +9,16 @@ from typing import Final
 from dp_core.testing.kit import Law
 from dp_core.testing.laws import (
     cancelling,
-    deadlines,
     disposal,
     handles,
     histories,
     ids,
-    listing,
     settling,
-    terms,
     values,
     waiting,
+    watching,
 )
+from dp_core.testing.laws.registry import deadlines, listing, terms
 
 __all__ = ["LAWS"]
 
@@ -35,6 +34,7 @@ _SUBJECTS: Final = (
     terms,
     values,
     waiting,
+    watching,
 )
 
 LAWS: Final[Mapping[str, Law]] = MappingProxyType(

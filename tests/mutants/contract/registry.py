@@ -32,6 +32,7 @@ SUBJECTS: Final = (
     "settling",
     "values",
     "waiting",
+    "watching",
     "with_terms.deadlines",
     "with_terms.listing",
     "with_terms.terms",

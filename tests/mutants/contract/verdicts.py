@@ -33,6 +33,7 @@ from mutants.contract.registered import Registered
 from mutants.contract.registry import MUTANTS, load
 from mutants.contract.right import Eager, Right
 from mutants.contract.techniques import Directory, Locked, Logged, Monitor, Polling
+from mutants.contract.watching import Watching
 
 __all__ = [
     "LITTLE",
@@ -69,6 +70,7 @@ RIGHT: Final = (
     "Polling",
     "Registered",
     "Right",
+    "Watching",
 )
 
 
@@ -124,12 +126,17 @@ def other_laws(loop: str, name: str) -> Verdict:
     Try every law on a mutant but the one that must catch it.
 
     Then none is broken, and all have the time that a slow machine needs. A mistake
-    about terms shows only in laws about these: to the others it is `Registered`.
+    about terms shows only in laws about these: to the others it is `Registered`; one
+    about watches is `Watching` to the others.
     """
     load()
     mutant = MUTANTS[name]
     opened, outage = mutant.store()
-    about = {"terms", "listing"} if issubclass(mutant.backend, Registered) else None
+    about = None
+    if issubclass(mutant.backend, Watching):
+        about = {"watch"}
+    elif issubclass(mutant.backend, Registered):
+        about = {"terms", "listing"}
     laws = [
         law
         for law in LAWS.values()
@@ -160,6 +167,7 @@ def _right_store(
         Monitor,
         Registered,
         Right,
+        Watching,
     )
     kind = {k.__name__: k for k in kinds}[name]
     store = kind.store_type()

@@ -8,6 +8,7 @@ Waits for promises in a database.
 """
 
 from dp_backends.sql._waits._listener import Heard, Listener
-from dp_backends.sql._waits._watcher import AskForChanges, Changes, LoopWatcher, Store
+from dp_backends.sql._waits._waited_store import AskForChanges, Changes, Store
+from dp_backends.sql._waits._watcher import LoopWatcher
 
 __all__ = ["AskForChanges", "Changes", "Heard", "Listener", "LoopWatcher", "Store"]

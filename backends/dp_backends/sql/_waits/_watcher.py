@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import logging
 import math
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from itertools import islice
 from random import uniform
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
+from typing import Any, Final, NamedTuple, TypeAlias, final
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
@@ -29,7 +27,8 @@ from anyio.lowlevel import EventLoopToken, current_token
 from dp_backends.sql._rows import PENDING, PromiseRow, moment
 from dp_backends.sql._sessions import Session
 from dp_backends.sql._waits._listener import Heard, Listener
-from dp_backends.sql._working import Ask, Call, LookCall
+from dp_backends.sql._waits._waited_store import AskForChanges, Store
+from dp_backends.sql._working import Ask, LookCall
 from dp_core import (
     BackendError,
     CorruptPromiseError,
@@ -50,9 +49,7 @@ from dp_core.backend import (
     watch_clock,
 )
 
-__all__ = ["LoopWatcher", "Store"]
-
-R = TypeVar("R")
+__all__ = ["LoopWatcher"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -66,51 +63,6 @@ _FAILING: Final = (0.05, 1.0)
 
 _LOOK: Final = 250
 """The most promises to look at at once, so that others are not held up."""
-
-
-class Store(ABC):
-    """A store as its waits use it; each driver has its own."""
-
-    @abstractmethod
-    async def do(self, call: Call[R]) -> R:
-        """
-        Return the result of a call.
-
-        Raises:
-            BackendError: It failed.
-        """
-
-    @abstractmethod
-    def listen(self, ring: Callable[[], None]) -> Listener:
-        """
-        Return one who hears of changes, for the waits of this event loop.
-
-        Args:
-            ring: Ends the wait of that one, now or the next, so that it is read again;
-                may be called by any thread.
-        """
-
-    @abstractmethod
-    def changes(self, since: Any, wanted: Collection[bytes]) -> AskForChanges:
-        """
-        Return the function that asks a session what has changed.
-
-        Args:
-            since: Up to where was looked before; None for the first time, when nothing
-                has changed.
-            wanted: The ids that matter, in UTF-8; may change in another thread.
-        """
-
-    @abstractmethod
-    def now(self) -> datetime:
-        """Return the time by the store's clock, as far as it is known."""
-
-
-Changes: TypeAlias = tuple[Any, list[bytes]]
-"""The point in the order of changes up to which was looked, and what had changed."""
-
-AskForChanges: TypeAlias = Callable[[Any], Changes]
-"""A function that asks a session for them, in the thread of its store."""
 
 
 @dataclass(eq=False, slots=True)
