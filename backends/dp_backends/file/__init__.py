@@ -16,6 +16,8 @@ The room, from the files up to the event loop:
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
 
@@ -36,7 +38,7 @@ from dp_core import (
     Terms,
     hookimpl,
 )
-from dp_core.backend import Closable, LoopLocal, Page, in_thread
+from dp_core.backend import Closable, LoopLocal, Page, Told, in_thread
 from dp_core.hookspecs import Register
 
 __all__ = ["FileBackend"]
@@ -82,8 +84,14 @@ class FileBackend(Backend):
         return await self._writers.call(self._store.settle, id, outcome)
 
     async def wait(self, id: str) -> Outcome[bytes]:
-        with self._life.wait():
-            return await WATCHERS.get().wait(self._store, self._store.place(id))
+        watcher = WATCHERS.get()
+        return await watcher.wait(self._store, self._store.place(id), self._life)
+
+    def watch(
+        self, ids: Collection[str]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Told]]:
+        """Watch promises; see `dp_core.backend.Watchable`."""
+        return WATCHERS.get().watch(self._store, ids, self._life)
 
     async def dispose(self, id: str) -> None:
         self._life.check_open()

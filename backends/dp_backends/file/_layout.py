@@ -26,6 +26,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, final
 
@@ -163,6 +164,8 @@ class Place(PromiseFiles):
         return cls(shard_path(root, name[:2]), name, id)
 
 
+# The same text for all promises in it, of which many may be waited for.
+@lru_cache(maxsize=4096)
 def shard_path(root: str, shard: str) -> str:
     """Return the path of one of the `SHARDS`."""
     return f"{root}/p/{shard}"

@@ -75,6 +75,8 @@ class View:
         """The part of it to keep, if it is pending."""
         if not isinstance(self.state, Pending):
             return None
+        if self == _NOTHING:
+            return _NEVER_NAMED
         return Known(self.generation, self.terms is not None)
 
     def expiry(self, now: datetime) -> Outcome[bytes] | None:
@@ -201,6 +203,9 @@ class PromiseReader:
 
 _NOTHING: Final = View(FIRST, Pending())
 """The view of a promise that was neither created, settled nor disposed of."""
+
+_NEVER_NAMED: Final = Known(FIRST, is_created=False)
+"""The part of that to keep: one for all who wait for such promises."""
 
 
 def misplaced(path: str) -> CorruptPromiseError:

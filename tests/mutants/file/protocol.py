@@ -25,7 +25,7 @@ from dp_backends.file._reading import PromiseReader, View
 from dp_backends.file._record import Record
 from dp_backends.file._registry import _catalog, _sweeping
 from dp_backends.file._store import FileStore
-from dp_backends.file._watching import Watcher, _entries
+from dp_backends.file._watching import Watcher, _net
 from dp_core import BackendUnavailableError, Outcome, Pending, Rejected, Resolved
 from mutants.changes import Change
 from mutants.file.registry import mutant
@@ -276,7 +276,7 @@ def watched_after_the_look() -> list[Change]:
 @mutant(seen="pub/sub without a second look")
 def nobody_listens() -> list[Change]:
     """Waiters look once, and never again."""
-    return [(_entries, "_NET", (1e9, 1e9)), (Watcher, "_read_events", nothing)]
+    return [(_net, "_NET", (1e9, 1e9)), (Watcher, "_read_events", nothing)]
 
 
 # Stuck ----------------------------------------------------------------------

@@ -21,7 +21,7 @@ from dp_backends.file._layout import Place
 from dp_backends.file._reading import PromiseReader, View
 from dp_backends.file._record import FIRST
 from dp_backends.file._store import FileStore
-from dp_backends.file._watching import _entries
+from dp_backends.file._watching import _net
 from dp_core.testing.crash import WRITING_CALLS, Disk, Lane, Point, Step
 from mutants.file.registry import mutated
 from support.file.crash_setups import CHILD, ENVIRONMENT, Dying, value
@@ -211,7 +211,7 @@ def no_wake_up_is_lost(directory: Path, mutant: str | None = None) -> None:
 
     with (
         mutated(mutant),
-        patch.object(_entries, "_NET", (1e9, 1e9)),
+        patch.object(_net, "_NET", (1e9, 1e9)),
         patch.object(FileStore, "look_at", look_at),
     ):
         anyio.run(wait)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import uniform
 from typing import Final, Protocol, TypeAlias, final
@@ -24,21 +25,12 @@ from dp_core import (
     Pending,
     PromiseDisposedError,
 )
-from dp_core.backend import Follower
+from dp_core.backend import Follower, Watch, Watched
 
-__all__ = ["Entry", "Leads", "WaitRequest", "Waiter"]
-
-_NET: Final = (1.0, 5.0)
-"""First and longest pause between looks, in seconds, where the kernel reports."""
-
-_NET_LOOKS: Final = 200
-"""The most looks of that kind in a second: of many, each has longer pauses."""
-
-_ALONE: Final = (0.01, 0.25)
-"""The same where it does not: no inotify, no watch left, a remote disk."""
+__all__ = ["Entry", "Leads", "WaitRequest", "Waiter", "WatchRequest"]
 
 _FAILING: Final = (0.05, 1.0)
-"""The same after a look that failed, and may succeed again."""
+"""First and longest pause after a look that failed, and may succeed again."""
 
 
 class Leads(Protocol):
@@ -48,27 +40,49 @@ class Leads(Protocol):
         """Do one round of it."""
 
 
-@final
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class WaitRequest:
     """
-    One call of `Watcher.wait`.
+    One call of `StoreWaits.wait`.
 
     Attributes:
         watcher: Whose call it is. Were it known to the group of waiters instead,
             that would be a reference cycle, and the inotify instance of an event
             loop that has ended would stay until the garbage collector runs.
         since: The number of the last look that began before the call.
+        has_joined: Whether a look has counted for it: it knows the entry's generation.
     """
 
     watcher: Leads
     since: int
+    has_joined: bool = False
+
+    def join(self) -> None:
+        """Note that a look counts."""
+        self.has_joined = True
 
 
-Waiter: TypeAlias = Follower[WaitRequest, Outcome[bytes]]
+@final
+@dataclass(eq=False, slots=True)
+class WatchRequest(WaitRequest):
+    """
+    A wait that is one of a watch.
+
+    Attributes:
+        watch: The watch.
+    """
+
+    watch: Watch = field(kw_only=True)
+
+    def join(self) -> None:
+        WaitRequest.join(self)
+        self.watch.see()
 
 
-@dataclass(eq=False)
+Waiter: TypeAlias = Follower[WaitRequest, Outcome[bytes]] | Watched[WaitRequest]
+
+
+@dataclass(eq=False, slots=True)
 class Entry:
     """
     A promise with waiters, all of one handle: another's may fail alone.
@@ -76,28 +90,49 @@ class Entry:
     Attributes:
         is_watched: Whether the kernel reports changes of its directory.
         watched: The store's directory in which it is, as far as that is known.
-        pauses: The kind of pauses between looks, see above.
-        pause: The next of them, in seconds.
         due: When the next look is due.
         generation: The generation that the last look found.
         known: What is known of it, if it was pending and its deadline is not over.
         failures: How many looks in a row have failed.
-        joined: The waiters for whom no look has counted yet.
-        waiting: The waiters that know that *generation* is pending.
+        waiters: Those who wait.
     """
 
     store: FileStore
     place: Place
     is_watched: bool
     watched: tuple[int, int] | None = None
-    pauses: tuple[float, float] = (0.0, 0.0)
-    pause: float = 0.0
     due: float = math.inf
     generation: str | None = None
     known: Known | None = None
     failures: int = 0
-    joined: set[Waiter] = field(default_factory=set)
-    waiting: set[Waiter] = field(default_factory=set)
+    waiters: Waiter | dict[Waiter, None] | None = None
+
+    def all_waiters(self) -> tuple[Waiter, ...]:
+        """Return those who wait, in the order in which they came."""
+        if self.waiters is None:
+            return ()
+        return (
+            tuple(self.waiters) if isinstance(self.waiters, dict) else (self.waiters,)
+        )
+
+    def add(self, waiter: Waiter) -> None:
+        """Let one wait."""
+        if self.waiters is None:
+            # One that is alone has no container, which would be larger than itself.
+            self.waiters = waiter
+        elif isinstance(self.waiters, dict):
+            self.waiters[waiter] = None
+        else:
+            self.waiters = {self.waiters: None, waiter: None}
+
+    def discard(self, waiter: Waiter) -> None:
+        """Let one wait no longer."""
+        if isinstance(self.waiters, dict):
+            self.waiters.pop(waiter, None)
+            if not self.waiters:
+                self.waiters = None
+        elif self.waiters is waiter:
+            self.waiters = None
 
     def apply(self, finding: Finding | Known, look: int) -> None:
         """
@@ -110,51 +145,38 @@ class Entry:
             self.failures += 1
             return
         self.failures = 0
-        ready = {waiter for waiter in self.joined if waiter.request.since < look}
-        self.joined -= ready
-        if isinstance(finding, Known):
-            self.waiting |= ready
-            return
-        self.known = finding.known if isinstance(finding, View) else None
+        waiters = self.all_waiters()
+        ready = [
+            waiter
+            for waiter in waiters
+            if not waiter.request.has_joined and waiter.request.since < look
+        ]
+        if isinstance(finding, View):
+            # For those who knew another generation.
+            if finding.generation != self.generation:
+                self._fail(waiters, PromiseDisposedError(self.place.id))
+                self.generation = finding.generation
+            self.known = finding.known
+        for waiter in ready:
+            waiter.request.join()
         if isinstance(finding, Exception):
-            self.waiting |= ready
-            self._fail(finding)
-            return
-        if finding.generation != self.generation:
-            self._fail(PromiseDisposedError(self.place.id))
-            self.generation = finding.generation
-        self.waiting |= ready
-        if not isinstance(finding.state, Pending):
-            for waiter in self.waiting:
-                waiter.set_result(finding.state)
-            self.waiting = set()
+            self.known = None
+            self._fail(waiters, finding)
+        elif isinstance(finding, View) and not isinstance(finding.state, Pending):
+            for waiter in waiters:
+                if waiter.request.has_joined:
+                    waiter.set_result(finding.state)
 
-    def next_pause(self, crowd: int) -> float:
-        """
-        Return how long to wait before the next look, in seconds.
+    def pause_after_failure(self) -> float:
+        """Return how long to wait before a look that failed is repeated, in seconds."""
+        first, longest = _FAILING
+        pause = min(longest, first * 2.0 ** min(self.failures - 1, 30))
+        return pause * uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
 
-        Args:
-            crowd: How many promises are waited for.
-        """
-        if self.failures:
-            pauses = _FAILING
-        else:
-            reported = self.is_watched and not self.store.is_remote
-            pauses = _NET if reported else _ALONE
-        if pauses is not self.pauses:
-            self.pauses, self.pause = pauses, pauses[0]
-        # Pauses differ, to spread the load; those of many, who began at once, more.
-        pause = self.pause * uniform(0.75, 1.0)  # noqa: S311 - not a secret
-        if pauses is _NET:
-            least = crowd / _NET_LOOKS
-            pause = max(pause, uniform(least, 2 * least))  # noqa: S311 - nor this
-        self.pause = min(self.pause * 2, pauses[1])
-        return pause
-
-    def _fail(self, error: Exception) -> None:
-        for waiter in self.waiting:
-            waiter.set_exception(error)
-        self.waiting = set()
+    def _fail(self, waiters: Iterable[Waiter], error: Exception) -> None:
+        for waiter in waiters:
+            if waiter.request.has_joined:
+                waiter.set_exception(error)
 
 
 def may_pass(store: FileStore, error: Exception) -> bool:

@@ -20,11 +20,12 @@ import heapq
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
-from typing import Final, TypeAlias, final
+from typing import Final, final
 from weakref import WeakSet
 
 import anyio
@@ -36,14 +37,25 @@ from dp_backends.file._layout import FileName, Kind, Place
 from dp_backends.file._read_batcher import Finding
 from dp_backends.file._reading import Known, View
 from dp_backends.file._store import FileStore
-from dp_backends.file._watching._entries import Entry, Waiter, WaitRequest
+from dp_backends.file._watching._entries import (
+    Entry,
+    Waiter,
+    WaitRequest,
+    WatchRequest,
+)
 from dp_backends.file._watching._looking import look_again
+from dp_backends.file._watching._net import Net
 from dp_core import Outcome
 from dp_core.backend import (
+    Closable,
     Deadlines,
     Follower,
     LeaderFollowers,
     LoopLocal,
+    Told,
+    Waiters,
+    Watch,
+    Watched,
     call_soon,
     in_thread,
     now,
@@ -60,9 +72,8 @@ _AT_ONCE: Final = -math.inf
 
 _BATCH: Final = 256
 
-_UNHURRIED: Final = 1.0
-_GRID: Final = 0.5
-"""Looks after a pause of the one or more come at multiples of the other, in seconds."""
+_NET_LOOKS: Final = 500
+"""The most looks in a second at promises of directories that have changed."""
 
 _log: Final = logging.getLogger("dp_backends.file")
 
@@ -88,9 +99,6 @@ class WatchStats:
     watched: int
 
 
-_Key: TypeAlias = tuple[str, str]
-
-
 @final
 class Watcher:
     """All waits of one event loop, in whatever stores."""
@@ -99,8 +107,8 @@ class Watcher:
         self._waiters: LeaderFollowers[WaitRequest, Outcome[bytes]] = LeaderFollowers(
             _lead
         )
-        # The entries of one promise, by shard and name, which events have.
-        self._entries: dict[_Key, dict[FileStore, Entry]] = {}
+        # The entries of one promise, by its name, which events have.
+        self._entries: Waiters[str, Entry] = Waiters()
         self._directories: Counter[str] = Counter()
         self._inotify: Inotify | None = None
         self._limiter = CapacityLimiter(1)
@@ -108,6 +116,12 @@ class Watcher:
         self._look = 0
         # Due times with their entries; an entry whose time has changed since
         # is skipped, so that changing it is cheap.
+        # The number of waiters of each handle, and how its end ends them.
+        self._waits_of: Counter[FileStore] = Counter()
+        self._ends: dict[FileStore, tuple[Closable, Callable[[], None]]] = {}
+        self._net = Net()
+        self._round_due = _AT_ONCE
+        self._has_remote = False
         self._due: list[tuple[float, int, Entry]] = []
         self._order = count()
         # Stores of which it was said that they fail.
@@ -117,62 +131,111 @@ class Watcher:
         self._token: EventLoopToken | None = None
         watch_clock(self)
 
-    async def wait(self, store: FileStore, place: Place) -> Outcome[bytes]:
+    async def wait(
+        self, store: FileStore, place: Place, life: Closable | None = None
+    ) -> Outcome[bytes]:
         """
         Return the promise's outcome, as soon as there is one.
 
+        Args:
+            store: The store of the handle.
+            place: The promise.
+            life: The life of the handle; its end ends the wait.
+
         Raises:
             PromiseDisposedError: It was disposed of meanwhile.
+            BackendClosedError: The handle was closed.
             BackendError: The store could not be read.
         """
         waiter = Follower(self._waiters, WaitRequest(self, self._look))
-        with self._registered(store, place, waiter):
+        entry = self._register(store, place, waiter, life)
+        try:
             return await waiter.join()
+        finally:
+            self._leave(entry, waiter)
+
+    @asynccontextmanager
+    async def watch(
+        self, store: FileStore, ids: Collection[str], life: Closable | None = None
+    ) -> AsyncIterator[AsyncIterator[Told]]:
+        """Watch promises; see `dp_core.backend.Watchable`."""
+        watch = Watch(ids, self._waiters, WaitRequest(self, self._look))
+        waiting: list[tuple[Entry, Waiter]] = []
+        try:
+            for id in watch.untold:
+                request = WatchRequest(self, self._look, watch=watch)
+                waiter: Waiter = Watched(watch, id, request)
+                entry = self._register(store, store.place(id), waiter, life)
+                waiting.append((entry, waiter))
+            await watch.all_seen()
+            watch.sort(ids)
+            yield watch
+        finally:
+            watch.end()
+            for entry, waiter in waiting:
+                self._leave(entry, waiter)
+
+    def end_waits(self, store: FileStore, error: Exception) -> None:
+        """End all waits of one handle; called in the event loop."""
+        for entry in self._all_entries():
+            if entry.store is store:
+                for waiter in entry.all_waiters():
+                    waiter.set_exception(error)
+        self._wake()
 
     def stats(self) -> WatchStats:
         """Return the present size of everything."""
         entries = list(self._all_entries())
+        requests = [w.request for entry in entries for w in entry.all_waiters()]
+        waiting = sum(request.has_joined for request in requests)
         return WatchStats(
             promises=len(entries),
-            joined=sum(len(entry.joined) for entry in entries),
-            waiting=sum(len(entry.waiting) for entry in entries),
+            joined=len(requests) - waiting,
+            waiting=waiting,
             directories=len(self._directories),
             watched=0 if self._inotify is None else len(self._inotify),
         )
 
-    def _all_entries(self) -> Iterator[Entry]:
-        for entries in self._entries.values():
-            yield from entries.values()
+    def _all_entries(self) -> list[Entry]:
+        return self._entries.all()
 
-    @contextmanager
-    def _registered(
-        self, store: FileStore, place: Place, waiter: Waiter
-    ) -> Iterator[None]:
-        key = (place.shard, place.name)
-        entries = self._entries.setdefault(key, {})
-        if store not in entries:
-            entries[store] = Entry(store, place, self._watch(place.shard))
-        entry = entries[store]
-        entry.joined.add(waiter)
+    def _entry(self, name: str, store: FileStore) -> Entry | None:
+        return next((e for e in self._entries.of(name) if e.store is store), None)
+
+    def _register(
+        self, store: FileStore, place: Place, waiter: Waiter, life: Closable | None
+    ) -> Entry:
+        if life is not None:
+            life.check_open()
+            if store not in self._ends:
+                end = partial(self.end_waits, store, life.closed())
+                life.add(end)
+                self._ends[store] = life, end
+        self._waits_of[store] += 1
+        entry = self._entry(place.name, store)
+        if entry is None:
+            entry = Entry(store, place, self._watch(place.shard))
+            self._entries.add(place.name, entry)
+        entry.add(waiter)
+        self._net.begin()
         self._schedule(entry, _AT_ONCE)
-        try:
-            yield
-        finally:
-            entry.joined.discard(waiter)
-            entry.waiting.discard(waiter)
-            if not (entry.joined or entry.waiting):
-                self._forget(key, entry)
+        return entry
 
-    def _forget(self, key: _Key, entry: Entry) -> None:
-        entries = self._entries.get(key, {})
+    def _leave(self, entry: Entry, waiter: Waiter) -> None:
+        entry.discard(waiter)
+        key = entry.place.name
         # Waiters that were woken together come here one after another.
-        if entries.get(entry.store) is entry:
-            del entries[entry.store]
-            if not entries:
-                del self._entries[key]
+        if entry.waiters is None and self._entry(key, entry.store) is entry:
+            self._entries.discard(key, entry)
             entry.due = math.inf
             self._deadlines.set(entry, None)
             self._unwatch(entry.place.shard)
+        self._waits_of[entry.store] -= 1
+        if not self._waits_of[entry.store]:
+            del self._waits_of[entry.store]
+            if entry.store in self._ends:
+                life, end = self._ends.pop(entry.store)
+                life.discard(end)
 
     # Leading ----------------------------------------------------------------
 
@@ -184,8 +247,34 @@ class Watcher:
             self._schedule(entry, _AT_ONCE)
         if batch := self._take_due():
             await self._look_at(batch)
+        elif anyio.current_time() >= self._round_due:
+            await self._make_round()
         else:
             await self._sleep()
+
+    async def _make_round(self) -> None:
+        """Look at the directories, and at what is in those that have changed."""
+        directories = tuple(self._directories)
+        changed = set(
+            await in_thread(self._net.changed, directories, limiter=self._limiter)
+        )
+        if changed:
+            entries = [e for e in self._all_entries() if e.place.shard in changed]
+            # Of many, a budget of looks a second, that share hops to the thread.
+            pauses = math.ceil(len(entries) / _NET_LOOKS)
+            for number, entry in enumerate(entries):
+                self._schedule(entry, number % pauses if pauses > 1 else _AT_ONCE)
+        pause = self._net.next_pause(reported=self._is_reported)
+        self._round_due = anyio.current_time() + pause
+
+    @property
+    def _is_reported(self) -> bool:
+        """Whether the kernel reports all changes."""
+        return (
+            self._inotify is not None
+            and len(self._inotify) >= len(self._directories)
+            and not self._has_remote
+        )
 
     async def _sleep(self) -> None:
         # Before the look at the clock, so that no call of `clock_was_set` is missed.
@@ -196,7 +285,7 @@ class Watcher:
             self._token = None
 
     async def _sleep_until_due(self) -> None:
-        deadline = self._due[0][0] if self._due else math.inf
+        deadline = min(self._due[0][0] if self._due else math.inf, self._round_due)
         if (pause := self._deadlines.pause(now())) is not None:
             deadline = min(deadline, anyio.current_time() + pause)
         with anyio.CancelScope(deadline=deadline) as self._nap:
@@ -221,9 +310,15 @@ class Watcher:
         for entry, finding in zip(batch, findings, strict=True):
             entry.apply(finding, look)
             self._note(entry, finding)
-            if isinstance(finding, View) and (entry.joined or entry.waiting):
+            self._has_remote = self._has_remote or entry.store.is_remote
+            if isinstance(finding, View) and entry.waiters is not None:
                 self._deadlines.set(entry, finding.deadline)
-            self._schedule(entry, entry.next_pause(len(self._entries)))
+            if entry.failures:
+                self._schedule(entry, entry.pause_after_failure())
+        if not self._is_reported:
+            # The kernel will not say when there is something to see.
+            pause = self._net.next_pause(reported=False)
+            self._round_due = min(self._round_due, anyio.current_time() + pause)
 
     def _note(self, entry: Entry, finding: Finding | Known) -> None:
         """Say once that a store fails, unless that is over at once."""
@@ -246,10 +341,7 @@ class Watcher:
     def _schedule(self, entry: Entry, pause: float) -> None:
         """Let the entry be looked at after *pause* seconds, or before."""
         due = anyio.current_time() + pause
-        if pause >= _UNHURRIED:
-            # So that looks that need not be exact share a hop to the thread.
-            due = math.ceil(due / _GRID) * _GRID
-        if due < entry.due and (entry.joined or entry.waiting):
+        if due < entry.due and entry.waiters is not None:
             entry.due = due
             heapq.heappush(self._due, (due, next(self._order), entry))
             self._nap.deadline = min(self._nap.deadline, due)
@@ -305,13 +397,12 @@ class Watcher:
             if event.deleted == (file.kind is Kind.TEMPORARY):
                 # A temporary name disappears when the record is durable.
                 pause = _AT_ONCE if event.deleted else _HELP_AFTER
-                for entry in self._entries.get(
-                    (event.directory, file.name), {}
-                ).values():
-                    self._schedule(entry, pause)
+                for entry in self._entries.of(file.name):
+                    if entry.place.shard == event.directory:
+                        self._schedule(entry, pause)
 
 
-async def _lead(leader: Waiter) -> None:
+async def _lead(leader: Follower[WaitRequest, Outcome[bytes]]) -> None:
     await leader.request.watcher.work()
 
 

@@ -90,7 +90,7 @@ class _WaitCall:
 
 @final
 @dataclass(eq=False, slots=True)
-class _WatchCall(_WaitCall):
+class _WatchedCall(_WaitCall):
     """
     A wait that is one of a watch.
 
@@ -164,7 +164,7 @@ class LoopWatcher:
         """Watch promises; see `dp_core.backend.Watchable`."""
         watch = Watch(ids, self._group, _WaitCall(self, self._look))
         waiters: dict[bytes, _Waiter] = {
-            id.encode(): Watched(watch, id, _WatchCall(self, self._look, watch=watch))
+            id.encode(): Watched(watch, id, _WatchedCall(self, self._look, watch=watch))
             for id in watch.untold
         }
         try:

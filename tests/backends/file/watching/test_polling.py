@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 import pytest
@@ -13,8 +15,8 @@ import pytest
 import dp_core as dp
 from dp_backends._system import _inotify
 from dp_backends.file._record import Record
-from dp_backends.file._store import FileStore
-from dp_backends.file._watching import WATCHERS, _entries
+from dp_backends.file._watching import WATCHERS, _net, _watch
+from dp_backends.file._watching._net import Net
 from support.file.waits import LIMIT, joined
 
 FAR = timedelta(days=1)
@@ -24,7 +26,7 @@ SOON = timedelta(milliseconds=50)
 @pytest.fixture
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the net be dense."""
-    monkeypatch.setattr(_entries, "_NET", (0.01, 0.02))
+    monkeypatch.setattr(_net, "_NET", (0.01, 0.02))
 
 
 @pytest.fixture
@@ -118,19 +120,65 @@ async def test_what_is_as_it_was_is_not_read_again(
     assert parsed
 
 
-def test_many_waits_have_a_net_that_is_no_denser() -> None:
-    """However many promises are waited for, it has two hundred looks a second."""
-    store = FileStore("/nowhere")
-    for crowd in (1, 100, 500, 10_000, 1_000_000):
-        entry = _entries.Entry(store, store.place("x"), is_watched=True)
-        pauses = [entry.next_pause(crowd) for _ in range(20)]
-        assert crowd / min(pauses) <= 200
-        assert crowd > 500 or max(pauses) <= 5
+def test_a_directory_stands_for_all_that_is_in_it(tmp_path: Path) -> None:
+    """It is looked into when it is new or has changed, and again a while later."""
+    net, time = Net(), 1000.0
+    paths = [str(tmp_path / name) for name in "ab"]
+    (tmp_path / "a").mkdir()
+
+    def changed(later: float) -> list[str]:
+        nonlocal time
+        time += later
+        with patch.object(_net, "monotonic", lambda: time):
+            return net.changed(paths)
+
+    assert [paths, paths] == [changed(0), changed(1)]
+    assert [paths, []] == [changed(5), changed(5)]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "x").touch()
+    assert [paths, paths, []] == [changed(5), changed(5), changed(5)]
+    (tmp_path / "a" / "x").unlink()
+    assert [paths[:1], paths[:1], []] == [changed(5), changed(5), changed(5)]
 
 
-def test_unwatched_waits_are_looked_at_as_often_as_before() -> None:
-    """Where the kernel reports nothing, looking is all there is."""
-    store = FileStore("/nowhere")
-    entry = _entries.Entry(store, store.place("x"), is_watched=False)
+def test_pauses_between_rounds_are_those_of_one_promise() -> None:
+    """They grow to five seconds, or a quarter of one where nothing is reported."""
+    net = Net()
+    assert [1, 2, 4, 5, 5] == [net.next_pause(reported=True) for _ in range(5)]
+    assert net.next_pause(reported=False) <= 0.25
+    net.begin()
+    assert 1 == net.next_pause(reported=True)
 
-    assert max(entry.next_pause(10_000) for _ in range(10)) <= 0.25
+
+@pytest.mark.parametrize("reported", [True, False])
+async def test_many_that_are_at_rest_are_not_looked_at(
+    url: str, reported: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a look was late enough, rounds look at directories alone."""
+    monkeypatch.setattr(_net, "_TICK", 0.0)
+    monkeypatch.setattr(_net, "_NET", (0.01, 0.01))
+    monkeypatch.setattr(_net, "_ALONE", (0.01, 0.01))
+    if not reported:
+        monkeypatch.setattr(_watch, "open_inotify", lambda: None)
+    async with dp.connect(url) as promises:
+        await promises.promise("other").resolve("so that there is a store")
+        with anyio.fail_after(LIMIT):
+            async with anyio.create_task_group() as tasks:
+                for number in range(300):
+                    tasks.start_soon(promises.promise(f"n{number}").get)
+                await joined(300)
+                watcher = WATCHERS.get()
+                rounds: list[int] = []
+                changed = Net.changed
+
+                def noted(net: Net, directories: Any) -> list[str]:
+                    rounds.append(watcher._look)
+                    return changed(net, directories)
+
+                monkeypatch.setattr(Net, "changed", noted)
+                while len(rounds) < 8:  # noqa: ASYNC110 - there is no event for it
+                    await anyio.sleep(0.001)
+                assert [rounds[-1]] * 3 == rounds[-3:]
+                await promises.promise("n7").resolve(1)
+                await joined(299)
+                tasks.cancel_scope.cancel()

@@ -22,7 +22,7 @@ from dp_backends.file._watching import (
     WATCHERS,
     Watcher,
     WatchStats,
-    _entries,
+    _net,
     _watch,
 )
 from support.file.waits import LIMIT, joined
@@ -206,7 +206,7 @@ async def test_events_that_the_kernel_dropped_are_made_up_for(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a queue overflow everything that is waited for is looked at."""
-    monkeypatch.setattr(_entries, "_NET", (1e9, 1e9))
+    monkeypatch.setattr(_net, "_NET", (1e9, 1e9))
 
     def overflow(self: _inotify.Inotify) -> Any:
         with suppress(BlockingIOError):
@@ -226,7 +226,7 @@ async def test_the_kernels_reports_alone_wake_a_waiter(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Polling is only the net below: switched off, everyone still wakes."""
-    monkeypatch.setattr(_entries, "_NET", (1e9, 1e9))
+    monkeypatch.setattr(_net, "_NET", (1e9, 1e9))
     async with dp.connect(url) as promises:
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
