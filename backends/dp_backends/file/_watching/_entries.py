@@ -27,7 +27,7 @@ from dp_core import (
 )
 from dp_core.backend import Follower, Watch, Watched
 
-__all__ = ["Entry", "Leads", "WaitRequest", "Waiter", "WatchRequest"]
+__all__ = ["Entry", "Leads", "WaitRequest", "Waiter", "WatchRequest", "WatchStats"]
 
 _FAILING: Final = (0.05, 1.0)
 """First and longest pause after a look that failed, and may succeed again."""
@@ -177,6 +177,27 @@ class Entry:
         for waiter in waiters:
             if waiter.request.has_joined:
                 waiter.set_exception(error)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class WatchStats:
+    """
+    The size of a `Watcher`, for tests and for the curious.
+
+    Attributes:
+        promises: The promises waited for, counted once for each handle.
+        joined: The waiters for whom no look has counted yet.
+        waiting: The waiters that know that their promise is pending.
+        directories: The directories in which these promises are.
+        watched: Those of them that the kernel watches.
+    """
+
+    promises: int
+    joined: int
+    waiting: int
+    directories: int
+    watched: int
 
 
 def may_pass(store: FileStore, error: Exception) -> bool:

@@ -22,7 +22,6 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Final, final
@@ -42,6 +41,7 @@ from dp_backends.file._watching._entries import (
     Waiter,
     WaitRequest,
     WatchRequest,
+    WatchStats,
 )
 from dp_backends.file._watching._looking import look_again
 from dp_backends.file._watching._net import Net
@@ -62,7 +62,7 @@ from dp_core.backend import (
     watch_clock,
 )
 
-__all__ = ["WATCHERS", "WatchStats", "Watcher"]
+__all__ = ["WATCHERS", "Watcher"]
 
 _HELP_AFTER: Final = 0.02
 """Seconds that a writer may take from visible to durable before a reader helps."""
@@ -76,27 +76,6 @@ _NET_LOOKS: Final = 500
 """The most looks in a second at promises of directories that have changed."""
 
 _log: Final = logging.getLogger("dp_backends.file")
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class WatchStats:
-    """
-    The size of a `Watcher`, for tests and for the curious.
-
-    Attributes:
-        promises: The promises waited for, counted once for each handle.
-        joined: The waiters for whom no look has counted yet.
-        waiting: The waiters that know that their promise is pending.
-        directories: The directories in which these promises are.
-        watched: Those of them that the kernel watches.
-    """
-
-    promises: int
-    joined: int
-    waiting: int
-    directories: int
-    watched: int
 
 
 @final
