@@ -149,6 +149,9 @@ def test_a_refusal_changes_nothing(server: Server) -> None:
         if expected != 200 and "line" not in how and how.get("drop") != "host":
             line = "POST /promises/untouched/resolve HTTP/1.1"
             server.talk(request(server, **{**how, "line": line, "body": b"1"}))
+            body = b'[{"op":"resolve","promiseId":"untouched","value":1}]'
+            line = "POST /batch HTTP/1.1"
+            server.talk(request(server, **{**how, "line": line, "body": body}))
 
     assert server.ask("/promises/untouched/peek").json() is None
 

@@ -146,6 +146,17 @@ def attack(page: Page, server: Victim, url: str) -> list[str]:
         {"method": "DELETE"},
     )
     read = [page.evaluate(FETCH, [resolve, {"method": "POST", **how}]) for how in tries]
+    batch = f"{url}/batch"
+    calls = json.dumps(
+        [
+            {"op": "resolve", "promiseId": "touched", "value": 1},
+            {"op": "peek", "promiseId": "secret"},
+        ]
+    )
+    for how in tries[:3] + tries[5:7]:
+        post = {"method": "POST", **how, "body": calls}
+        read.append(page.evaluate(FETCH, [batch, post]))
+    page.evaluate(FORM, [batch, "text/plain", calls])
     peek = f"{url}/promises/secret/peek"
     read.append(page.evaluate(FETCH, [peek, {"method": "POST"}]))
     for kind in (
