@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
@@ -69,6 +69,27 @@ async def test_calls_one_after_another_take_one_thread(caller: Caller) -> None:
 
     assert [thread.ident for thread in of_a_worker()] == list(found)
     assert threading.get_ident() not in found
+
+
+async def test_who_was_told_finds_the_thread_free(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that still tells of one call counts for the next one."""
+    goes_on = threading.Event()
+
+    def tell(signals: Iterable[Signal]) -> None:
+        wake_all(signals)
+        assert goes_on.wait(30)
+
+    monkeypatch.setattr(_threads, "wake_all", tell)
+    await caller.call(int)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(caller.call, int)
+        await anyio.wait_all_tasks_blocked()
+        threads = of_a_worker()
+        goes_on.set()
+
+    assert 1 == len(threads)
 
 
 async def test_calls_that_come_together_take_several_threads(caller: Caller) -> None:
@@ -165,16 +186,20 @@ async def test_nothing_is_kept(caller: Caller) -> None:
 
     async def call() -> weakref.ref[Given]:
         given = Given()
-        with pytest.raises(ZeroDivisionError):
+        try:
             await caller.call(fail, given)
-        return weakref.ref(given)
+        except ZeroDivisionError:
+            return weakref.ref(given)
+        raise AssertionError
 
-    given = await call()
-    # The thread is at another call by then.
-    await caller.call(int)
-    gc.collect()
-
-    assert given() is None
+    gc.disable()
+    try:
+        given = await call()
+        # The thread is at another call by then.
+        await caller.call(int)
+        assert given() is None
+    finally:
+        gc.enable()
 
 
 async def test_threads_end(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,21 +215,28 @@ async def test_threads_end(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> N
     assert 0 == await caller.call(int)
 
 
-async def test_closing_waits_for_what_was_begun() -> None:
+async def test_closing_waits_for_what_was_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A closed handle has no thread, and what it was doing is done."""
     caller, gate = Caller("dp-test", THREADS), Gate()
     results: list[int] = []
+    join = threading.Thread.join
+
+    def joined(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name == "dp-test":
+            gate.open()
+        join(thread, timeout)
 
     async def call() -> None:
         results.append(await caller.call(gate))
 
+    monkeypatch.setattr(threading.Thread, "join", joined)
     async with anyio.create_task_group() as tasks:
         for _ in range(THREADS + 2):
             tasks.start_soon(call)
         await gate.entered(THREADS)
-        tasks.start_soon(caller.aclose)
-        await anyio.wait_all_tasks_blocked()
-        gate.open()
+        await caller.aclose()
 
     assert THREADS + 2 == len(results)
     assert [] == of_a_worker()
