@@ -15,7 +15,7 @@ import dp_core as dp
 from dp_core.testing.crash import Disk
 from support.file.sweeps import missing
 from support.postgresql.server import USER, PostgresServer
-from support.sql.small_disks import fill_up, small_memory
+from support.sqlite.small_disks import fill_up, small_memory
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 import dp_core as dp
 from dp_core.testing.crash import Disk
 from support.file.sweeps import missing
-from support.sql.small_disks import fill_up, small_memory
 from support.sqlite.child import one_batch
+from support.sqlite.small_disks import fill_up, small_memory
 from support.sqlite.stores import rows
 
 LARGE = "x" * 20_000
