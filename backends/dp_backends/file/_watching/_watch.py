@@ -72,8 +72,11 @@ _AT_ONCE: Final = -math.inf
 
 _BATCH: Final = 256
 
-_NET_LOOKS: Final = 500
+_NET_LOOKS: Final = 50
 """The most looks in a second at promises of directories that have changed."""
+
+_LOOKS_ALONE: Final = 500
+"""The same where the kernel does not report, and looks are all there is."""
 
 _log: Final = logging.getLogger("dp_backends.file")
 
@@ -240,7 +243,8 @@ class Watcher:
         if changed:
             entries = [e for e in self._all_entries() if e.place.shard in changed]
             # Of many, a budget of looks a second, that share hops to the thread.
-            pauses = math.ceil(len(entries) / _NET_LOOKS)
+            looks = _NET_LOOKS if self._is_reported else _LOOKS_ALONE
+            pauses = math.ceil(len(entries) / looks)
             for number, entry in enumerate(entries):
                 self._schedule(entry, number % pauses if pauses > 1 else _AT_ONCE)
         pause = self._net.next_pause(reported=self._is_reported)
