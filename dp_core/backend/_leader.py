@@ -166,6 +166,18 @@ class Follower(Generic[R, T]):
             raise copied(self._result) from self._result.__cause__
         return self._result[0]
 
+    def move_to(self, other: LeaderFollowers[R, T]) -> None:
+        """
+        Wait in another group, behind those there.
+
+        Nothing happens if it has its result, or has left. A leader that moves has to
+        return from the lead function without awaiting.
+        """
+        before = self.group
+        if self in before._followers:
+            before._remove(self)
+            other._add(self)
+
     def set_result(self, result: T) -> None:
         """Let `join` return *result*, unless it was given something before."""
         self._finish((result,))

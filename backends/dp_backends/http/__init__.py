@@ -17,7 +17,7 @@ get it; else the caller gets `OutcomeUnknownError`.
 ================= ====================================================
 ``_url``          store URLs
 ``_calling``      calls: sent, answered, repeated; together where they come so
-``_long_polls``   waits that share a request
+``_waits``        waits that share requests
 ``_peer``         what the server is, and what its responses mean
 ``_retry``        for how long to repeat, and how often
 ``_responses``    HTTP responses, read and checked
@@ -30,16 +30,18 @@ get it; else the caller gets `OutcomeUnknownError`.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import final
 
 from anyio.lowlevel import checkpoint
 
 from dp_backends.http._calling import Calls, WireClient
-from dp_backends.http._long_polls import LongPolls
 from dp_backends.http._url import parse_url
+from dp_backends.http._waits import HttpWaits
 from dp_core import Backend, Outcome, PromiseInfo, Query, State, Terms, hookimpl
-from dp_core.backend import Closable, Page
+from dp_core.backend import Closable, Page, Told
 from dp_core.hookspecs import Register
 from dp_core.wire import MAX_LIMIT, Create, Dispose, Info, List, Peek, Settle
 
@@ -64,6 +66,7 @@ class HttpStats:
         held: Long polls whose request is under way.
         busy: Connections in use, in all event loops.
         idle: Connections kept for the next request.
+        streams: Event streams that those of the calls share which have no long poll.
     """
 
     waiters: int
@@ -71,6 +74,7 @@ class HttpStats:
     held: int
     busy: int
     idle: int
+    streams: int = 0
 
 
 class HttpBackend(Backend):
@@ -79,8 +83,8 @@ class HttpBackend(Backend):
     def __init__(self, url: str) -> None:
         self._client = WireClient(parse_url(url))
         self._calls = Calls(self._client)
-        self._polls = LongPolls(self._client)
         self._life = Closable()
+        self._waits = HttpWaits(self._client, self._life, self.peek)
 
     async def peek(self, id: str) -> State[bytes]:
         return await self._calls.call(Peek(id))
@@ -90,14 +94,20 @@ class HttpBackend(Backend):
 
     async def wait(self, id: str) -> Outcome[bytes]:
         with self._life.wait():
-            return await self._polls.wait(id)
+            return await self._waits.wait(id)
 
     async def wait_for(self, id: str, seconds: float) -> State[bytes]:
         """Wait for so long; pending is only what the server has called so."""
         with self._life.wait():
             if seconds <= 0:
                 return await self._client.look(Peek(id))
-            return await self._polls.wait_for(id, seconds)
+            return await self._waits.wait_for(id, seconds)
+
+    def watch(
+        self, ids: Collection[str]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Told]]:
+        """Watch promises; see `dp_core.backend.Watchable`."""
+        return self._waits.watch(ids)
 
     async def dispose(self, id: str) -> None:
         await self._calls.call(Dispose(id))
@@ -144,4 +154,6 @@ class HttpBackend(Backend):
 
     def stats(self) -> HttpStats:
         """Return what this handle is doing now; to be called in an event loop."""
-        return HttpStats(*self._polls.stats(), *self._client.pool.stats())
+        waiters, polls, held, streams = self._waits.stats()
+        busy, idle = self._client.pool.stats()
+        return HttpStats(waiters, polls, held, busy, idle, streams)

@@ -52,6 +52,7 @@ class Connection:
         self._reader = ResponseReader()
         self._sent = False
         self._early: HttpResponse | Exception | None = None
+        self._has_early_part = False
         self._new = True
         self.cut = False
         self.clean = True
@@ -67,6 +68,7 @@ class Connection:
         """
         self._sent = self.clean = False
         self._early = None
+        self._has_early_part = False
         self._reader.begin()
         if len(request) <= _AT_ONCE:
             await self._send(request)
@@ -87,6 +89,7 @@ class Connection:
         try:
             while self._early is None:
                 self._early = self._reader.feed(await self._stream.receive())
+                self._has_early_part = self._early is None
         except (*CUT, MalformedResponseError) as error:
             self._early = error
         sending.cancel()
@@ -101,20 +104,46 @@ class Connection:
             AttemptFailed: The connection was cut before the response was whole.
             MalformedResponseError: What came is not HTTP/1.1, or too much of it.
         """
+        while (response := await self.receive_some()) is None:
+            pass
+        return response
+
+    async def receive_some(self) -> HttpResponse | None:
+        """
+        Return the response once it is whole; None where more of it is to come.
+
+        Raises as `receive`. Between two calls `begun` is its head, and `take` its body.
+        """
         early, self._early = self._early, None
         if isinstance(early, MalformedResponseError):
             raise early
-        response = self._ended(early) if isinstance(early, Exception) else early
-        while response is None:
+        if isinstance(early, Exception):
+            response: HttpResponse | None = self._ended(early)
+        elif early is not None:
+            response = early
+        elif self._has_early_part:
+            self._has_early_part = False
+            return None
+        else:
             try:
                 data = await self._stream.receive()
             except CUT as error:
                 response = self._ended(error)
             else:
                 response = self._reader.feed(data)
-        self.clean = response.reusable and self._sent
-        self._new = False
+        if response is not None:
+            self.clean = response.reusable and self._sent
+            self._new = False
         return response
+
+    @property
+    def begun(self) -> HttpResponse | None:
+        """The head of the response that is coming, as a response; None before it."""
+        return self._reader.begun
+
+    def take(self) -> bytes:
+        """Return what has come of the body, which is forgotten."""
+        return self._reader.take()
 
     def _ended(self, error: Exception) -> HttpResponse:
         # With TLS, only a proper end is one: anything else may be a cut.

@@ -81,6 +81,7 @@ class Peer:
         done: Which of the calls that not every server can answer it has answered.
         is_restate: It is Restate.
         slices: How long a wait lives on the way to it.
+        streams: Whether it is to be asked for event streams.
     """
 
     answered: bool = False
@@ -88,6 +89,7 @@ class Peer:
     done: frozenset[type[Call]] = frozenset()
     is_restate: bool = False
     slices: Slices = field(default_factory=Slices)
+    streams: bool = True
 
     @property
     def hold_seconds(self) -> tuple[int, int]:

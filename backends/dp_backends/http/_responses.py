@@ -147,6 +147,24 @@ class ResponseReader:
         """Whether nothing of the response has come yet."""
         return not self._received
 
+    @property
+    def begun(self) -> HttpResponse | None:
+        """The head of a response that is not whole; None before it was read."""
+        if not self._status:
+            return None
+        return HttpResponse(self._status, self._headers, b"", reusable=False)
+
+    def take(self) -> bytes:
+        """
+        Return what has come of the body, and forget it.
+
+        So the body of a response that is read as it comes may be of any length.
+        """
+        piece = bytes(self._body)
+        self._body.clear()
+        self._received = min(self._received, 1)
+        return piece
+
     def end(self) -> HttpResponse | None:
         """
         Take the end of the connection; return the response it completes, if so.

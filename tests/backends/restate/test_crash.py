@@ -12,7 +12,8 @@ import pytest
 from anyio import to_thread
 
 import dp_core as dp
-from dp_backends.http import _long_polls, _peer
+from dp_backends.http import _peer
+from dp_backends.http._waits import _long_polls
 from support.restate import (
     JSON,
     RestateServer,

@@ -21,6 +21,7 @@ from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved, St
 from dp_core.server._answering import RegistryAnswers
 from dp_core.wire import (
     BATCH_PATH,
+    WATCH_PATH,
     Call,
     Create,
     Dispose,
@@ -173,9 +174,9 @@ class Server:
         path = head.target.decode()
         assert path.startswith(f"{self.prefix}/")
         path = path.removeprefix(self.prefix)
-        if path == BATCH_PATH and not self.has_batches:
+        if path == WATCH_PATH or (path == BATCH_PATH and not self.has_batches):
             self.paths.append(path)
-            await stream.send(failure(404, "no operation at '/batch'"))
+            await stream.send(failure(404, f"no operation at '{path}'"))
             return True
         asked: list[Call] = []
         if path == BATCH_PATH:

@@ -182,8 +182,16 @@ class WireClient:
             AttemptFailed: There is none; another attempt may succeed.
             BackendError: There is none, and no attempt will succeed.
         """
+        while (response := await self.receive_some(call, connection)) is None:
+            pass
+        return response
+
+    async def receive_some(
+        self, call: Call, connection: Connection
+    ) -> HttpResponse | None:
+        """Return the response if it is whole; see `Connection.receive_some`."""
         try:
-            return await connection.receive()
+            return await connection.receive_some()
         except AttemptFailed as failure:
             raise self._weighed(failure) from None
         except MalformedResponseError as error:

@@ -12,13 +12,14 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from dp_backends.http import HttpBackend, _long_polls, _retry
+from dp_backends.http import HttpBackend, _retry
 from dp_backends.http._calling import WireClient
-from dp_backends.http._long_polls import LongPolls
 from dp_backends.http._peer import Peer
 from dp_backends.http._responses import HttpResponse
 from dp_backends.http._retry import AttemptFailed
 from dp_backends.http._url import parse_url
+from dp_backends.http._waits import _long_polls
+from dp_backends.http._waits._long_polls import LongPolls
 from dp_core import Outcome, Resolved
 from dp_core.wire import Wait
 from support.http import (
@@ -109,7 +110,7 @@ class Held:
         self.response = HttpResponse(200, headers, body, reusable=True)
         self.given.set()
 
-    async def receive(self) -> HttpResponse:
+    async def receive_some(self) -> HttpResponse:
         await self.given.wait()
         assert self.response is not None
         return self.response

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import anyio
 import pytest
 
-from dp_backends.http import HttpBackend, _long_polls, _peer, _retry
+from dp_backends.http import HttpBackend, _peer, _retry
+from dp_backends.http._waits import _long_polls
 from dp_core import PromiseTimeoutError, connect
 from dp_core.wire import Wait
 from support.http import DONE, Server, http_answer, met, page

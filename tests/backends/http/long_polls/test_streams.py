@@ -1,0 +1,246 @@
+"""Waits on event streams: shared, left, resumed, and done without."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+
+import anyio
+import pytest
+
+from dp_backends.http import HttpBackend
+from dp_backends.http._waits import _streams
+from dp_core import Pending, PromiseDisposedError, Resolved
+from support.http import Server, eventually, known
+from support.http._streams import port_of
+from support.server.attackers import Victim, victim
+
+pytest.importorskip("granian", reason="the server needs durable-promises[server]")
+
+ONE = Resolved(b"1")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Victim]:
+    """A server of ours, for all tests here."""
+    with victim() as server:
+        yield server
+
+
+async def connected(server: Victim) -> HttpBackend:
+    """Return a handle on it that has been answered."""
+    return await known(f"http://127.0.0.1:{server.port}")
+
+
+async def keep(backend: HttpBackend, id: str, kept: dict[str, object]) -> None:
+    """Wait, and keep what comes of it."""
+    try:
+        kept[id] = await backend.wait(id)
+    except PromiseDisposedError as error:
+        kept[id] = type(error)
+
+
+async def test_many_waits_are_a_few_connections(
+    server: Victim, anyio_backend_name: str
+) -> None:
+    """Each is told its own, once; the server answers a few requests."""
+    ids = [f"many-{anyio_backend_name}-{n}" for n in range(300)]
+    backend, kept = await connected(server), dict[str, object]()
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            for id in ids:
+                group.start_soon(keep, backend, id, kept)
+            await eventually(lambda: backend.stats().streams == 1, 0.01)
+            busy = backend.stats().busy
+            await backend.dispose(ids[-2])
+            for id in ids[:-2]:
+                await backend.settle(id, ONE)
+            await backend.settle(ids[-1], Resolved(b'"%b"' % (b"x" * 70_000)))
+    await backend.aclose()
+
+    assert busy <= 5
+    assert PromiseDisposedError is kept.pop(ids[-2])
+    assert Resolved(b'"%b"' % (b"x" * 70_000)) == kept.pop(ids[-1])
+    assert dict.fromkeys(ids[:-2], ONE) == kept
+    assert 0 == backend.stats().streams
+
+
+async def test_waits_join_and_leave_without_disturbing_others(
+    server: Victim, anyio_backend_name: str
+) -> None:
+    """Whoever leads is cancelled, again and again, while others come: all are told."""
+    ids = [f"leave-{anyio_backend_name}-{n}" for n in range(60)]
+    backend, kept = await connected(server), dict[str, object]()
+    scopes = {id: anyio.CancelScope() for id in ids}
+
+    async def wait(id: str) -> None:
+        with scopes[id]:
+            await keep(backend, id, kept)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            for number, id in enumerate(ids):
+                group.start_soon(wait, id)
+                if number % 10 == 9:
+                    waiters = number + 1 - number // 10 * 5
+                    await eventually(partial(_all_on_streams, backend, waiters), 0.001)
+                    for left in ids[number - 9 : number - 4]:
+                        scopes[left].cancel()
+            for id in ids:
+                await backend.settle(id, ONE)
+    await backend.aclose()
+
+    assert {id for n, id in enumerate(ids) if n % 10 >= 5} == set(kept)
+
+
+def _all_on_streams(backend: HttpBackend, waiters: int) -> bool:
+    streams = backend._waits._streams.get()
+    return backend.stats().waiters == waiters and not len(streams.gate)
+
+
+async def test_streams_stay_a_few(server: Victim, anyio_backend_name: str) -> None:
+    """Waits that come one by one are merged, and an id is sent a few times only."""
+    backend, kept = await connected(server), dict[str, object]()
+    ids = [f"few-{anyio_backend_name}-{n}" for n in range(120)]
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            for number, id in enumerate(ids, 1):
+                group.start_soon(keep, backend, id, kept)
+                await eventually(partial(_all_on_streams, backend, number))
+            streams = backend.stats().streams
+            for id in ids:
+                await backend.settle(id, ONE)
+    await backend.aclose()
+
+    assert streams <= 4
+    assert set(ids) == set(kept)
+
+
+async def test_a_stream_that_is_cut_is_resumed(
+    server: Victim, anyio_backend_name: str
+) -> None:
+    """Wherever it is cut, those that are left are told by the next one."""
+    ids = [f"cut-{anyio_backend_name}-{n}" for n in range(40)]
+    kept = dict[str, object]()
+    backend, direct = await connected(server), await connected(server)
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            for id in ids:
+                group.start_soon(keep, backend, id, kept)
+            await eventually(lambda: backend.stats().streams == 1, 0.01)
+            for id in ids[:20]:
+                await direct.settle(id, ONE)
+            for connection in tuple(backend._client.pool._busy):
+                connection.interrupt()
+            for id in ids[20:]:
+                await direct.settle(id, ONE)
+    await backend.aclose()
+    await direct.aclose()
+
+    assert dict.fromkeys(ids, ONE) == kept
+
+
+async def test_a_server_without_streams_gets_the_old_way() -> None:
+    """It is asked once, and each wait is a long poll then."""
+    async with Server().serving() as fake:
+        backend, kept = await known(fake.url), dict[str, object]()
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                for n in range(20):
+                    group.start_soon(keep, backend, f"id-{n}", kept)
+                await eventually(lambda: backend.stats().held == 20, 0.01)
+                for n in range(20):
+                    await backend.settle(f"id-{n}", ONE)
+        await backend.aclose()
+
+    assert 20 == len(kept)
+    assert not backend._client.peer.streams
+
+
+async def test_a_wait_with_an_end_knows_what_is_pending(
+    server: Victim, anyio_backend_name: str
+) -> None:
+    """At its end the server is asked, since a stream says nothing of pending."""
+    backend, kept = await connected(server), dict[str, object]()
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            for n in range(6):
+                id = f"timed-{anyio_backend_name}-{n}"
+                group.start_soon(keep, backend, id, kept)
+            await eventually(lambda: backend.stats().streams == 1, 0.01)
+            assert Pending() == await backend.wait_for("nobody's", 0.05)
+            group.cancel_scope.cancel()
+    await backend.aclose()
+
+
+async def test_a_watch_is_one_stream(server: Victim, anyio_backend_name: str) -> None:
+    """Entering returns when all are watched, and each is told once."""
+    backend = await connected(server)
+    ids = [f"watch-{anyio_backend_name}-{n}" for n in range(600)]
+    await backend.settle(ids[0], ONE)
+    told: dict[str, object] = {}
+    with anyio.fail_after(60):
+        async with backend.watch([*ids, ids[0]]) as watch:
+            await backend.dispose(ids[1])
+            for id in ids[2:]:
+                await backend.settle(id, ONE)
+            async for id, what in watch:
+                assert id not in told
+                told[id] = what
+    await backend.aclose()
+
+    assert isinstance(told.pop(ids[1]), PromiseDisposedError)
+    assert {id: ONE for id in ids if id != ids[1]} == told
+
+
+async def test_a_stream_that_is_held_back_is_done_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where its first comment does not come, but other answers do."""
+    monkeypatch.setattr(_streams, "_LATE_SECONDS", 0.2)
+
+    async with anyio.create_task_group() as group:
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        port = port_of(listener)
+
+        async def handle(stream: anyio.abc.SocketStream) -> None:
+            async with stream:
+                data = b""
+                while True:
+                    try:
+                        data += await stream.receive()
+                    except (anyio.EndOfStream, anyio.BrokenResourceError):
+                        return
+                    head, end, body = data.partition(b"\r\n\r\n")
+                    length = int(
+                        head.lower().partition(b"content-length: ")[2].split()[0]
+                    )
+                    if not end or len(body) < length:
+                        continue
+                    data = b""
+                    if b"/watch" in head:
+                        continue
+                    answer = json.dumps(
+                        {"value": 1} if b"await" in head else None
+                    ).encode()
+                    await stream.send(
+                        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                        b"Content-Length: %d\r\n\r\n%b" % (len(answer), answer)
+                    )
+
+        group.start_soon(listener.serve, handle)
+        backend, kept = await known(f"http://127.0.0.1:{port}"), dict[str, object]()
+        streams = backend._waits._streams.get()
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as waits:
+                monkeypatch.setattr("dp_backends.http._waits._waits._FEW", 0)
+                for n in range(5):
+                    waits.start_soon(keep, backend, f"id-{n}", kept)
+        await backend.aclose()
+        group.cancel_scope.cancel()
+    await listener.aclose()
+
+    assert 5 == len(kept)
+    assert not backend._client.peer.streams
+    assert 0 == len(streams.gate)
