@@ -21,14 +21,16 @@ class Signal:
     A caller that waits, made in its event loop.
 
     Attributes:
-        loop: The event loop.
+        token: The event loop.
+        loop: Whom it is to wake up.
     """
 
-    __slots__ = ("_event", "_future", "loop")
+    __slots__ = ("_event", "_future", "loop", "token")
 
     def __init__(self) -> None:
+        self.token = current_token()
         self.loop = _LOOPS.get()
-        loop = self.loop.token.native_token
+        loop = self.token.native_token
         # A future of asyncio wakes its task up at half the cost of an event.
         if isinstance(loop, asyncio.AbstractEventLoop):
             self._future: asyncio.Future[None] | None = loop.create_future()
@@ -57,34 +59,32 @@ def wake_all(signals: Iterable[Signal]) -> None:
     An event loop is called once for all who can go on since it was called last: such a
     call costs as much as writing a small file.
     """
-    loops = set()
+    loops: dict[_Loop, EventLoopToken] = {}
     for signal in signals:
         signal.loop.done.append(signal)
-        loops.add(signal.loop)
-    for loop in loops:
-        loop.call()
+        loops[signal.loop] = signal.token
+    for loop, token in loops.items():
+        loop.call(token)
 
 
 @final
 class _Loop:
     """
-    An event loop, and whom it is to wake up.
+    Whom an event loop is to wake up. It does not know the loop, which it would keep.
 
     Attributes:
-        token: The event loop.
         done: The signals of callers who have their results.
     """
 
     def __init__(self) -> None:
-        self.token: Final[EventLoopToken] = current_token()
         self.done: Final[deque[Signal]] = deque()
         self._is_called = False
 
-    def call(self) -> None:
+    def call(self, token: EventLoopToken) -> None:
         """Let it wake up who is in ``done``; to be called after they were added."""
         if not self._is_called:
             self._is_called = True
-            call_soon(self.token, self._wake_all)
+            call_soon(token, self._wake_all)
 
     def _wake_all(self) -> None:
         # First: whoever finds it set has added a signal that is seen below.

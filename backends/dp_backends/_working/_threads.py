@@ -136,6 +136,8 @@ class WorkerThreads(Generic[C]):
             with self._changing:
                 self._free += 1
             wake_all(done)
+            # A thread at rest keeps nobody, nor their event loop.
+            del done
             idle_since = time.monotonic()
 
     def _sleep(self, mine: threading.Lock) -> None:

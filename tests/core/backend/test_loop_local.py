@@ -34,13 +34,12 @@ async def test_two_of_them_do_not_share() -> None:
     assert (1, 2) == (LoopLocal(lambda: 1).get(), LoopLocal(lambda: 2).get())
 
 
-@pytest.mark.parametrize("kind", ["memory", "file"])
+@pytest.mark.parametrize("kind", ["memory", "file", "sqlite"])
 def test_waiting_does_not_keep_an_event_loop(
     kind: str, anyio_backend: str, tmp_path: Path
 ) -> None:
     """What the backends keep for an event loop goes with it, waiters or not."""
-    url = f"file:{tmp_path}/s" if kind == "file" else f"memory:{tmp_path}"
-    promises = dp.connect(url)
+    promises = dp.connect(f"{kind}:{tmp_path}/s")
     loops: list[weakref.ref[object]] = []
 
     async def use() -> None:

@@ -162,6 +162,8 @@ class Worker:
             call = self._next(_LOOK_UP)
             if call is not None:
                 self._work([call, *self._queued(_BATCH - 1)])
+                # A thread at rest keeps nobody, nor their event loop.
+                del call
                 idle_since = time.monotonic()
                 continue
             with self._starting:
