@@ -60,7 +60,8 @@ class Registry(Protocol):
 
         They come in the order in which their generations were first heard of, which
         stays: what was there the whole time is neither missed nor returned twice,
-        whatever else happens meanwhile.
+        whatever else happens meanwhile. A store whose writers share nothing but a
+        directory knows that order by their clocks.
 
         Args:
             query: Which promises.
