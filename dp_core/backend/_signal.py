@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from anyio.lowlevel import current_token
 
 if TYPE_CHECKING:
+    import asyncio
+
     import trio
 
 __all__ = ["Signal", "signal", "wake"]
@@ -16,10 +17,11 @@ __all__ = ["Signal", "signal", "wake"]
 
 def signal() -> Signal:
     """Return a signal of this event loop, to be awaited once, by one task."""
-    loop = current_token().native_token
-    if isinstance(loop, asyncio.AbstractEventLoop):
-        return loop.create_future()
-    return _TrioSignal()
+    loop: Any = current_token().native_token
+    # Not by its class: to import asyncio takes longer than all the rest.
+    create_future = getattr(loop, "create_future", _TrioSignal)
+    future: Signal = create_future()
+    return future
 
 
 def wake(signal: Signal) -> None:
@@ -66,5 +68,5 @@ class _TrioSignal(Awaitable[None]):
             reschedule(task)
 
 
-Signal: TypeAlias = asyncio.Future[None] | _TrioSignal
+Signal: TypeAlias = "asyncio.Future[None] | _TrioSignal"
 """One wake-up of one task."""

@@ -39,7 +39,7 @@ MEMORY = dedent("""
 """)
 
 
-TRIED = {"shared", "terms", "listing"}
+TRIED = {"shared", "terms", "listing", "watch"}
 """The needs of laws that a store in memory meets."""
 
 

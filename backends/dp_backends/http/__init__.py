@@ -67,6 +67,7 @@ class HttpStats:
         busy: Connections in use, in all event loops.
         idle: Connections kept for the next request.
         streams: Event streams that those of the calls share which have no long poll.
+        watched: Those of the calls of which the server knows, by either.
     """
 
     waiters: int
@@ -75,6 +76,7 @@ class HttpStats:
     busy: int
     idle: int
     streams: int = 0
+    watched: int = 0
 
 
 class HttpBackend(Backend):
@@ -154,6 +156,6 @@ class HttpBackend(Backend):
 
     def stats(self) -> HttpStats:
         """Return what this handle is doing now; to be called in an event loop."""
-        waiters, polls, held, streams = self._waits.stats()
+        waiters, watched, polls, held, streams = self._waits.stats()
         busy, idle = self._client.pool.stats()
-        return HttpStats(waiters, polls, held, busy, idle, streams)
+        return HttpStats(waiters, polls, held, busy, idle, streams, watched)

@@ -51,11 +51,11 @@ async def _is_disposed(promises: Promises, id: str) -> None:
 
 
 async def _held(promises: Promises, count: int) -> None:
-    """Return once the server holds *count* long polls of *promises*."""
+    """Return once the server knows of *count* waits of *promises*."""
     backend = promises.backend
     assert isinstance(backend, HttpBackend)
 
-    await eventually(lambda: backend.stats().held == count, every=0.01)
+    await eventually(lambda: backend.stats().watched == count, every=0.01)
 
 
 async def test_a_value_too_large_is_refused_in_words(tmp_path: Path) -> None:
@@ -117,13 +117,13 @@ async def test_waiters_outlive_the_server(end: signal.Signals, tmp_path: Path) -
                 if not first:
                     for n in range(200):
                         tasks.start_soon(get, promises, n)
-                await _held(promises, 100 - first)
+                await _held(promises, 200 - 2 * first)
                 process.send_signal(end)
                 await to_thread.run_sync(process.wait)
             for n in range(first, first + 25):
                 await store.promise(str(n)).resolve(n)
         with serving(tmp_path, port):
-            await _held(promises, 25)
+            await _held(promises, 50)
             for n in range(75, 100):
                 await store.promise(str(n)).resolve(n)
             await eventually(lambda: len(kept) == 200, every=0.01)

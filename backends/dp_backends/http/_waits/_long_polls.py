@@ -124,11 +124,11 @@ class LongPolls:
                 if not polls:
                     del here[id]
 
-    def stats(self) -> tuple[int, int, int]:
-        """Return how many waiters, polls, and requests under way are here."""
+    def stats(self) -> tuple[int, int, int, int]:
+        """Return how many waiters and polls are here, and how many of both are held."""
         here = [poll for polls in self._here.get().values() for poll in polls.values()]
-        waiters = sum(len(poll.waiters) for poll in here)
-        return waiters, len(here), sum(poll.is_sent for poll in here)
+        held = [len(poll.waiters) for poll in here if poll.is_sent]
+        return sum(len(p.waiters) for p in here), len(here), sum(held), len(held)
 
 
 class LongPoll:

@@ -100,10 +100,10 @@ class StreamGate:
         finally:
             self._leave(caller.group)
 
-    def stats(self) -> tuple[int, int]:
-        """Return how many callers, and how many streams, are here."""
-        callers = sum(map(len, self._streams)) + len(self.gate)
-        return callers, len(self._streams)
+    def stats(self) -> tuple[int, int, int]:
+        """Return how many callers are here, how many of them on how many streams."""
+        watched = sum(map(len, self._streams))
+        return watched + len(self.gate), watched, len(self._streams)
 
     def _leave(self, group: Callers) -> None:
         if len(group):

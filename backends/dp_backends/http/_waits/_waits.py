@@ -74,11 +74,17 @@ class HttpWaits:
         outcome: Outcome[bytes] = await self._streams.get().wait(SingleWait(id, budget))
         return outcome
 
-    def stats(self) -> tuple[int, int, int, int]:
-        """Return how many waiters, polls, requests of them, and streams are here."""
-        waiters, polls, held = self._polls.stats()
-        callers, streams = self._streams.get().stats()
-        return waiters + callers, polls, held, streams
+    def stats(self) -> tuple[int, int, int, int, int]:
+        """
+        Return the size of everything.
+
+        Returns:
+            How many waiters there are, and of how many the server knows; how many
+            polls, how many of these are held, and how many streams.
+        """
+        polling, polls, known, held = self._polls.stats()
+        callers, watched, streams = self._streams.get().stats()
+        return polling + callers, known + watched, polls, held, streams
 
     @asynccontextmanager
     async def watch(self, ids: Collection[str]) -> AsyncIterator[AsyncIterator[Told]]:

@@ -1,5 +1,5 @@
 """Laws of `dp_core.backend.Registry`: terms, deadlines and listings."""
 
-from dp_core.testing.laws.registry import deadlines, listing, terms
+from __future__ import annotations
 
-__all__ = ["deadlines", "listing", "terms"]
+__all__: list[str] = []
