@@ -82,9 +82,10 @@ class HttpWaits:
             How many waiters there are, and of how many the server knows; how many
             polls, how many of these are held, and how many streams.
         """
-        polling, polls, known, held = self._polls.stats()
+        waiters, polls, held = self._polls.stats()
         callers, watched, streams = self._streams.get().stats()
-        return polling + callers, known + watched, polls, held, streams
+        known = self._polls.known() + watched
+        return waiters + callers, known, polls, held, streams
 
     @asynccontextmanager
     async def watch(self, ids: Collection[str]) -> AsyncIterator[AsyncIterator[Told]]:

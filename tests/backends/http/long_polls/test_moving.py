@@ -18,7 +18,7 @@ from dp_backends.http._peer import Peer
 from dp_backends.http._responses import HttpResponse
 from dp_backends.http._retry import AttemptFailed
 from dp_backends.http._url import parse_url
-from dp_backends.http._waits import _long_polls
+from dp_backends.http._waits import _long_poll
 from dp_backends.http._waits._long_polls import LongPolls
 from dp_core import Outcome, Resolved
 from dp_core.wire import Wait
@@ -56,7 +56,7 @@ async def test_those_who_came_one_by_one_end_up_on_one_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """When its time is over, a request is given up for one that was sent later."""
-    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_long_poll, "uniform", lambda low, high: 0)
     kept: list[Outcome[bytes]] = []
     scopes = [anyio.CancelScope() for _ in range(4)]
     async with Server().serving() as server:
@@ -83,7 +83,7 @@ async def test_nobody_moves_to_a_request_sent_before_they_came(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its answer may be of a generation they never knew, so they ask once more."""
-    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_long_poll, "uniform", lambda low, high: 0)
     async with Server().serving() as server:
         backend = HttpBackend(server.url)
         await met(backend, server)
@@ -152,7 +152,7 @@ async def test_a_poll_that_took_waiters_over_is_as_late_as_they_are(
     When its time is over, the second would suit those who came first, but not
     those who came with the third.
     """
-    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_long_poll, "uniform", lambda low, high: 0)
     monkeypatch.setattr(_retry, "uniform", lambda low, high: 0)
     client, gate = ByHand(), anyio.Event()
     client.failures.append(AttemptFailed("busy", reached=True))
@@ -220,7 +220,7 @@ async def test_waiters_that_come_and_go_lose_nobody(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiters that stay get the outcome, however others join, leave and move."""
-    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_long_poll, "uniform", lambda low, high: 0)
     random = Random(seed)  # noqa: S311 - no secret
     stays, goes = list[Outcome[bytes]](), list[Outcome[bytes]]()
     async with Server(slices=0.01).serving() as server:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from dp_backends.http import HttpBackend, _peer, _retry
-from dp_backends.http._waits import _long_polls
+from dp_backends.http._waits import _long_poll
 from dp_core import PromiseTimeoutError, connect
 from dp_core.wire import Wait
 from support.http import DONE, Server, http_answer, met, page
@@ -21,7 +21,7 @@ async def test_a_wait_is_asked_again_slice_by_slice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A 202 is followed by the next request, on the same connection."""
-    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_long_poll, "uniform", lambda low, high: 0)
     async with (
         Server(slices=0.02).serving() as server,
         connect(server.url) as promises,
@@ -54,7 +54,7 @@ async def test_a_server_that_does_not_hold_waits_is_not_run_hot(
         pauses.append((low, high))
         return 0
 
-    monkeypatch.setattr(_long_polls, "uniform", uniform)
+    monkeypatch.setattr(_long_poll, "uniform", uniform)
     async with (
         Server(slices=0).serving() as server,
         connect(server.url) as promises,
@@ -78,8 +78,8 @@ async def test_a_wait_whose_answer_is_overdue_is_asked_anew(
 ) -> None:
     """From the first one on, a silent wait is lost, and not gone on with by its key."""
     monkeypatch.setattr(_peer, "_HOLD_SECONDS", (0, 0))
-    monkeypatch.setattr(_long_polls, "_OVERDUE_SECONDS", 0.05)
-    monkeypatch.setattr(_long_polls, "uniform", lambda low, high: 0)
+    monkeypatch.setattr(_long_poll, "_OVERDUE_SECONDS", 0.05)
+    monkeypatch.setattr(_long_poll, "uniform", lambda low, high: 0)
     monkeypatch.setattr(_retry, "uniform", lambda low, high: 0)
     async with Server(slices=slices).serving() as server:
         backend = HttpBackend(server.url)
@@ -99,7 +99,7 @@ async def test_a_wait_that_is_cut_again_and_again_is_lost_at_last(
 ) -> None:
     """A wait's age counts, not its connection's; until it is lost, it is one wait."""
     monkeypatch.setattr(_peer, "_HOLD_SECONDS", (0, 0))
-    monkeypatch.setattr(_long_polls, "_OVERDUE_SECONDS", overdue)
+    monkeypatch.setattr(_long_poll, "_OVERDUE_SECONDS", overdue)
     monkeypatch.setattr(_retry, "uniform", lambda low, high: 0)
     pending, gateway = http_answer(200, b"null"), page(504)
     # Before each wait but the first, it is asked whether it is there.
