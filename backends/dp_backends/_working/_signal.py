@@ -22,7 +22,7 @@ class Signal:
 
     Attributes:
         token: The event loop.
-        loop: Whom it is to wake up.
+        loop: The callers whom that is to wake up.
     """
 
     __slots__ = ("_event", "_future", "loop", "token")
@@ -70,7 +70,7 @@ def wake_all(signals: Iterable[Signal]) -> None:
 @final
 class _Loop:
     """
-    Whom an event loop is to wake up. It does not know the loop, which it would keep.
+    Callers whom an event loop is to wake up; not the loop itself, which it would keep.
 
     Attributes:
         done: The signals of callers who have their results.
