@@ -13,7 +13,7 @@ from anyio import to_thread
 
 import dp_core as dp
 from dp_backends.http import _peer
-from dp_backends.http._waits import _long_polls
+from dp_backends.http._waits import _long_poll
 from support.restate import (
     JSON,
     RestateServer,
@@ -134,7 +134,7 @@ async def test_a_waiter_outlives_the_deployment_where_it_began(
     is settled before or after the deployment goes.
     """
     monkeypatch.setattr(_peer, "_RESTATE_HOLD_SECONDS", (1, 2))
-    monkeypatch.setattr(_long_polls, "_OVERDUE_SECONDS", 1)
+    monkeypatch.setattr(_long_poll, "_OVERDUE_SECONDS", 1)
     restate, service = processes
     other, id = ServiceProcess.of_promises(restate), token_hex(8)
     got: list[object] = []
