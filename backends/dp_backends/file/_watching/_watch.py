@@ -96,14 +96,14 @@ class Watcher:
         self._limiter = CapacityLimiter(1)
         self._nap = anyio.CancelScope()
         self._look = 0
-        # Due times with their entries; an entry whose time has changed since
-        # is skipped, so that changing it is cheap.
         # The number of waiters of each handle, and how its end ends them.
         self._waits_of: Counter[FileStore] = Counter()
         self._ends: dict[FileStore, tuple[Closable, Callable[[], None]]] = {}
         self._net = Net()
         self._round_due = _AT_ONCE
         self._has_remote = False
+        # Due times with their entries; an entry whose time has changed since
+        # is skipped, so that changing it is cheap.
         self._due: list[tuple[float, int, Entry]] = []
         self._order = count()
         # Stores of which it was said that they fail.
