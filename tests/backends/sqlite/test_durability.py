@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE, Popen
+from typing import Any, Final
 
 import pytest
 
@@ -180,6 +183,47 @@ async def test_nobody_is_told_into_a_file_that_was_removed(
             if "" not in gone:
                 assert dp.Resolved(1) == await others.promise("before").peek()
     assert [("ok",)] == rows(path, "PRAGMA integrity_check")
+
+
+async def test_a_file_that_another_process_had_open_is_made_anew(
+    path: Path, url: str
+) -> None:
+    """What that one leaves beside it is not taken for the new one's."""
+    async with dp.connect(url) as promises:
+        with removed_file(path), removed_file(path):
+            assert dp.Resolved(2) == await promises.promise("x").resolve(2)
+        async with dp.connect(url) as others:
+            assert dp.Resolved(2) == await others.promise("x").peek()
+
+
+@contextmanager
+def removed_file(path: Path) -> Iterator[None]:
+    """Remove a database that another process has open until this is left."""
+    with Popen(
+        [sys.executable, "-c", _HOLDER, path], stdin=PIPE, stdout=PIPE
+    ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert b"held\n" == holder.stdout.readline()
+        path.unlink()
+        yield
+        holder.stdin.close()
+
+
+_HOLDER: Final = """
+import sys
+import anyio
+import dp_core as dp
+
+async def hold() -> None:
+    async with dp.connect("sqlite:" + sys.argv[1]) as promises:
+        for number in range(5):
+            await promises.promise(f"old-{number}").resolve(number)
+        print("held", flush=True)
+        sys.stdin.read()
+
+anyio.run(hold)
+"""
 
 
 async def test_a_file_that_is_removed_during_a_commit_gets_no_acknowledgement(

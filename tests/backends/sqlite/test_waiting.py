@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import anyio
 import apsw
@@ -11,6 +12,10 @@ import pytest
 
 import dp_core as dp
 from dp_backends.sql.sqlite import _bell
+from dp_backends.sql.sqlite._bell import Bell
+from dp_backends.sql.sqlite._connection import SqliteSession
+from dp_backends.sql.sqlite._log import Log
+from dp_backends.sql.sqlite._store import SqliteStore
 from dp_core.testing.crash import Step, VictimRunner
 from support.file.sweeps import need_tools
 from support.sqlite.stores import opened, rows
@@ -71,6 +76,21 @@ def test_a_kernel_that_reports_nothing_is_done_without(
     assert "told" == anyio.run(told_after, url, lambda: settle_elsewhere(url))
 
 
+def test_a_store_like_the_one_that_was_removed_is_noticed(path: Path, url: str) -> None:
+    """Its file gets the inode number of the other, and as many changes are in it."""
+    store = SqliteStore(str(path))
+    session = SqliteSession(str(path), Log(str(path)), Bell(str(path)), Event())
+    settle_elsewhere(url)
+    since, _ = store.changes(None, ())(session)
+    path.unlink()
+    # A look of a call, which tells the waits nothing.
+    assert not session.is_made()
+    settle_elsewhere(url)
+    _, changed = store.changes(since, [b"x"])(session)
+    session.close()
+    assert [b"x"] == changed
+
+
 @pytest.mark.parametrize("gone", ["-bell", ""])
 def test_files_that_go_lose_no_wake_up(path: Path, url: str, gone: str) -> None:
     """Whoever removes them: the next settle is heard of."""
@@ -81,6 +101,7 @@ def test_files_that_go_lose_no_wake_up(path: Path, url: str, gone: str) -> None:
 
     assert "told" == anyio.run(told_after, url, act)
     assert [("ok",)] == rows(path, "PRAGMA integrity_check")
+    assert [(b"x",)] == rows(path, "SELECT id FROM promises WHERE id = x'78'")
 
 
 def test_a_backup_that_is_put_back_is_noticed(path: Path, url: str) -> None:

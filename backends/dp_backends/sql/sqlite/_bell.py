@@ -20,7 +20,7 @@ import anyio
 from dp_backends._system import NAMES, WRITES, Inotify, open_inotify
 from dp_backends.sql._waits import Heard
 
-__all__ = ["Bell", "BellListener"]
+__all__ = ["Bell", "BellListener", "open_bell"]
 
 _REPORTED: Final = (1.0, 5.0)
 """First and longest pause between looks where the kernel reports, in seconds."""
@@ -34,25 +34,35 @@ _QUIET: Final = 0.1
 _OPEN: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
+def open_bell(database: str) -> int:
+    """
+    Return a descriptor of a database's bell, which is made if there is none.
+
+    Raises:
+        OSError: It cannot be made, or opened.
+    """
+    return os.open(f"{database}-bell", _OPEN, 0o600)
+
+
 @final
 class Bell:
     """The bell of one database, for a writer."""
 
     def __init__(self, database: str) -> None:
-        self._path = f"{database}-bell"
+        self._database = database
         self._fd: int | None = None
 
     def hang(self) -> None:
         """Make the file, if that is possible, so that others can listen."""
         with suppress(OSError):
-            os.close(os.open(self._path, _OPEN, 0o600))
+            os.close(open_bell(self._database))
 
     def ring(self) -> None:
         """Let all who wait look; where that fails, they look later."""
         with suppress(OSError):
             if self._fd is None or not os.fstat(self._fd).st_nlink:
                 self.close()
-                self._fd = os.open(self._path, _OPEN, 0o600)
+                self._fd = open_bell(self._database)
             os.pwrite(self._fd, b".", 0)
 
     def close(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from array import array
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import chain
 from random import uniform
 from threading import Event
 from typing import Any, Final, TypeAlias, cast
@@ -36,8 +36,8 @@ class SqliteSession(SqlSession):
     A connection, opened when there is a database, or one is to be made.
 
     Attributes:
-        identity: The device and inode number of the database's file; None as long as
-            there is none.
+        connection_number: The number of the last connection, among those of this
+            process.
 
     Args:
         path: The database, absolute.
@@ -59,6 +59,7 @@ class SqliteSession(SqlSession):
         self._writing = explained(path, "write")
         self._committing = explained(path, "commit")
         self._database: apsw.Connection | None = None
+        self.connection_number = 0
         self._files: tuple[_Identity, ...] = (None,)
         self._waits_since = 0.0
         # Numbers of the transaction: of the last change before, and of its own.
@@ -70,23 +71,21 @@ class SqliteSession(SqlSession):
         with self._opening:
             return self._opened(make=False) is not None
 
-    @property
-    def identity(self) -> _Identity:
-        return self._files[0]
-
     def _opened(self, *, make: bool) -> apsw.Connection | None:
-        if self._database is not None and _identity(self._path) != self.identity:
+        if self._database is not None and _identity(self._path) != self._files[0]:
             self.close()
         while self._database is None:
             before = _identity(self._path)
             self._database = open_database(self._path, self._wait, make=make)
             if self._database is None:
                 break
-            self._files = _files(self._path)
-            if before not in (None, self.identity):
+            files = _files(self._path)
+            if before not in (None, files[0]):
                 # Replaced just now: which one is open?
                 self.close()
                 continue
+            self._files = files
+            self.connection_number = next(_CONNECTIONS)
             self._bell.hang()
             try:
                 self._log.opened(self._database)
@@ -136,7 +135,7 @@ class SqliteSession(SqlSession):
         for size, statement in UPSERTS.items():
             while len(rows) - done >= size:
                 some = rows[done : done + size]
-                database.execute(statement, tuple(chain.from_iterable(some)))
+                database.execute(statement, tuple(itertools.chain.from_iterable(some)))
                 done += size
                 count += database.changes()
         if count < len(rows):
@@ -218,7 +217,10 @@ class SqliteSession(SqlSession):
         self._bell.ring()
 
 
+_CONNECTIONS: Final = itertools.count(1)
+
 _Identity: TypeAlias = tuple[int, int] | None
+"""The device and inode number of a file; None if there is none."""
 
 
 def _files(path: str) -> tuple[_Identity, ...]:

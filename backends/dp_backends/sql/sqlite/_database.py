@@ -6,12 +6,14 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from fcntl import LOCK_EX, flock
 from threading import Lock
 from typing import Final
 
 import apsw
 
 from dp_backends._system import fsync_directory, is_remote
+from dp_backends.sql.sqlite._bell import open_bell
 from dp_backends.sql.sqlite._dialect import SQL
 from dp_core import BackendUnavailableError
 
@@ -104,10 +106,20 @@ def _check_file(path: str) -> None:
 
 
 def _make_file(path: str) -> None:
-    with suppress(FileExistsError):
-        os.close(
-            os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        )
+    """Make an empty database, unless somebody else is faster."""
+    lock = open_bell(path)
+    try:
+        # So that what is removed here is not of one who was faster.
+        flock(lock, LOCK_EX)
+        if not os.path.lexists(path):
+            # Of a database that was removed while somebody had it open: SQLite would
+            # take its index for the new one's, and look for rows that are in no log.
+            for suffix in ("-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    os.unlink(path + suffix)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    finally:
+        os.close(lock)
 
 
 def _is_ours(database: apsw.Connection, path: str) -> bool:

@@ -26,8 +26,8 @@ _PATIENCE: Final = 60.0
 _LIMIT: Final = 5000
 """The most changes to ask for at once."""
 
-_Point: TypeAlias = tuple[tuple[int, int] | None, int]
-"""The identity of a file, and the number of a change in it."""
+_Point: TypeAlias = tuple[int, int]
+"""The numbers of a connection, and of a change that it has shown."""
 
 
 @hookimpl
@@ -73,14 +73,15 @@ def _changes(
 ) -> Changes:
     """Return the last number, and what of *wanted* has a number above *since*."""
     if not session.is_made():
-        return (None, 0), [] if since is None or since[0] is None else list(wanted)
+        return (0, 0), [] if since is None or not since[0] else list(wanted)
     last = session.highest()
     if since is None:
-        return (session.identity, last), []
-    identity, number = since
-    if identity != session.identity or last < number:
+        return (session.connection_number, last), []
+    connection, number = since
+    if connection != session.connection_number or last < number:
         # Another database, or a backup of it, in which numbers mean something else.
-        return (session.identity, last), list(wanted)
+        # Its inode number says nothing: it may be that of one that was removed.
+        return (session.connection_number, last), list(wanted)
     found: list[bytes] = []
     while True:
         rows = session.all(CHANGED, number, _LIMIT)
@@ -88,4 +89,4 @@ def _changes(
         found += [id for _, id in rows if id in wanted]
         number = rows[-1][0] if rows else number
         if len(rows) < _LIMIT:
-            return (session.identity, number), found
+            return (session.connection_number, number), found
