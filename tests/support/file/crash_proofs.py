@@ -211,8 +211,8 @@ def no_wake_up_is_lost(directory: Path, mutant: str | None = None) -> None:
 
     with (
         mutated(mutant),
-        # No net, which looks at new directories at once.
-        patch.object(_net.Net, "changed", lambda net, directories: []),
+        # No net, which looks into young directories at once.
+        patch.object(_net.Net, "changed", lambda net, seen, is_local: set()),
         patch.object(FileStore, "look_at", look_at),
     ):
         anyio.run(wait)

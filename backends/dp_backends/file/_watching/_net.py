@@ -3,19 +3,23 @@
 
 Each name that appears or goes gives its directory new times (stat(2)). So one look at a
 directory stands for looks at all promises in it: of a store it is 256 at most, however
-many promises are waited for. The promises in it are looked at where its times are new;
-and once more a while later, as what happens within one tick of the file system's clock
-after a look gives no new times.
+many promises are waited for. Its times are noted before the first look into it, so that
+there is no other one until they are new.
+
+A change gives no new times where it comes within one tick of the file system's clock
+after another one. So a directory whose times were young when they were noted is looked
+into in each round until they are old.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Collection
-from time import monotonic
+from collections.abc import Iterable, Mapping
+from time import monotonic, time_ns
 from typing import Final, NamedTuple, TypeAlias, final
 
-__all__ = ["Net"]
+__all__ = ["Net", "Seen", "see"]
 
 _NET: Final = (1.0, 5.0)
 """First and longest pause between rounds, in seconds, where the kernel reports."""
@@ -29,12 +33,21 @@ _TICK: Final = 3.0
 _Times: TypeAlias = tuple[int, ...] | None
 
 
-class _Seen(NamedTuple):
-    """The times of a directory, since when, and whether that is long enough."""
+class Seen(NamedTuple):
+    """
+    A directory, as it was seen.
+
+    Attributes:
+        times: Its times; None where it is not there.
+        age: Seconds since these, by this machine's clock.
+        since: When they were seen first.
+        is_old: Whether any change since the last look has to show.
+    """
 
     times: _Times
+    age: float
     since: float
-    is_old: bool
+    is_old: bool = False
 
 
 @final
@@ -42,7 +55,7 @@ class Net:
     """The directories in which promises are waited for, as they were seen last."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, Seen] = {}
         self._pause = 0.0
 
     def begin(self) -> None:
@@ -60,26 +73,54 @@ class Net:
         self._pause = min(max(2 * self._pause, first), longest)
         return self._pause
 
-    def changed(self, directories: Collection[str]) -> list[str]:
-        """Return those in which something may have changed since the last call."""
+    def new(self, directories: Iterable[str]) -> set[str]:
+        """Return those that are to be seen before what is in them is looked at."""
+        return {path for path in directories if path not in self._seen}
+
+    def note(self, seen: Mapping[str, Seen]) -> None:
+        """Note directories that were seen before what is in them was looked at."""
+        for path, now in seen.items():
+            self._seen.setdefault(path, now)
+
+    def changed(self, seen: Mapping[str, Seen], *, is_local: bool) -> set[str]:
+        """
+        Return the directories in which something may have changed.
+
+        Args:
+            seen: All directories in which promises are waited for, seen just now; what
+                is in the changed ones will be looked at.
+            is_local: Whether this machine's clock gives them their times.
+        """
+        changed = set()
+        noted = {}
+        for path, now in seen.items():
+            before = self._seen.get(path)
+            if before is None or before.times != now.times:
+                noted[path] = now
+            elif before.is_old or (is_local and before.age >= _TICK):
+                noted[path] = before
+                continue
+            else:
+                is_old = now.since - before.since >= _TICK
+                noted[path] = before._replace(is_old=is_old)
+            changed.add(path)
         # Others are not waited for any more.
-        before, self._seen = self._seen, {}
-        return [path for path in directories if self._has_changed(path, before)]
-
-    def _has_changed(self, path: str, before: dict[str, _Seen]) -> bool:
-        time, times = monotonic(), _times_of(path)
-        seen = before.get(path)
-        if seen is None or seen.times != times:
-            self._seen[path] = _Seen(times, time, is_old=False)
-            return True
-        is_old = time - seen.since >= _TICK
-        self._seen[path] = seen._replace(is_old=is_old)
-        return not seen.is_old
+        self._seen = noted
+        return changed
 
 
-def _times_of(path: str) -> _Times:
+def see(directories: Iterable[str]) -> dict[str, Seen]:
+    """See directories as they are now; this blocks."""
+    return {path: _see(path) for path in directories}
+
+
+def _see(path: str) -> Seen:
+    since = monotonic()
     try:
         status = os.stat(path)
     except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+        # Whenever it is made, that shows.
+        return Seen(None, math.inf, since, is_old=True)
+    times = status.st_mtime_ns, status.st_ctime_ns
+    age = (time_ns() - max(times)) / 1e9
+    return Seen((status.st_dev, status.st_ino, *times), age, since)

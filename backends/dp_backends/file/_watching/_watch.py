@@ -43,8 +43,8 @@ from dp_backends.file._watching._entries import (
     WatchRequest,
     WatchStats,
 )
-from dp_backends.file._watching._looking import look_again
-from dp_backends.file._watching._net import Net
+from dp_backends.file._watching._looking import see_and_look
+from dp_backends.file._watching._net import Net, see
 from dp_core import Outcome
 from dp_core.backend import (
     Closable,
@@ -68,7 +68,7 @@ _HELP_AFTER: Final = 0.02
 """Seconds that a writer may take from visible to durable before a reader helps."""
 
 _AT_ONCE: Final = -math.inf
-"""A pause before all looks that are only due because time has passed."""
+"""A time before all those at which looks are due because time has passed."""
 
 _BATCH: Final = 256
 
@@ -237,16 +237,17 @@ class Watcher:
     async def _make_round(self) -> None:
         """Look at the directories, and at what is in those that have changed."""
         directories = tuple(self._directories)
-        changed = set(
-            await in_thread(self._net.changed, directories, limiter=self._limiter)
-        )
-        if changed:
+        # Not noted by the thread: who leads may be cancelled meanwhile.
+        seen = await in_thread(see, directories, limiter=self._limiter)
+        if changed := self._net.changed(seen, is_local=not self._has_remote):
             entries = [e for e in self._all_entries() if e.place.shard in changed]
             # Of many, a budget of looks a second, that share hops to the thread.
             looks = _NET_LOOKS if self._is_reported else _LOOKS_ALONE
             pauses = math.ceil(len(entries) / looks)
+            time = anyio.current_time()
             for number, entry in enumerate(entries):
-                self._schedule(entry, number % pauses if pauses > 1 else _AT_ONCE)
+                due = time + number % pauses if pauses > 1 else _AT_ONCE
+                self._schedule(entry, due)
         pause = self._net.next_pause(reported=self._is_reported)
         self._round_due = anyio.current_time() + pause
 
@@ -284,12 +285,18 @@ class Watcher:
             self._watch_again(entry)
         looks = [(entry.store, entry.place, entry.known) for entry in batch]
         try:
-            findings = await in_thread(look_again, looks, limiter=self._limiter)
+            seen, findings = await in_thread(
+                see_and_look,
+                self._net.new(entry.place.shard for entry in batch),
+                looks,
+                limiter=self._limiter,
+            )
         except BaseException:
             # Cancelled: the next leader has to look.
             for entry in batch:
                 self._schedule(entry, _AT_ONCE)
             raise
+        self._net.note(seen)
         for entry, finding in zip(batch, findings, strict=True):
             entry.apply(finding, look)
             self._note(entry, finding)
@@ -297,7 +304,8 @@ class Watcher:
             if isinstance(finding, View) and entry.waiters is not None:
                 self._deadlines.set(entry, finding.deadline)
             if entry.failures:
-                self._schedule(entry, entry.pause_after_failure())
+                pause = entry.pause_after_failure()
+                self._schedule(entry, anyio.current_time() + pause)
         if not self._is_reported:
             # The kernel will not say when there is something to see.
             pause = self._net.next_pause(reported=False)
@@ -321,9 +329,8 @@ class Watcher:
 
     # What is due ------------------------------------------------------------
 
-    def _schedule(self, entry: Entry, pause: float) -> None:
-        """Let the entry be looked at after *pause* seconds, or before."""
-        due = anyio.current_time() + pause
+    def _schedule(self, entry: Entry, due: float) -> None:
+        """Let the entry be looked at then, by the event loop's clock, or before."""
         if due < entry.due and entry.waiters is not None:
             entry.due = due
             heapq.heappush(self._due, (due, next(self._order), entry))
@@ -379,10 +386,10 @@ class Watcher:
             file = FileName.of(event.file)
             if event.deleted == (file.kind is Kind.TEMPORARY):
                 # A temporary name disappears when the record is durable.
-                pause = _AT_ONCE if event.deleted else _HELP_AFTER
+                due = _AT_ONCE if event.deleted else anyio.current_time() + _HELP_AFTER
                 for entry in self._entries.of(file.name):
                     if entry.place.shard == event.directory:
-                        self._schedule(entry, pause)
+                        self._schedule(entry, due)
 
 
 async def _lead(leader: Follower[WaitRequest, Outcome[bytes]]) -> None:

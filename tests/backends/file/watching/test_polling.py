@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import anyio
 import pytest
@@ -16,7 +15,7 @@ import dp_core as dp
 from dp_backends._system import _inotify
 from dp_backends.file._record import Record
 from dp_backends.file._watching import WATCHERS, _net, _watch
-from dp_backends.file._watching._net import Net
+from dp_backends.file._watching._net import Net, Seen, see
 from support.file.waits import LIMIT, joined
 
 FAR = timedelta(days=1)
@@ -120,25 +119,69 @@ async def test_what_is_as_it_was_is_not_read_again(
     assert parsed
 
 
-def test_a_directory_stands_for_all_that_is_in_it(tmp_path: Path) -> None:
-    """It is looked into when it is new or has changed, and again a while later."""
-    net, time = Net(), 1000.0
-    paths = [str(tmp_path / name) for name in "ab"]
-    (tmp_path / "a").mkdir()
+class Rounds:
+    """Rounds of a net at some directories, as time goes by."""
 
-    def changed(later: float) -> list[str]:
-        nonlocal time
-        time += later
-        with patch.object(_net, "monotonic", lambda: time):
-            return net.changed(paths)
+    def __init__(self, *paths: Path, age: float, is_local: bool = True) -> None:
+        self._paths = paths
+        self._age = age
+        self._is_local = is_local
+        self._time = 1000.0
+        self._net = Net()
+        self._net.note(self._see())
 
-    assert [paths, paths] == [changed(0), changed(1)]
-    assert [paths, []] == [changed(5), changed(5)]
-    (tmp_path / "b").mkdir()
-    (tmp_path / "a" / "x").touch()
-    assert [paths, paths, []] == [changed(5), changed(5), changed(5)]
-    (tmp_path / "a" / "x").unlink()
-    assert [paths[:1], paths[:1], []] == [changed(5), changed(5), changed(5)]
+    def _see(self) -> dict[str, Seen]:
+        seen = see(map(str, self._paths))
+        return {
+            path: now._replace(since=self._time, age=self._age)
+            for path, now in seen.items()
+        }
+
+    def changed(self, later: float) -> list[Path]:
+        """Make a round *later* seconds after the last one."""
+        self._time += later
+        changed = self._net.changed(self._see(), is_local=self._is_local)
+        return [path for path in self._paths if str(path) in changed]
+
+
+@pytest.mark.parametrize(("age", "is_local"), [(2.0, True), (4.0, False)])
+def test_a_young_directory_is_looked_into_until_it_is_old(
+    tmp_path: Path, age: float, is_local: bool
+) -> None:
+    """So is one whose times another clock gives: whether they are old is not known."""
+    rounds = Rounds(tmp_path, age=age, is_local=is_local)
+
+    looked_into = [bool(rounds.changed(pause)) for pause in (1, 1, 1, 5)]
+    assert [True, True, True, False] == looked_into
+
+
+def test_an_old_directory_is_looked_into_only_where_it_has_changed(
+    tmp_path: Path,
+) -> None:
+    """Whatever has happened since it was noted has given it other times."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.mkdir()
+    rounds = Rounds(a, b, age=4)
+
+    assert [] == rounds.changed(1)
+    b.mkdir()
+    os.utime(a, (1, 1))
+    assert [[a, b], []] == [rounds.changed(1), rounds.changed(1)]
+    b.rmdir()
+    os.utime(a, (2, 2))
+    assert [[a, b], []] == [rounds.changed(1), rounds.changed(1)]
+
+
+def test_a_directory_is_noted_before_the_first_look_in_it(tmp_path: Path) -> None:
+    """A later look there notes nothing, as it does not count for those before it."""
+    net, path = Net(), str(tmp_path)
+    os.utime(path, (1, 1))
+    assert {path} == net.new([path])
+    net.note(see([path]))
+    assert not net.new([path])
+    (tmp_path / "x").touch()
+    net.note(see([path]))
+    assert {path} == net.changed(see([path]), is_local=True)
 
 
 def test_pauses_between_rounds_are_those_of_one_promise() -> None:
@@ -171,9 +214,9 @@ async def test_many_that_are_at_rest_are_not_looked_at(
                 rounds: list[int] = []
                 changed = Net.changed
 
-                def noted(net: Net, directories: Any) -> list[str]:
+                def noted(net: Net, seen: Any, *, is_local: bool) -> set[str]:
                     rounds.append(watcher._look)
-                    return changed(net, directories)
+                    return changed(net, seen, is_local=is_local)
 
                 monkeypatch.setattr(Net, "changed", noted)
                 while len(rounds) < 8:  # noqa: ASYNC110 - there is no event for it
@@ -181,4 +224,24 @@ async def test_many_that_are_at_rest_are_not_looked_at(
                 assert [rounds[-1]] * 3 == rounds[-3:]
                 await promises.promise("n7").resolve(1)
                 await joined(299)
+                tasks.cancel_scope.cancel()
+
+
+async def test_looks_of_the_same_second_share_a_hop(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hop to a thread costs more than the looks: fifty a second are one."""
+    monkeypatch.setattr(_net, "_TICK", 1e9)
+    monkeypatch.setattr(_net, "_NET", (0.01, 0.01))
+    async with dp.connect(url) as promises:
+        await promises.promise("other").resolve("so that there is a store")
+        with anyio.fail_after(LIMIT):
+            async with anyio.create_task_group() as tasks:
+                for number in range(300):
+                    tasks.start_soon(promises.promise(f"n{number}").get)
+                await joined(300)
+                watcher = WATCHERS.get()
+                while len(watcher._due) < 200:  # noqa: ASYNC110 - there is no event for it
+                    await anyio.sleep(0.001)
+                assert len({due for due, _, _ in watcher._due}) < 12
                 tasks.cancel_scope.cancel()
