@@ -21,7 +21,7 @@ Errors: `DurablePromiseError` and all that this library raises on purpose.
     │   ├── CorruptPromiseError       what is stored is damaged
     │   ├── AccessDeniedError         no valid token, or not allowed
     │   ├── BackendClosedError        used after aclose()
-    │   ├── NotSupportedError         the store keeps outcomes, and no terms
+    │   ├── NotSupportedError         the store has no terms, list or streams
     │   └── ProtocolError             a peer did not speak the wire
     ├── UnknownBackendError           no backend for this URL
     └── DuplicateBackendError         two plugins claim one URL scheme
@@ -310,7 +310,7 @@ class BackendClosedError(BackendError):
 
 
 class NotSupportedError(BackendError):
-    """The store keeps outcomes only: no terms, and no list of what it holds."""
+    """The store does not have it: terms, a list of what it holds, or event streams."""
 
 
 class ProtocolError(BackendError):

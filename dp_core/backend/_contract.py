@@ -135,7 +135,8 @@ class Watchable(Protocol):
     """
     Optional protocol: backends that wait for many promises as for one.
 
-    Used by `watch_all`, which makes a wait for each where a backend has it not.
+    Used by `watch_all`, which makes a wait for each where a backend has it not, or says
+    that its store does not support it.
     """
 
     def watch(
@@ -154,6 +155,7 @@ class Watchable(Protocol):
         wait. Where it raises, the watch is over:
 
         Raises:
+            NotSupportedError: On entering: the store cannot say when all are watched.
             BackendClosedError: The handle was closed.
             BackendError: A promise is damaged, or the store was never reached.
         """

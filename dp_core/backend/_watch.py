@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar, final
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from dp_core._errors import BackendError, PromiseDisposedError
+from dp_core._errors import BackendError, NotSupportedError, PromiseDisposedError
 from dp_core._states import Outcome, Pending
 from dp_core.backend._contract import Backend, Told, Watchable
 from dp_core.backend._leader import Follower, LeaderFollowers, copied
@@ -21,9 +21,10 @@ __all__ = ["Watch", "Watched", "watch_all"]
 R = TypeVar("R")
 
 
-def watch_all(
+@asynccontextmanager
+async def watch_all(
     backend: Backend, ids: Collection[str]
-) -> AbstractAsyncContextManager[AsyncIterator[Told]]:
+) -> AsyncIterator[AsyncIterator[Told]]:
     """
     Watch promises of one store, each of which is told once.
 
@@ -33,17 +34,23 @@ def watch_all(
             async for id, told in watch:
                 if isinstance(told, PromiseDisposedError): ...
 
-    It does what `Watchable.watch` says, by that where the backend has it. Elsewhere
-    it makes a wait for each promise; these are over after the block. There, entering
-    returns when each promise was looked at, and those that are pending are waited for.
+    It does what `Watchable.watch` says, by that where the backend has it, and the store
+    supports it. Elsewhere it makes a wait for each promise; these are over after the
+    block. There, entering returns when each promise was looked at, and those that are
+    pending are waited for.
 
     Args:
         backend: The backend to ask.
         ids: The ids of the promises.
     """
-    if isinstance(backend, Watchable):
-        return backend.watch(ids)
-    return _waits_for_each(backend, ids)
+    async with AsyncExitStack() as stack:
+        watch: AsyncIterator[Told] | None = None
+        if isinstance(backend, Watchable):
+            with suppress(NotSupportedError):
+                watch = await stack.enter_async_context(backend.watch(ids))
+        if watch is None:
+            watch = await stack.enter_async_context(_waits_for_each(backend, ids))
+        yield watch
 
 
 @final

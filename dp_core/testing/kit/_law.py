@@ -19,7 +19,7 @@ LawCheck: TypeAlias = Callable[[LawContext], Awaitable[None]]
 _REASONS: Final = {
     "terms": "the store keeps no terms",
     "listing": "the store cannot be listed",
-    "watch": "the backend has no `watch` of its own",
+    "watch": "the backend has no `watch` of its own, or its store no streams",
     "outage": "nobody says how to make the store fail for a while",
     "own_process": "nobody says that this process is there for the laws alone",
 }

@@ -84,7 +84,7 @@ class ConformanceRun:
         shared: Whether two handles see each other.
         terms: Whether the store keeps terms; None before it was asked.
         listing: Whether it can be listed; None before it was asked.
-        watch: Whether its backend can watch; None before it was asked.
+        watch: Whether its promises can be watched; None before it was asked.
         seed: Decides every random choice.
         effort: How much work goes into each law.
         patience: How long a call may take from now on, in seconds.
@@ -115,8 +115,10 @@ class ConformanceRun:
         opened = self.open_backend()
         backend = await opened if isawaitable(opened) else opened
         try:
+            # Stands where the next line hangs: then the laws say so.
             self.watch = isinstance(backend, Watchable)
             self.terms, self.listing = await abilities_of(backend)
+            self.watch = await _can_watch(backend)
         finally:
             await backend.aclose()
 
@@ -142,3 +144,16 @@ async def _works(backend: Backend, operation: str, *arguments: object) -> bool:
         # A law will say so.
         return True
     return True
+
+
+async def _can_watch(backend: Backend) -> bool:
+    """Tell whether a backend watches promises, and its store supports it."""
+    if not isinstance(backend, Watchable):
+        return False
+    try:
+        async with backend.watch(("no promise",)):
+            return True
+    except NotSupportedError:
+        return False
+    except Exception:  # noqa: BLE001 - a law will say so
+        return True

@@ -21,10 +21,6 @@ class TestRestate(WireSuite):
     skip = (
         # A handler of Restate has no say in the status of its answer.
         "terms-the-first-create-is-201",
-        # It has no streams, and of a wait that was sent nobody says when it is heard:
-        # a disposal may be done before.
-        "watches-miss-nothing",
-        "watches-tell-each-once",
     )
     # An operation takes ten times as long as on a file store.
     effort = Effort(patience=60) if TORTURE else Effort(8, 32, 64, 0.5, 60)

@@ -16,6 +16,7 @@ from dp_core import (
     BackendClosedError,
     BackendUnavailableError,
     CorruptPromiseError,
+    NotSupportedError,
     Outcome,
     PromiseDisposedError,
     Rejected,
@@ -180,3 +181,28 @@ async def test_a_backend_that_can_watch_is_asked() -> None:
     assert not isinstance(FiveMethods(), Watchable)
     async with watch_all(backend, ["b", "a"]) as watch:
         assert [("b", NO), ("a", NO)] == [told async for told in watch]
+
+
+async def test_a_store_that_does_not_support_it_gets_waits() -> None:
+    """It says so on entering; the same error of the block is passed on."""
+
+    class Unsupported(FiveMethods):
+        @asynccontextmanager
+        async def watch(
+            self, ids: Collection[str]
+        ) -> AsyncIterator[AsyncIterator[Told]]:
+            raise NotSupportedError("no streams")
+            yield
+
+    backend = Unsupported()
+    assert isinstance(backend, Watchable)
+    await backend.settle("a", ONE)
+    async with watch_all(backend, ("bb", "a")) as watch:
+        assert {"bb": 1} == +backend.waits
+        assert ("a", ONE) == await told_by(watch)
+        await backend.settle("bb", NO)
+        assert [("bb", NO)] == [told async for told in watch]
+    with pytest.raises(NotSupportedError, match="of the block"):
+        async with watch_all(backend, ("x",)):
+            raise NotSupportedError("of the block")
+    assert Counter() == +backend.waits

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias, final
 import anyio
 
 from dp_backends.http._retry import RetryBudget
-from dp_core import Outcome, PromiseDisposedError
+from dp_core import NotSupportedError, Outcome, PromiseDisposedError
 from dp_core.backend import Follower, LeaderFollowers, Watch
 
 __all__ = ["Caller", "Callers", "Interest", "NoStreamError", "Share", "SingleWait"]
@@ -76,13 +76,28 @@ class Share:
 
     Attributes:
         watched: Set once all of them are watched, or will not be.
+        is_refused: Whether they will not be, for want of a stream.
     """
 
     def __init__(self, ids: Iterable[str], watch: Watch, budget: RetryBudget) -> None:
         self.budget = budget
         self.watched = anyio.Event()
+        self.is_refused = False
         self._untold = dict.fromkeys(ids)
         self._watch = watch
+
+    async def begun(self, url: object) -> None:
+        """
+        Return once all of them are watched.
+
+        Raises:
+            NotSupportedError: They will not be, as there is no stream from that URL.
+        """
+        await self.watched.wait()
+        if self.is_refused:
+            raise NotSupportedError(
+                f"there is no event stream from {url}: wait for each promise alone"
+            )
 
     @property
     def ids(self) -> Iterable[str]:

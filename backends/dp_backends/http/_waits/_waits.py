@@ -102,7 +102,7 @@ class HttpWaits:
                 for share in shares:
                     group.start_soon(self._run, share, watch)
                 for share in shares:
-                    await share.watched.wait()
+                    await share.begun(self._client.url)
                 watch.sort(ids)
                 yield watch
             except anyio.get_cancelled_exc_class():
@@ -121,7 +121,11 @@ class HttpWaits:
                 try:
                     await self._streams.get().wait(share)
                 except NoStreamError:
-                    await self._alone(share, watch)
+                    if share.watched.is_set():
+                        # It was cut, and there is no other one.
+                        await self._alone(share, watch)
+                    else:
+                        share.is_refused = True
         except Exception as error:  # noqa: BLE001 - it is for who asks the iterator
             watch.fail(error)
         share.watched.set()
@@ -130,7 +134,6 @@ class HttpWaits:
         """Make a wait for each promise."""
         separate = cast("Backend", _Separate(self._peek, self._polls.wait))
         async with watch_all(separate, tuple(share.ids)) as each:
-            share.watched.set()
             async for id, told in each:
                 watch.tell(id, told)
 

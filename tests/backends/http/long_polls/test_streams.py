@@ -11,7 +11,9 @@ import pytest
 
 from dp_backends.http import HttpBackend
 from dp_backends.http._waits import _streams
-from dp_core import Pending, PromiseDisposedError, Resolved
+from dp_core import NotSupportedError, Pending, PromiseDisposedError, Resolved
+from dp_core.backend import watch_all
+from dp_core.testing import LAWS, check_backend
 from support.http import Server, eventually, known
 from support.http._streams import port_of
 from support.server.attackers import Victim, victim
@@ -156,6 +158,37 @@ async def test_a_server_without_streams_gets_the_old_way() -> None:
 
     assert 20 == len(kept)
     assert not backend._client.peer.streams
+
+
+async def test_a_server_without_streams_cannot_be_watched() -> None:
+    """
+    Since nobody says when a long poll is heard.
+
+    The kit judges no law of watching there, and `watch_all` makes a wait for each.
+    """
+    laws = [law for law in LAWS.values() if "watch" in law.needs]
+    told = dict[str, object]()
+    async with Server().serving() as fake:
+        report = await check_backend(
+            partial(HttpBackend, fake.url), durable=True, shared=True, laws=laws
+        )
+        backend = await known(fake.url)
+        with anyio.fail_after(60):
+            for _ in range(2):
+                with pytest.raises(NotSupportedError, match="no event stream from"):
+                    async with backend.watch(("a", "b")):
+                        raise AssertionError
+            async with watch_all(backend, ("a", "b")) as watch:
+                await eventually(lambda: backend.stats().held == 2, 0.01)
+                for id in ("b", "a"):
+                    await backend.settle(id, ONE)
+                async for id, what in watch:
+                    told[id] = what
+        await backend.aclose()
+
+    assert {law.name for law in laws} == {name for name, _ in report.skipped}
+    assert {"a": ONE, "b": ONE} == told
+    assert 2 == fake.paths.count("/watch")
 
 
 async def test_a_wait_with_an_end_knows_what_is_pending(
