@@ -92,7 +92,19 @@ BROWSERS_AND_NAMES: Final = {
         400,
     ),
     "a site of its own": ({"sec_fetch_site": "same-origin"}, 200),
+    "a user who types": ({"sec_fetch_site": "none"}, 200),
     "another site": ({"sec_fetch_site": "cross-site"}, 403),
+    "another port of this site": ({"sec_fetch_site": "same-site"}, 403),
+    "a site of a new kind": ({"sec_fetch_site": "x"}, 403),
+    "an image of another port": (
+        {
+            "line": "GET /watch?promiseId=x HTTP/1.1",
+            "body": b"",
+            "drop": "content-type",
+            "sec_fetch_site": "same-site",
+        },
+        403,
+    ),
     "a form": ({"content_type": "application/x-www-form-urlencoded"}, 415),
     "a form of text": ({"content_type": "text/plain"}, 415),
     "a form that claims JSON": (

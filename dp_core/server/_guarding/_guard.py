@@ -10,7 +10,8 @@ counted while they arrive, whatever a header says about their length.
 =============================== ======================================
 ``Host`` is not ours            421: a foreign name was made to resolve to this
                                 machine (DNS rebinding)
-``Origin``, ``Sec-Fetch-Site``  403: a page of another site asks
+``Origin``, ``Sec-Fetch-Site``  403: a page of another site, or of another port
+                                of this one (``same-site``), asks
 no or another bearer token      401
 not POST                        405: links and images must not change anything
 not ``application/json``        415: the types a foreign page can send
@@ -63,6 +64,10 @@ _SINGLE: Final = frozenset(
         b"sec-fetch-site",
     }
 )
+
+
+_OWN_SITES: Final = (b"none", b"same-origin")
+"""Who asks, as browsers call it: the user, or a page of this server's own."""
 
 
 class ClientGoneError(Exception):
@@ -199,7 +204,7 @@ class Guard:
                 return
             if origin != f"{scope.get('scheme', 'http')}://{host}":
                 raise self._foreign(scope, f"pages of {quoted(origin)}")
-        if headers.get(b"sec-fetch-site") == b"cross-site":
+        if headers.get(b"sec-fetch-site", b"none") not in _OWN_SITES:
             raise self._foreign(scope, "pages of other sites")
 
     def _foreign(self, scope: Scope, pages: str) -> ProtocolError:

@@ -116,14 +116,15 @@ SOCKET: Final = """
 })
 """
 LINKS: Final = """
-(url) => Promise.all(["img", "script", "link", "iframe"].map(
- (tag) => new Promise((done) => {
+(url) => Promise.race([
+ new Promise((done) => setTimeout(done, 60000, "held")),
+ Promise.all(["img", "script", "link", "iframe"].map((tag) => new Promise((done) => {
   const element = document.createElement(tag);
   element.onload = element.onerror = done;
   if (tag === "link") { element.rel = "stylesheet"; element.href = url; }
   else { element.src = url; }
   document.body.append(element);
-})))
+ }))).then(() => "ended")])
 """
 
 
@@ -166,7 +167,8 @@ def attack(page: Page, server: Victim, url: str) -> list[str]:
     ):
         page.evaluate(FORM, [resolve, kind, "1"])
         page.evaluate(FORM, [resolve, kind, smuggled[:600_000]])
-    page.evaluate(LINKS, resolve)
+    for link in (resolve, f"{url}/watch?promiseId=pending"):
+        assert "ended" == page.evaluate(LINKS, link)
     assert "closed" == page.evaluate(SOCKET, resolve.replace("http", "ws", 1))
     page.evaluate(f"navigator.sendBeacon({json.dumps(resolve)}, '1')")
     return read
