@@ -26,7 +26,7 @@ from dp_core import (
     Resolved,
     connect,
 )
-from dp_core.backend import Page, Told
+from dp_core.backend import Page
 from dp_core.testing import LAWS, ConformanceError, Law, Report, check_backend
 from dp_core.testing.kit import LawContext, shown
 from mutants.contract.registered import Registered, RegistryStore
@@ -160,28 +160,6 @@ async def test_a_store_that_cannot_be_listed_is_judged_by_its_terms() -> None:
     assert [(n, "the store cannot be listed (listing)") for n in names[:2]] == [
         *report.skipped
     ]
-
-
-@pytest.mark.parametrize("error", [NotSupportedError("none"), ValueError("x")])
-async def test_a_store_that_cannot_be_watched_is_not_judged(error: Exception) -> None:
-    """Its `watch` raises `NotSupportedError`; at any other error the laws are tried."""
-
-    class Unwatched(Store):
-        @asynccontextmanager
-        async def watch(self, ids: object) -> AsyncIterator[AsyncIterator[Told]]:
-            raise error
-            yield
-
-    name = "watches-tell-each-once"
-    check = partial(
-        check_backend, Unwatched, durable=True, shared=False, laws=[LAWS[name]]
-    )
-    if isinstance(error, NotSupportedError):
-        reason = "the backend has no `watch` of its own, or its store no streams"
-        assert [(name, f"{reason} (watch)")] == [*(await check()).skipped]
-    else:
-        with pytest.raises(ConformanceError, match=name):
-            await check()
 
 
 async def test_a_law_that_needs_an_outage_says_so() -> None:

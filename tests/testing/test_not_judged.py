@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import anyio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 
-from dp_core import Outcome
-from dp_core.backend import now
+import anyio
+import pytest
+
+from dp_core import NotSupportedError, Outcome
+from dp_core.backend import Told, now
 from dp_core.testing import LAWS, ConformanceError, Law, Report, check_backend
 from dp_core.testing.kit import SETTLE, LawContext, law
 from mutants.contract.registered import Record, Registered, RegistryStore
-from support.core.kit import QUICK
+from support.core.kit import QUICK, Store
 
 EARLY = LAWS["early-settles-stay"]
 
@@ -107,3 +112,25 @@ async def test_who_was_in_a_hurry_tries_again() -> None:
 
     assert (("patience-is-needed",), ()) == (report.passed, report.skipped)
     assert ["nothing-is-right"] == [violation.law for violation in report.violations]
+
+
+@pytest.mark.parametrize("error", [NotSupportedError("none"), ValueError("x")])
+async def test_a_store_that_cannot_be_watched_is_not_judged(error: Exception) -> None:
+    """Its `watch` raises `NotSupportedError`; at any other error the laws are tried."""
+
+    class Unwatched(Store):
+        @asynccontextmanager
+        async def watch(self, ids: object) -> AsyncIterator[AsyncIterator[Told]]:
+            raise error
+            yield
+
+    name = "watches-tell-each-once"
+    check = partial(
+        check_backend, Unwatched, durable=True, shared=False, laws=[LAWS[name]]
+    )
+    if isinstance(error, NotSupportedError):
+        reason = "the backend has no `watch` of its own, or its store no streams"
+        assert [(name, f"{reason} (watch)")] == [*(await check()).skipped]
+    else:
+        with pytest.raises(ConformanceError, match=name):
+            await check()

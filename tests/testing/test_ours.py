@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from dp_core import connect
-from dp_core.testing import BackendSuite, Effort, OpenBackend, Outage
+from dp_core.testing import (
+    LAWS,
+    BackendSuite,
+    Effort,
+    OpenBackend,
+    Outage,
+    check_backend,
+)
 from dp_core.testing.suite import WireSuite
 from support.server_process import Server, running
 
@@ -101,15 +108,20 @@ class OverHttp(WireSuite):
 
     @pytest.fixture
     def outage(self, server: Server) -> Outage:
-        """Stop the server's process, which then answers nothing, and continue it."""
+        """Return a function that stops the server's process for a while."""
+        return outage_of(server)
 
-        @asynccontextmanager
-        async def outage() -> AsyncIterator[None]:
-            server.process.send_signal(signal.SIGSTOP)
-            yield
-            server.process.send_signal(signal.SIGCONT)
 
-        return outage
+def outage_of(server: Server) -> Outage:
+    """Stop the server's process, which then answers nothing, and continue it."""
+
+    @asynccontextmanager
+    async def outage() -> AsyncIterator[None]:
+        server.process.send_signal(signal.SIGSTOP)
+        yield
+        server.process.send_signal(signal.SIGCONT)
+
+    return outage
 
 
 class TestHttpOverMemory(OverHttp):
@@ -138,3 +150,20 @@ class TestHttpOverFile(OverHttp):
     def server(self, over_file: Server) -> Server:
         """Return the server."""
         return over_file
+
+
+@pytest.mark.conformance
+async def test_watches_over_sqlite(tmp_path: Path) -> None:
+    """Each law of watching is kept over a database, too, and none is left out."""
+    laws = [law for law in LAWS.values() if "watch" in law.needs]
+    with running(f"sqlite:{tmp_path}/p.db") as server:
+        report = await check_backend(
+            lambda: connect(f"http://127.0.0.1:{server.port}").backend,
+            durable=True,
+            shared=True,
+            laws=laws,
+            effort=HTTP,
+            outage=outage_of(server),
+        )
+
+    assert {law.name for law in laws} == set(report.passed)

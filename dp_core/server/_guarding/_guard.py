@@ -67,7 +67,7 @@ _SINGLE: Final = frozenset(
 
 
 _OWN_SITES: Final = (b"none", b"same-origin")
-"""Who asks, as browsers call it: the user, or a page of this server's own."""
+"""Names that browsers have for the user, and for pages of this server's own."""
 
 
 class ClientGoneError(Exception):
