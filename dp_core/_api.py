@@ -7,6 +7,13 @@ from dp_core._client import (
     default_url,
     durable_promise,
 )
+from dp_core._combinators import (
+    AsSettled,
+    all_settled,
+    as_settled,
+    gather,
+    race,
+)
 from dp_core._errors import (
     AccessDeniedError,
     BackendClosedError,
@@ -73,6 +80,7 @@ __all__ = [
     "SETTLED",
     "TRANSITIONS",
     "AccessDeniedError",
+    "AsSettled",
     "Backend",
     "BackendClosedError",
     "BackendError",
@@ -110,11 +118,15 @@ __all__ = [
     "UnknownBackendError",
     "ValueMismatchError",
     "__version__",
+    "all_settled",
+    "as_settled",
     "connect",
     "default_url",
     "durable_promise",
+    "gather",
     "hookimpl",
     "installed_schemes",
+    "race",
     "settle_command",
     "transition",
 ]

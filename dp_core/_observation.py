@@ -35,6 +35,9 @@ OperationName = Literal[
 The methods that are reported: those of `dp_core.DurablePromise`, and
 `dp_core.Promises.create`, ``list`` and ``prune``.
 
+Waiting for several promises (`dp_core.gather` and its like) is reported as a ``get`` of
+each.
+
 A listing is reported once for each page that is asked for: between two pages it is the
 caller's time, and who leaves it in the middle ends nothing.
 """
@@ -81,7 +84,8 @@ class Finished:
         terms: The terms that a create or an info found, with values as JSON text.
         expired: Whether an info found that the deadline settled it, and nobody else.
         error: The exception that was raised, or None.
-        cancelled: Whether *error* is a cancellation.
+        cancelled: Whether *error* is a cancellation; or, without one, another promise
+            of the same call was enough, as for the losers of a race.
         count: How many promises are on the page, or were disposed of by a prune, also
             by one that failed then; None for other operations.
     """
@@ -195,6 +199,10 @@ class Observation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.finish(error, cancelled=_is_cancellation(error))
+
+    def finish(self, error: BaseException | None, *, cancelled: bool = False) -> None:
+        """Report the end; called once, by the context manager or instead of it."""
         seconds = time.monotonic() - self._began
         started = self._started
         event = Finished(
@@ -208,7 +216,7 @@ class Observation:
             self.terms,
             self.expired,
             error,
-            cancelled=_is_cancellation(error),
+            cancelled=cancelled,
             count=self.count,
         )
         for observer in self._observers:

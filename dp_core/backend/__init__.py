@@ -12,7 +12,7 @@ Whoever keeps deadlines (`Registry`) asks `now` for the time and `expiry` for wh
 comes of it, keeps those that are waited for in `Deadlines`, and sleeps as a
 `ClockWatcher`. Whoever waits for many promises asks `watch_all`, and backends that
 do it as for one (`Watchable`) tell it through a `Watch`. `in_thread` calls what blocks,
-also where no thread can be started.
+also where no thread can be started; `tasks_beside` runs tasks that end with a block.
 `check_id`, `quoted`, `without_password` and `token_from_environment` are the one place
 where ids are checked, foreign text and URLs are made safe to show, and tokens are read.
 """
@@ -37,6 +37,7 @@ from dp_core.backend._deadlines import Deadlines
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._registry import PAGE_BYTES, Registry, size_of
+from dp_core.backend._tasks import tasks_beside
 from dp_core.backend._threads import in_thread
 from dp_core.backend._waiters import Waiters
 from dp_core.backend._waiting import wait_or_peek
@@ -70,6 +71,7 @@ __all__ = [
     "now",
     "quoted",
     "size_of",
+    "tasks_beside",
     "token_from_environment",
     "visible",
     "wait_or_peek",

@@ -15,6 +15,7 @@ from dp_core._states import Outcome, Pending
 from dp_core.backend._contract import Backend, Told, Watchable
 from dp_core.backend._leader import Follower, LeaderFollowers, copied
 from dp_core.backend._signal import Signal, signal, wake
+from dp_core.backend._tasks import tasks_beside
 
 __all__ = ["Watch", "Watched", "watch_all"]
 
@@ -205,20 +206,12 @@ async def _waits_for_each(
 ) -> AsyncIterator[AsyncIterator[Told]]:
     waits = _SeparateWaits(backend, ids)
     await waits.look()
-    failure: BaseException | None = None
-    async with anyio.create_task_group() as group:
+    async with tasks_beside() as group:
         try:
             await waits.begin(group)
             yield waits.watch
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as error:  # noqa: BLE001 - a task group would wrap it
-            failure = error
         finally:
-            group.cancel_scope.cancel()
             waits.watch.end()
-    if failure is not None:
-        raise failure
 
 
 @final

@@ -5,66 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from itertools import count
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 
 from dp_core import (
-    Backend,
     BackendClosedError,
-    BackendUnavailableError,
     CorruptPromiseError,
     NotSupportedError,
-    Outcome,
     PromiseDisposedError,
     Rejected,
     Resolved,
-    State,
-    connect,
 )
 from dp_core.backend import Told, Watchable, watch_all
+from support.core.five_methods import FiveMethods
 
 ONE, NO = Resolved(b"1"), Rejected("no")
 LIMIT = 20.0
-STORES = count()
-
-
-class FiveMethods(Backend):
-    """A backend that has the five methods only, and counts its waits."""
-
-    def __init__(self) -> None:
-        self.inner = connect(f"memory:watch-all-{next(STORES)}").backend
-        self.waits: Counter[str] = Counter()
-        self.is_away = False
-        self.damaged = ""
-
-    async def peek(self, id: str) -> State[bytes]:
-        if self.is_away:
-            raise BackendUnavailableError("away")
-        # Later ids are looked at faster.
-        for _ in range(10 - len(id)):
-            await checkpoint()
-        return await self.inner.peek(id)
-
-    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
-        return await self.inner.settle(id, outcome)
-
-    async def wait(self, id: str) -> Outcome[bytes]:
-        if id == self.damaged:
-            raise CorruptPromiseError("damaged")
-        self.waits[id] += 1
-        try:
-            return await self.inner.wait(id)
-        finally:
-            self.waits[id] -= 1
-
-    async def dispose(self, id: str) -> None:
-        await self.inner.dispose(id)
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
 
 
 async def told_by(watch: AsyncIterator[Told]) -> Told:

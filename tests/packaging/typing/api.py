@@ -42,6 +42,23 @@ async def untyped() -> None:
     assert_type(dp.durable_promise("id", type=int), dp.DurablePromise[int])
 
 
+async def several(a: dp.DurablePromise[int], b: dp.DurablePromise[str]) -> None:
+    """Several of one type have it; of several types, any."""
+    assert_type(await dp.gather(a, a), list[int])
+    assert_type(await dp.all_settled(a), list[dp.Resolved[int] | dp.Rejected])
+    winner, outcome = await dp.race(a, a)
+    assert_type(winner, dp.DurablePromise[int])
+    assert_type(outcome, dp.Resolved[int] | dp.Rejected)
+    async for promise, settled in dp.as_settled([a, a]):
+        assert_type(promise, dp.DurablePromise[int])
+        assert_type(settled, dp.Resolved[int] | dp.Rejected)
+    assert_type(await dp.gather(a, b), list[Any])
+    assert_type(await dp.all_settled(a, b), list[dp.Resolved[Any] | dp.Rejected])
+    assert_type(dp.as_settled([a, b]), dp.AsSettled[Any])
+    await dp.gather([a, b])  # type: ignore[call-overload] # the type checker must refuse it
+    await dp.gather("id")  # type: ignore[call-overload] # the type checker must refuse it
+
+
 async def exhaustive(promise: dp.DurablePromise[int]) -> int:
     """A match over the three states is known to be complete: it needs no default."""
     match await promise.peek():
