@@ -42,7 +42,7 @@ test: lint programs $(VENV)/.npm
 # The same and more of it: every system call, ten thousand histories, power cuts.
 # It takes its time, and prints what it covered and the seeds.
 torture: $(VENV)/.test programs $(VENV)/.npm
-	DP_TORTURE=1 $(PY) -m pytest -m "" -n 0 -s tests/testing tests/backends tests/mutants/file tests/mutants/sqlite
+	DP_TORTURE=1 $(PY) -m pytest -m "" -n 0 -s tests/testing tests/backends tests/mutants
 
 # Jupyter does not run as root unless it is told to. Announcements would ask for
 # permission to fetch news before anything else is seen.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -22,9 +21,9 @@ from dp_core.testing import (
 )
 from dp_core.testing.suite import WireSuite
 from support.server_process import Server, running
+from support.torture import TORTURE
 
 STORES = count()
-TORTURE = bool(os.environ.get("DP_TORTURE"))
 
 # In memory: a thousand histories on its two event loops, ten thousand under
 # torture. A call takes ten times as long with files, a hundred times by HTTP.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from dp_backends.http import HttpBackend
 from dp_core.testing import Effort, OpenBackend
 from dp_core.testing.suite import WireSuite
 from support.restate import RestateServer
-
-TORTURE = bool(os.environ.get("DP_TORTURE"))
+from support.torture import TORTURE
 
 
 class TestRestate(WireSuite):

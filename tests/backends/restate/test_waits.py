@@ -24,12 +24,13 @@ from support.restate import (
     free_ports,
     pending_ask,
 )
+from support.torture import TORTURE
 
 HANDLERS = Path(__file__).parent / "handlers" / "programs" / "handlers.py"
 
 # More than one invocation of the object wakes by itself.
-WAITERS = 10_000 if os.environ.get("DP_TORTURE") else 250
-CALLS = 10_000 if os.environ.get("DP_TORTURE") else 350
+WAITERS = 10_000 if TORTURE else 250
+CALLS = 10_000 if TORTURE else 350
 
 
 def prefer(seconds: int) -> dict[str, str]:

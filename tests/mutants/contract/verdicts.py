@@ -34,6 +34,7 @@ from mutants.contract.registry import MUTANTS, load
 from mutants.contract.right import Eager, Right
 from mutants.contract.techniques import Directory, Locked, Logged, Monitor, Polling
 from mutants.contract.watching import Watching
+from support.torture import TORTURE
 
 __all__ = [
     "LITTLE",
@@ -53,6 +54,8 @@ Verdict = frozenset[str]
 
 SEED: Final = 1
 LITTLE: Final = Effort(histories=8, linger=0.2, volume=200)
+LEAST: Final = Effort(histories=2, crowd=16, volume=40, linger=0.05)
+OTHERS: Final = LITTLE if TORTURE else LEAST
 
 _PROCESSES: Final = 8
 _PATIENT: Final = {"WaitGivesUp": 5.0}
@@ -125,9 +128,9 @@ def other_laws(loop: str, name: str) -> Verdict:
     """
     Try every law on a mutant but the one that must catch it.
 
-    Then none is broken, and all have the time that a slow machine needs. A mistake
-    about terms shows only in laws about these: to the others it is `Registered`; one
-    about watches is `Watching` to the others.
+    None is broken then, so all have the time that a slow machine needs. A mistake about
+    terms shows only in laws about these: to the others it is `Registered`; one about
+    watches is `Watching` to the others.
     """
     load()
     mutant = MUTANTS[name]
@@ -142,7 +145,7 @@ def other_laws(loop: str, name: str) -> Verdict:
         for law in LAWS.values()
         if law.name != mutant.law and (about is None or law.needs & about)
     ]
-    return _broken(opened, loop, laws=laws, effort=LITTLE, seed=SEED, outage=outage)
+    return _broken(opened, loop, laws=laws, effort=OTHERS, seed=SEED, outage=outage)
 
 
 def right(loop: str, name: str) -> Verdict:

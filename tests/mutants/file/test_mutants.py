@@ -41,7 +41,7 @@ from support.file.crash_proofs import (
 from support.file.crash_setups import CHILD, ENVIRONMENT
 from support.file.failing_calls import OPERATIONS, matrix
 from support.file.races import new_seed, race, turmoil
-from support.file.sweeps import TORTURE, missing, named, need_tools, sweep
+from support.file.sweeps import missing, named, need_tools, sweep
 from support.file.terms_proofs import (
     expiries_are_written,
     first_terms_stand,
@@ -50,6 +50,7 @@ from support.file.terms_proofs import (
     sweeps_go_on,
     terms_are_of_one_moment,
 )
+from support.torture import TORTURE
 
 Proof = Callable[[Path, str], object]
 

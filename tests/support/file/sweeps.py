@@ -22,11 +22,9 @@ from dp_core.testing.crash import (
 )
 from mutants.file.registry import mutated
 from support.file.crash_setups import CHILD, ENVIRONMENT, FILE_SCENARIOS
+from support.torture import TORTURE
 
-__all__ = ["ALL", "TORTURE", "missing", "named", "need_tools", "show", "sweep", "swept"]
-
-TORTURE: Final = bool(os.environ.get("DP_TORTURE"))
-"""Whether to take the time that ``make torture`` gives."""
+__all__ = ["ALL", "missing", "named", "need_tools", "show", "sweep", "swept"]
 
 ALL: Final = {s.name: s for s in (*SCENARIOS, *FILE_SCENARIOS)}
 
