@@ -44,6 +44,8 @@ def decode(text: bytes) -> Any:
             has a key twice in one object, a lone surrogate, or a number beyond
             a float's range, or nests deeper than `MAX_DEPTH`.
     """
+    if _PLAIN_STRING.fullmatch(text):
+        return _parsed(_inside, text)
     value = _loads(text, _DECODER)
     if _SURROGATE.search(text) or (
         text.count(b"[") + text.count(b"{") > MAX_DEPTH and _nests_too_deep(value)
@@ -63,6 +65,10 @@ def check_text(text: bytes, limit: int = MAX_VALUE_BYTES) -> bytes:
     Raises:
         InvalidValueError: As for `encode` and `decode`.
     """
+    if _PLAIN_STRING.fullmatch(text):
+        check_size(text, limit)
+        _parsed(_inside, text)
+        return text
     # Strings stand at the odd places, and between them all that has a structure.
     pieces = _STRING.split(text)
     structure = b"".join(pieces[::2])
@@ -128,6 +134,8 @@ def _nests_too_deep(value: Any) -> bool:
     return True
 
 
+# A string that is spelled as it is: to read one takes a fifth of a parser's time.
+_PLAIN_STRING: Final = re.compile(rb'"[^"\\\x00-\x1f]*+"')
 _STRING: Final = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+")')
 _WHITE_SPACE: Final = b" \t\r\n"
 
@@ -227,6 +235,10 @@ def _skip(source: str, place: int) -> int:
     while source[place] in " \t\r\n":
         place += 1
     return place
+
+
+def _inside(source: str) -> str:
+    return source[1:-1]
 
 
 def _loads(text: bytes, decoder: json.JSONDecoder) -> Any:

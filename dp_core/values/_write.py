@@ -85,6 +85,15 @@ def encode(value: object, limit: int = MAX_VALUE_BYTES) -> bytes:
         InvalidValueError: Something in it is not strict JSON, it nests deeper
             than `MAX_DEPTH`, or its text is longer than *limit* bytes.
     """
+    if type(value) is str and len(value) <= limit:
+        # The most frequent of all, in a third of the time.
+        try:
+            text = encode_basestring(value).encode()
+        except UnicodeEncodeError:
+            pass  # It is told where.
+        else:
+            check_size(text, limit)
+            return text
     return draft(value, limit).text()
 
 

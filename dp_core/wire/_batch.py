@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from typing import Any, Final, TypeAlias, Union
 
@@ -120,13 +119,14 @@ def _read_usual(text: bytes, limit: int) -> BatchedCall | None:
     operation, id, value = usual.groups()
     if (value is None) is (operation == b"resolve"):
         return None
-    with suppress(DurablePromiseError, UnicodeDecodeError):
+    try:
         name = id.decode()
         check_id(name)
         if value is None:
             return Peek(name)
         return Settle(name, Resolved(check_text(value, limit)))
-    return None
+    except (DurablePromiseError, UnicodeDecodeError):
+        return None
 
 
 _FORM: Final = (

@@ -54,6 +54,8 @@ def write_moment(moment: datetime) -> str:
 
 def write_outcome(outcome: Outcome[bytes]) -> bytes:
     """Return an outcome as a JSON object: ``{"value": …}`` or ``{"error": …}``."""
+    if isinstance(outcome, Resolved):
+        return b'{"value":%b}' % outcome.value
     return _object(_outcome_members(outcome))
 
 

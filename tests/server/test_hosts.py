@@ -52,6 +52,19 @@ UNKNOWN = [
 ]
 
 
+def test_a_name_that_is_known_makes_no_other_one_known() -> None:
+    """What was asked for before is found again, and only in the same place."""
+    hosts = Hosts([])
+    server = ["127.0.0.1", 80]
+    for _ in range(2):
+        assert hosts.know("localhost:80", "http", server)
+        assert not hosts.know("localhost:80", "http", ["127.0.0.1", 81])
+        assert not hosts.know("localhost", "https", server)
+        assert not hosts.know("evil.test:80", "http", server)
+    for port in range(1, 1000):
+        assert hosts.know(f"localhost:{port}", "http", ["127.0.0.1", port])
+
+
 @pytest.mark.parametrize(("host", "server"), KNOWN)
 def test_an_address_has_many_forms(host: str, server: Any) -> None:
     """Mapped, scoped, and with or without zeros: the same host."""

@@ -112,17 +112,17 @@ class Peer:
 
     def after(self, call: Call, response: HttpResponse, answer: object) -> Peer:
         """Return what is known after a *response* whose *answer* was understood."""
+        peer = self
+        if not peer.answered:
+            peer = replace(peer, answered=True)
         in_time = isinstance(call, Wait) and isinstance(answer, Pending)
-        news: dict[str, Any] = {}
-        if not self.answered:
-            news["answered"] = True
-        if in_time and not self.honours_prefer:
-            news["honours_prefer"] = True
-        if isinstance(call, _REGISTRY) and type(call) not in self.done:
-            news["done"] = self.done | {type(call)}
-        if not self.is_restate and _RESTATE_HEADER in response.headers:
-            news["is_restate"] = True
-        return replace(self, **news) if news else self
+        if in_time and not peer.honours_prefer:
+            peer = replace(peer, honours_prefer=True)
+        if isinstance(call, _REGISTRY) and type(call) not in peer.done:
+            peer = replace(peer, done=peer.done | {type(call)})
+        if not peer.is_restate and _RESTATE_HEADER in response.headers:
+            peer = replace(peer, is_restate=True)
+        return peer
 
 
 _REGISTRY: Final = (Create, Info, List)

@@ -56,7 +56,7 @@ class MalformedResponseError(Exception):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpResponse:
     """
     One whole response.

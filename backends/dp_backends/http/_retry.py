@@ -108,10 +108,13 @@ class RetryBudget:
     def __init__(self, seconds: float) -> None:
         self._ends = anyio.current_time() + seconds
 
+    def ends(self) -> float:
+        """Return when an attempt has to end: never by itself beside a deadline."""
+        return self._ends if anyio.current_effective_deadline() == inf else inf
+
     def attempt(self) -> anyio.CancelScope:
-        """Return the bounds of one attempt: none beside a caller's deadline."""
-        own = anyio.current_effective_deadline() == inf
-        return anyio.CancelScope(deadline=self._ends if own else inf)
+        """Return the bounds of one attempt."""
+        return anyio.CancelScope(deadline=self.ends())
 
     async def pause(self, attempts: Attempts, *, endless: bool = False) -> None:
         """

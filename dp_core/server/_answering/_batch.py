@@ -9,8 +9,8 @@ others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any, Final, TypeAlias, final
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias, final
 
 from anyio import create_task_group, move_on_after
 from anyio.lowlevel import current_token
@@ -38,6 +38,9 @@ AT_ONCE: Final = 64
 
 Asked: TypeAlias = Sequence[BatchedCall | DurablePromiseError]
 """Calls; an error in the place of one that cannot be made."""
+
+_Lines: TypeAlias = Iterator[list[tuple[int, BatchedCall]]]
+"""The places of the calls on each promise, and these calls."""
 
 
 @final
@@ -89,15 +92,41 @@ class _BatchWork:
         """Do all calls for whose answers there are room and time."""
         lines = iter(self._lines.values())
         workers = min(len(self._lines), AT_ONCE)
-        if workers > 1 and _is_asyncio():
-            await _run_on_asyncio([self._work(lines) for _ in range(workers)])
-            return
+        loop = current_token().native_token
         with move_on_after(BATCH_SECONDS):
+            if isinstance(loop, asyncio.AbstractEventLoop):
+                await self._run_on_asyncio(loop, lines, workers)
+                return
             async with create_task_group() as tasks:
                 for _ in range(workers):
                     tasks.start_soon(self._work, lines)
 
-    async def _work(self, lines: Iterator[list[tuple[int, BatchedCall]]]) -> None:
+    async def _run_on_asyncio(
+        self, loop: asyncio.AbstractEventLoop, lines: _Lines, workers: int
+    ) -> None:
+        """Do what a task group does, in tasks that cost a sixth of its own."""
+        over = loop.create_future()
+        left = workers
+
+        async def work() -> None:
+            nonlocal left
+            try:
+                await self._work(lines)
+            finally:
+                left -= 1
+                if not left and not over.done():
+                    over.set_result(None)
+
+        tasks = [loop.create_task(work()) for _ in range(workers)]
+        try:
+            if tasks:
+                await over
+        finally:
+            if left:
+                for task in tasks:
+                    task.cancel()
+
+    async def _work(self, lines: _Lines) -> None:
         for line in lines:
             for place, call in line:
                 if self._room <= 0:
@@ -119,20 +148,6 @@ class _BatchWork:
             (_UNKNOWN if begun else _NOT_BEGUN) if answer is None else answer
             for answer, begun in zip(self._answers, self._begun, strict=True)
         ]
-
-
-def _is_asyncio() -> bool:
-    return isinstance(current_token().native_token, asyncio.AbstractEventLoop)
-
-
-async def _run_on_asyncio(workers: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Do what a task group does, in tasks that cost a quarter of its own."""
-    tasks = [asyncio.ensure_future(worker) for worker in workers]
-    try:
-        await asyncio.wait(tasks, timeout=BATCH_SECONDS)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 _NOT_BEGUN: Final = write_error(

@@ -20,6 +20,8 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - names, not a choice
 _DEFAULT_PORT: Final = {"http": "80", "https": "443"}
+_MOST_KNOWN: Final = 100
+_LONG: Final = 300
 _AUTHORITY: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
 
 
@@ -37,6 +39,8 @@ class Hosts:
         found = [_split(host.lower()) for host in allowed]
         self._anywhere = {name for name, port in found if not port}
         self._at_port = {(name, port) for name, port in found if port}
+        # Those that were found to be ours: to read an address takes long.
+        self._known: set[tuple[Any, ...]] = set()
 
     def know(self, host: str, scheme: str, server: Any) -> bool:
         """
@@ -48,6 +52,15 @@ class Hosts:
             server: Address and port at which the request was received, as ASGI has
                 it; a port of None is not compared.
         """
+        asked = (host, scheme, *(server or ()))
+        if asked in self._known:
+            return True
+        is_own = self._is_own(host, scheme, server)
+        if is_own and len(host) < _LONG and len(self._known) < _MOST_KNOWN:
+            self._known.add(asked)
+        return is_own
+
+    def _is_own(self, host: str, scheme: str, server: Any) -> bool:
         name, port = _split(host)
         port = port or _DEFAULT_PORT.get(scheme, "")
         if name in self._anywhere or (name, port) in self._at_port:

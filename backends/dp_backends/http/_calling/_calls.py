@@ -14,6 +14,7 @@ restart of the server, which is what cuts most answers; no store here does that.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, overload
 
 from dp_backends.http._calling._batches import Batches
@@ -67,20 +68,25 @@ class Calls:
             DurablePromiseError: The server says so, or there is no time for
                 another attempt.
         """
+        budget = RetryBudget(self._client.url.retry)
+        failure: AttemptFailed | None = None
+        if not self._client.outage.away:
+            try:
+                return await self._batches.attempt(call, budget)
+            except AttemptFailed as first:
+                failure = first
+        return await self._repeat(call, budget, failure)
+
+    async def _repeat(
+        self, call: Call, budget: RetryBudget, first: AttemptFailed | None
+    ) -> Any:
+        """Make a call as often as it takes; it may have failed once by now."""
         client = self._client
-        budget = RetryBudget(client.url.retry)
         attempts = Attempts(_IF_UNKNOWN.get(type(call)))
-
-        async def ask() -> Any:
-            if attempts.count:
-                return await client.attempt(call, budget)
-            return await self._batches.attempt(call, budget)
-
-        def failed(failure: AttemptFailed) -> None:
-            client.note(failure, attempts)
-            if attempts.unknown and isinstance(call, Dispose):
-                raise attempts.error()
-
+        ask = partial(self._ask, call, budget, attempts)
+        failed = partial(self._failed, call, attempts)
+        if first is not None:
+            failed(first)
         while True:
             if client.outage.away:
                 question = Turn(client.outage, ask, failed, budget, attempts)
@@ -93,3 +99,13 @@ class Calls:
                 return await ask()
             except AttemptFailed as failure:
                 failed(failure)
+
+    async def _ask(self, call: Call, budget: RetryBudget, attempts: Attempts) -> Any:
+        if attempts.count:
+            return await self._client.attempt(call, budget)
+        return await self._batches.attempt(call, budget)
+
+    def _failed(self, call: Call, attempts: Attempts, failure: AttemptFailed) -> None:
+        self._client.note(failure, attempts)
+        if attempts.unknown and isinstance(call, Dispose):
+            raise attempts.error()

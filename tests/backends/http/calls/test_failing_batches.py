@@ -247,3 +247,26 @@ async def release(server: Server) -> None:
     await anyio.sleep(0.2)
     assert server.pause is not None
     server.pause.set()
+
+
+async def test_a_deadline_of_who_leads_is_not_that_of_who_follows() -> None:
+    """Who follows has the patience of the URL, however long the other one waits."""
+    async with Server(pause=anyio.Event()).serving() as server:
+        backend = HttpBackend(f"{server.url}?retry=0.05")
+
+        async def lead() -> object:
+            with anyio.fail_after(60):
+                return await backend.peek("a")
+
+        async def follow() -> object:
+            try:
+                return await backend.peek("b")
+            finally:
+                assert server.pause is not None
+                server.pause.set()
+
+        led, followed = await together(lead, follow)
+
+        assert ["/batch"] == server.paths
+        assert Pending() == led
+        assert "no answer" in str(followed)
