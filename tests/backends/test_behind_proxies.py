@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -35,6 +37,27 @@ AWAY = {
 """What nginx says instead of 502 while its backend is away."""
 
 
+IGNORES = "proxy_ignore_headers X-Accel-Buffering;"
+BUFFERING = {
+    "by default": ("", True),
+    "off": (f"proxy_buffering off; {IGNORES}", True),
+    "whatever we say": (IGNORES, False),
+}
+"""What nginx does with a response of unknown length, and whether streams pass."""
+
+STREAMS = """
+    location /watch {{
+      proxy_pass http://back;
+      proxy_set_header Host 127.0.0.1:{upstream};
+      proxy_http_version 1.0;
+      {option}
+    }}
+"""
+
+MANY = 8
+"""More waits than have long polls of their own: the others share event streams."""
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Run on one event loop: the processes are what is slow."""
@@ -48,35 +71,76 @@ async def test_a_proxy_that_ends_silent_waits_is_not_noticed(
     """
     A limit of two seconds ends one wait, and the next ones are over before it.
 
-    A promise that is pending in the end is pending; one that is settled meanwhile
-    reaches who waits for it; nothing is logged.
+    It cuts event streams, whose comments come less often. A promise that is pending in
+    the end is pending; those that are settled meanwhile reach who waits for them;
+    nothing is logged.
     """
     kept: list[object] = []
 
-    async def get(promises: Promises) -> None:
-        kept.append(await promises.promise("settled").get())
+    async def get(promises: Promises, n: int) -> None:
+        kept.append(await promises.promise(f"settled {n}").get())
 
     with (
         serving(tmp_path / "store") as (_, url),
         behind(proxy, int(url.rpartition(":")[2]), tmp_path, idle=2) as front,
     ):
         async with connect(front) as promises, anyio.create_task_group() as tasks:
-            tasks.start_soon(get, promises)
+            for n in range(MANY):
+                tasks.start_soon(get, promises, n)
             with pytest.raises(PromiseTimeoutError):
                 await promises.promise("pending").get(timeout=6)
+            backend: Any = promises.backend
+            assert backend._client.peer.streams
+            assert backend.stats().waiters == MANY
             async with connect(f"file:{tmp_path}/store") as store:
-                await store.promise("settled").resolve("done")
+                for n in range(MANY):
+                    await store.promise(f"settled {n}").resolve(n)
 
-    assert ["done"] == kept
+    assert {*range(MANY)} == {*kept}
     assert [] == caplog.messages
+
+
+@pytest.mark.parametrize("buffering", BUFFERING)
+async def test_a_proxy_that_buffers_is_found_out(
+    buffering: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where it holds streams back, each wait is a long poll; else they share a stream.
+
+    nginx buffers by default, and does not where our server says so. It asks by HTTP/1.0
+    then, which has no chunks, so that the end of a response is its end.
+    """
+    monkeypatch.setattr("dp_backends.http._waits._streams._LATE_SECONDS", 0.5)
+    kept: list[object] = []
+
+    async def get(promises: Promises, n: int) -> None:
+        kept.append(await promises.promise(f"{n}").get())
+
+    option, streams = BUFFERING[buffering]
+    with serving(tmp_path / "store") as (_, url), ExitStack() as stack:
+        port = int(url.rpartition(":")[2])
+        options = STREAMS.format(upstream=port, option=option)
+        front = stack.enter_context(behind("nginx", port, tmp_path, options=options))
+        async with connect(front) as promises, anyio.create_task_group() as tasks:
+            for n in range(MANY):
+                tasks.start_soon(get, promises, n)
+            backend: Any = promises.backend
+            await eventually(lambda: backend.stats().watched == MANY, 0.01)
+            found = backend.stats()
+            async with connect(f"file:{tmp_path}/store") as store:
+                for n in range(MANY):
+                    await store.promise(f"{n}").resolve(n)
+
+    assert {*range(MANY)} == {*kept}
+    assert ((1, 4) if streams else (0, MANY)) == (found.streams, found.held)
 
 
 async def _outlives(front: str, store: Path, port: int) -> None:
     """Wait and settle through a proxy while its backend is killed, and comes back."""
     kept: list[object] = []
 
-    async def get(promises: Promises) -> None:
-        kept.append(await promises.promise("waited").get())
+    async def get(promises: Promises, n: int) -> None:
+        kept.append(await promises.promise(f"waited {n}").get())
 
     async def settle(promises: Promises) -> None:
         with anyio.fail_after(120):
@@ -84,21 +148,24 @@ async def _outlives(front: str, store: Path, port: int) -> None:
 
     async with connect(front) as promises, anyio.create_task_group() as tasks:
         with serving(store, port) as (process, _):
-            assert Pending() == await promises.promise("waited").peek()
-            tasks.start_soon(get, promises)
-            backend = promises.backend
-            await eventually(lambda: backend.stats().held == 1, 0.01)  # type: ignore[attr-defined] # it is ours
+            assert Pending() == await promises.promise("waited 0").peek()
+            for n in range(MANY):
+                tasks.start_soon(get, promises, n)
+            backend: Any = promises.backend
+            await eventually(lambda: backend.stats().watched == MANY, 0.01)
+            assert 1 == backend.stats().streams
             process.send_signal(signal.SIGKILL)
             await to_thread.run_sync(process.wait)
         tasks.start_soon(settle, promises)
         async with connect(f"file:{store}") as here:
-            await here.promise("waited").resolve("done")
+            for n in range(MANY):
+                await here.promise(f"waited {n}").resolve(n)
         # So long that both have been told several times that nobody is there.
         await eventually(partial(_is_failing, promises), 0.01)
         with serving(store, port):
-            await eventually(lambda: len(kept) == 2, 0.01)
+            await eventually(lambda: len(kept) == MANY + 1, 0.01)
 
-    assert {"done", Resolved(1)} == set(kept)
+    assert {*range(MANY), Resolved(1)} == {*kept}
 
 
 def _is_failing(promises: Promises) -> bool:

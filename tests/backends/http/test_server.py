@@ -6,6 +6,7 @@ import signal
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import anyio
 import pytest
@@ -96,16 +97,25 @@ async def test_a_thousand_gets_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 async def test_waiters_outlive_the_server(end: signal.Signals, tmp_path: Path) -> None:
     """
-    Two hundred waiters, and a server that dies and comes back three times.
+    Two hundred waiters and a watch, and a server that dies and comes back three times.
 
-    What was settled while it was away reaches all of them, and nobody gets
-    anything else.
+    Most are on event streams. What was settled while it was away reaches all of them,
+    once, and nobody gets anything else.
     """
     kept: dict[int, object] = {}
+    told: list[Any] = []
+    streams: list[int] = []
     port = free_port()
 
     async def get(promises: Promises, n: int) -> None:
         kept[n] = await promises.promise(str(n % 100)).get()
+
+    async def watch(backend: Any) -> None:
+        async with backend.watch([str(n) for n in range(100)]) as each:
+            watching.set()
+            told.extend([outcome async for outcome in each])
+
+    watching = anyio.Event()
 
     async with (
         connect(f"http://127.0.0.1:{port}") as promises,
@@ -117,18 +127,25 @@ async def test_waiters_outlive_the_server(end: signal.Signals, tmp_path: Path) -
                 if not first:
                     for n in range(200):
                         tasks.start_soon(get, promises, n)
-                await _held(promises, 200 - 2 * first)
+                    tasks.start_soon(watch, promises.backend)
+                    await watching.wait()
+                await _held(promises, 201 - 2 * first)
+                streams.append(promises.backend.stats().streams)  # type: ignore[attr-defined] # it is ours
                 process.send_signal(end)
                 await to_thread.run_sync(process.wait)
             for n in range(first, first + 25):
                 await store.promise(str(n)).resolve(n)
         with serving(tmp_path, port):
-            await _held(promises, 50)
+            await _held(promises, 51)
             for n in range(75, 100):
                 await store.promise(str(n)).resolve(n)
             await eventually(lambda: len(kept) == 200, every=0.01)
 
     assert {n: n % 100 for n in range(200)} == kept
+    assert [(str(n), Resolved(b"%d" % n)) for n in range(100)] == sorted(
+        told, key=lambda one: int(one[0])
+    )
+    assert 0 not in streams
 
 
 async def test_settling_while_the_server_keeps_dying(tmp_path: Path) -> None:
