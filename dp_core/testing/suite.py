@@ -42,7 +42,14 @@ from dp_core.testing.kit import (
 from dp_core.testing.laws import LAWS
 from dp_core.testing.pytest_plugin import coverage
 from dp_core.testing.stateful import PromiseMachine
-from dp_core.testing.wire import CASES, TERMS_CASES, terms_law, wire_law
+from dp_core.testing.wire import (
+    CASES,
+    MANY_CASES,
+    TERMS_CASES,
+    many_law,
+    terms_law,
+    wire_law,
+)
 
 __all__ = ["BackendSuite", "WireSuite"]
 
@@ -157,7 +164,7 @@ class BackendSuite:
     ) -> None:
         """Try *law*; fail with its history, or skip with the reason."""
         durable, shared = self.promises()
-        check_names(self.skip, [*LAWS, *CASES, *TERMS_CASES])
+        check_names(self.skip, [*LAWS, *CASES, *TERMS_CASES, *MANY_CASES])
         covered = coverage(request.config)
         effort = self.effort
         if covered.histories:
@@ -213,3 +220,14 @@ class WireSuite(BackendSuite):
     ) -> None:
         """The server says of terms what it must, if it has them."""
         await self.judge(terms_law(case, url), open_backend, request)
+
+    @pytest.mark.parametrize("case", MANY_CASES)
+    async def test_many(
+        self,
+        case: str,
+        url: str,
+        open_backend: OpenBackend,
+        request: pytest.FixtureRequest,
+    ) -> None:
+        """The server answers batches and event streams as it must, if it has them."""
+        await self.judge(many_law(case, url), open_backend, request)

@@ -1,4 +1,4 @@
-"""The laws of the wire about terms: who passes, who breaks each, who is not judged."""
+"""Laws of the wire that it has by itself: who passes, who breaks each, who lacks it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from dp_core import connect
 from dp_core.server import App, app
 from dp_core.testing import ConformanceError, Report, check_backend
-from dp_core.testing.wire import TERMS_CASES, terms_law
+from dp_core.testing.wire import MANY_CASES, TERMS_CASES, many_law, terms_law
 from dp_core.testing.wire._raw_client import RawClient, WireResponse
 from support.server.asgi_driver import Request, Spy
 
@@ -50,11 +50,15 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 await request.run(promises)
             if request.status is None:
                 return None
-            if change is None or not request.body:
-                text = request.body.decode()
-                return WireResponse(request.status, JSON, text)
+            kind = request.headers.get("content-type", JSON)
+            text = request.body.decode()
+            if change is None or not text:
+                return WireResponse(request.status, kind, text)
             asked = json.loads(body) if body else None
-            status, content = change(path, asked, request.status, request.json())
+            said = request.json() if kind == JSON else text
+            status, content = change(path, asked, request.status, said)
+            if isinstance(content, str) and kind != JSON:
+                return WireResponse(status, kind, content)
             return WireResponse(status, JSON, json.dumps(content))
 
         monkeypatch.setattr(RawClient, "ask", ask)
@@ -70,7 +74,8 @@ def promises() -> App:
 
 async def judged(name: str) -> Report:
     """Return the verdict of one law."""
-    law = terms_law(name, "http://localhost")
+    make = terms_law if name in TERMS_CASES else many_law
+    law = make(name, "http://localhost")
     try:
         return await check_backend(
             lambda: connect("memory:wire-terms").backend,
@@ -82,7 +87,7 @@ async def judged(name: str) -> Report:
         return error.report
 
 
-@pytest.mark.parametrize("name", TERMS_CASES)
+@pytest.mark.parametrize("name", [*TERMS_CASES, *MANY_CASES])
 async def test_our_server_passes(
     name: str, serve: Callable[..., None], promises: App
 ) -> None:
@@ -98,6 +103,25 @@ async def test_a_server_without_terms_is_not_called_broken(
 ) -> None:
     """It is not judged, and the report says what it does not have."""
     serve(app(Spy(f"wire-terms-{next(STORES)}")))
+    report = await judged(name)
+
+    assert () == report.violations == report.passed
+    [(_, why)] = report.skipped
+    assert "not judged: the server does not have " in why
+
+
+@pytest.mark.parametrize("name", MANY_CASES)
+async def test_a_server_without_batches_and_streams_is_not_called_broken(
+    name: str, serve: Callable[..., None], promises: App
+) -> None:
+    """As the reference, which says so in its own words."""
+
+    def change(path: str, asked: Any, status: int, content: Any) -> Said:
+        if path.startswith(("/batch", "/watch")):
+            return 400, {"message": f"bad path: {path}"}
+        return status, content
+
+    serve(promises, change)
     report = await judged(name)
 
     assert () == report.violations == report.passed
@@ -143,6 +167,25 @@ def of(path: str, **members: Any) -> Change:
         return status, content
 
     return change
+
+
+def batched(change: Callable[[list[Any]], object]) -> Change:
+    """Return the change, in place, of the answers to each batch."""
+
+    def changed(at: str, asked: Any, status: int, content: Any) -> Said:
+        if at == "/batch" and isinstance(content, list) and content:
+            change(content)
+        return status, content
+
+    return changed
+
+
+def streamed(old: str, new: str) -> Change:
+    """Return the change of a text in each event stream."""
+    return lambda path, asked, status, content: (
+        status,
+        content.replace(old, new, 1) if isinstance(content, str) else content,
+    )
 
 
 def status_of(path: str, wanted: int, instead: int) -> Change:
@@ -205,11 +248,26 @@ WRONG: Final[Mapping[str, Change]] = {
     ),
     "terms-a-list-has-what-was-asked-for": listed(lambda infos: infos[:1]),
     "terms-a-question-that-cannot-be-asked-is-refused": believes(400),
+    "many-a-batch-answers-each-call-as-alone": batched(list.pop),
+    "many-the-calls-of-a-batch-on-one-promise-are-done-in-their-order": batched(
+        list.reverse
+    ),
+    "many-a-call-of-a-batch-that-is-refused-changes-nothing-for-the-others": batched(
+        lambda answers: answers[3].update(status=404)
+    ),
+    "many-a-batch-creates-and-tells-what-is-known": batched(
+        lambda answers: answers[0].update(status=200)
+    ),
+    "many-what-is-not-a-batch-is-refused": believes(400),
+    "many-a-watch-tells-each-outcome-once-and-ends": streamed(":\n\n", ""),
+    "many-a-watch-is-asked-for-by-get": streamed('"value":2', '"ask":true'),
+    "many-a-watch-tells-of-a-deadline": streamed('"error":"', '"error":"x'),
+    "many-what-cannot-be-watched-is-refused": believes(400),
 }
 """A wrong server for each law."""
 
 
-@pytest.mark.parametrize("name", TERMS_CASES)
+@pytest.mark.parametrize("name", WRONG)
 async def test_a_wrong_server_breaks_each(
     name: str, serve: Callable[..., None], promises: App
 ) -> None:
@@ -220,6 +278,35 @@ async def test_a_wrong_server_breaks_each(
     [violation] = report.violations
     assert name == violation.law
     assert " -> " in violation.history[0]
+
+
+def test_each_law_has_a_wrong_server() -> None:
+    """There is one that breaks it."""
+    assert {*TERMS_CASES, *MANY_CASES} == {*WRONG}
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        (streamed("data: {", "data: "), "not a stream of events"),
+        (streamed("data:", "date:"), "the stream tells of "),
+        (streamed("\n\ndata", "\n\n: x\n\ndata"), ""),
+        (lambda path, asked, status, content: (status, {}), "of the type 'application"),
+    ],
+)
+async def test_a_stream_is_read_as_clients_read_it(
+    change: Change, seen: str, serve: Callable[..., None], promises: App
+) -> None:
+    """Its type, its events, each of them once; comments may be anywhere."""
+    serve(
+        promises,
+        lambda path, *said: change(path, *said) if path == "/watch" else said[1:],
+    )
+    report = await judged("many-a-watch-tells-each-outcome-once-and-ends")
+    found = [violation.reason for violation in report.violations]
+
+    assert len(found) == bool(seen)
+    assert not seen or seen in found[0]
 
 
 async def test_a_page_that_is_longer_than_asked_for(

@@ -6,9 +6,9 @@ The package contains 41 recorded exchanges with the reference, restate-server
 response to the same request, as far as a client can tell. Where our server is
 more precise than the reference, either response is right.
 
-The reference has no terms and no list. What a server says of these is in
-``terms-wire.json``, and each case of it is a law, too: not judged, visibly, where a
-server does not have what the case asks for.
+The reference has no terms, no list, no batches and no event streams. What a server
+says of these is in ``terms-wire.json`` and ``many-wire.json``, and each case of them is
+a law, too: not judged, visibly, where a server does not have what the case asks for.
 
 `check_wire` tries these laws, and the laws of backends through a client.
 """
@@ -22,14 +22,22 @@ from dp_core.testing._check import check_backend
 from dp_core.testing.kit import Effort, IsThere, OpenBackend, Progress, Report
 from dp_core.testing.laws import LAWS
 from dp_core.testing.wire._recorded import CASES, Exchange, wire_law
-from dp_core.testing.wire._terms import TERMS_CASES, TermsCase, terms_law
+from dp_core.testing.wire._terms import (
+    MANY_CASES,
+    TERMS_CASES,
+    TermsCase,
+    many_law,
+    terms_law,
+)
 
 __all__ = [
     "CASES",
+    "MANY_CASES",
     "TERMS_CASES",
     "Exchange",
     "TermsCase",
     "check_wire",
+    "many_law",
     "terms_law",
     "wire_law",
 ]
@@ -74,12 +82,13 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
     """
     recorded = [wire_law(name, url, headers) for name in CASES]
     terms = [terms_law(name, url, headers) for name in TERMS_CASES]
+    many = [many_law(name, url, headers) for name in MANY_CASES]
     return await check_backend(
         open_backend,
         durable=durable,
         shared=True,
         skip=skip,
-        laws=[*LAWS.values(), *recorded, *terms],
+        laws=[*LAWS.values(), *recorded, *terms, *many],
         effort=effort,
         seed=seed,
         is_there=is_there,

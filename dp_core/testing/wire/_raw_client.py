@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, final
 from urllib.parse import urlsplit
 
-from anyio import to_thread
+from anyio import move_on_after, to_thread
 
 __all__ = ["Conversation", "RawClient", "WireResponse"]
 
@@ -71,7 +71,10 @@ class RawClient:
     ) -> WireResponse | None:
         """Return the response to a request; None if there is none within *timeout*."""
         ask = partial(self._ask, method, path, body, content_type, timeout)
-        return await to_thread.run_sync(ask, abandon_on_cancel=True)
+        # A stream that never ends may say something again and again.
+        with move_on_after(timeout):
+            return await to_thread.run_sync(ask, abandon_on_cancel=True)
+        return None
 
     def _ask(
         self,

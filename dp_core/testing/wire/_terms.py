@@ -1,10 +1,9 @@
-"""`TermsCase` and `terms_law`: what a server says of terms, as laws."""
+"""`TermsCase`: what a server says that the reference does not have, as laws."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -12,16 +11,26 @@ from types import MappingProxyType
 from typing import Any, Final, final
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from dp_core._errors import DurablePromiseError, InvalidTermsError, NotSupportedError
+from dp_core._errors import DurablePromiseError, NotSupportedError
 from dp_core._safe_text import quoted
 from dp_core._terms import Query, Terms
 from dp_core.testing.kit import Law, LawBrokenError, LawContext
+from dp_core.testing.wire._differences import differences, wrong_events
 from dp_core.testing.wire._raw_client import Conversation, RawClient, WireResponse
-from dp_core.wire import Create, Info, List, read_answer, read_moment
+from dp_core.wire import (
+    BATCH_PATH,
+    WATCH_PATH,
+    Create,
+    Info,
+    List,
+    lacks_endpoint,
+    read_answer,
+)
 
-__all__ = ["TERMS_CASES", "TermsCase", "terms_law"]
+__all__ = ["MANY_CASES", "TERMS_CASES", "TermsCase", "many_law", "terms_law"]
 
-_CONTRACT: Final = "The wire says what its page says of terms and lists."
+_OF_TERMS: Final = "The wire says what its page says of terms and lists."
+_OF_MANY: Final = "The wire says what its page says of batches and event streams."
 _JSON: Final = "application/json"
 _DEFAULT_LIMIT: Final = "100"
 _PAGES: Final = 1000
@@ -40,25 +49,29 @@ class TermsCase:
             its path, maybe the content of a ``request``, the ``status`` (or several,
             each of which is right), and maybe the ``body``: members that the answer
             has, beside which it may have others. ``"<moment>"`` is any moment, and
-            ``"<moment …>"`` that one, however it is written. Or a step is a ``list``
-            with a path, and the ``ids`` of all its pages. ``$`` stands for any prefix
-            of ids.
+            ``"<moment …>"`` that one, however it is written. Or it has the ``events``
+            of a stream that ends: what is told of each id, once. Or a step is a
+            ``list`` with a path, and the ``ids`` of all its pages. ``$`` stands for
+            any prefix of ids.
     """
 
     case: str
     steps: tuple[Mapping[str, Any], ...]
 
 
-def _read_cases() -> dict[str, TermsCase]:
-    text = files(__package__).joinpath("terms-wire.json").read_text("utf-8")
+def _read_cases(about: str) -> dict[str, TermsCase]:
+    text = files(__package__).joinpath(f"{about}-wire.json").read_text("utf-8")
     cases = [
         TermsCase(entry["case"], tuple(entry["steps"])) for entry in json.loads(text)
     ]
-    return {f"terms-{'-'.join(case.case.lower().split())}": case for case in cases}
+    return {f"{about}-{'-'.join(case.case.lower().split())}": case for case in cases}
 
 
-TERMS_CASES: Final[Mapping[str, TermsCase]] = MappingProxyType(_read_cases())
-"""``{name of its law: case}``."""
+TERMS_CASES: Final[Mapping[str, TermsCase]] = MappingProxyType(_read_cases("terms"))
+"""Terms and lists: ``{name of its law: case}``."""
+
+MANY_CASES: Final[Mapping[str, TermsCase]] = MappingProxyType(_read_cases("many"))
+"""Batches and event streams: ``{name of its law: case}``."""
 
 
 def terms_law(name: str, url: str, headers: Mapping[str, str] | None = None) -> Law:
@@ -72,9 +85,17 @@ def terms_law(name: str, url: str, headers: Mapping[str, str] | None = None) -> 
         url: The server's URL.
         headers: Sent with every request, such as a token.
     """
-    sentence = f"On the wire: {TERMS_CASES[name].case}."
-    check = partial(_replay, RawClient(url, headers or {}), TERMS_CASES[name])
-    return Law(name, sentence, _CONTRACT, check)
+    return _law(name, TERMS_CASES[name], _OF_TERMS, RawClient(url, headers or {}))
+
+
+def many_law(name: str, url: str, headers: Mapping[str, str] | None = None) -> Law:
+    """Return a case about batches and streams as a law; as `terms_law`."""
+    return _law(name, MANY_CASES[name], _OF_MANY, RawClient(url, headers or {}))
+
+
+def _law(name: str, case: TermsCase, contract: str, client: RawClient) -> Law:
+    check = partial(_replay, client, case)
+    return Law(name, f"On the wire: {case.case}.", contract, check)
 
 
 async def _replay(client: RawClient, case: TermsCase, context: LawContext) -> None:
@@ -114,10 +135,12 @@ class _Replay:
             if not answer.is_failure:
                 raise self._broken(f"not a failure with a message: {answer}")
             return
-        if "body" not in step:
-            return
-        for wrong in _differences(self._named(step["body"]), answer.content):
-            raise self._broken(wrong)
+        if "events" in step:
+            for wrong in wrong_events(self._named(step["events"]), answer):
+                raise self._broken(wrong)
+        if "body" in step:
+            for wrong in differences(self._named(step["body"]), answer.content):
+                raise self._broken(wrong)
 
     async def _list(self, path: str, wanted: list[str]) -> None:
         found: list[str] = []
@@ -143,8 +166,8 @@ class _Replay:
             raise self._broken(f"the list has {found}, not {wanted}")
 
     async def _ask(self, method: str, path: str, request: Any = None) -> WireResponse:
-        body = None if request is None else json.dumps(request)
-        kind = None if request is None else _JSON
+        body = json.dumps(request) if method == "POST" else None
+        kind = None if body is None else _JSON
         answer = await self._conversation.ask(method, path, body, kind)
         if answer is None:
             raise self._broken("there was no answer")
@@ -164,6 +187,9 @@ class _Replay:
 
 def _lacks(path: str, answer: WireResponse) -> str:
     """Return how a server says that it does not have an operation; empty if not."""
+    if path.partition("?")[0] in (BATCH_PATH, WATCH_PATH):
+        lacks = lacks_endpoint(answer.status, answer.body.encode())
+        return quoted(str(answer.content["message"]), 200) if lacks else ""
     call: Create | Info | List = List(Query())
     if path == "/promise/create":
         call = Create("a", Terms())
@@ -178,38 +204,3 @@ def _lacks(path: str, answer: WireResponse) -> str:
     except DurablePromiseError:
         return ""
     return ""
-
-
-_MOMENT: Final = re.compile("<moment(?: (.+))?>")
-
-
-def _differences(wanted: Any, found: Any, place: str = "the answer") -> Iterator[str]:
-    """Yield how content differs from what is wanted."""
-    match wanted:
-        case dict():
-            if not isinstance(found, dict):
-                yield f"{place} is {json.dumps(found)}, not an object"
-                return
-            for key, value in wanted.items():
-                if key not in found:
-                    yield f"{place} has no member {key!r}"
-                else:
-                    yield from _differences(value, found[key], f"{key!r} of {place}")
-        case "<text or null>":
-            if not isinstance(found, str | None):
-                yield f"{place} is {json.dumps(found)}, not a text or null"
-        case str() if moment := _MOMENT.fullmatch(wanted):
-            if not _is_moment(found, moment[1]):
-                yield f"{place} is {json.dumps(found)}, not {wanted[1:-1]} of RFC 3339"
-        case _ if found != wanted or isinstance(found, bool) != isinstance(
-            wanted, bool
-        ):
-            yield f"{place} is {json.dumps(found)}, not {json.dumps(wanted)}"
-
-
-def _is_moment(found: Any, wanted: str | None) -> bool:
-    try:
-        moment = read_moment(found) if isinstance(found, str) else None
-    except InvalidTermsError:
-        return False
-    return moment is not None and (wanted is None or moment == read_moment(wanted))
