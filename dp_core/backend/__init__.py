@@ -8,6 +8,7 @@ Write a subclass of `Backend`, register it through
 The rest is what backends have in common. By `LeaderFollowers` and `LoopLocal`,
 calls that come together share one look, one question, or one commit. By `Closable`
 a handle ends its waits when it is closed, in other threads too (`call_soon`).
+By a `signal` one task sleeps until another one calls `wake`.
 Whoever keeps deadlines (`Registry`) asks `now` for the time and `expiry` for what
 comes of it, keeps those that are waited for in `Deadlines`, and sleeps as a
 `ClockWatcher`. Whoever waits for many promises asks `watch_all`, and backends that
@@ -37,6 +38,7 @@ from dp_core.backend._deadlines import Deadlines
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._registry import PAGE_BYTES, Registry, size_of
+from dp_core.backend._signal import Signal, signal, wake
 from dp_core.backend._tasks import tasks_beside
 from dp_core.backend._threads import in_thread
 from dp_core.backend._waiters import Waiters
@@ -57,6 +59,7 @@ __all__ = [
     "MadeOnUse",
     "Page",
     "Registry",
+    "Signal",
     "TimedBackend",
     "Told",
     "Waiters",
@@ -70,11 +73,13 @@ __all__ = [
     "in_thread",
     "now",
     "quoted",
+    "signal",
     "size_of",
     "tasks_beside",
     "token_from_environment",
     "visible",
     "wait_or_peek",
+    "wake",
     "watch_all",
     "watch_clock",
     "without_password",

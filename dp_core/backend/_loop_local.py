@@ -31,9 +31,14 @@ class LoopLocal(Generic[T]):
         self._make = make
         self._values: WeakKeyDictionary[object, T] = WeakKeyDictionary()
 
-    def get(self) -> T:
-        """Return the value of the running event loop."""
-        loop = current_token().native_token
+    def get(self, token: EventLoopToken | None = None) -> T:
+        """
+        Return the value of the running event loop.
+
+        Args:
+            token: The event loop, for who has its token, as to find it out takes long.
+        """
+        loop = (token or current_token()).native_token
         try:
             return self._values[loop]
         except KeyError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Generator
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
-from anyio.lowlevel import current_token
+from anyio.lowlevel import EventLoopToken, current_token
 
 if TYPE_CHECKING:
     import asyncio
@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["Signal", "signal", "wake"]
 
 
-def signal() -> Signal:
-    """Return a signal of this event loop, to be awaited once, by one task."""
-    loop: Any = current_token().native_token
+def signal(token: EventLoopToken | None = None) -> Signal:
+    """
+    Return a signal of this event loop, to be awaited once, by one task.
+
+    Args:
+        token: The event loop, for who has its token, as to find it out costs as much.
+    """
+    loop: Any = (token or current_token()).native_token
     # Not by its class: to import asyncio takes longer than all the rest.
     create_future = getattr(loop, "create_future", _TrioSignal)
     future: Signal = create_future()
@@ -25,7 +30,11 @@ def signal() -> Signal:
 
 
 def wake(signal: Signal) -> None:
-    """Let the one who awaits a signal go on; may be repeated, and come too late."""
+    """
+    Let the one who awaits a signal go on; may be repeated, and come too late.
+
+    To be called in its event loop; from another thread, by `call_soon`.
+    """
     if isinstance(signal, _TrioSignal):
         signal.wake()
     elif not signal.done():

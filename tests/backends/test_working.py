@@ -15,7 +15,7 @@ import anyio
 import pytest
 from anyio.lowlevel import EventLoopToken
 
-from dp_backends._working import Caller, Signal, _signal, _threads, wake_all
+from dp_backends._working import Caller, WorkerCall, _calls, _threads, tell
 from dp_core.backend import call_soon
 
 pytestmark = pytest.mark.anyio
@@ -77,11 +77,11 @@ async def test_who_was_told_finds_the_thread_free(
     """A thread that still tells of one call counts for the next one."""
     goes_on = threading.Event()
 
-    def tell(signals: Iterable[Signal]) -> None:
-        wake_all(signals)
+    def slowly(calls: Iterable[WorkerCall[object]]) -> None:
+        tell(calls)
         assert goes_on.wait(30)
 
-    monkeypatch.setattr(_threads, "wake_all", tell)
+    monkeypatch.setattr(_threads, "tell", slowly)
     await caller.call(int)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(caller.call, int)
@@ -118,14 +118,16 @@ async def test_an_event_loop_is_told_once_for_many(
         told.append(token)
         call_soon(token, call)
 
-    monkeypatch.setattr(_signal, "call_soon", count)
+    monkeypatch.setattr(_calls, "call_soon", count)
     for _ in range(2):
-        signals = [Signal() for _ in range(20)]
+        calls: list[WorkerCall[int]] = [WorkerCall() for _ in range(20)]
+        for number, call in enumerate(calls):
+            call.come()
+            call.result = number
         with ThreadPoolExecutor(4) as threads:
             # The event loop does nothing else meanwhile.
-            list(threads.map(lambda signal: wake_all([signal]), signals))
-        for signal in signals:
-            await signal.wait()
+            list(threads.map(lambda call: tell([call]), calls))
+        assert list(range(20)) == [await call.wait() for call in calls]
 
     assert 2 == len(told)
 

@@ -1,100 +1,69 @@
-"""`Caller`: functions that block, called in the worker threads of a handle."""
+"""`WorkerCall`: one caller in some event loop, for whom a thread does something."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar, final
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, Generic, TypeVar, final
 
-import anyio
+from anyio.lowlevel import EventLoopToken, current_token
 
-from dp_backends._working._signal import Signal
-from dp_backends._working._threads import WorkerThreads
-from dp_core.backend import in_thread
+from dp_core.backend import LoopLocal, Signal, call_soon, signal, wake
 
-__all__ = ["Caller"]
+__all__ = ["WorkerCall", "tell"]
 
 R = TypeVar("R")
 
 
-@final
-class Caller:
+class WorkerCall(Generic[R]):
     """
-    Calls functions in the worker threads of one handle.
-
-    Args:
-        name: The threads' name.
-        threads: The most threads.
-    """
-
-    def __init__(self, name: str, threads: int) -> None:
-        self._threads: WorkerThreads[_FunctionCall[Any]] = WorkerThreads(
-            name, _work, threads=threads
-        )
-
-    async def call(self, function: Callable[..., R], *arguments: object) -> R:
-        """
-        Return what a function returns, or raise what it raises.
-
-        If it is cancelled before a thread has begun, the function is not called; after
-        that, only the caller leaves.
-        """
-        call = _FunctionCall(function, arguments)
-        self._threads.put(call)
-        try:
-            await call.signal.wait()
-        except BaseException:
-            call.is_withdrawn = True
-            raise
-        return call.outcome()
-
-    async def aclose(self) -> None:
-        """Wait for the functions that are being called, and end the threads."""
-        with anyio.CancelScope(shield=True):
-            await in_thread(self._threads.close)
-
-
-@final
-class _FunctionCall(Generic[R]):
-    """
-    A function to be called, and its caller.
+    One call of a caller in some event loop.
 
     Attributes:
-        signal: Wakes the caller up.
+        result: What `outcome` returns.
+        error: What it raises.
         is_withdrawn: Whether the caller left.
+        token: The event loop.
+        loop: The callers whom that is to wake up.
+        signal: Wakes up this one.
     """
 
-    __slots__ = (
-        "_arguments",
-        "_error",
-        "_function",
-        "_result",
-        "is_withdrawn",
-        "signal",
-    )
+    __slots__ = ("error", "is_withdrawn", "loop", "result", "signal", "token")
 
-    _result: R
+    result: R
+    token: EventLoopToken
+    loop: _Loop
+    signal: Signal
 
-    def __init__(
-        self, function: Callable[..., R], arguments: tuple[object, ...]
-    ) -> None:
-        self._function = function
-        self._arguments = arguments
-        self._error: BaseException | None = None
-        self.signal = Signal()
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
         self.is_withdrawn = False
 
-    def do(self) -> None:
-        """Call the function."""
+    def come(self) -> None:
+        """Come from the event loop that is running."""
+        # Asked for once, as it takes longer than all the rest.
+        self.token = current_token()
+        self.loop = _LOOPS.get(self.token)
+        self.signal = signal(self.token)
+
+    async def wait(self) -> R:
+        """
+        Return the result, or raise the error, once the caller is told.
+
+        If it is cancelled before, the call is withdrawn.
+        """
         try:
-            self._result = self._function(*self._arguments)
-        except BaseException as error:  # noqa: BLE001 - it is raised in `outcome`
-            self._error = error
+            await self.signal
+        except BaseException:
+            self.is_withdrawn = True
+            raise
+        return self.outcome()
 
     def outcome(self) -> R:
-        """Return what the function returned, or raise what it raised; once."""
-        error, self._error = self._error, None
+        """Return the result, or raise the error; once."""
+        error, self.error = self.error, None
         if error is None:
-            return self._result
+            return self.result
         try:
             raise error
         finally:
@@ -102,8 +71,45 @@ class _FunctionCall(Generic[R]):
             error = None
 
 
-def _work(calls: list[_FunctionCall[Any]]) -> list[Signal]:
+def tell(calls: Iterable[WorkerCall[object]]) -> None:
+    """
+    Let the callers of calls go on; from any thread.
+
+    An event loop is called once for all who can go on since it was called last: such a
+    call costs as much as writing a small file.
+    """
+    loops: dict[_Loop, EventLoopToken] = {}
     for call in calls:
-        if not call.is_withdrawn:
-            call.do()
-    return [call.signal for call in calls]
+        call.loop.done.append(call.signal)
+        loops[call.loop] = call.token
+    for loop, token in loops.items():
+        loop.call(token)
+
+
+@final
+class _Loop:
+    """
+    Callers whom an event loop is to wake up; not the loop itself, which it would keep.
+
+    Attributes:
+        done: The signals of callers who have their results.
+    """
+
+    def __init__(self) -> None:
+        self.done: Final[deque[Signal]] = deque()
+        self._is_called = False
+
+    def call(self, token: EventLoopToken) -> None:
+        """Let it wake up who is in ``done``; to be called after they were added."""
+        if not self._is_called:
+            self._is_called = True
+            call_soon(token, self._wake_all)
+
+    def _wake_all(self) -> None:
+        # First: whoever finds it set has added a signal that is seen below.
+        self._is_called = False
+        while self.done:
+            wake(self.done.popleft())
+
+
+_LOOPS: Final = LoopLocal(_Loop)

@@ -16,11 +16,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar, final
 
-from dp_backends._working._signal import Signal, wake_all
+import anyio
+
+from dp_backends._working._calls import WorkerCall, tell
+from dp_core.backend import in_thread
 
 __all__ = ["WorkerThreads"]
 
-C = TypeVar("C")
+C = TypeVar("C", bound=WorkerCall[Any])
 
 _IDLE: Final = 1.0
 """Seconds without a call after which a thread ends."""
@@ -36,7 +39,7 @@ class WorkerThreads(Generic[C]):
 
     Args:
         name: The threads' name.
-        work: Works on calls that came together, and returns whom to wake up; raises
+        work: Works on calls that came together, and returns those to tell; raises
             nothing.
         threads: The most threads.
         batch: The most calls that a thread takes at once.
@@ -45,7 +48,7 @@ class WorkerThreads(Generic[C]):
     def __init__(
         self,
         name: str,
-        work: Callable[[list[C]], Iterable[Signal]],
+        work: Callable[[list[C]], Iterable[C]],
         *,
         threads: int = 1,
         batch: int = 1,
@@ -71,7 +74,12 @@ class WorkerThreads(Generic[C]):
         self._changing = threading.Lock()
 
     def put(self, call: C) -> None:
-        """Let a call be worked on; by this thread, where there can be no other."""
+        """
+        Let a call of this event loop be worked on.
+
+        By this thread, where there can be no other.
+        """
+        call.come()
         asleep = None
         with self._changing:
             self._calls.append(call)
@@ -85,7 +93,7 @@ class WorkerThreads(Generic[C]):
             asleep.release()
         if not there_are:
             while calls := self.take(self._batch):
-                wake_all(self._work(calls))
+                tell(self._work(calls))
 
     def take(self, limit: int) -> list[C]:
         """Return calls that have come."""
@@ -95,8 +103,12 @@ class WorkerThreads(Generic[C]):
     def _take(self, limit: int) -> list[C]:
         return [self._calls.popleft() for _ in range(min(limit, len(self._calls)))]
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Wait until all calls are worked on, and the threads have ended."""
+        with anyio.CancelScope(shield=True):
+            await in_thread(self._close)
+
+    def _close(self) -> None:
         with self._changing:
             self._is_closing = True
             threads = tuple(self._threads)
@@ -135,7 +147,7 @@ class WorkerThreads(Generic[C]):
             # Before anybody hears of it: who calls again finds this thread free.
             with self._changing:
                 self._free += 1
-            wake_all(done)
+            tell(done)
             # A thread at rest keeps nobody, nor their event loop.
             del done
             idle_since = time.monotonic()

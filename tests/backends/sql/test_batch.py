@@ -61,7 +61,7 @@ def test_many_settles_are_two_statements_and_a_commit(database: Database) -> Non
 
     assert [calls] == told
     assert ["read", "make_durable", "begin", "write", "commit"] == database.log[:5]
-    assert ["make_durable", "tell", "ring"] == database.log[5:]
+    assert ["make_durable", "ring", "tell"] == database.log[5:]
     assert [ONE] * 100 == [call.outcome() for call in calls]
 
 

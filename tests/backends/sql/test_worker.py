@@ -276,46 +276,6 @@ async def test_closing_ends_what_was_not_begun(database: Database) -> None:
     assert "close" == database.log[-1]
 
 
-async def test_the_thread_ends(
-    database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker without calls has no thread after a while, and starts one when asked."""
-    monkeypatch.setattr(_worker, "_IDLE", 0.0)
-    await worker.do(settle())
-    (thread,) = (t for t in threading.enumerate() if t.ident in database.threads)
-    await anyio.to_thread.run_sync(thread.join, 30)
-
-    assert not thread.is_alive()
-    assert ONE == await worker.do(PeekCall(b"a"))
-
-
-async def test_without_threads(
-    database: Database, worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where no thread can be started, the caller's thread does the work."""
-
-    def start(self: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", start)
-
-    assert ONE == await worker.do(settle())
-    assert {threading.get_ident()} == database.threads
-
-
-async def test_callers_of_several_loops(database: Database, worker: Worker) -> None:
-    """Calls of several event loops share the thread, and each is told in its own."""
-
-    def elsewhere(number: int) -> object:
-        return anyio.run(worker.do, settle(b"%d" % number))
-
-    async with anyio.create_task_group() as tasks:
-        for number in range(8):
-            tasks.start_soon(anyio.to_thread.run_sync, elsewhere, number)
-
-    assert 8 == len(database.rows)
-
-
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 async def test_a_fork_waits_for_the_batch(database: Database, worker: Worker) -> None:
     """The child of a fork has no thread and no session, and can be used."""

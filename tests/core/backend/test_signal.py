@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from dp_core.backend._signal import signal, wake
+from dp_core.backend import signal, wake
 
 LIMIT = 20.0
 

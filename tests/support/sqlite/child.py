@@ -69,7 +69,8 @@ async def one_batch(promises: Promises, size: int) -> AsyncIterator[None]:
         tasks.start_soon(backend._store.ask, hold)
         await _until(begun.is_set)
         yield
-        await _until(lambda: backend._store._worker._queue.qsize() >= size)
+        calls = backend._store._worker._threads._calls
+        await _until(lambda: len(calls) >= size)
         go.set()
 
 

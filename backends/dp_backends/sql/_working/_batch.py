@@ -57,8 +57,9 @@ def run_batch(session: Session, calls: Calls, tell: Callable[[Calls], object]) -
     tell([call for call in calls if call.is_done])
     if left:
         _write(session, left, changes, rows, now)
-        tell(left)
+        # First: who is told runs at once, and both would wait for the interpreter.
         session.ring()
+        tell(left)
 
 
 def _write(

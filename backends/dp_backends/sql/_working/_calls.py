@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, final
+from typing import Any, Final, TypeAlias, TypeVar, cast, final
 
-from dp_backends._working import Signal
+from dp_backends._working import WorkerCall
 from dp_backends.sql._rows import Change, PromiseRow
 from dp_core import CorruptPromiseError, Outcome, PromiseInfo, State, Terms
 
@@ -40,43 +40,27 @@ Rows: TypeAlias = Mapping[bytes, PromiseRow]
 """Rows by the ids of their promises in UTF-8."""
 
 
-class Call(ABC, Generic[R]):
+class Call(WorkerCall[R], ABC):
     """
     One call of a caller in some event loop.
 
     Attributes:
-        result: What `outcome` returns; to be set with `answer`.
-        error: What it raises.
-        is_done: Whether there is one of these.
-        is_withdrawn: Whether its caller left before it was begun.
+        is_done: Whether there is a result, or an error.
         is_patient: Whether to try again while the database is away.
         only_reads: Whether it is a question, to which nothing need be written.
         is_repeatable: Whether it may be done again if nobody knows whether it was.
         may_be_done: Whether an attempt may have done it, although it failed.
         since: When it came, by `time.monotonic`.
-        signal: Wakes its caller up.
     """
 
-    __slots__ = (
-        "error",
-        "is_done",
-        "is_patient",
-        "is_withdrawn",
-        "may_be_done",
-        "result",
-        "signal",
-        "since",
-    )
+    __slots__ = ("is_done", "is_patient", "may_be_done", "since")
 
-    result: R
-    signal: Signal
     only_reads = False
     is_repeatable = True
 
     def __init__(self, *, is_patient: bool = True) -> None:
-        self.error: Exception | None = None
+        super().__init__()
         self.is_done = False
-        self.is_withdrawn = False
         self.is_patient = is_patient
         self.may_be_done = False
         self.since = monotonic()
@@ -91,12 +75,6 @@ class Call(ABC, Generic[R]):
         """Let *error* be raised."""
         self.error = error
         self.is_done = True
-
-    def outcome(self) -> R:
-        """Return the result, or raise the error."""
-        if self.error is not None:
-            raise self.error
-        return self.result
 
 
 class RowCall(Call[R]):

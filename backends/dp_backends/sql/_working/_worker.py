@@ -1,27 +1,21 @@
 """
 `Worker`: the one thread of a store, and the calls that come to it together.
 
-The thread is started by a call, goes on from batch to batch while there are calls, and
-ends a second after the last one. It takes what has come as one batch, so a call alone
-waits for nobody, and many share a commit. The callers of an event loop are told by one
-call into it, for each batch.
+It goes on from batch to batch while there are calls (`WorkerThreads`). It takes what
+has come as one batch, so a call alone waits for nobody, and many share a commit.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from random import uniform
 from typing import Any, Final, TypeAlias, TypeVar, final
 
-import anyio
-
-from dp_backends._working import Signal, wake_all
+from dp_backends._working import WorkerThreads, tell
 from dp_backends.sql._sessions import Failure, Session
 from dp_backends.sql._working._batch import run_batch
 from dp_backends.sql._working._calls import Ask, Call, RowCall
@@ -30,7 +24,6 @@ from dp_core import (
     BackendError,
     OutcomeUnknownError,
 )
-from dp_core.backend import in_thread
 
 __all__ = ["Worker"]
 
@@ -38,12 +31,6 @@ R = TypeVar("R")
 
 _BATCH: Final = 1024
 """The most calls in one transaction."""
-
-_IDLE: Final = 1.0
-"""Seconds without a call after which the thread ends."""
-
-_LOOK_UP: Final = 0.05
-"""Seconds between two looks of an idle thread at whether the program is at its end."""
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
@@ -71,17 +58,12 @@ class Worker:
         self._patience = patience
         self._closing = threading.Event()
         self._session: Session | None = None
-        self._begin()
-        _WORKERS.add(self)
-
-    def _begin(self) -> None:
-        """Be without a thread, as after a fork."""
-        self._queue: queue.SimpleQueue[Call[Any] | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        # Of who starts or ends the thread; never held for long.
-        self._starting = threading.Lock()
         # Of who uses the session: the thread, or who closes or forks.
         self._using = threading.Lock()
+        self._threads: WorkerThreads[Call[Any]] = WorkerThreads(
+            "dp-sql", self._work, batch=_BATCH
+        )
+        _WORKERS.add(self)
 
     async def do(self, call: Call[R]) -> R:
         """
@@ -93,32 +75,15 @@ class Worker:
         Raises:
             BackendError: The call failed.
         """
-        call.signal = Signal()
-        self._queue.put(call)
-        self._ensure_thread()
-        try:
-            await call.signal.wait()
-        except BaseException:
-            call.is_withdrawn = True
-            raise
-        return call.outcome()
+        self._threads.put(call)
+        return await call.wait()
 
     async def aclose(self) -> None:
-        """Close the session; calls that were not begun fail."""
+        """Close the session, after the batch under way; what was not begun fails."""
         self._closing.set()
-        with anyio.CancelScope(shield=True):
-            await in_thread(self.close)
-
-    def close(self) -> None:
-        """Close the session, after the batch that is being worked on."""
-        self._closing.set()
-        self._queue.put(None)
+        await self._threads.aclose()
         with self._using:
             self._drop_session()
-        with self._starting:
-            thread = self._thread
-        if thread is not None:
-            thread.join()
 
     # Forking ----------------------------------------------------------------
 
@@ -137,73 +102,17 @@ class Worker:
         if self._session is not None:
             _PARENTS.append(self._session)
             self._session = None
-        self._begin()
-
-    # The thread -------------------------------------------------------------
-
-    def _ensure_thread(self) -> None:
-        with self._starting:
-            if self._thread is not None:
-                return
-            thread = threading.Thread(target=self._run, name="dp-sql")
-            self._thread = thread
-            try:
-                thread.start()
-            except RuntimeError:
-                # A limit of processes, or the interpreter is at its end.
-                self._thread = None
-            else:
-                return
-        self._drain()
-
-    def _run(self) -> None:
-        idle_since = time.monotonic()
-        while True:
-            call = self._next(_LOOK_UP)
-            if call is not None:
-                self._work([call, *self._queued(_BATCH - 1)])
-                # A thread at rest keeps nobody, nor their event loop.
-                del call
-                idle_since = time.monotonic()
-                continue
-            with self._starting:
-                is_over = (
-                    self._closing.is_set()
-                    or time.monotonic() - idle_since > _IDLE
-                    or not threading.main_thread().is_alive()
-                )
-                if is_over and self._queue.empty():
-                    self._thread = None
-                    return
-
-    def _drain(self) -> None:
-        """Work in the thread of a caller, where there can be no other."""
-        while calls := self._queued(_BATCH):
-            self._work(calls)
-
-    def _next(self, seconds: float) -> Call[Any] | None:
-        with suppress(queue.Empty):
-            return self._queue.get(timeout=seconds)
-        return None
-
-    def _queued(self, limit: int) -> list[Call[Any]]:
-        calls: list[Call[Any]] = []
-        with suppress(queue.Empty):
-            while len(calls) < limit:
-                call = self._queue.get_nowait()
-                if call is not None:
-                    calls.append(call)
-        return calls
+        self._using = threading.Lock()
 
     # Working ----------------------------------------------------------------
 
-    def _work(self, calls: list[Call[Any]]) -> None:
+    def _work(self, calls: list[Call[Any]]) -> Sequence[Call[Any]]:
         """Work on calls until each is told."""
         failures = 0
         while calls := [c for c in calls if not c.is_withdrawn]:
             if self._closing.is_set():
                 self._fail(calls, BackendClosedError(_CLOSED))
-                return
+                break
             try:
                 with self._using:
                     self._attempt(calls)
@@ -211,15 +120,17 @@ class Worker:
                 failures += 1
                 calls = self._after(failure, [c for c in calls if not c.is_done])
                 if failure.is_passing and calls:
-                    calls += self._pause(failures, _BATCH - len(calls))
+                    self._pause(failures)
+                    calls += self._threads.take(_BATCH - len(calls))
             except Exception as error:  # noqa: BLE001 - callers must not wait for ever
                 for call in calls:
                     if not call.is_done:
                         call.fail(error)
-                        _tell([call])
-                return
+                        tell([call])
+                break
             else:
-                return
+                break
+        return ()
 
     def _attempt(self, calls: _Calls) -> None:
         if self._session is None:
@@ -228,14 +139,14 @@ class Worker:
         try:
             row_calls = [call for call in calls if isinstance(call, RowCall)]
             if row_calls:
-                run_batch(session, row_calls, _tell)
+                run_batch(session, row_calls, tell)
             for call in calls:
                 if isinstance(call, Ask):
                     try:
                         call.answer(call.ask(session))
                     except BackendError as error:
                         call.fail(error)
-                    _tell([call])
+                    tell([call])
         except Failure as failure:
             if failure.breaks:
                 self._drop_session()
@@ -271,19 +182,10 @@ class Worker:
                 self._fail([call], failure.error)
         return again
 
-    def _pause(self, failures: int, limit: int) -> list[Call[Any]]:
-        """Wait before another attempt; return the calls that came meanwhile."""
+    def _pause(self, failures: int) -> None:
+        """Wait before another attempt."""
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 30))
-        until = time.monotonic() + uniform(0, longest)  # noqa: S311 - no secret
-        came: list[Call[Any]] = []
-        while (
-            not self._closing.is_set()
-            and len(came) < limit
-            and (rest := until - time.monotonic()) > 0
-        ):
-            if (call := self._next(min(rest, _LOOK_UP))) is not None:
-                came.append(call)
-        return came
+        self._closing.wait(uniform(0, longest))  # noqa: S311 - no secret
 
     def _fail(
         self, calls: _Calls, error: BackendError, cause: Exception | None = None
@@ -292,7 +194,7 @@ class Worker:
             copy = type(error)(error.reason)
             copy.__cause__ = cause or error.__cause__
             call.fail(copy)
-        _tell(calls)
+        tell(calls)
 
     def _drop_session(self) -> None:
         session, self._session = self._session, None
@@ -304,11 +206,6 @@ _CLOSED: Final = "this handle was closed; connect() again"
 _UNKNOWN: Final = (
     "it is not known whether the promise was changed; look at it, or do it again"
 )
-
-
-def _tell(calls: _Calls) -> None:
-    """Let the callers of calls that are done go on."""
-    wake_all(call.signal for call in calls)
 
 
 # Forks ------------------------------------------------------------------------
