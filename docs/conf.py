@@ -56,6 +56,8 @@ autodoc_default_options: Final = {
     "undoc-members": True,
 }
 add_module_names: Final = False
+# Methods, too, would be in the navigation, which is made anew for every page.
+toc_object_entries: Final = False
 autodoc_member_order: Final = "bysource"
 autodoc_preserve_defaults: Final = True
 autodoc_typehints_format: Final = "short"

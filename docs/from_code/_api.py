@@ -41,7 +41,9 @@ def _lines(module: str, names: Mapping[str, Name]) -> Iterator[str]:
         members = [name for name in here if _group(name.value) == group]
         if members:
             yield f"## {group}\n"
-            yield from (_rest(_directive(name)) for name in members)
+            for name in members:
+                yield f"### {name.name}\n"
+                yield _rest(_directive(name))
     elsewhere = [name for name in names.values() if name.home != module]
     if elsewhere:
         links = ", ".join(f"{{py:obj}}`{name.home}.{name.name}`" for name in elsewhere)
