@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dp_backends.sql import _backend
+from dp_backends.sql._rows import PromiseRow
 from dp_backends.sql._sessions import Values
 from dp_backends.sql._working import _worker
 from dp_backends.sql._working._batch import Calls
@@ -78,19 +79,17 @@ def not_synced() -> list[Change]:
 @mutant
 def each_change_is_a_commit() -> list[Change]:
     """A batch is not one transaction."""
-    many = SqliteSession.many
+    write_rows = SqliteSession.write_rows
 
-    def one_by_one(
-        self: SqliteSession, statement: str, rows: Sequence[Values]
-    ) -> list[Values]:
+    def one_by_one(self: SqliteSession, rows: Sequence[PromiseRow]) -> list[Values]:
         found: list[Values] = []
         for row in rows:
-            found += many(self, statement, [row])
+            found += write_rows(self, [row])
             self._connection.execute("COMMIT")
             self._connection.execute("BEGIN IMMEDIATE")
         return found
 
-    return [(SqliteSession, "many", one_by_one)]
+    return [(SqliteSession, "write_rows", one_by_one)]
 
 
 @mutant

@@ -79,11 +79,20 @@ class SqlSession(Session):
     def numbers(self, values: Collection[int]) -> Any:
         """Return numbers as one parameter."""
 
+    def write_rows(self, rows: Sequence[PromiseRow]) -> Iterable[Values]:
+        """
+        Write rows where nobody was faster.
+
+        Returns:
+            The ids, places and generations of those that were written.
+        """
+        return self.many(self.sql.write, rows)
+
     def write(self, changes: Sequence[Change]) -> dict[bytes, PromiseRow]:
         written: dict[bytes, PromiseRow] = {}
         rows = self.numbered([change.after for change in changes])
         afters = {row.id: row for row in rows}
-        for id, place, generation in self.many(self.sql.write, rows):
+        for id, place, generation in self.write_rows(rows):
             row = afters[id]
             if row.place is None or row.generation is None:
                 row = row._replace(place=place, generation=generation)

@@ -59,11 +59,14 @@ class Bell:
 
     def ring(self) -> None:
         """Let all who wait look; where that fails, they look later."""
-        with suppress(OSError):
+        try:
             if self._fd is None or not os.fstat(self._fd).st_nlink:
                 self.close()
                 self._fd = open_bell(self._database)
             os.pwrite(self._fd, b".", 0)
+        except OSError:
+            # Not by a context, which each settle would pay for.
+            pass
 
     def close(self) -> None:
         """Close the file."""

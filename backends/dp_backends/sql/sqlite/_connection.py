@@ -19,8 +19,8 @@ from dp_backends.sql._rows import Change, PromiseRow
 from dp_backends.sql._sessions import Failure, SqlSession, Values
 from dp_backends.sql.sqlite._bell import Bell
 from dp_backends.sql.sqlite._database import open_database
-from dp_backends.sql.sqlite._dialect import BEGIN, CHANGED, HIGHEST, SQL, UPSERTS
-from dp_backends.sql.sqlite._failures import explained
+from dp_backends.sql.sqlite._dialect import CHANGED, HIGHEST, SQL, UPSERTS
+from dp_backends.sql.sqlite._failures import ERRORS, fail
 from dp_backends.sql.sqlite._log import Log
 from dp_core import BackendUnavailableError
 from dp_core.backend import now
@@ -54,22 +54,24 @@ class SqliteSession(SqlSession):
         self._log = log
         self._bell = bell
         self._closing = closing
-        self._opening = explained(path, "open")
-        self._reading = explained(path, "read")
-        self._writing = explained(path, "write")
-        self._committing = explained(path, "commit")
+        self._paths = (path, f"{path}-wal", f"{path}-shm")
         self._database: apsw.Connection | None = None
         self.connection_number = 0
         self._files: tuple[_Identity, ...] = (None,)
         self._waits_since = 0.0
+        # SQLite's, after the last commit: nobody else has changed anything since, and
+        # the number of the last change is known.
+        self._version: int | None = None
         # Numbers of the transaction: of the last change before, and of its own.
         self._highest = self._written = 0
 
     # Being open -------------------------------------------------------------
 
     def is_made(self) -> bool:
-        with self._opening:
+        try:
             return self._opened(make=False) is not None
+        except ERRORS as error:
+            fail(error, self._path, "open")
 
     def _opened(self, *, make: bool) -> apsw.Connection | None:
         if self._database is not None and _identity(self._path) != self._files[0]:
@@ -79,12 +81,12 @@ class SqliteSession(SqlSession):
             self._database = open_database(self._path, self._wait, make=make)
             if self._database is None:
                 break
-            files = _files(self._path)
+            files = tuple(map(_identity, self._paths))
             if before not in (None, files[0]):
                 # Replaced just now: which one is open?
                 self.close()
                 continue
-            self._files = files
+            self._files, self._version = files, None
             self.connection_number = next(_CONNECTIONS)
             self._bell.hang()
             try:
@@ -121,14 +123,22 @@ class SqliteSession(SqlSession):
         return apsw.carray(array("q", values))
 
     def all(self, statement: str, *values: Any) -> Sequence[Values]:
-        with self._reading:
+        try:
             return self._connection.execute(statement, values).fetchall()
+        except ERRORS as error:
+            fail(error, self._path, "read")
 
     def many(self, statement: str, rows: Sequence[Values]) -> Iterable[Values]:
-        with self._writing:
-            if statement == SQL.write:
-                return self._upsert(cast("Sequence[PromiseRow]", rows))
+        try:
             return self._connection.executemany(statement, rows).fetchall()
+        except ERRORS as error:
+            fail(error, self._path, "write")
+
+    def write_rows(self, rows: Sequence[PromiseRow]) -> Iterable[Values]:
+        try:
+            return self._upsert(rows)
+        except ERRORS as error:
+            fail(error, self._path, "write")
 
     def _upsert(self, rows: Sequence[PromiseRow]) -> Iterable[Values]:
         database, done, count = self._connection, 0, 0
@@ -176,28 +186,38 @@ class SqliteSession(SqlSession):
     # Transactions -----------------------------------------------------------
 
     def begin(self) -> None:
-        with self._writing:
+        try:
             if self._database is None:
                 self._opened(make=True)
-            ((self._highest,),) = self._connection.execute(BEGIN)
-        self._written = 0
+            self._connection.execute("BEGIN IMMEDIATE")
+            if self._version != self._connection.data_version():
+                ((self._highest,),) = self._connection.execute(HIGHEST)
+        except ERRORS as error:
+            fail(error, self._path, "write")
+        self._version, self._written = None, 0
 
     def commit(self) -> None:
         try:
-            with self._committing:
-                self._connection.execute("COMMIT")
-                # Without a change there is nothing to commit, and SQLite syncs nothing.
-                if self._written:
-                    self._check_place()
-                    self._log.committed(self._written, self._files[1])
-        except Failure as failure:
-            if failure.is_unknown:
-                self._log.doubt()
+            self._connection.execute("COMMIT")
+            # Without a change there is nothing to commit, and SQLite syncs nothing.
+            if self._written:
+                self._check_place()
+                self._log.committed(self._written, self._files[1])
+            self._version = self._connection.data_version()
+        except Failure:
+            self._log.doubt()
             raise
+        except ERRORS as error:
+            try:
+                fail(error, self._path, "commit")
+            except Failure as failure:
+                if failure.is_unknown:
+                    self._log.doubt()
+                raise
 
     def _check_place(self) -> None:
         """Make sure that nobody has removed or replaced a file of the database."""
-        if self._files != _files(self._path):
+        if self._files != tuple(map(_identity, self._paths)):
             reason = f"{self._path}, or its -wal or -shm, was removed or replaced"
             error = BackendUnavailableError(f"{reason} while it was in use")
             raise Failure(error, is_unknown=True, is_passing=True)
@@ -208,10 +228,14 @@ class SqliteSession(SqlSession):
                 self._database.execute("ROLLBACK")
 
     def make_durable(self, rows: Collection[PromiseRow]) -> None:
-        number = max([row.change or 0 for row in rows], default=0)
-        if number > self._log.durable:
-            with self._reading:
-                self._log.make_durable(number)
+        number = 0
+        for row in rows:
+            if row.change is not None and row.change > number:
+                number = row.change
+        try:
+            self._log.make_durable(number)
+        except ERRORS as error:
+            fail(error, self._path, "read")
 
     def ring(self) -> None:
         self._bell.ring()
@@ -219,18 +243,13 @@ class SqliteSession(SqlSession):
 
 _CONNECTIONS: Final = itertools.count(1)
 
-_Identity: TypeAlias = tuple[int, int] | None
-"""The device and inode number of a file; None if there is none."""
-
-
-def _files(path: str) -> tuple[_Identity, ...]:
-    """Return the identities of a database's files."""
-    return tuple([_identity(path + suffix) for suffix in ("", "-wal", "-shm")])
+_Identity: TypeAlias = tuple[int, ...] | None
+"""The inode and device number of a file; None if there is none."""
 
 
 def _identity(path: str) -> _Identity:
     try:
-        status = os.stat(path)
+        # By their places: names of results cost as much as the call.
+        return os.stat(path)[1:3]
     except FileNotFoundError:
         return None
-    return status.st_dev, status.st_ino

@@ -8,7 +8,7 @@ from typing import Final
 from dp_backends.sql._rows import PromiseRow
 from dp_backends.sql._sessions import Dialect, Statements
 
-__all__ = ["BEGIN", "CHANGED", "HIGHEST", "SQL", "UPSERTS"]
+__all__ = ["CHANGED", "HIGHEST", "SQL", "UPSERTS"]
 
 
 def _values(columns: Collection[str]) -> str:
@@ -66,9 +66,6 @@ SELECT max(ifnull((SELECT max(place) FROM promises), 0),
     ifnull((SELECT max(change) FROM promises WHERE change <> place), 0))
 """
 """Asks for the number of the last change."""
-
-BEGIN: Final = f"BEGIN IMMEDIATE; {HIGHEST}"
-"""Begins a transaction that writes, and asks the same."""
 
 CHANGED: Final = """
 SELECT place, id FROM promises WHERE place > ?1 AND change = place

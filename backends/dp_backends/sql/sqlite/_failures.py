@@ -1,14 +1,14 @@
-"""`explained`: what SQLite's errors mean for the calls of a batch."""
+"""`fail`: what SQLite's errors mean for the calls of a batch."""
 
 from __future__ import annotations
 
 import errno
 import os
-from typing import Final, final
+from typing import Final, NoReturn
 
 import apsw
 
-from dp_backends._system import explained as explained_os
+from dp_backends._system import explained
 from dp_backends.sql._sessions import Failure
 from dp_core import (
     AccessDeniedError,
@@ -17,7 +17,7 @@ from dp_core import (
     CorruptPromiseError,
 )
 
-__all__ = ["explained"]
+__all__ = ["ERRORS", "fail"]
 
 _MEANINGS: Final[dict[type[apsw.Error], tuple[type[BackendError], str]]] = {
     apsw.BusyError: (
@@ -73,54 +73,40 @@ _BREAKING: Final = (
 )
 
 
-@final
-class explained:  # noqa: N801 - used as a function
-    """
-    Context in which errors of SQLite and of the system become a `Failure`.
+ERRORS: Final = (apsw.Error, OSError, OverflowError, BackendError)
+"""The errors that `fail` explains; to catch them costs nothing where there are none."""
 
-    It may be entered again and again: a settle enters a dozen of them.
+
+def fail(error: Exception, path: str, doing: str) -> NoReturn:
+    """
+    Raise what an error of SQLite or of the system means.
 
     Args:
+        error: One of `ERRORS`.
         path: The database.
         doing: The attempted action; "commit" is one whose result may be unknown.
+
+    Raises:
+        Failure: Always.
     """
-
-    __slots__ = ("_doing", "_path")
-
-    def __init__(self, path: str, doing: str) -> None:
-        self._path = path
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: object, error: BaseException | None, traceback: object
-    ) -> None:
-        if isinstance(error, (apsw.Error, OSError, OverflowError, BackendError)):
-            failure, cause = self._failure(error)
-            raise failure from cause
-
-    def _failure(self, error: Exception) -> tuple[Failure, BaseException | None]:
-        """Return what an error means, and where it comes from."""
-        doing = f"{self._doing} the database {self._path}"
-        try:
-            with explained_os(doing):
-                if isinstance(error, apsw.CantOpenError):
-                    _check_opening(self._path)
-                raise error
-        except apsw.Error as cause:
-            return _of_sqlite(cause, doing, is_commit=self._doing == "commit"), cause
-        except OverflowError as cause:
-            reason = f"cannot {doing}: a number in it is damaged; restore a backup"
-            return Failure(CorruptPromiseError(reason), may_be_of_one=True), cause
-        except BackendError as told:
-            # What fails at the end of a commit comes after SQLite has done it.
-            is_unknown = self._doing == "commit"
-            return Failure(told, is_unknown=is_unknown, breaks=True), told.__cause__
+    is_commit = doing == "commit"
+    doing = f"{doing} the database {path}"
+    try:
+        with explained(doing):
+            if isinstance(error, apsw.CantOpenError):
+                _check_opening(path)
+            raise error
+    except apsw.Error:
+        raise _of_sqlite(error, doing, is_commit=is_commit) from error
+    except OverflowError:
+        reason = f"cannot {doing}: a number in it is damaged; restore a backup"
+        raise Failure(CorruptPromiseError(reason), may_be_of_one=True) from error
+    except BackendError as told:
+        # What fails at the end of a commit comes after SQLite has done it.
+        raise Failure(told, is_unknown=is_commit, breaks=True) from told.__cause__
 
 
-def _of_sqlite(error: apsw.Error, doing: str, *, is_commit: bool) -> Failure:
+def _of_sqlite(error: Exception, doing: str, *, is_commit: bool) -> Failure:
     kind, meaning = next(
         (_MEANINGS[cause] for cause in type(error).__mro__ if cause in _MEANINGS),
         (BackendUnavailableError, str(error)),
@@ -150,5 +136,5 @@ def _check_opening(path: str) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
-def _code(error: apsw.Error) -> int:
+def _code(error: Exception) -> int:
     return int(getattr(error, "extendedresult", 0))

@@ -39,8 +39,8 @@ class Log:
         self._path = f"{database}-wal"
         self._directory = os.path.dirname(database)
         self.durable = 0
-        # The device and inode number of the one whose name is durable, too.
-        self._named: tuple[int, int] | None = None
+        # The inode and device number of the one whose name is durable, too.
+        self._named: tuple[int, ...] | None = None
         self._is_doubtful = False
 
     def opened(self, database: apsw.Connection) -> None:
@@ -65,7 +65,7 @@ class Log:
 
     def make_durable(self, number: int) -> None:
         """
-        Return when what was read up to a number is durable.
+        Return when what was read up to a number is durable, at once if it is known.
 
         Raises:
             OSError: The disk fails.
@@ -79,13 +79,13 @@ class Log:
             raise
         self.durable = number
 
-    def committed(self, number: int, log: tuple[int, int] | None) -> None:
+    def committed(self, number: int, log: tuple[int, ...] | None) -> None:
         """
         Know that a commit of this handle is durable, and all before it.
 
         Args:
             number: The number of its last change.
-            log: The device and inode number of the log that it is in.
+            log: The inode and device number of the log that it is in.
 
         Raises:
             OSError: The disk fails.
@@ -102,13 +102,13 @@ class Log:
         # It is there as long as anybody has the database open, and this handle has.
         fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            status = os.fstat(fd)
+            log = os.fstat(fd)[1:3]
             fsync(fd)
         finally:
             os.close(fd)
-        self._name((status.st_dev, status.st_ino))
+        self._name(log)
 
-    def _name(self, log: tuple[int, int]) -> None:
+    def _name(self, log: tuple[int, ...]) -> None:
         """Make the name of a log durable."""
         if log != self._named:
             fsync_directory(self._directory)
