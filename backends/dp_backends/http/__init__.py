@@ -30,10 +30,10 @@ get it; else the caller gets `OutcomeUnknownError`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 from anyio.lowlevel import checkpoint
 
@@ -94,9 +94,9 @@ class HttpBackend(Backend):
     async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
         return await self._calls.call(Settle(id, outcome))
 
-    async def wait(self, id: str) -> Outcome[bytes]:
-        with self._life.wait():
-            return await self._waits.wait(id)
+    def wait(self, id: str) -> Coroutine[Any, Any, Outcome[bytes]]:
+        # Not a frame of its own, which each of many waits would pay for.
+        return self._waits.wait(id)
 
     async def wait_for(self, id: str, seconds: float) -> State[bytes]:
         """Wait for so long; pending is only what the server has called so."""

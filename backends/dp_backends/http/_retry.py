@@ -105,6 +105,8 @@ class Attempts:
 class RetryBudget:
     """The time that one caller gives, from now on, to all attempts together."""
 
+    __slots__ = ("_ends",)
+
     def __init__(self, seconds: float) -> None:
         self._ends = anyio.current_time() + seconds
 

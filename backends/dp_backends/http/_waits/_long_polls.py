@@ -81,6 +81,11 @@ class LongPolls:
                 if not polls:
                     del here[id]
 
+    def are(self, number: int) -> bool:
+        """Tell whether there are so many polls."""
+        here = self._here.get()
+        return len(here) >= number or sum(map(len, here.values())) >= number
+
     def stats(self) -> tuple[int, int, int]:
         """Return how many waiters, polls, and requests under way are here."""
         here = self._all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from random import uniform
 from typing import Final, TypeAlias
 
@@ -21,12 +20,12 @@ from dp_core import (
     PromiseDisposedError,
     State,
 )
-from dp_core.backend import LeaderFollowers
+from dp_core.backend import LeaderFollowers, Waiters
 from dp_core.wire import Event, Notification, Peek
 
 __all__ = ["CallersById", "Stream"]
 
-CallersById: TypeAlias = dict[str, list[Caller]]
+CallersById: TypeAlias = Waiters[str, Caller]
 
 _SILENT_SECONDS: Final = 45.0
 """Seconds of silence after which a stream is dead: three comments did not come."""
@@ -71,12 +70,12 @@ class Stream:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def untold(self) -> Mapping[str, list[Caller]]:
+    def untold(self) -> CallersById:
         """Return the callers that still wait here, by the ids of their promises."""
-        untold: CallersById = {}
+        untold: CallersById = Waiters()
         for caller in self.callers:
             for id in caller.request.ids:
-                untold.setdefault(id, []).append(caller)
+                untold.add(id, caller)
         return untold
 
     def close(self) -> None:
@@ -140,7 +139,7 @@ class Stream:
                     self._tell(event.id, event.told)
 
     def _tell(self, id: str, told: Outcome[bytes] | PromiseDisposedError) -> None:
-        for caller in self._by_id.pop(id, ()):
+        for caller in self._by_id.pop(id):
             caller.request.tell(caller, id, told)
 
     async def _ask(self, id: str) -> None:
@@ -154,7 +153,7 @@ class Stream:
         try:
             state: State[bytes] = await self._client.attempt(Peek(id), budget)
         except DurablePromiseError as error:
-            for caller in self._by_id.pop(id, ()):
+            for caller in self._by_id.pop(id):
                 caller.set_exception(error)
         else:
             if isinstance(state, Pending):

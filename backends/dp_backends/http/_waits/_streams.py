@@ -30,13 +30,15 @@ from dp_backends.http._waits._interest import Caller, Callers, Interest, NoStrea
 from dp_backends.http._waits._stream import CallersById, Stream
 from dp_core import (
     AccessDeniedError,
+    BackendClosedError,
+    BackendError,
     DurablePromiseError,
     NotSupportedError,
     Pending,
     ProtocolError,
     State,
 )
-from dp_core.backend import Follower, LeaderFollowers
+from dp_core.backend import Closable, Follower, LeaderFollowers, Waiters
 from dp_core.wire import MAX_WATCHED, Comment, Peek, WatchCall
 
 __all__ = ["MAX_ASKED_BYTES", "StreamGate"]
@@ -73,11 +75,20 @@ class _Opening:
 
 
 class StreamGate:
-    """The gate, and the streams, of one handle in one event loop."""
+    """
+    The gate, and the streams, of one handle in one event loop.
 
-    def __init__(self, client: WireClient) -> None:
+    Args:
+        client: The client that asks for them.
+        life: The life of the handle; its end ends them.
+    """
+
+    def __init__(self, client: WireClient, life: Closable) -> None:
         self.gate: Callers = LeaderFollowers(self._lead)
         self._client = client
+        self._life = life
+        # Of the leader at the gate.
+        self._scope = anyio.CancelScope()
         self._streams: dict[Callers, Stream] = {}
         self._opening: _Opening | None = None
         self._attempts = Attempts()
@@ -89,16 +100,36 @@ class StreamGate:
 
         Raises:
             NoStreamError: There is none; each promise is to be asked for alone.
-            DurablePromiseError: A promise was disposed of, or the server cannot be
-                asked.
+            DurablePromiseError: A promise was disposed of, the server cannot be asked,
+                or the handle was closed.
         """
+        life = self._life
+        life.check_open()
         if not self._client.peer.streams:
             raise NoStreamError
+        if not self._streams and not len(self.gate):
+            life.add(self._end)
         caller: Caller = Follower(self.gate, interest)
         try:
             return await caller.join()
+        except BackendError as error:
+            # A cut connection, for one, may be noticed before the end of the handle is.
+            if life.is_closed and not isinstance(error, BackendClosedError):
+                raise life.closed() from error
+            raise
         finally:
             self._leave(caller.group)
+
+    def _end(self) -> None:
+        """End all waits, as the handle is closed; called in the event loop."""
+        streams = tuple(self._streams.values())
+        for group in (self.gate, *self._streams):
+            for caller in group:
+                caller.set_exception(self._life.closed())
+        for stream in streams:
+            stream.stop()
+        # Somebody leads, perhaps in a question that nobody answers.
+        self._scope.cancel()
 
     def stats(self) -> tuple[int, int, int]:
         """Return how many callers are here, how many of them on how many streams."""
@@ -112,6 +143,8 @@ class StreamGate:
             self._drop_opening()
         elif (stream := self._streams.pop(group, None)) is not None:
             stream.close()
+        if not self._streams and not len(self.gate):
+            self._life.discard(self._end)
 
     def _drop_opening(self) -> None:
         opening, self._opening = self._opening, None
@@ -121,6 +154,10 @@ class StreamGate:
     # The gate ------------------------------------------------------------------
 
     async def _lead(self, leader: Caller) -> None:
+        with anyio.CancelScope() as self._scope:
+            await self._work(leader)
+
+    async def _work(self, leader: Caller) -> None:
         try:
             if self._opening is None:
                 # Callers that come in the same step of the event loop come along.
@@ -180,7 +217,7 @@ class StreamGate:
 
     async def _ask(self) -> _Opening:
         callers: list[Caller] = []
-        by_id: CallersById = {}
+        by_id: CallersById = Waiters()
         size = 0
         for caller in self.gate:
             new = [id for id in caller.request.ids if id not in by_id]
@@ -190,7 +227,7 @@ class StreamGate:
             size += length
             callers.append(caller)
             for id in caller.request.ids:
-                by_id.setdefault(id, []).append(caller)
+                by_id.add(id, caller)
         merged: list[Stream] = []
         for stream in sorted(self._streams.values(), key=len):
             also = stream.untold()
@@ -201,8 +238,9 @@ class StreamGate:
                 break
             size += length
             merged.append(stream)
-            for id, waiting in also.items():
-                by_id.setdefault(id, []).extend(waiting)
+            for id in also:
+                for caller in also.of(id):
+                    by_id.add(id, caller)
         call = WatchCall(tuple(by_id))
         connection = await self._client.send(call)
         source = EventSource(self._client, call, connection)

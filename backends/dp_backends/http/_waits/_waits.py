@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, cast, final
+from typing import Any, Final, cast, final
 
 import anyio
 
@@ -39,16 +39,19 @@ class HttpWaits:
         self._peek = peek
         self._life = life
         self._polls = LongPolls(client)
-        self._streams = LoopLocal(lambda: StreamGate(client))
+        self._streams = LoopLocal(lambda: StreamGate(client, life))
 
     async def wait(self, id: str) -> Outcome[bytes]:
         """Return the outcome of a promise, once there is one; raises as a backend."""
         if self._is_crowded():
             try:
-                return await self._on_stream(id)
+                outcome: Outcome[bytes] = await self._on_stream(id)
             except NoStreamError:
                 pass
-        return await self._polls.wait(id)
+            else:
+                return outcome
+        with self._life.wait():
+            return await self._polls.wait(id)
 
     async def wait_for(self, id: str, seconds: float) -> State[bytes]:
         """Return the state of a promise after so long; see `LongPolls.wait_for`."""
@@ -57,9 +60,11 @@ class HttpWaits:
         ends = anyio.current_time() + seconds
         with anyio.move_on_after(seconds):
             try:
-                return await self._on_stream(id)
+                state: State[bytes] = await self._on_stream(id)
             except NoStreamError:
                 pass
+            else:
+                return state
         left = ends - anyio.current_time()
         if left > 0:
             return await self._polls.wait_for(id, left)
@@ -67,12 +72,11 @@ class HttpWaits:
         return await self._client.look(Peek(id))
 
     def _is_crowded(self) -> bool:
-        return self._client.peer.streams and self._polls.stats()[1] >= _FEW
+        return self._client.peer.streams and self._polls.are(_FEW)
 
-    async def _on_stream(self, id: str) -> Outcome[bytes]:
+    def _on_stream(self, id: str) -> Awaitable[Any]:
         budget = RetryBudget(self._client.url.retry)
-        outcome: Outcome[bytes] = await self._streams.get().wait(SingleWait(id, budget))
-        return outcome
+        return self._streams.get().wait(SingleWait(id, budget))
 
     def stats(self) -> tuple[int, int, int, int, int]:
         """

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from dp_backends.http import HttpBackend
 from dp_backends.http._waits import _streams
-from dp_core import NotSupportedError, Pending, PromiseDisposedError, Resolved
+from dp_core import (
+    BackendClosedError,
+    NotSupportedError,
+    Pending,
+    PromiseDisposedError,
+    Resolved,
+)
 from dp_core.backend import watch_all
 from dp_core.testing import LAWS, check_backend
 from support.http import Server, eventually, known
@@ -141,6 +152,55 @@ async def test_a_stream_that_is_cut_is_resumed(
     await direct.aclose()
 
     assert dict.fromkeys(ids, ONE) == kept
+
+
+async def test_closing_ends_waits_wherever_they_are(
+    server: Victim, anyio_backend_name: str
+) -> None:
+    """On a stream, at the gate at any step of it, and those that come after."""
+    for steps in (0, 1, 2, 3, 5, 8, 13, 21):
+        backend = await connected(server)
+        ended: list[type[Exception]] = []
+
+        async def wait(id: str, backend: HttpBackend, ended: list[Any]) -> None:
+            try:
+                await backend.wait(id)
+            except Exception as error:  # noqa: BLE001 - looked at below
+                ended.append(type(error))
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                for n in range(12):
+                    group.start_soon(wait, f"closed-{n}", backend, ended)
+                await eventually(lambda b=backend: b.stats().watched == 12, 0.01)
+                for n in range(4):
+                    group.start_soon(wait, f"late-{n}", backend, ended)
+                for _ in range(steps):
+                    await checkpoint()
+                await backend.aclose()
+                group.start_soon(wait, "after", backend, ended)
+
+        assert [BackendClosedError] * 17 == ended
+        stats = backend.stats()
+        assert (0, 0, 0) == (stats.waiters, stats.busy, stats.streams)
+
+
+def test_streams_keep_no_event_loop(server: Victim) -> None:
+    """Once nobody waits there, an event loop goes away, though the handle stays."""
+    backend = HttpBackend(f"http://127.0.0.1:{server.port}")
+
+    async def use() -> weakref.ref[asyncio.AbstractEventLoop]:
+        async with anyio.create_task_group() as group:
+            for n in range(12):
+                group.start_soon(backend.wait, f"kept-{n}")
+            await eventually(lambda: backend.stats().watched == 12, 0.01)
+            group.cancel_scope.cancel()
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(use())
+    gc.collect()
+    assert loop() is None
+    asyncio.run(backend.aclose())
 
 
 async def test_a_server_without_streams_gets_the_old_way() -> None:
