@@ -12,6 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import uniform
 from typing import Any, Final, TypeAlias, TypeVar, final
 
@@ -60,8 +61,9 @@ class Worker:
         self._session: Session | None = None
         # Of who uses the session: the thread, or who closes or forks.
         self._using = threading.Lock()
+        # Not a method of this one: in a cycle, what is forgotten would stay open.
         self._threads: WorkerThreads[Call[Any]] = WorkerThreads(
-            "dp-sql", self._work, batch=_BATCH
+            "dp-sql", partial(_work, weakref.ref(self)), batch=_BATCH
         )
         _WORKERS.add(self)
 
@@ -106,7 +108,7 @@ class Worker:
 
     # Working ----------------------------------------------------------------
 
-    def _work(self, calls: list[Call[Any]]) -> Sequence[Call[Any]]:
+    def work(self, calls: list[Call[Any]]) -> None:
         """Work on calls until each is told."""
         failures = 0
         while calls := [c for c in calls if not c.is_withdrawn]:
@@ -130,7 +132,6 @@ class Worker:
                 break
             else:
                 break
-        return ()
 
     def _attempt(self, calls: _Calls) -> None:
         if self._session is None:
@@ -157,7 +158,7 @@ class Worker:
         if failure.may_be_of_one and len(calls) > 1:
             # Each alone, so that no other fails with it.
             for call in calls:
-                self._work([call])
+                self.work([call])
             return []
         readers = [call for call in calls if call.only_reads]
         if 0 < len(readers) < len(calls):
@@ -200,6 +201,13 @@ class Worker:
         session, self._session = self._session, None
         if session is not None:
             session.close()
+
+
+def _work(worker: weakref.ref[Worker], calls: list[Call[Any]]) -> Sequence[Call[Any]]:
+    # Whoever still waits for a call has the worker.
+    if (there := worker()) is not None:
+        there.work(calls)
+    return ()
 
 
 _CLOSED: Final = "this handle was closed; connect() again"
