@@ -126,13 +126,13 @@ def test_rooms_are_entered_by_their_door(name: str) -> None:
 def test_backends_use_only_public_names(name: str) -> None:
     """A backend imports nothing private of dp_core, and no other backend.
 
-    What several stores have in common is theirs: `_system` and `_working`.
+    What several stores have in common is theirs: `_system`, `_urls` and `_working`.
     """
     source = SOURCES[name].read_text(encoding="utf-8")
 
     for module, imported in imports(name, source):
         if module.split(".")[0] == "dp_backends":
-            shared = (part_of(name), "_system", "_working")
+            shared = (part_of(name), "_system", "_urls", "_working")
             assert part_of(module) in shared, f"{name} imports {module}"
         if module.split(".")[0] == "dp_core":
             assert "._" not in module, f"{name} imports {module}"

@@ -4,7 +4,6 @@ Facts of the operating system, for all stores that keep files.
 ============ ==========================================================
 ``_disks``   durable names, foreign machines, and what errors mean
 ``_inotify`` changes in a directory, as the kernel reports them
-``_paths``   the path that a store URL names
 ============ ==========================================================
 """
 
@@ -22,7 +21,6 @@ from dp_backends._system._inotify import (
     Inotify,
     open_inotify,
 )
-from dp_backends._system._paths import path_of
 
 __all__ = [
     "NAMES",
@@ -35,5 +33,4 @@ __all__ = [
     "is_remote",
     "open_inotify",
     "opened_directory",
-    "path_of",
 ]

@@ -23,7 +23,7 @@ from typing import Final
 
 from anyio import CapacityLimiter
 
-from dp_backends._system import path_of
+from dp_backends._urls import path_of
 from dp_backends._working import Caller
 from dp_backends.file._read_batcher import ReadBatcher
 from dp_backends.file._registry import Listing, Sweeper, info_of

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from math import isfinite
 from typing import Final, NoReturn, final
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
+from dp_backends._urls import RETRY_SECONDS, retry_of
 from dp_core import UnknownBackendError
 from dp_core.backend import without_password
 
-__all__ = ["RETRY_SECONDS", "ServerUrl", "parse_url"]
-
-RETRY_SECONDS: Final = 10.0
-"""Seconds for which to repeat a call whose caller sets no deadline."""
+__all__ = ["ServerUrl", "parse_url"]
 
 _PORTS: Final = {"http": 80, "https": 443}
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]*:[0-9A-Za-z:.%_-]*")
@@ -107,18 +104,16 @@ def parse_url(url: str) -> ServerUrl:
 
 
 def _retry(parts: SplitResult) -> float:
-    seconds = RETRY_SECONDS
+    seconds = retry_of(None)
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if name != "retry":
             _refuse(
                 parts, f"{name!r} is not a valid option; the only one is retry=SECONDS"
             )
         try:
-            seconds = float(text)
-        except ValueError:
-            seconds = 0.0
-        if not (isfinite(seconds) and seconds > 0):
-            _refuse(parts, f"retry={text!r} is not a number of seconds above 0")
+            seconds = retry_of(text)
+        except ValueError as error:
+            _refuse(parts, str(error))
     return seconds
 
 

@@ -12,12 +12,12 @@ from typing import Final, TypeAlias
 import anyio
 from anyio.lowlevel import checkpoint
 
+from dp_backends._urls import RETRY_SECONDS
 from dp_backends.http._calling import WireClient
 from dp_backends.http._connection import Connection
 from dp_backends.http._responses import HttpResponse
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_backends.http._route import Turn
-from dp_backends.http._url import RETRY_SECONDS
 from dp_core import (
     DurablePromiseError,
     Outcome,

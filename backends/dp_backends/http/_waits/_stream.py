@@ -8,9 +8,9 @@ from typing import Final, TypeAlias
 
 import anyio
 
+from dp_backends._urls import RETRY_SECONDS
 from dp_backends.http._calling import WireClient
 from dp_backends.http._retry import AttemptFailed, RetryBudget
-from dp_backends.http._url import RETRY_SECONDS
 from dp_backends.http._waits._event_source import EventSource, NotAStreamError
 from dp_backends.http._waits._interest import Caller, Callers
 from dp_core import (

@@ -21,10 +21,10 @@ from typing import Any, Final
 import anyio
 from anyio.lowlevel import checkpoint
 
+from dp_backends._urls import RETRY_SECONDS
 from dp_backends.http._calling import WireClient
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_backends.http._route import Turn
-from dp_backends.http._url import RETRY_SECONDS
 from dp_backends.http._waits._event_source import EventSource, NotAStreamError
 from dp_backends.http._waits._interest import Caller, Callers, Interest, NoStreamError
 from dp_backends.http._waits._stream import CallersById, Stream

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any, Final, NoReturn, TypeAlias, final
 from urllib.parse import quote, unquote
 
@@ -19,13 +18,13 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
+from dp_backends._urls import retry_of
 from dp_core import UnknownBackendError
 from dp_core.backend import quoted, without_password
 
 __all__ = ["PostgresUrl", "parse_url"]
 
 _SCHEMA: Final = "durable_promises"
-_RETRY: Final = 10.0
 _NAME_BYTES: Final = 63
 """PostgreSQL cuts longer names off."""
 
@@ -143,15 +142,10 @@ def _fault_of(schema: str) -> str:
 
 
 def _seconds(text: str | None, refuse: _Refuse) -> float:
-    if text is None:
-        return _RETRY
     try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not (isfinite(seconds) and seconds > 0):
-        refuse(f"retry={quoted(text)} is not a number of seconds above 0")
-    return seconds
+        return retry_of(text)
+    except ValueError as error:
+        refuse(str(error))
 
 
 def _location(given: dict[str, str], schema: str) -> str:

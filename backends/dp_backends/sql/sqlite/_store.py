@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias, final
 
-from dp_backends._system import path_of
+from dp_backends._urls import path_of
 from dp_backends.sql._backend import SqlBackend
 from dp_backends.sql._store import SqlStore
 from dp_backends.sql._waits import AskForChanges, Changes
