@@ -69,9 +69,10 @@ def search(session: SqlSession, query: Query, after: str | None, limit: int) -> 
     if not session.is_made():
         return found
     places, found.after = _Search(session, query, start, min(limit, _LOOKS)).places()
-    rows = session.rows_at(places, newest=query.newest)
+    if not places:
+        return found
+    now, rows = session.rows_at(places, newest=query.newest)
     session.make_durable(rows)
-    now = session.now()
     for row in rows:
         try:
             info, over = row.info(), row.over(now)

@@ -54,22 +54,31 @@ class SqlSession(Session):
 
     def read(self, ids: Collection[bytes]) -> tuple[datetime, dict[bytes, PromiseRow]]:
         rows = {id: absent(id) for id in ids}
-        if self.is_made():
-            for values in self._found(ids):
-                rows[values[0]] = PromiseRow._make(values)
-        return self.now(), rows
+        if not self.is_made():
+            return self.now(), rows
+        # A table of one id costs more than the row.
+        now, found = (
+            self.found(self.sql.read_one, *ids)
+            if len(ids) == 1
+            else self.found(self.sql.read, self.texts(ids))
+        )
+        for values in found:
+            rows[values[0]] = PromiseRow._make(values)
+        return now, rows
 
-    def _found(self, ids: Collection[bytes]) -> Sequence[Values]:
-        if len(ids) == 1:
-            # A table of one id costs more than the row.
-            return self.all(self.sql.read_one, *ids)
-        return self.all(self.sql.read, self.texts(ids))
-
-    def rows_at(self, places: Sequence[int], *, newest: bool) -> list[PromiseRow]:
-        """Return the rows of some places, in their order."""
-        found = self.all(self.sql.at, self.numbers(places)) if places else ()
+    def rows_at(
+        self, places: Sequence[int], *, newest: bool
+    ) -> tuple[datetime, list[PromiseRow]]:
+        """Return the time by the store's clock, and the rows of places, in order."""
+        now, found = self.found(self.sql.at, self.numbers(places))
         rows = [PromiseRow._make(values) for values in found]
-        return rows[::-1] if newest else rows
+        rows.sort(key=lambda row: row.place or 0, reverse=newest)
+        return now, rows
+
+    def found(self, statement: str, value: Any) -> tuple[datetime, Sequence[Values]]:
+        """Return the time by the store's clock, and the rows that a statement finds."""
+        rows = self.all(statement, value)
+        return self.now(), rows
 
     @abstractmethod
     def texts(self, values: Collection[bytes]) -> Any:

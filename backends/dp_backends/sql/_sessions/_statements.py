@@ -90,10 +90,7 @@ class Statements:
         self.formats: tuple[Sequence[str], ...] = (tables,)
         self.read: Final = f"SELECT {columns} FROM {promises} WHERE id {dialect.among}"
         self.read_one: Final = f"SELECT {columns} FROM {promises} WHERE id = {one}"
-        self.at: Final = (
-            f"SELECT {columns} FROM {promises} WHERE place {dialect.among} "
-            "ORDER BY place"
-        )
+        self.at: Final = f"SELECT {columns} FROM {promises} WHERE place {dialect.among}"
         self.upsert: Final = (
             f"INSERT INTO {promises} ({columns}) "
             + dialect.source(_types(dialect, PromiseRow._fields))

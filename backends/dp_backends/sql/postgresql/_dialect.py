@@ -51,8 +51,8 @@ class Queries:
     Attributes:
         schema: Its name, quoted.
         sql: What all databases have in common.
-        read: Reads rows by their ids; before them comes a row without an id, whose
-            place is the time of the server.
+        timed: The statements that find rows, by those of *sql*; before the rows comes
+            one without an id, whose place is the time of the server.
         time: Asks for the time of the server, in microseconds.
         snapshot: Asks which transactions can be seen, as ``pg_current_snapshot()``
             says it.
@@ -100,9 +100,10 @@ class Queries:
         nothing = ", ".join(
             f"NULL::{_type_of(name)}" for name in PromiseRow._fields[2:]
         )
-        self.read: Final = (
-            f"SELECT NULL::bytea, {_NOW}, {nothing} UNION ALL {self.sql.read}"
-        )
+        self.timed: Final = {
+            found: f"SELECT NULL::bytea, {_NOW}, {nothing} UNION ALL {found}"
+            for found in (self.sql.read, self.sql.read_one, self.sql.at)
+        }
         self.time: Final = f"SELECT {_NOW}"
         self.snapshot: Final = "SELECT pg_current_snapshot()::text"
         self.changed: Final = (

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import psycopg
 from psycopg import errors
 
-from dp_backends.sql._rows import DISPOSED, Change, PromiseRow, absent, moment
+from dp_backends.sql._rows import DISPOSED, Change, PromiseRow, moment
 from dp_backends.sql._sessions import Failure, SqlSession, Values
 from dp_backends.sql.postgresql._arrays import Big, Bytes, Column
 from dp_backends.sql.postgresql._clock import ServerClock
@@ -100,13 +100,8 @@ class PostgresSession(SqlSession):
 
     # Reading ----------------------------------------------------------------
 
-    def read(self, ids: Collection[bytes]) -> tuple[datetime, dict[bytes, PromiseRow]]:
-        rows = {id: absent(id) for id in ids}
-        if not self.is_made():
-            return self.now(), rows
-        (_, time, *_), *found = self._run(self.queries.read, (self.texts(ids),))
-        for values in found:
-            rows[values[0]] = PromiseRow._make(values)
+    def found(self, statement: str, value: Any) -> tuple[datetime, Sequence[Values]]:
+        (_, time, *_), *rows = self._run(self.queries.timed[statement], (value,))
         return self._said(time), rows
 
     def now(self) -> datetime:
