@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
 
-import anyio
 import pytest
 from psycopg.sql import SQL, Identifier, Literal
 
-import dp_core as dp
 from dp_core.testing.crash import Disk
+from support.core.full_disks import nothing_is_lost_in_a_full_disk
 from support.file.sweeps import missing
 from support.postgresql.server import USER, PostgresServer
 from support.sqlite.small_disks import fill_up, small_memory
@@ -48,40 +47,9 @@ def small(postgresql: PostgresServer, tmp_path: Path) -> Iterator[tuple[Path, st
 
 
 def test_a_full_disk_in_the_middle_of_a_batch(small: tuple[Path, str]) -> None:
-    """
-    Nothing of it is acknowledged, everybody is told, and all works when there is room.
-
-    What was acknowledged before stays, and a wait goes on.
-    """
+    """Nothing of it is told, and nothing is lost."""
     root, url = small
-    ids = [f"x{number}" for number in range(64)]
-    told: list[str] = []
-
-    async def settle(promises: dp.Promises, id: str) -> None:
-        with pytest.raises(dp.BackendUnavailableError, match="disk is full"):
-            # What could be compressed would fit.
-            await promises.promise(id).resolve(token_hex(20_000))
-        told.append(id)
-
-    async def main() -> None:
-        async with dp.connect(url) as promises:
-            await promises.promise("kept").resolve("kept")
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(wait, promises)
-                await anyio.wait_all_tasks_blocked()
-                filler = fill_up(root, 20_000)
-                async with anyio.create_task_group() as settlers:
-                    for id in ids:
-                        settlers.start_soon(settle, promises, id)
-                assert sorted(ids) == sorted(told)
-                assert dp.Resolved("kept") == await promises.promise("kept").peek()
-                filler.unlink()
-                for id in ids:
-                    assert dp.Pending() == await promises.promise(id).peek()
-                await promises.promise("waited for").resolve("told")
-
-    async def wait(promises: dp.Promises) -> None:
-        with anyio.fail_after(60):
-            assert "told" == await promises.promise("waited for").get()
-
-    anyio.run(main)
+    # What could be compressed would fit.
+    nothing_is_lost_in_a_full_disk(
+        url, lambda: fill_up(root, 20_000), lambda: token_hex(20_000)
+    )

@@ -15,12 +15,11 @@ import pytest
 
 import dp_core as dp
 from dp_core.testing.crash import Disk
+from support.core.full_disks import nothing_is_lost_in_a_full_disk
 from support.file.sweeps import missing
 from support.sqlite.child import one_batch
 from support.sqlite.small_disks import fill_up, small_memory
 from support.sqlite.stores import rows
-
-LARGE = "x" * 20_000
 
 
 @pytest.fixture(params=["memory", "ext4"])
@@ -37,44 +36,13 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_in_the_middle_of_a_batch(small: Path) -> None:
-    """
-    Nothing of it is acknowledged, everybody is told, and all works when there is room.
-
-    What was acknowledged before stays, and a wait goes on.
-    """
-    ids = [f"x{number}" for number in range(64)]
-    told: list[str] = []
-
-    async def settle(promises: dp.Promises, id: str) -> None:
-        with pytest.raises(dp.BackendUnavailableError, match="the disk is full"):
-            await promises.promise(id).resolve(LARGE)
-        told.append(id)
-
-    async def main() -> None:
-        async with dp.connect(f"sqlite:{small}/p.db") as promises:
-            await promises.promise("kept").resolve("kept")
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(wait, promises)
-                await anyio.wait_all_tasks_blocked()
-                filler = fill_up(small, 200_000)
-                async with (
-                    anyio.create_task_group() as settlers,
-                    one_batch(promises, len(ids)),
-                ):
-                    for id in ids:
-                        settlers.start_soon(settle, promises, id)
-                assert sorted(ids) == sorted(told)
-                assert dp.Resolved("kept") == await promises.promise("kept").peek()
-                filler.unlink()
-                for id in ids:
-                    assert dp.Pending() == await promises.promise(id).peek()
-                await promises.promise("waited for").resolve("told")
-
-    async def wait(promises: dp.Promises) -> None:
-        with anyio.fail_after(60):
-            assert "told" == await promises.promise("waited for").get()
-
-    anyio.run(main)
+    """Nothing of it is told, and nothing is lost."""
+    nothing_is_lost_in_a_full_disk(
+        f"sqlite:{small}/p.db",
+        lambda: fill_up(small, 200_000),
+        lambda: "x" * 20_000,
+        one_batch,
+    )
     assert [("ok",)] == rows(small / "p.db", "PRAGMA integrity_check")
 
 
