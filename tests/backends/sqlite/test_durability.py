@@ -6,11 +6,12 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any, Final
 
+import anyio
 import pytest
 
 import dp_core as dp
@@ -196,18 +197,61 @@ async def test_a_file_that_another_process_had_open_is_made_anew(
             assert dp.Resolved(2) == await others.promise("x").peek()
 
 
+@pytest.mark.parametrize(
+    ("gone", "looks"), [("-wal", False), ("-wal", True), ("-shm", False)]
+)
+def test_what_two_processes_use_loses_nothing_with_a_file(
+    path: Path, url: str, gone: str, looks: bool
+) -> None:
+    """An error says that it is gone; what was told is there when both have ended."""
+    kept = [f"old-{number}" for number in range(5)]
+
+    async def use(promises: dp.Promises) -> None:
+        await promises.promise("before").resolve(1)
+        path.with_name(path.name + gone).unlink()
+        if looks:
+            # What it reads is not in the log that somebody else has made since.
+            path.with_name(path.name + gone).touch()
+            session_of(promises)._log.durable = 0
+            with pytest.raises(dp.BackendUnavailableError, match="removed or replaced"):
+                await promises.promise("before").peek()
+        for id in ("x", "y"):
+            with suppress(dp.BackendUnavailableError, dp.OutcomeUnknownError):
+                await promises.promise(id).resolve(1)
+                kept.append(id)
+
+    async def main() -> None:
+        with held_file(path) as end:
+            async with dp.connect(url) as promises:
+                await use(promises)
+                end()
+        async with dp.connect(url) as others:
+            for id in ("before", *kept):
+                assert await others.promise(id).peek() != dp.Pending()
+
+    anyio.run(main)
+    assert [("ok",)] == rows(path, "PRAGMA integrity_check")
+
+
 @contextmanager
-def removed_file(path: Path) -> Iterator[None]:
-    """Remove a database that another process has open until this is left."""
+def held_file(path: Path) -> Iterator[Callable[[], object]]:
+    """Let another process have a database open; yield what ends it."""
     with Popen(
         [sys.executable, "-c", _HOLDER, path], stdin=PIPE, stdout=PIPE
     ) as holder:
         assert holder.stdin is not None
         assert holder.stdout is not None
         assert b"held\n" == holder.stdout.readline()
+        yield lambda: holder.communicate(timeout=60)
+
+
+@contextmanager
+def removed_file(path: Path) -> Iterator[None]:
+    """Remove a database that another process has open until this is left."""
+    with held_file(path) as end:
         path.unlink()
         yield
-        holder.stdin.close()
+        end()
 
 
 _HOLDER: Final = """

@@ -90,7 +90,7 @@ class SqliteSession(SqlSession):
             self.connection_number = next(_CONNECTIONS)
             self._bell.hang()
             try:
-                self._log.opened(self._database)
+                self._log.opened(self._database, files[1])
             except BaseException:
                 self.close()
                 raise
@@ -202,7 +202,7 @@ class SqliteSession(SqlSession):
             # Without a change there is nothing to commit, and SQLite syncs nothing.
             if self._written:
                 self._check_place()
-                self._log.committed(self._written, self._files[1])
+                self._log.committed(self._written)
             self._version = self._connection.data_version()
         except Failure:
             self._log.doubt()

@@ -112,6 +112,11 @@ def _of_sqlite(error: Exception, doing: str, *, is_commit: bool) -> Failure:
         (BackendUnavailableError, str(error)),
     )
     code = apsw.mapping_extended_result_codes.get(_code(error), str(error))
+    if _code(error) == apsw.SQLITE_IOERR_SHORT_READ:
+        meaning = (
+            "one of its files is too short; was its -wal or -shm removed while others "
+            "use it? It is whole again when all of them have closed it"
+        )
     return Failure(
         kind(f"cannot {doing}: {meaning} ({code})"),
         # Of a full disk SQLite undoes all; whether an fsync that failed has made

@@ -16,6 +16,7 @@ from typing import Final, final
 import apsw
 
 from dp_backends._system import fsync, fsync_directory
+from dp_core import BackendUnavailableError
 
 __all__ = ["Log"]
 
@@ -39,19 +40,25 @@ class Log:
         self._path = f"{database}-wal"
         self._directory = os.path.dirname(database)
         self.durable = 0
-        # The inode and device number of the one whose name is durable, too.
+        # The inode and device number of the one that the connection has opened, and of
+        # the one whose name is durable, too.
+        self._opened: tuple[int, ...] | None = None
         self._named: tuple[int, ...] | None = None
         self._is_doubtful = False
 
-    def opened(self, database: apsw.Connection) -> None:
+    def opened(self, database: apsw.Connection, log: tuple[int, ...] | None) -> None:
         """
         Know nothing of a database that was just opened.
+
+        Args:
+            database: A connection with it.
+            log: The inode and device number of its log.
 
         Raises:
             apsw.Error: The disk has failed before, and it cannot be mended yet.
             OSError: The disk fails.
         """
-        self.durable, self._named = 0, None
+        self.durable, self._named, self._opened = 0, None, log
         if self._is_doubtful:
             # A failed fsync leaves pages that look clean and are not on the disk
             # (Rebello et al., ATC 2020): another one would not help. So what they
@@ -68,6 +75,7 @@ class Log:
         Return when what was read up to a number is durable, at once if it is known.
 
         Raises:
+            BackendUnavailableError: It is in a log that was removed.
             OSError: The disk fails.
         """
         if number <= self.durable:
@@ -79,19 +87,18 @@ class Log:
             raise
         self.durable = number
 
-    def committed(self, number: int, log: tuple[int, ...] | None) -> None:
+    def committed(self, number: int) -> None:
         """
         Know that a commit of this handle is durable, and all before it.
 
         Args:
             number: The number of its last change.
-            log: The inode and device number of the log that it is in.
 
         Raises:
             OSError: The disk fails.
         """
-        if log is not None:
-            self._name(log)
+        if self._opened is not None:
+            self._name(self._opened)
         self.durable = number
 
     def doubt(self) -> None:
@@ -103,6 +110,11 @@ class Log:
         fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             log = os.fstat(fd)[1:3]
+            if log != self._opened:
+                # What was read is in a file without a name.
+                raise BackendUnavailableError(
+                    f"{self._path} was removed or replaced while it was in use"
+                )
             fsync(fd)
         finally:
             os.close(fd)
