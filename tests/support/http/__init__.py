@@ -26,10 +26,12 @@ from support.http._calls import (
 )
 from support.http._proxy import Proxy
 from support.http._responses import CHUNKED, CONTINUE, EARLY, NULL, OK, read
+from support.http._scripted import BEGUN, ScriptedStream
 from support.http._server import Server
 from support.http._waits import DONE, has_waiters, keep, keep_in, met, waiting
 
 __all__ = [
+    "BEGUN",
     "CHUNKED",
     "CONTINUE",
     "DONE",
@@ -38,6 +40,7 @@ __all__ = [
     "OK",
     "RESTATE_DISPOSED",
     "Proxy",
+    "ScriptedStream",
     "Server",
     "dead_url",
     "eventually",

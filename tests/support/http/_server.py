@@ -34,11 +34,13 @@ from dp_core.wire import (
     read_call,
     read_get,
     read_prefer,
+    read_watch,
     write_answer,
     write_batch_answer,
     write_error,
 )
 from support.http._answers import RESTATE_DISPOSED, failure, http_answer
+from support.http._scripted import ScriptedStream
 from support.http._streams import CUT, port_of
 
 _names = count()
@@ -60,6 +62,8 @@ class Server:
         hold: Until when it keeps the answers of waits back.
         pause: Until when it keeps all answers back.
         has_batches: Whether it is a server that takes batches.
+        has_streams: Whether a test answers requests for event streams.
+        asked_streams: Those, in their order.
         prefix: What stands before its paths.
         connections: How many connections it accepted.
         calls: The calls it got, in order.
@@ -78,6 +82,8 @@ class Server:
     hold: anyio.Event | None = None
     pause: anyio.Event | None = None
     has_batches: bool = True
+    has_streams: bool = False
+    asked_streams: list[ScriptedStream] = field(default_factory=list)
     prefix: str = ""
     connections: int = 0
     calls: list[Call] = field(default_factory=list)
@@ -168,6 +174,12 @@ class Server:
         self.streams.discard(stream)
         self._tell()
 
+    async def _stream(self, asked: ScriptedStream) -> bool:
+        self.asked_streams.append(asked)
+        self._tell()
+        await asked.last()
+        return False
+
     async def _serve_one(self, stream: SocketStream) -> bool:
         head, body = await _read_request(stream)
         headers = dict(head.headers)
@@ -176,15 +188,12 @@ class Server:
         path = path.removeprefix(self.prefix)
         if path == WATCH_PATH or (path == BATCH_PATH and not self.has_batches):
             self.paths.append(path)
+            if path == WATCH_PATH and self.has_streams:
+                self.headers.append(headers)
+                return await self._stream(ScriptedStream(read_watch(body).ids, stream))
             await stream.send(failure(404, f"no operation at '{path}'"))
             return True
-        asked: list[Call] = []
-        if path == BATCH_PATH:
-            asked += cast("list[Call]", read_batch(body))
-        elif head.method == b"GET":
-            asked.append(read_get(*path.split("?", 1)))
-        else:
-            asked.append(read_call(path, body))
+        asked = _calls(head.method, path, body)
         self.calls += asked
         self.paths.append(path)
         self.headers.append(headers)
@@ -206,9 +215,7 @@ class Server:
         if answer is None:
             return False
         await stream.send(answer)
-        answer = answer.lower()
-        ends = b"content-length" in answer or b"chunked" in answer
-        return ends and b"connection: close" not in answer
+        return _goes_on(answer.lower())
 
     async def _answer(
         self, call: Call, headers: dict[bytes, bytes], stream: SocketStream
@@ -265,6 +272,19 @@ class Server:
         if isinstance(told, DurablePromiseError):
             raise told
         return (200, write_answer(told)) if told is not None else (202, b"null")
+
+
+def _calls(method: bytes, path: str, body: bytes) -> list[Call]:
+    if path == BATCH_PATH:
+        return cast("list[Call]", read_batch(body))
+    if method == b"GET":
+        return [read_get(*path.split("?", 1))]
+    return [read_call(path, body)]
+
+
+def _goes_on(answer: bytes) -> bool:
+    ends = b"content-length" in answer or b"chunked" in answer
+    return ends and b"connection: close" not in answer
 
 
 async def _cancel_with(stream: SocketStream, scope: anyio.CancelScope) -> None:

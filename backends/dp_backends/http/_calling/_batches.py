@@ -22,13 +22,14 @@ whatever is wrong with a batch, or on the way, is between a call and the server 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Any, Final, TypeAlias
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from dp_backends.http._calling._wire_client import WireClient, Written
+from dp_backends.http._calling._wire_client import WireClient, Written, off_loop
 from dp_backends.http._connection import Connection
 from dp_backends.http._peer import is_content, stranger
 from dp_backends.http._responses import HttpResponse
@@ -120,7 +121,7 @@ class Batches:
                 batch.close()
         if response is None:
             return await client.attempt(call, budget)
-        return client.read(call, response)
+        return await client.read(call, response)
 
 
 class _Here:
@@ -215,7 +216,7 @@ class Batch:
                 caller.set_exception(error)
             return
         if response is not None:
-            self._hand_out(response)
+            await self._hand_out(response)
 
     def close(self) -> None:
         """Give place and connection back; with an answer still to come, it is cut."""
@@ -267,13 +268,13 @@ class Batch:
             self._client.pool.release(self._connection)
             self._connection = None
 
-    def _hand_out(self, response: HttpResponse) -> None:
+    async def _hand_out(self, response: HttpResponse) -> None:
         """Give each caller its part of a response."""
         if len(self._asked) == 1:
             self._asked[0].set_result(response)
             return
         if 200 <= response.status < 300:
-            self._hand_out_answers(response)
+            await self._hand_out_answers(response)
             return
         # Whatever else it says, it says to each of them.
         whole = None if self._is_no_batch(response) else response
@@ -286,13 +287,14 @@ class Batch:
             self._batches.lacking = True
         return self._batches.lacking or response.status in _MAY_BE_GOOD_ALONE
 
-    def _hand_out_answers(self, response: HttpResponse) -> None:
+    async def _hand_out_answers(self, response: HttpResponse) -> None:
         """Give each caller its own answer, if that is what came."""
         calls = [caller.request.call for caller in self._asked]
         answers, why = None, ""
         if response.status == _OK and is_content(response):
             try:
-                answers = read_batch_answer(calls, response.body)
+                split = partial(read_batch_answer, calls, response.body)
+                answers = await off_loop(response.body, split)
             except ProtocolError as error:
                 why = error.reason
         if answers is not None:

@@ -7,8 +7,10 @@ What the attempts of a handle learn of its server is here, for all of its calls.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from functools import partial
+from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 
@@ -24,7 +26,9 @@ from dp_core import BackendUnavailableError, DurablePromiseError, State
 from dp_core.backend import in_thread, visible
 from dp_core.wire import Call, Dispose, List, Peek, write_call
 
-__all__ = ["WireClient", "Written"]
+__all__ = ["WireClient", "Written", "off_loop"]
+
+T = TypeVar("T")
 
 _log: Final = logging.getLogger("dp_backends.http")
 
@@ -35,6 +39,24 @@ _UNAUTHORIZED: Final = 401
 
 _LOOK_SECONDS: Final = 5.0
 """The longest time that one look may take, whatever patience the URL has."""
+
+
+_LONG_BODY_BYTES: Final = 32 * 1024
+"""The length from which reading a body takes longer than a hop to a thread."""
+
+
+async def off_loop(body: bytes, read: Callable[[], T]) -> T:
+    """
+    Return what is read of a body: in a thread, where it is long.
+
+    A megabyte of small items takes a tenth of a second, for which the whole event loop
+    would stand still. Cancelled, it ends first, so that nothing that came is lost.
+    """
+    if len(body) < _LONG_BODY_BYTES:
+        return read()
+    with anyio.CancelScope(shield=True):
+        result = await in_thread(read)
+    return result  # noqa: RET504 - a scope might swallow it, as mypy sees it
 
 
 class WireClient:
@@ -104,9 +126,7 @@ class WireClient:
                     break
         if scope.cancelled_caught:
             raise self.not_answered(sent=connection is not None)
-        if isinstance(call, List):
-            return await self._read_page(call, response)
-        return self.read(call, response)
+        return await self.read(call, response)
 
     def not_answered(self, *, sent: bool) -> AttemptFailed:
         """Return the failure of an attempt whose time is over."""
@@ -220,19 +240,15 @@ class WireClient:
             return False
         return await self._writer.has_other(connection.credentials)
 
-    def read(self, call: Call, response: HttpResponse) -> Any:
-        """Return the answer to a call, and learn from it; raises as `interpret`."""
-        try:
-            answer = self._interpret(call, response, self.peer)
-        except (AttemptFailed, DurablePromiseError) as error:
-            self._hear(error)
-            raise
-        return self._understood(call, response, answer)
+    async def read(self, call: Call, response: HttpResponse) -> Any:
+        """
+        Return the answer to a call, and learn from it; raises as `interpret`.
 
-    async def _read_page(self, call: List, response: HttpResponse) -> Any:
-        """Do what `read` does, off the event loop: a page has megabytes."""
+        It is not cancelled: an answer that came is not lost by it.
+        """
+        interpret = partial(self._interpret, call, response, self.peer)
         try:
-            answer = await in_thread(self._interpret, call, response, self.peer)
+            answer = await off_loop(response.body, interpret)
         except (AttemptFailed, DurablePromiseError) as error:
             self._hear(error)
             raise

@@ -271,7 +271,7 @@ class LongPoll:
         if await client.has_new_token(connection, response):
             return None
         try:
-            state: State[bytes] = client.read(call, response)
+            state: State[bytes] = await client.read(call, response)
         except AttemptFailed as failure:
             if failure.reached or not self._has_lived():
                 raise

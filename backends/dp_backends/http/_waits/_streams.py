@@ -301,7 +301,7 @@ class StreamGate:
             self._do_without()
             return
         try:
-            client.read(opening.source.call, response)
+            await client.read(opening.source.call, response)
         except NotSupportedError:
             self._do_without()
         except DurablePromiseError:
