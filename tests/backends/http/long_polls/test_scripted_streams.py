@@ -164,6 +164,7 @@ async def test_streams_are_done_without_where_there_are_none(
         await waits.server.resolve_waited("a", b"1")
         assert {"a": ONE} == await until_kept(waits, 1)
         assert not waits.knows_streams
+        assert [stream] == waits.server.asked_streams
 
 
 @pytest.mark.parametrize("late", [False, True])
