@@ -47,9 +47,10 @@ _Members = Mapping[str, bytes]
 
 def write_moment(moment: datetime) -> str:
     """Return a moment as RFC 3339 has it, in UTC: ``2026-11-26T14:30:00.250Z``."""
-    moment = moment.astimezone(UTC)
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
     kind = "microseconds" if moment.microsecond % 1000 else "milliseconds"
-    return moment.isoformat(timespec=kind).replace("+00:00", "Z")
+    return moment.isoformat(timespec=kind).removesuffix("+00:00") + "Z"
 
 
 def write_outcome(outcome: Outcome[bytes]) -> bytes:

@@ -147,6 +147,8 @@ def explained(doing: str) -> AbstractContextManager[None]:
     """
     Turn an OSError into a BackendError which means that nothing was changed.
 
+    The context may be entered again and again, by several threads at once.
+
     Args:
         doing: The attempted action, for the message: "open the store X".
 

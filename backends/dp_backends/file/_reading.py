@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from dp_backends.file._files import read_file
 from dp_backends.file._layout import Place
@@ -44,8 +44,7 @@ class Known:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """
     A promise as one look found it, all of it durable.
 

@@ -32,11 +32,10 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from secrets import token_hex
-from typing import Any, Final, TypeAlias, Union, assert_never, final
+from typing import Any, Final, NamedTuple, TypeAlias, Union, assert_never, final
 
 from dp_core import (
     BackendUnavailableError,
@@ -87,8 +86,7 @@ _PARTS: Final = re.compile(
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """
     The content of one published file: an outcome, terms, or a disposal.
 
@@ -121,7 +119,7 @@ class Record:
     def dated(self, moment: datetime, since: str) -> Record:
         """Return the record of something that happened at a moment; see ``since``."""
         at = write_moment(moment)
-        return replace(self, at=at, since=since or at)
+        return self._replace(at=at, since=since or at)
 
     @property
     def form(self) -> int:

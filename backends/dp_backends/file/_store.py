@@ -108,6 +108,7 @@ class FileStore:
     def __init__(self, root: str) -> None:
         self.root = root
         self.durability = Durability()
+        self._reading: Final = explained(f"read a promise in {root}")
         self.janitor = Janitor(root, self.durability)
         self._directory = StoreDirectory(root, self.durability)
         self._reader = PromiseReader(self.durability)
@@ -196,7 +197,7 @@ class FileStore:
                 self._unmark(place, view)
 
     def _look_once(self, place: Place, *, whole: bool) -> View:
-        with explained(f"read a promise in {self.root}"):
+        with self._reading:
             if self._directory.is_there():
                 try:
                     return self._reader.view(place, whole=whole)
@@ -368,6 +369,6 @@ class FileStore:
             self._directory.take_terms()
 
     def _generation_now(self, place: Place) -> str:
-        with explained(f"read a promise in {self.root}"):
+        with self._reading:
             there = self._directory.is_there()
             return self._reader.generation(place) if there else FIRST

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -35,7 +34,7 @@ def deadline_only_computed() -> list[Change]:
     def look_at(self: FileStore, place: Place, *, whole: bool = False) -> View:
         view = self._look_once(place, whole=whole)
         outcome = view.expiry(now())
-        return view if outcome is None else replace(view, state=outcome)
+        return view if outcome is None else view._replace(state=outcome)
 
     return [(FileStore, "_look_at", look_at)]
 
@@ -76,7 +75,7 @@ def create_begins_anew() -> list[Change]:
     """A create gives a settled promise a new place in the order of the store."""
 
     def dated(self: Record, moment: datetime, since: str) -> Record:
-        return replace(self, since=self.at)
+        return self._replace(since=self.at)
 
     return [(Record, "dated", dated)]
 

@@ -7,14 +7,19 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 import pytest
 
 import dp_core as dp
 from dp_backends._system import _inotify
-from dp_backends.file._record import Record
-from dp_backends.file._watching import WATCHERS, _net, _watch
+from dp_backends.file._read_batcher import Finding
+from dp_backends.file._reading import View
+from dp_backends.file._record import FIRST, Record
+from dp_backends.file._store import FileStore
+from dp_backends.file._watching import WATCHERS, _looking, _net, _watch
+from dp_backends.file._watching._looking import see_and_look
 from dp_backends.file._watching._net import Net, Seen, see
 from support.file.waits import LIMIT, joined
 
@@ -182,6 +187,24 @@ def test_a_directory_is_noted_before_the_first_look_in_it(tmp_path: Path) -> Non
     (tmp_path / "x").touch()
     net.note(see([path]))
     assert {path} == net.changed(see([path]), is_local=True)
+
+
+def test_a_change_during_the_first_look_shows(tmp_path: Path) -> None:
+    """The look may have missed it, and the kernel may not report it."""
+    store = FileStore(str(tmp_path / "s"))
+    store.open()
+    place = store.place("x")
+    os.utime(place.shard, (1, 1))
+
+    def settled_meanwhile(places: object) -> list[Finding]:
+        store.settle("x", dp.Resolved(b"1"))
+        return [View(FIRST, dp.Pending())]
+
+    with patch.object(_looking, "look_at_all", settled_meanwhile):
+        seen, _ = see_and_look([place.shard], [(store, place, None)])
+    net = Net()
+    net.note({path: now._replace(age=4.0) for path, now in seen.items()})
+    assert {place.shard} == net.changed(see([place.shard]), is_local=True)
 
 
 def test_pauses_between_rounds_are_those_of_one_promise() -> None:
