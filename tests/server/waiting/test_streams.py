@@ -79,6 +79,7 @@ async def test_a_stream_tells_each_outcome_once_and_ends(promises: App) -> None:
         "long": {"ask": True},
     } == told(stream)
     assert 200 == stream.status
+    assert stream.is_whole
     assert stream.body.startswith(b":\n\n")
     assert "text/event-stream" == stream.headers["content-type"]
     assert "no-store" == stream.headers["cache-control"]
@@ -289,7 +290,7 @@ async def test_who_does_not_read_is_given_up(spy: Spy) -> None:
 async def test_who_reads_slowly_costs_a_bounded_buffer(promises: App) -> None:
     """Outcomes past the buffer are to be asked for; none is lost."""
     ids = [f"{n}" for n in range(40)]
-    deaf = Deaf(3, "first", *ids)
+    deaf = Deaf(3, "first", "gone", *ids)
     async with limited() as group:
         group.start_soon(deaf.run, promises)
         await deaf.until(b":")
@@ -298,11 +299,14 @@ async def test_who_reads_slowly_costs_a_bounded_buffer(promises: App) -> None:
         for id in ids:
             value = "x" * 40_000
             await ask(promises, "/promise/resolve", {"promiseId": id, "value": value})
+        await ask(promises, "/promise/dispose", {"promiseId": "gone"})
         await anyio.wait_all_tasks_blocked()
         deaf.hears.set()
 
+    # Who asks for that would not learn of it.
+    assert {"disposed": True} == told(deaf).pop("gone")
     short = [id for id, event in told(deaf).items() if event == {"ask": True}]
-    assert {"first", *ids} == set(told(deaf))
+    assert {"first", "gone", *ids} == set(told(deaf))
     assert 20 < len(short) < 40
 
 

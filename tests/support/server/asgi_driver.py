@@ -23,6 +23,7 @@ class Request:
         status: The status of the answer; None while there is none.
         headers: Its headers.
         body: Its body.
+        is_whole: Whether that has come to its end.
         ended: Set once the app has done with it.
 
     Args:
@@ -42,6 +43,7 @@ class Request:
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.body = b""
+        self.is_whole = False
         self._chunks = [body] if isinstance(body, bytes) else list(body)
         self._ends = ends
         self.ended = anyio.Event()
@@ -104,6 +106,7 @@ class Request:
             }
         else:
             self.body += message["body"]
+            self.is_whole = not message.get("more_body", False)
             self._sent.set()
 
 
@@ -113,6 +116,7 @@ async def ask(app: ASGIApp, path: str, body: object = None, **more: Any) -> Requ
     request = Request(path, text, **more)
     with anyio.fail_after(60):
         await request.run(app)
+    assert request.is_whole or request.status is None
     return request
 
 
