@@ -198,3 +198,18 @@ async def test_what_is_not_an_answer_to_a_batch_is_nobodys(body: bytes) -> None:
 
         assert [ProtocolError] * 5 == [type(error) for error in found]
         assert "does not speak the wire of promises" in str(found[0])
+
+
+@pytest.mark.parametrize("disposes", [False, True])
+async def test_a_dispose_goes_on_a_connection_of_its_own(disposes: bool) -> None:
+    """One that was kept may be dying, and then nobody knows whether it was done."""
+    async with Server().serving() as server:
+        backend = await known(server.url)
+        before = server.connections
+        async with anyio.create_task_group() as group:
+            group.start_soon(backend.dispose if disposes else backend.peek, "a")
+            group.start_soon(backend.peek, "b")
+        await backend.aclose()
+
+    assert "/batch" == server.paths[-1]
+    assert disposes == server.connections - before

@@ -270,3 +270,19 @@ async def test_a_deadline_of_who_leads_is_not_that_of_who_follows() -> None:
         assert ["/batch"] == server.paths
         assert Pending() == led
         assert "no answer" in str(followed)
+
+
+@pytest.mark.usefixtures("_no_pauses")
+async def test_what_is_not_a_response_leaves_a_dispose_unknown() -> None:
+    """Whatever stands before it in the batch; all else is repeated."""
+    async with Server().serving() as server:
+        backend = await known(server.url)
+        server.canned.append(b"nonsense\r\n\r\n")
+        peeked, disposed = await together(
+            partial(backend.peek, "a"), partial(backend.dispose, "b")
+        )
+        await backend.aclose()
+
+    assert Pending() == peeked
+    assert isinstance(disposed, OutcomeUnknownError)
+    assert 0 == server.changes[Dispose, "b"]
