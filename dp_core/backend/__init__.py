@@ -24,6 +24,7 @@ from dp_core._public import publish
 from dp_core._safe_text import quoted, visible, without_password
 from dp_core._terms import Page, expiry
 from dp_core._tokens import TOKEN_ADVICE, token_from_environment
+from dp_core.backend._beside import in_thread, tasks_beside
 from dp_core.backend._closable import Closable
 from dp_core.backend._contract import (
     Backend,
@@ -39,8 +40,6 @@ from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._registry import PAGE_BYTES, Registry, size_of
 from dp_core.backend._signal import Signal, signal, wake
-from dp_core.backend._tasks import tasks_beside
-from dp_core.backend._threads import in_thread
 from dp_core.backend._waiters import Waiters
 from dp_core.backend._waiting import wait_or_peek
 from dp_core.backend._watch import Watch, Watched, watch_all

@@ -12,10 +12,10 @@ from anyio.lowlevel import checkpoint
 
 from dp_core._errors import BackendError, NotSupportedError, PromiseDisposedError
 from dp_core._states import Outcome, Pending
+from dp_core.backend._beside import tasks_beside
 from dp_core.backend._contract import Backend, Told, Watchable
 from dp_core.backend._leader import Follower, LeaderFollowers, copied
 from dp_core.backend._signal import Signal, signal, wake
-from dp_core.backend._tasks import tasks_beside
 
 __all__ = ["Watch", "Watched", "watch_all"]
 

@@ -20,8 +20,8 @@ from dp_core.testing import (
     check_backend,
 )
 from dp_core.testing.suite import WireSuite
+from support.core.torture import TORTURE
 from support.server_process import Server, running
-from support.torture import TORTURE
 
 STORES = count()
 

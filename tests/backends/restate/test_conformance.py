@@ -7,8 +7,8 @@ import pytest
 from dp_backends.http import HttpBackend
 from dp_core.testing import Effort, OpenBackend
 from dp_core.testing.suite import WireSuite
+from support.core.torture import TORTURE
 from support.restate import RestateServer
-from support.torture import TORTURE
 
 
 class TestRestate(WireSuite):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from support.core.torture import TORTURE
 from support.restate import (
     JSON,
     HttpAnswer,
@@ -24,7 +25,6 @@ from support.restate import (
     free_ports,
     pending_ask,
 )
-from support.torture import TORTURE
 
 HANDLERS = Path(__file__).parent / "handlers" / "programs" / "handlers.py"
 

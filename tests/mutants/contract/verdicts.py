@@ -34,7 +34,7 @@ from mutants.contract.registry import MUTANTS, load
 from mutants.contract.right import Eager, Right
 from mutants.contract.techniques import Directory, Locked, Logged, Monitor, Polling
 from mutants.contract.watching import Watching
-from support.torture import TORTURE
+from support.core.torture import TORTURE
 
 __all__ = [
     "LITTLE",

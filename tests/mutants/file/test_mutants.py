@@ -29,6 +29,7 @@ from dp_core.testing.crash import (
     failed_fsync_sweep,
 )
 from mutants.file.registry import load_mutants, mutated
+from support.core.torture import TORTURE
 from support.file.crash_proofs import (
     damage_is_noticed,
     disposals_shown_are_durable,
@@ -50,7 +51,6 @@ from support.file.terms_proofs import (
     sweeps_go_on,
     terms_are_of_one_moment,
 )
-from support.torture import TORTURE
 
 Proof = Callable[[Path, str], object]
 

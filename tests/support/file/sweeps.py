@@ -21,8 +21,8 @@ from dp_core.testing.crash import (
     missing_tools,
 )
 from mutants.file.registry import mutated
+from support.core.torture import TORTURE
 from support.file.crash_setups import CHILD, ENVIRONMENT, FILE_SCENARIOS
-from support.torture import TORTURE
 
 __all__ = ["ALL", "missing", "named", "need_tools", "show", "sweep", "swept"]
 

@@ -2,80 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from secrets import token_hex
 
 import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 
 import dp_core as dp
-from dp_core.backend import Told, Watchable
 from dp_core.instrumentation import Finished, Started, observing
-from support.core.checkpoints import stepped
 from support.core.five_methods import FiveMethods
-
-LIMIT: Final = 30.0
-TURNS: Final = 40
-"""Turns of the event loop after which whoever has to wait does."""
-
-STORES: Final = count()
-
-
-class OneWatch(FiveMethods):
-    """A backend that watches, and counts what is watched."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.watches: list[Collection[str]] = []
-        self.open = 0
-
-    @asynccontextmanager
-    async def watch(self, ids: Collection[str]) -> AsyncIterator[AsyncIterator[Told]]:
-        assert isinstance(self.inner, Watchable)
-        self.watches.append(ids)
-        self.open += 1
-        try:
-            async with self.inner.watch(ids) as watch:
-                yield watch
-        finally:
-            self.open -= 1
-
-
-@pytest.fixture(params=[FiveMethods, OneWatch])
-def backend(request: pytest.FixtureRequest) -> FiveMethods:
-    """A backend with a wait for each promise, and one that watches them together."""
-    made: FiveMethods = request.param()
-    return made
-
-
-@pytest.fixture
-def promises(backend: FiveMethods) -> dp.Promises:
-    """A handle on it."""
-    return handle(backend)
-
-
-def handle(backend: FiveMethods) -> dp.Promises:
-    """Return a handle on a store with a URL of its own."""
-    return dp.Promises(backend, f"test:{next(STORES)}")
-
-
-def is_left(backend: FiveMethods) -> bool:
-    """Tell whether anything waits there."""
-    return any(backend.waits.values()) or bool(getattr(backend, "open", 0))
-
-
-async def later(*settles: Callable[[], Awaitable[object]]) -> None:
-    """Do one thing after another, when all others wait."""
-    for settle in settles:
-        for _ in range(TURNS):
-            await checkpoint()
-        await settle()
-
+from support.core.several import LIMIT, OneWatch, handle, is_left, later
 
 # All of them ----------------------------------------------------------------
 
@@ -229,130 +165,6 @@ async def test_who_leaves_the_loop_leaves_nothing(
     assert [(a, dp.Resolved(1))] == [pair async for pair in settled]
 
 
-# Errors ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("wait", [dp.gather, dp.all_settled, dp.race])
-async def test_a_disposal_is_an_error_of_each(
-    promises: dp.Promises, backend: FiveMethods, wait: Any
-) -> None:
-    """It names the promise."""
-    a, b = map(promises.promise, "ab")
-    with anyio.fail_after(LIMIT):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(later, b.dispose)
-            with pytest.raises(dp.PromiseDisposedError) as caught:
-                await wait(a, b)
-    assert "b" == caught.value.id
-    assert not is_left(backend)
-
-
-async def test_an_iterator_goes_on_after_an_error_of_one_promise(
-    backend: FiveMethods,
-) -> None:
-    """A disposal, or a value that is not of the handle's type."""
-    promises = handle(backend)
-    a, b, c = promises.promise("a", int), *map(promises.promise, "bc")
-    await promises.promise("a").resolve("text")
-    await c.resolve(3)
-    settled = dp.as_settled([a, b, c])
-    with pytest.raises(dp.ValueMismatchError, match="'a'"):
-        await anext(settled)
-    assert (c, dp.Resolved(3)) == await anext(settled)
-    with anyio.fail_after(LIMIT):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(later, b.dispose)
-            with pytest.raises(dp.PromiseDisposedError):
-                await anext(settled)
-    with pytest.raises(StopAsyncIteration):
-        await anext(settled)
-
-
-@pytest.mark.parametrize("wait", [dp.gather, dp.all_settled, dp.race])
-async def test_a_store_that_fails_ends_the_call(wait: Any) -> None:
-    """With its error as it is; nothing waits in the other store."""
-    right, wrong = OneWatch(), FiveMethods()
-    wrong.damaged = "x"
-    with pytest.raises(dp.CorruptPromiseError, match="damaged"):
-        await wait(handle(right).promise("a"), handle(wrong).promise("x"))
-    assert not is_left(right)
-
-
-async def test_closing_a_handle_ends_the_wait(
-    promises: dp.Promises, backend: FiveMethods
-) -> None:
-    """As that of any other."""
-    other = handle(OneWatch())
-    with anyio.fail_after(LIMIT):
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(later, promises.aclose)
-            with pytest.raises(dp.BackendClosedError):
-                await dp.gather(other.promise("a"), promises.promise("b"))
-
-
-@pytest.mark.parametrize("wait", [dp.gather, dp.all_settled, dp.race])
-async def test_what_is_not_a_promise_is_refused(wait: Any) -> None:
-    """A list of promises, above all."""
-    with pytest.raises(TypeError, match="takes durable promises, not"):
-        await wait([dp.connect("memory:").promise("a")])
-    with pytest.raises(TypeError, match="as_settled"):
-        dp.as_settled(["id"])  # type: ignore[arg-type] # the point
-
-
-# Cancellation ---------------------------------------------------------------
-
-
-@dataclass
-class Cancelling:
-    """Cancels a scope at one of the moments before and after each checkpoint."""
-
-    scope: anyio.CancelScope
-    at: int
-    moments: int = 0
-
-    def moment(self) -> None:
-        self.moments += 1
-        if self.moments == self.at:
-            self.scope.cancel()
-
-
-@pytest.mark.parametrize("wait", ["gather", "all_settled", "race", "as_settled"])
-async def test_whoever_is_cancelled_leaves_nothing(wait: str) -> None:
-    """At each moment before and after each checkpoint."""
-    backends = FiveMethods(), OneWatch()
-    here, there = map(handle, backends)
-    for at in count(1):
-        a, b, c = here.promise("a"), there.promise("b"), here.promise("c")
-        calls: dict[str, Callable[[], Any]] = {
-            "gather": lambda: dp.gather(a, b, c),  # noqa: B023 - called at once
-            "all_settled": lambda: dp.all_settled(a, b, c),  # noqa: B023
-            "race": lambda: dp.race(a, b),  # noqa: B023
-            "as_settled": lambda: _all(dp.as_settled([a, b, c])),  # noqa: B023
-        }
-        with anyio.fail_after(LIMIT):
-            async with anyio.create_task_group() as tasks:
-                with anyio.CancelScope() as scope:
-                    cancelling = Cancelling(scope, at)
-                    tasks.start_soon(
-                        later,
-                        lambda: c.resolve(3),  # noqa: B023
-                        lambda: b.resolve(2),  # noqa: B023
-                        lambda: a.resolve(1),  # noqa: B023
-                    )
-                    await stepped(calls[wait](), cancelling.moment)
-                assert not any(map(is_left, backends))
-        for promise in (a, b, c):
-            await promise.dispose()
-        if cancelling.moments < at:
-            break
-    assert at > 8
-
-
-async def _all(settled: dp.AsSettled[Any]) -> None:
-    async for _ in settled:
-        await checkpoint()
-
-
 # What it costs --------------------------------------------------------------
 
 
@@ -389,7 +201,7 @@ async def test_handles_of_two_types_share_a_watch(promises: dp.Promises) -> None
 async def test_processes_and_stores_of_all_kinds(tmp_path: Path) -> None:
     """A memory store, a directory, and a database, in one call."""
     pytest.importorskip("apsw")
-    urls = (f"memory:{next(STORES)}", f"file:{tmp_path}/d", f"sqlite:{tmp_path}/p.db")
+    urls = (f"memory:{token_hex(4)}", f"file:{tmp_path}/d", f"sqlite:{tmp_path}/p.db")
     handles = [dp.connect(url) for url in urls]
     waiting = [handle.promise("x") for handle in handles]
     with anyio.fail_after(LIMIT):

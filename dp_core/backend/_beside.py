@@ -1,13 +1,16 @@
-"""`in_thread`: a blocking function in a worker thread, where there can be one."""
+"""`in_thread` and `tasks_beside`: work beside that of the caller."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar, cast
 
+import anyio
 from anyio import CapacityLimiter, to_thread
+from anyio.abc import TaskGroup
 
-__all__ = ["in_thread"]
+__all__ = ["in_thread", "tasks_beside"]
 
 T = TypeVar("T")
 
@@ -55,3 +58,24 @@ async def in_thread(
         # An event loop keeps what a thread raised, and so would this frame: in a
         # cycle with its traceback, which holds what was refused.
         failure = None
+
+
+@asynccontextmanager
+async def tasks_beside() -> AsyncIterator[TaskGroup]:
+    """
+    Run tasks beside a block, at whose end they are cancelled.
+
+    The tasks are to raise nothing. What the block raises goes on as it is.
+    """
+    failure: BaseException | None = None
+    async with anyio.create_task_group() as group:
+        try:
+            yield group
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # noqa: BLE001 - a task group would wrap it
+            failure = error
+        finally:
+            group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
