@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from copy import copy
 from typing import Generic, TypeVar, final
 
+from anyio.lowlevel import EventLoopToken
+
 from dp_core.backend._signal import Signal, signal, wake
 
 __all__ = ["Follower", "LeaderFollowers", "copied"]
@@ -141,11 +143,14 @@ class Follower(Generic[R, T]):
         """Whether it was given its result, or an exception."""
         return self._result is not None
 
-    async def join(self) -> T:
+    async def join(self, token: EventLoopToken | None = None) -> T:
         """
         Return the result, found by the leader, which may be this caller.
 
         To be awaited once; another call is another follower.
+
+        Args:
+            token: The event loop, for who has its token, as to find it out takes long.
 
         Raises:
             Exception: What `set_exception` was called with, or what the lead
@@ -158,7 +163,7 @@ class Follower(Generic[R, T]):
                     await self.group._be_led_by(self)
                 else:
                     # A new one each time: the last may be set, by an election.
-                    self._wake_up = signal()
+                    self._wake_up = signal(token)
                     await self._wake_up
         finally:
             self.group._remove(self)

@@ -27,7 +27,7 @@ from math import inf
 from typing import Any, Final, TypeAlias
 
 import anyio
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import checkpoint, current_token
 
 from dp_backends.http._calling._wire_client import WireClient, Written, off_loop
 from dp_backends.http._connection import Connection
@@ -111,11 +111,12 @@ class Batches:
         written = client.written(call)
         if len(written[1]) > _LONG:
             return await client.attempt(call, budget)
-        batch = self._here.get().batch_for(self, written)
+        token = current_token()
+        batch = self._here.get(token).batch_for(self, written)
         asked = _Asked(batch, call, written, budget.ends())
         batch.note_end(asked.ends)
         try:
-            response = await Follower(batch.callers, asked).join()
+            response = await Follower(batch.callers, asked).join(token)
         finally:
             if not len(batch.callers):
                 batch.close()
