@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from psycopg import OperationalError
 from psycopg.sql import SQL, Identifier
 
 from dp_backends.sql._rows import absent
@@ -16,6 +17,7 @@ from dp_backends.sql.postgresql import _session
 from dp_backends.sql.postgresql._clock import ServerClock
 from dp_backends.sql.postgresql._connecting import Server
 from dp_backends.sql.postgresql._dialect import Queries
+from dp_backends.sql.postgresql._failures import not_connected
 from dp_backends.sql.postgresql._session import PostgresSession
 from dp_backends.sql.postgresql._url import parse_url
 from dp_core import (
@@ -105,6 +107,15 @@ async def test_too_many_connections_pass(
 
     assert [] == before
     assert [Resolved(1)] == states
+
+
+def test_a_refusal_in_another_language_is_told_in_the_end() -> None:
+    """Libpq gives no code for it: it is tried again, and has the server's words."""
+    text = "FATAL:  Passwort-Authentifizierung für Benutzer »clerk« fehlgeschlagen"
+    failure = not_connected("postgresql://there", OperationalError(text))
+
+    assert (True, False) == (failure.is_passing, failure.is_unknown)
+    assert "Benutzer »clerk« fehlgeschlagen" in failure.error.reason
 
 
 # In the middle of a call --------------------------------------------------------
