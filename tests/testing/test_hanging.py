@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from dp_core import Outcome, Pending, Resolved, State
 from dp_core.testing import ConformanceError, Effort, Law, check_backend
@@ -212,6 +213,32 @@ async def test_no_law_is_named_because_a_call_takes_its_time(slow: str) -> None:
     assert ["fourth", "second"] == [law.law for law in report.violations]
     assert "within 2 s" in report.violations[0].reason
     assert ("first", "third") == report.passed
+
+
+class OneAtATime(Store):
+    """Calls take a lock; a wait comes to it later than the kit looks for that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = anyio.Lock()
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        async with self.lock:
+            stands = await super().settle(id, outcome)
+        await anyio.sleep(0.025)
+        return stands
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        await anyio.sleep(0.04)
+        async with self.lock:
+            await checkpoint()
+        return await super().wait(id)
+
+
+async def test_a_call_that_is_held_late_may_hold_a_lock() -> None:
+    """No other settle is asked for then, as it would wait for the kit itself."""
+    report = await verdict(OneAtATime(), "no-wake-up-is-lost")
+    assert () == report.violations
 
 
 async def test_many_calls_that_take_their_turns_block_nobody() -> None:

@@ -112,13 +112,14 @@ async def _meet(
         await _start(a, operation, id, LATE).ends()
     calls = [_start(a, held, id, ONE, hold_at=step)]
     await context.rest(calls[0])
+    was_held = calls[0].is_held
     for operation in meanwhile:
         calls.append(_start(b, operation, id, TWO))
         await context.rest(calls[-1])
-    if meanwhile == ("settle",) and calls[0].is_held and calls[-1].is_over:
+    if meanwhile == ("settle",) and was_held and calls[-1].is_over:
         # Settle 40 other promises, so that a bounded cache of recent outcomes
         # cannot hide a lost wake-up. Settling cannot block here on a lock of the
-        # held call: one settle has just succeeded.
+        # held call: one settle has begun and succeeded since.
         await settle_others(context, b, 40)
     calls[0].release()
     await context.rest(calls[0])
