@@ -16,20 +16,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import anyio
 import apsw
+from _serving import serving
 
 import dp_core as dp
 
@@ -47,22 +43,6 @@ class Cost:
     wall: float
     client: float
     server: float
-
-
-@contextmanager
-def serving(store: str) -> Iterator[tuple[str, int]]:
-    """Run a server until the block ends; yield its URL and its process."""
-    command = ["-m", "dp_core", "serve", "--url", store, "--port", "0"]
-    with subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found
-        try:
-            yield found[0], process.pid
-        finally:
-            process.terminate()
 
 
 def cpu_seconds(pid: int) -> float:

@@ -13,13 +13,9 @@ other programs on the machine disturb less than they do the wall clock.
 from __future__ import annotations
 
 import argparse
-import re
-import subprocess
-import sys
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -27,28 +23,13 @@ from statistics import median
 from typing import Final
 
 import anyio
+from _serving import serving
 
 from dp_backends.http import HttpBackend
 
 CONCURRENT: Final = (1, 64)
 
 Ask = Callable[[], Awaitable[object]]
-
-
-@contextmanager
-def serving() -> Iterator[str]:
-    """Run a server until the block ends; yield its URL."""
-    command = ["-m", "dp_core", "serve", "--url", "memory:", "--port", "0"]
-    with subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found
-        try:
-            yield found[0]
-        finally:
-            process.terminate()
 
 
 @dataclass(frozen=True)
@@ -118,7 +99,7 @@ def main() -> None:
         print("aiohttp is not installed: nothing to compare with")
         del clients["aiohttp"]
     rates: defaultdict[tuple[int, str], list[Rate]] = defaultdict(list)
-    with serving() as url:
+    with serving("memory:") as (url, _):
         for _ in range(options.rounds):
             for concurrent in CONCURRENT:
                 for name, (client, loop) in clients.items():

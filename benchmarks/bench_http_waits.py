@@ -18,18 +18,16 @@ import argparse
 import asyncio
 import gc
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import trio
+from _serving import serving
 
 import dp_core as dp
 from dp_backends.http import HttpBackend
@@ -52,22 +50,6 @@ async def main():
     print(time.monotonic())
 anyio.run(main)
 """
-
-
-@contextmanager
-def serving(store: str) -> Iterator[tuple[str, int]]:
-    """Run a server until the block ends; yield its URL and its process."""
-    command = ["-m", "dp_core", "serve", "--url", store, "--port", "0"]
-    with subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found
-        try:
-            yield found[0], process.pid
-        finally:
-            process.terminate()
 
 
 def resident(pid: int) -> int:

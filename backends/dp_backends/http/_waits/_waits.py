@@ -16,7 +16,7 @@ from dp_backends.http._waits._interest import NoStreamError, Share, SingleWait
 from dp_backends.http._waits._long_polls import LongPolls
 from dp_backends.http._waits._streams import MAX_ASKED_BYTES, StreamGate
 from dp_core import Backend, Outcome, State
-from dp_core.backend import Closable, LoopLocal, Told, Watch, watch_all
+from dp_core.backend import Closable, LoopLocal, Told, Watch, tasks_beside, watch_all
 from dp_core.wire import MAX_WATCHED, Peek
 
 __all__ = ["HttpWaits"]
@@ -96,8 +96,7 @@ class HttpWaits:
         """Watch promises; see `dp_core.backend.Watchable`."""
         self._life.check_open()
         watch = Watch(ids)
-        failure: BaseException | None = None
-        async with anyio.create_task_group() as group:
+        async with tasks_beside() as group:
             try:
                 shares = [
                     Share(part, watch, RetryBudget(self._client.url.retry))
@@ -109,15 +108,8 @@ class HttpWaits:
                     await share.begun(self._client.url)
                 watch.sort(ids)
                 yield watch
-            except anyio.get_cancelled_exc_class():
-                raise
-            except BaseException as error:  # noqa: BLE001 - a task group would wrap it
-                failure = error
             finally:
-                group.cancel_scope.cancel()
                 watch.end()
-        if failure is not None:
-            raise failure
 
     async def _run(self, share: Share, watch: Watch) -> None:
         try:
