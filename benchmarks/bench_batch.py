@@ -15,23 +15,20 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import statistics
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import anyio
 import apsw
-from _serving import serving
+from _serving import cpu_seconds, serving
 
 import dp_core as dp
 
 TASKS: Final = {1: 400, 64: 12_000}
 LOOP: Final = 1_000
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 numbers = itertools.count()
 
@@ -43,12 +40,6 @@ class Cost:
     wall: float
     client: float
     server: float
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return what a process has used of the CPU, by proc(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 async def settle(promises: dp.Promises, tasks: int, count: int) -> None:

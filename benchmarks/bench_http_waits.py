@@ -27,14 +27,13 @@ from typing import Any, Final
 
 import anyio
 import trio
-from _serving import serving
+from _serving import cpu_seconds, serving
 
 import dp_core as dp
 from dp_backends.http import HttpBackend
 
 _REST: Final = 10.0
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 SETTLER: Final = """
 import sys, time, anyio, dp_core as dp
@@ -56,16 +55,6 @@ def resident(pid: int) -> int:
     """Return the size of the resident set of a process, in bytes."""
     gc.collect()
     return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * _PAGE
-
-
-def cpu_seconds(*pids: int) -> float:
-    """Return what processes have used of the CPU, by proc(5)."""
-    ticks = 0
-    for pid in pids:
-        text = Path(f"/proc/{pid}/stat").read_text("ascii")
-        fields = text.rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / _TICKS
 
 
 async def used(seconds: float, *pids: int) -> float:

@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Final
 
 import anyio
+from _serving import cpu_seconds
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
@@ -36,7 +35,6 @@ from dp_core.server._http_server import HttpServer
 from dp_core.server._listener import reserve
 
 CONNECTIONS: Final = 64
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 # The server -----------------------------------------------------------------
@@ -120,12 +118,6 @@ async def measure(port: int, pid: int, request: bytes, seconds: float) -> Cost:
     for transport, _ in made:
         transport.abort()
     return Cost(wall / count * 1e6, cpu / count * 1e6)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return what a process has used of the CPU, by proc(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def post(port: int, path: str, body: bytes) -> bytes:
