@@ -49,6 +49,7 @@ class Both:
         self.asking = self.promises.asking
         self.look = self.promises.look
         self.stop = self.promises.stop
+        self.sweep = self.promises.sweep
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         constant = scope["path"] == "/constant"
