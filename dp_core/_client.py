@@ -26,6 +26,7 @@ from dp_core._registry import (
 from dp_core._safe_text import quoted, without_password
 from dp_core._states import Outcome
 from dp_core._terms import PromiseInfo, Query, StateName
+from dp_core._type_form import TypeForm
 from dp_core.backend import Backend, Located
 from dp_core.values import MAX_VALUE_BYTES
 
@@ -80,8 +81,11 @@ class Promises:
 
     @overload
     def promise(self, id: str) -> DurablePromise[Any]: ...
+    # Type checkers that do not know `TypeForm` yet infer classes all the same.
     @overload
     def promise(self, id: str, type: type[T]) -> DurablePromise[T]: ...
+    @overload
+    def promise(self, id: str, type: TypeForm[T]) -> DurablePromise[T]: ...
     def promise(self, id: str, type: Any = Any) -> DurablePromise[Any]:
         """
         Return a handle on one promise, without I/O.
@@ -117,6 +121,18 @@ class Promises:
         self,
         id: str | None,
         type: type[T],
+        *,
+        deadline: Deadline | None = None,
+        otherwise: Outcome[T] | None = None,
+        tags: Mapping[str, str] | None = None,
+        data: object = None,
+        exist_ok: bool = True,
+    ) -> DurablePromise[T]: ...
+    @overload
+    async def create(
+        self,
+        id: str | None,
+        type: TypeForm[T],
         *,
         deadline: Deadline | None = None,
         otherwise: Outcome[T] | None = None,
@@ -303,6 +319,12 @@ def durable_promise(
 ) -> DurablePromise[T]: ...
 @overload
 def durable_promise(id: str, *, type: type[T]) -> DurablePromise[T]: ...
+@overload
+def durable_promise(
+    id: str, url: StoreUrl | None, type: TypeForm[T]
+) -> DurablePromise[T]: ...
+@overload
+def durable_promise(id: str, *, type: TypeForm[T]) -> DurablePromise[T]: ...
 def durable_promise(
     id: str, url: StoreUrl | None = None, type: Any = Any
 ) -> DurablePromise[Any]:

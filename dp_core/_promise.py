@@ -16,6 +16,7 @@ from dp_core._registry import registry_of
 from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import Pending, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo, Terms, check_name
+from dp_core._type_form import TypeForm
 from dp_core.backend import Backend, wait_or_peek
 
 __all__ = ["DurablePromise"]
@@ -43,7 +44,7 @@ class DurablePromise(Generic[T]):
     def __init__(  # noqa: PLR0913, PLR0917 - made by `Promises`
         self,
         id: str,
-        type_: type[T],
+        type_: TypeForm[T],
         backend: Backend,
         url: str,
         limit: int,
