@@ -126,7 +126,7 @@ async def test_a_newer_format_is_refused(
     """The error says to upgrade."""
     async with connect(url) as promises:
         await promises.promise("a").resolve(1)
-    statement = SQL("UPDATE {}.durable_promises_format SET format = 2")
+    statement = SQL("UPDATE {}.durable_promises_format SET format = 99")
     postgresql.execute(statement.format(Identifier(schema)))
 
     async with connect(url) as promises:
@@ -144,7 +144,7 @@ async def test_an_older_format_is_brought_up_to_date_once(
 
     def open_it() -> None:
         server, queries = Server(parse_url(url)), Queries(schema)
-        queries.sql.formats += ((f"CREATE TABLE {schema}.newer ()",),)
+        queries.sql.upgrades[queries.sql.format] = (f"CREATE TABLE {schema}.newer ()",)
         with server.connect() as connection:
             made.append(Schema(server, queries, connection).is_made())
 

@@ -204,8 +204,7 @@ def test_an_older_format_is_brought_up_to_date_once(
     program = f"""
 import sys, anyio, dp_core as dp
 from dp_backends.sql.sqlite import _database
-tables = _database.SQL.formats
-_database.SQL.formats = (*tables, ("CREATE TABLE second (x)",))
+_database.SQL.upgrades[_database.SQL.format] = ("CREATE TABLE newer (x)",)
 async def main():
     async with dp.connect({url!r}) as promises:
         print("ready", flush=True)
@@ -234,5 +233,5 @@ anyio.run(main)
     for racer in racers:
         _, complaint = racer.communicate(timeout=60)
         assert 0 == racer.returncode, complaint
-    assert [(2,)] == rows(path, "PRAGMA user_version")
+    assert [(3,)] == rows(path, "PRAGMA user_version")
     assert [(6,)] == rows(path, "SELECT count(*) FROM promises")

@@ -12,7 +12,7 @@ takes all of them as arrays, because each statement costs a round trip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -36,6 +36,8 @@ class Dialect:
         suffixes: The ends of the statements that make the two tables.
         changed: The end of that which makes the index of changes: the condition that
             a row is in it, if not all are.
+        upgrade: Returns the statements that make the newest format out of each older
+            one, by its number, from those that make it out of nothing.
         one: A parameter.
         among: The condition to be one of a list of values, which is a parameter.
         source: Returns the query for rows to insert, from the types of their columns
@@ -47,6 +49,7 @@ class Dialect:
     schema: str
     suffixes: tuple[str, str]
     changed: str
+    upgrade: Callable[[Sequence[str]], Mapping[int, Sequence[str]]]
     one: str
     among: str
     source: Callable[[dict[str, str]], str]
@@ -86,8 +89,10 @@ class Statements:
                 f"WHERE state = {PENDING} AND deadline IS NOT NULL"
             ),
         )
-        # The statements that make each format out of the one before.
-        self.formats: tuple[Sequence[str], ...] = (tables,)
+        # What makes the newest format out of each other, by its number; 0 is nothing.
+        # A format is a number for one set of tables: who changes these adds a number,
+        # and keeps a store of the one before in tests/backends/released.
+        self.upgrades = {0: tables, **dialect.upgrade(tables)}
         self.read: Final = f"SELECT {columns} FROM {promises} WHERE id {dialect.among}"
         self.read_one: Final = f"SELECT {columns} FROM {promises} WHERE id = {one}"
         self.at: Final = f"SELECT {columns} FROM {promises} WHERE place {dialect.among}"
@@ -119,6 +124,11 @@ class Statements:
             f"WHERE {in_state(DISPOSED)} ORDER BY place LIMIT {one}) "
             f"AND settled_at < {one} AND place <> (SELECT max(place) FROM {promises})"
         )
+
+    @property
+    def format(self) -> int:
+        """The number of the newest format."""
+        return len(self.upgrades)
 
 
 def in_state(state: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, final
 
 from dp_backends.sql._rows import PromiseRow
@@ -38,6 +38,8 @@ _TYPES: Final = {
 # would not do: such do not come in the order of the commits, so that who looks for what
 # is above the last one that was seen misses others for ever.
 _CHANGE: Final = "pg_current_xact_id()"
+
+_STATES: Final = "CREATE INDEX states "
 
 # Of when the server got the statement: not later than what the statement sees.
 _NOW: Final = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint"
@@ -82,12 +84,19 @@ class Queries:
             columns = ", ".join(given.get(name, name) for name in types)
             return f"SELECT {columns} FROM {_unnest(types)}"
 
+        def upgrade(tables: Sequence[str]) -> Mapping[int, Sequence[str]]:
+            """Return the statements that make the newest format out of older ones."""
+            [states] = [line for line in tables if line.startswith(_STATES)]
+            # It had all rows once.
+            return {1: (f"DROP INDEX {prefix}states", states)}
+
         self.sql: Final = Statements(
             Dialect(
                 types=_TYPES,
                 schema=prefix,
                 suffixes=("", ""),
                 changed="",
+                upgrade=upgrade,
                 one="%b",
                 among="= ANY(%b)",
                 source=source,

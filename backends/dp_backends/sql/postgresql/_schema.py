@@ -69,8 +69,8 @@ class Schema:
             BackendUnavailableError: It is something else, or of a newer format.
         """
         form = self._format()
-        if form is not None and form < len(self._queries.sql.formats):
-            self._make()
+        if form is not None and form < self._queries.sql.format:
+            self._make(is_there=True)
         return form is not None
 
     def make(self) -> None:
@@ -82,7 +82,7 @@ class Schema:
             AccessDeniedError: This role may not.
         """
         if not self.is_made():
-            self._make()
+            self._make(is_there=False)
         if self._is_ahead:
             # Restored from another server, whose transactions had larger numbers:
             # all who wait would look at these promises again and again.
@@ -105,7 +105,7 @@ class Schema:
         if not is_ours:
             return None
         form, self._is_ahead = self._one(self._queries.formats, ())
-        newest = len(self._queries.sql.formats)
+        newest = self._queries.sql.format
         if form > newest:
             raise BackendUnavailableError(
                 f"the store {self._server.url.location} has format {form}, and this "
@@ -114,7 +114,7 @@ class Schema:
             )
         return int(form)
 
-    def _make(self) -> None:
+    def _make(self, *, is_there: bool) -> None:
         """Make what is not there, by whoever comes first."""
         run(self._connection, self._server.begin)
         try:
@@ -122,18 +122,26 @@ class Schema:
             self._create()
             run(self._connection, "COMMIT")
         except errors.InsufficientPrivilege as error:
-            user = self._connection.info.user
-            raise AccessDeniedError(
-                f"cannot make the store {self._server.url.location}: the role "
-                f"{quoted(user)} may not; let the owner of the database "
-                f"CREATE SCHEMA {self._queries.schema} AUTHORIZATION "
-                f'"{user}", or GRANT CREATE ON DATABASE '
-                f'"{self._connection.info.dbname}" TO "{user}"'
-            ) from error
+            raise AccessDeniedError(self._denied(is_there=is_there)) from error
         finally:
             # Of no effect after a commit.
             if not self._connection.closed and self._is_in_transaction():
                 run(self._connection, "ROLLBACK")
+
+    def _denied(self, *, is_there: bool) -> str:
+        """Return an error's text: this role may not make the store, or change it."""
+        store, user = self._server.url.location, self._connection.info.user
+        if is_there:
+            return (
+                f"the store {store} is of an older format, and the role {quoted(user)} "
+                "may not bring it up to date; let its owner open it once"
+            )
+        return (
+            f"cannot make the store {store}: the role {quoted(user)} may not; let the "
+            f"owner of the database CREATE SCHEMA {self._queries.schema} AUTHORIZATION "
+            f'"{user}", or GRANT CREATE ON DATABASE '
+            f'"{self._connection.info.dbname}" TO "{user}"'
+        )
 
     def _is_in_transaction(self) -> bool:
         return self._connection.info.transaction_status != TransactionStatus.IDLE
@@ -147,10 +155,10 @@ class Schema:
             for statement in queries.making:
                 self._connection.execute(statement, ())
             form = 0
-        for statements in queries.sql.formats[form:]:
-            for statement in statements:
-                self._connection.execute(statement, ())
-        self._connection.execute(queries.set_format, (len(queries.sql.formats),))
+        # Somebody else may have been faster.
+        for statement in queries.sql.upgrades.get(form, ()):
+            self._connection.execute(statement, ())
+        self._connection.execute(queries.set_format, (queries.sql.format,))
 
     def _one(
         self, statement: str, values: Sequence[Any] | Mapping[str, Any]

@@ -134,10 +134,10 @@ def _is_ours(database: apsw.Connection, path: str) -> bool:
             )
         return False
     form = database.pragma("user_version")
-    if form > len(SQL.formats):
+    if form > SQL.format:
         raise BackendUnavailableError(
             f"the store {path} has format {form}, and this version reads 1 to "
-            f"{len(SQL.formats)}; upgrade durable-promises, or name another file"
+            f"{SQL.format}; upgrade durable-promises, or name another file"
         )
     return True
 
@@ -152,20 +152,20 @@ def _prepare(database: apsw.Connection, path: str) -> None:
     # On macOS an fsync leaves data in the cache of the disk.
     database.pragma("fullfsync", 1)
     database.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
-    if database.pragma("user_version") < len(SQL.formats):
+    if database.pragma("user_version") < SQL.format:
         _migrate(database, path)
 
 
 def _migrate(database: apsw.Connection, path: str) -> None:
-    """Make the tables, or those of a newer format out of those of an older one."""
+    """Make the tables, or those of the newest format out of those of an older one."""
     database.execute("BEGIN IMMEDIATE")
     with database:
         # Somebody else may have been faster.
         form = database.pragma("user_version")
-        for statements in SQL.formats[form:]:
-            for statement in statements:
+        if form < SQL.format:
+            for statement in SQL.upgrades[form]:
                 database.execute(statement)
-        database.pragma("application_id", APPLICATION_ID)
-        database.pragma("user_version", len(SQL.formats))
+            database.pragma("application_id", APPLICATION_ID)
+            database.pragma("user_version", SQL.format)
     database.execute("COMMIT")
     fsync_directory(os.path.dirname(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from dp_backends.sql._rows import PromiseRow
@@ -13,6 +13,27 @@ __all__ = ["CHANGED", "HIGHEST", "SQL", "UPSERTS"]
 
 def _values(columns: Collection[str]) -> str:
     return f"VALUES ({', '.join('?' for _ in columns)})"
+
+
+def _upgrade(tables: Sequence[str]) -> Mapping[int, Sequence[str]]:
+    columns = ", ".join(PromiseRow._fields)
+    # The columns of names were text once, and the indexes had all rows.
+    as_bytes = columns.replace("settled_by", "CAST(settled_by AS BLOB)")
+    return {
+        1: (
+            *(f"DROP INDEX {name}" for name in ("changes", "states", "deadlines")),
+            "ALTER TABLE promises RENAME TO old_promises",
+            "ALTER TABLE tags RENAME TO old_tags",
+            *tables,
+            f"INSERT INTO promises ({columns}) SELECT {as_bytes} FROM old_promises",
+            (
+                "INSERT INTO tags SELECT CAST(key AS BLOB), CAST(value AS BLOB), "
+                "state, place FROM old_tags"
+            ),
+            "DROP TABLE old_promises",
+            "DROP TABLE old_tags",
+        )
+    }
 
 
 SQL: Final = Statements(
@@ -39,6 +60,7 @@ SQL: Final = Statements(
         # The first change of a generation is its place, too, and found by that: so a
         # settle writes two pages, as few as it can, and not three.
         changed=" WHERE change <> place",
+        upgrade=_upgrade,
         one="?",
         among="IN carray(?)",
         source=_values,
