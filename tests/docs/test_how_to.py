@@ -11,25 +11,31 @@ from typing import Final
 import pytest
 
 from support.docs.walkthrough import Reader, steps
-from support.paths import ROOT
+from support.paths import EXAMPLES, ROOT
 
 HOW_TO: Final = ROOT / "docs" / "how-to"
 
 # These have tests of their own, which know what they need.
 ELSEWHERE: Final = {
     "choose-a-store": "tests/docs/test_choose_a_store.py",
+    "frameworks/jupyter": "tests/docs/frameworks/test_jupyter.py",
     "move-to-restate": "tests/backends/restate/test_examples.py",
     "observe-operations": "tests/docs/test_observe_operations.py",
     "write-a-backend": "tests/docs/test_write_a_backend.py",
 }
 NEEDS: Final = {
-    "fastapi-callback": ("fastapi", "curl"),
-    "job-queue": ("huey",),
+    "frameworks/fastapi": ("fastapi", "curl"),
+    "frameworks/job-queue": ("huey",),
+    "frameworks/starlette": ("uvicorn", "curl"),
+    "frameworks/webhook": ("uvicorn",),
     "other-languages": ("curl", "tsc", "node"),
 }
-PAGES: Final = sorted(
-    path.stem for path in HOW_TO.glob("*.md") if path.stem not in {"index", *ELSEWHERE}
-)
+NAMES: Final = {
+    str(path.relative_to(HOW_TO).with_suffix(""))
+    for path in HOW_TO.rglob("*.md")
+    if path.stem != "index"
+}
+PAGES: Final = sorted(NAMES - set(ELSEWHERE))
 
 
 def need(name: str) -> None:
@@ -67,6 +73,21 @@ def test_all_code_of_a_page_is_run(page: str) -> None:
     ]
     fences = (HOW_TO / f"{page}.md").read_text(encoding="utf-8").count("\n```")
     assert fences == 2 * len(found)
+
+
+def test_pages_and_programs_of_frameworks_are_short() -> None:
+    """Each has less than 60 lines, and each program is on a page."""
+    programs = {path for path in EXAMPLES.glob("frameworks/*") if path.is_file()}
+    pages = {path for path in HOW_TO.glob("frameworks/*.md") if path.stem != "index"}
+    text = "".join(path.read_text(encoding="utf-8") for path in pages)
+
+    assert 1 <= len(programs) <= len(pages) <= 11
+    assert {} == {
+        path.name: lines
+        for path in programs | pages
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) >= 60
+    }
+    assert [] == [path.name for path in programs if path.name not in text]
 
 
 def test_pages_with_tests_of_their_own_have_them() -> None:

@@ -3,7 +3,8 @@
 
 On a page, a block of code is one of these:
 
-* a *file*, when its first line is a comment with nothing but a file name;
+* a *file*, when its first line is a comment with nothing but a file name, or when it
+  includes a file of the repository (``{literalinclude}``), by the name of that;
 * *commands*, in a ``console`` block: each line after ``$`` is entered, and what
   it printed stands below it.
 
@@ -30,16 +31,17 @@ from typing import Final, NamedTuple
 
 from support.paths import ROOT
 
-__all__ = ["Printed", "Reader", "Step", "steps"]
+__all__ = ["Printed", "Reader", "Step", "port_of", "steps"]
 
 _STEP: Final = re.compile(
     r"(?:^<!-- (?P<mode>waits|runs on) -->\n)?"
-    r"^```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    r"^```(?:(?P<language>\w+)|\{literalinclude\} (?P<included>\S+))\n"
+    r"(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 _FILE: Final = re.compile(r"(?:#|//) (?P<name>[\w.]+)\n")
 _COMMAND: Final = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
-_PORT: Final = re.compile(r"--port (\d+)")
+_PORT: Final = re.compile(r"(?P<before>--port |PORT=|--bind [\w.]+:)(?P<port>\d+)")
 _LISTENING: Final = re.compile(r"http://[^\s:]+:(\d+)")
 _SECONDS: Final = re.compile(r"in \d+\.\d+s")
 _LOCAL: Final = ("localhost", "127.0.0.1")
@@ -53,15 +55,19 @@ class Step(NamedTuple):
         mode: "waits", "runs on", or "" for what ends by itself.
         language: Its language, as the page says.
         text: The code.
+        included: The file of the repository that this is.
     """
 
     mode: str
     language: str
     text: str
+    included: Path | None = None
 
     @property
     def file(self) -> str | None:
         """Return the name of the file that this is, if it is one."""
+        if self.included:
+            return self.included.name
         found = _FILE.match(self.text)
         return found["name"] if found else None
 
@@ -77,10 +83,14 @@ class Printed(NamedTuple):
 def steps(page: Path) -> list[Step]:
     """Return the blocks of code on a page."""
     text = page.read_text(encoding="utf-8")
-    return [
-        Step(found["mode"] or "", found["language"], found["text"])
-        for found in _STEP.finditer(text)
-    ]
+    return [_step(page, found) for found in _STEP.finditer(text)]
+
+
+def _step(page: Path, found: re.Match[str]) -> Step:
+    if not found["included"]:
+        return Step(found["mode"] or "", found["language"], found["text"])
+    path = (page.parent / found["included"]).resolve()
+    return Step("", "python", path.read_text(encoding="utf-8"), path)
 
 
 class Reader:
@@ -100,7 +110,7 @@ class Reader:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("DP_", "PYTEST"))
+            if not name.startswith(("DP_", "PYTEST")) or name == "PYTEST_ADDOPTS"
         }
         path = os.pathsep.join([*map(str, places), kept["PATH"]])
         self._environment = {**kept, "PATH": path, "PYTHONUNBUFFERED": "1"}
@@ -149,14 +159,14 @@ class Reader:
     def _serve(self, line: str) -> None:
         """Start a server or a worker; a server is listening when this returns."""
         port = _PORT.search(line)
-        documented = port[1] if port else "8080" if "serve" in line else None
+        documented = port["port"] if port else "8080" if "serve" in line else None
         if port:
-            line = line.replace(port[0], "--port 0")
+            line = line.replace(port[0], f"{port['before']}0")
         elif documented:
             line += " --port 0"
         process = self._start(line)
         if documented:
-            self._ports[documented] = _port_of(process)
+            self._ports[documented] = port_of(process)
             self._write_files()
 
     def _translated(self, text: str) -> str:
@@ -178,7 +188,7 @@ def _end(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _port_of(server: subprocess.Popen[str]) -> str:
+def port_of(server: subprocess.Popen[str]) -> str:
     """Return the port that a server says it listens at."""
     assert server.stdout is not None
     said = []
