@@ -92,11 +92,13 @@ class Promises:
 
         Args:
             id: Any text of 1 to 1,024 bytes of UTF-8 without NUL.
-            type: The type of the value: a dataclass, TypedDict, msgspec Struct
-                or builtin type. Without it, values are plain JSON.
+            type: The type of the value: any that msgspec or pydantic reads, such as a
+                dataclass, ``list[Invoice]`` or ``Invoice | None``. Without it, values
+                are plain JSON.
 
         Raises:
             InvalidPromiseIdError: *id* cannot name a promise.
+            InvalidTypeError: No value can be kept as this type.
         """
         check_id(id)
         return DurablePromise(
@@ -171,6 +173,7 @@ class Promises:
 
         Raises:
             InvalidPromiseIdError: *id* cannot name a promise.
+            InvalidTypeError: No value can be kept as this type.
             InvalidTermsError: No promise can have these terms.
             InvalidValueError: A value is not strict JSON, or too large.
             ValueMismatchError: *otherwise* is not of that type.
@@ -337,6 +340,7 @@ def durable_promise(
 
     Raises:
         InvalidPromiseIdError: *id* cannot name a promise.
+        InvalidTypeError: No value can be kept as this type.
         UnknownBackendError: No installed plugin knows the URL's scheme.
     """
     here = connect(url)

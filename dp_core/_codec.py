@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Generic, TypeVar, final
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar, cast, final
 
 from dp_core._errors import (
     CorruptPromiseError,
@@ -13,7 +14,14 @@ from dp_core._safe_text import quoted, shown
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo, Terms
 from dp_core.backend import in_thread
-from dp_core.values import check_message, decode_as, draft, takes_long
+from dp_core.values import (
+    ValueType,
+    check_message,
+    decode,
+    draft,
+    takes_long,
+    value_type,
+)
 
 __all__ = ["Codec"]
 
@@ -28,12 +36,15 @@ class Codec(Generic[T]):
     Args:
         type_: The type of the values; Any for plain JSON.
         limit: The longest text to write, in bytes.
+
+    Raises:
+        InvalidTypeError: No value can be kept as this type.
     """
 
     __slots__ = ("_limit", "_type")
 
     def __init__(self, type_: Any, limit: int) -> None:
-        self._type = type_
+        self._type: ValueType[T] | None = None if type_ is Any else value_type(type_)
         self._limit = limit
 
     # Writing ----------------------------------------------------------------
@@ -46,11 +57,13 @@ class Codec(Generic[T]):
             InvalidValueError: It is not strict JSON, or too large.
             ValueMismatchError: It is not of the type.
         """
-        text = await self.encode_plain(value)
-        if self._type is not Any:
-            # A check: what this handle could not read back is refused now, while
-            # nothing has happened. Plain JSON can always be read back.
-            await self.decode(text)
+        if self._type is None:
+            return await self.encode_plain(value)
+        written = self._type.draft(cast("T", value), self._limit)
+        text = await in_thread(written.text) if written.takes_long else written.text()
+        # A check: what this handle could not read back is refused now, while
+        # nothing has happened. Plain JSON can always be read back.
+        self._type.check(cast("T", value), await self.decode(text))
         return text
 
     async def encode_plain(self, value: object) -> bytes:
@@ -87,12 +100,8 @@ class Codec(Generic[T]):
         Raises:
             ValueMismatchError: It is not of the type.
         """
-        value: T
-        if takes_long(text):
-            value = await in_thread(decode_as, text, self._type)
-        else:
-            value = decode_as(text, self._type)
-        return value
+        read: Callable[[bytes], T] = decode if self._type is None else self._type.read
+        return await in_thread(read, text) if takes_long(text) else read(text)
 
     async def decode_state(self, id: str, state: State[bytes]) -> State[T]:
         """Return the state of a promise; raises as `decode_outcome` does."""

@@ -9,6 +9,7 @@ Errors: `DurablePromiseError` and all that this library raises on purpose.
     ├── PromiseTimeoutError           get(timeout=...): still pending
     ├── InvalidPromiseIdError         the id cannot name a promise
     ├── InvalidTimeoutError           the time limit is not a length of time
+    ├── InvalidTypeError              no value can be kept as this type
     ├── InvalidTermsError             no promise can have these terms
     ├── InvalidQueryError             nothing can be listed by this
     ├── PromiseExistsError            create(exist_ok=False): it has other terms
@@ -47,6 +48,7 @@ __all__ = [
     "InvalidQueryError",
     "InvalidTermsError",
     "InvalidTimeoutError",
+    "InvalidTypeError",
     "InvalidValueError",
     "NotSupportedError",
     "OutcomeUnknownError",
@@ -175,6 +177,24 @@ class InvalidTimeoutError(DurablePromiseError, ValueError):
             f"{self.shown} is not a valid timeout: write a number of seconds, 0 or "
             "more, or None for as long as it takes"
         )
+
+
+class InvalidTypeError(DurablePromiseError, TypeError):
+    """
+    A promise cannot have values of this type.
+
+    Attributes:
+        shown: What was given as a type, as text.
+        reason: What is wrong with it, and what to write instead.
+    """
+
+    def __init__(self, shown: str, reason: str) -> None:
+        super().__init__(shown, reason)
+        self.shown = shown
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.shown} is not a valid type of values: {self.reason}"
 
 
 class InvalidTermsError(DurablePromiseError, ValueError):

@@ -131,7 +131,10 @@ def without_password(url: str) -> str:
 def type_name(type_: Any) -> str:
     """Return the name by which a message calls a type; never raises."""
     try:
-        return getattr(type_, "__qualname__", None) or str(type_)
+        # list[int] has the name of list.
+        if isinstance(type_, type):
+            return type_.__qualname__
+        return visible(shortened(str(type_), 200))
     except Exception:  # noqa: BLE001 - a repr of others may do anything
         return "a type whose name cannot be shown"
 

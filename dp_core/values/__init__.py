@@ -18,18 +18,18 @@ from dp_core.values._read import (
     takes_long,
 )
 from dp_core.values._shallow import split_shallow
-from dp_core.values._typed import decode_as
+from dp_core.values._typed import ValueType, value_type
 from dp_core.values._write import Draft, check_message, draft, encode
 
 __all__ = [
     "MAX_DEPTH",
     "MAX_VALUE_BYTES",
     "Draft",
+    "ValueType",
     "check_message",
     "check_parsed",
     "check_text",
     "decode",
-    "decode_as",
     "draft",
     "encode",
     "say_the_same",
@@ -37,6 +37,7 @@ __all__ = [
     "split_object",
     "split_shallow",
     "takes_long",
+    "value_type",
 ]
 
 publish(__name__, __all__)

@@ -18,7 +18,7 @@ from math import isfinite
 from typing import Any, Final, final
 
 from dp_core._errors import InvalidValueError
-from dp_core._safe_text import quoted, shown, type_name
+from dp_core._safe_text import described, shown, type_name
 from dp_core.values._bigints import int_to_text
 from dp_core.values._limits import (
     MAX_DEPTH,
@@ -27,10 +27,10 @@ from dp_core.values._limits import (
     check_size,
     too_long,
 )
+from dp_core.values._places import json_path, key_step
 
 __all__ = ["Draft", "RefusedError", "check_message", "draft", "encode", "write"]
 
-_MAX_PLACE: Final = 200
 _LONG_BITS: Final = 60_000
 _SURROGATES: Final = "a lone surrogate is not Unicode text; remove it"
 
@@ -68,10 +68,8 @@ class RefusedError(Exception):
 
     def public(self) -> InvalidValueError:
         """Return the error for users, with the place as a JSONPath (RFC 9535)."""
-        place = "$" + "".join([] if self.is_whole else reversed(self.steps))
-        if len(place) > _MAX_PLACE:
-            place = f"{place[: _MAX_PLACE // 2]}…{place[-_MAX_PLACE // 2 :]}"
-        return InvalidValueError(place, self.reason)
+        steps = [] if self.is_whole else reversed(self.steps)
+        return InvalidValueError(json_path(steps), self.reason)
 
 
 def encode(value: object, limit: int = MAX_VALUE_BYTES) -> bytes:
@@ -244,7 +242,7 @@ def _write_object(value: Mapping[Any, Any], depth: int, to: Draft) -> None:
             add(":")
             write(item, depth + 1, to)
         except RefusedError as refused:
-            refused.steps.append(_key_step(key))
+            refused.steps.append(key_step(key))
             raise
     add("}" if separator == "," else "{}")
 
@@ -258,6 +256,8 @@ def _write_typed(value: Any, depth: int, to: Draft) -> None:
         raise RefusedError(str(error)) from None
     except RecursionError:
         raise RefusedError(TOO_DEEP) from None
+    except Exception as error:  # noqa: BLE001 - code of the value may run
+        raise RefusedError(described(error)) from None
     write(plain, depth, to)
 
 
@@ -272,11 +272,6 @@ def _write_null(value: None, depth: int, to: Draft) -> None:
 def _check_depth(depth: int) -> None:
     if depth >= MAX_DEPTH:
         raise RefusedError(TOO_DEEP)
-
-
-def _key_step(key: str) -> str:
-    is_plain = len(key) <= _MAX_PLACE and key.isidentifier()
-    return f".{key}" if is_plain else f"[{quoted(key)}]"
 
 
 _WRITERS: Final[dict[type, Callable[[Any, int, Draft], None]]] = {

@@ -87,6 +87,7 @@ ERRORS: dict[type[DurablePromiseError], tuple[Any, ...]] = {
     dp_core.InvalidQueryError: ("no state",),
     dp_core.InvalidTermsError: ("no time zone",),
     dp_core.InvalidTimeoutError: ("'5'",),
+    dp_core.InvalidTypeError: ("'Invoice'", "it is text"),
     dp_core.InvalidValueError: ("$.a", "no JSON type"),
     dp_core.NotSupportedError: ("no terms here",),
     dp_core.OutcomeUnknownError: ("interrupted",),

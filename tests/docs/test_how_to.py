@@ -29,6 +29,7 @@ NEEDS: Final = {
     "frameworks/starlette": ("uvicorn", "curl"),
     "frameworks/webhook": ("uvicorn",),
     "other-languages": ("curl", "tsc", "node"),
+    "typed-values": ("pydantic",),
 }
 NAMES: Final = {
     str(path.relative_to(HOW_TO).with_suffix(""))

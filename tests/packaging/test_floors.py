@@ -32,6 +32,7 @@ SAFE: Final = {
     "httptools": ("0.8.0", "URLs over 65,535 bytes are truncated (#142)"),
     "jupyter-server": ("2.20.0", "CVE-2026-44727"),
     "jupyterlab": ("4.6.4", "CVE-2026-102831"),
+    "pydantic": ("2.13", "before it, a class's serializer cannot be passed over"),
     "psycopg": ("3.3.5", "its libpq: CVE-2025-12818, CVE-2026-6477"),
     "starlette": ("1.3.1", "CVE-2026-48710, CVE-2026-48817, PYSEC-2026-249"),
 }

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import math
 import sys
-from dataclasses import dataclass
-from enum import Enum, IntEnum
-from typing import Any, NamedTuple, TypedDict, cast
+from enum import Enum
+from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dp_core import MAX_DEPTH, InvalidValueError, ValueMismatchError
-from dp_core.values import check_text, decode, decode_as, encode, split_object
+from dp_core import MAX_DEPTH, InvalidValueError
+from dp_core.values import check_text, decode, encode, split_object
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 json_values = st.recursive(
@@ -202,76 +200,6 @@ def test_the_size_limit_is_exact_and_counts_bytes() -> None:
             too_long()
     # White space does not count, because it is not kept.
     assert b"[1,2]" == check_text(b" [ 1 ,  2 ] ", 5)
-
-
-# Types -----------------------------------------------------------------------
-
-
-@dataclass
-class Invoice:
-    number: str
-    total: float
-    lines: list[str]
-
-
-class Address(TypedDict):
-    city: str
-
-
-class Point(msgspec.Struct):
-    x: int
-    y: int
-
-
-class Pair(NamedTuple):
-    left: int
-    right: str
-
-
-class Level(IntEnum):
-    LOW = 1
-
-
-TYPED: list[tuple[Any, Any, bytes]] = [
-    (Invoice("a", 1.5, ["x"]), Invoice, b'{"number":"a","total":1.5,"lines":["x"]}'),
-    ({"city": "Paris"}, Address, b'{"city":"Paris"}'),
-    (Point(1, 10**30), Point, b'{"x":1,"y":%d}' % 10**30),
-    (Pair(1, "x"), Pair, b'[1,"x"]'),
-    (Level.LOW, Level, b"1"),
-    ([Point(1, 2)], list[Point], b'[{"x":1,"y":2}]'),
-    ({"p": Point(1, 2)}, dict[str, Point], b'{"p":{"x":1,"y":2}}'),
-    (None, Invoice | None, b"null"),
-]
-
-
-@pytest.mark.parametrize(("value", "type_", "text"), TYPED)
-def test_typed_values_survive(value: Any, type_: Any, text: bytes) -> None:
-    """Typed objects are written as plain JSON and read as what they were."""
-    assert text == encode(value)
-    assert value == decode_as(text, type_)
-
-
-def test_a_value_of_another_type_says_what_did_not_fit() -> None:
-    """The error names the type, the member and what was there instead."""
-    with pytest.raises(ValueMismatchError) as caught:
-        decode_as(b'{"number":"a","total":"much","lines":[]}', Invoice)
-
-    text = str(caught.value)
-    assert "Invoice" in text
-    assert "$.total" in text
-    assert "float" in text
-
-
-def test_a_typed_member_that_is_not_json_is_refused() -> None:
-    """A typed object does not smuggle in what JSON cannot say."""
-    with pytest.raises(InvalidValueError, match="JSON has no nan"):
-        encode([Invoice("a", math.nan, [])])
-
-
-def test_a_type_that_cannot_be_decoded_is_our_error() -> None:
-    """An unsupported type does not surface as an error of a library."""
-    with pytest.raises(ValueMismatchError, match="cannot be decoded"):
-        decode_as(b"[]", cast("Any", list[int] | list[str]))
 
 
 # Objects in parts ------------------------------------------------------------
