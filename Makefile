@@ -4,6 +4,7 @@
 #   make test    lint, types, and all tests
 #   make lab     the notebooks, in JupyterLab
 #   make docs    the documentation, in docs/_build/html
+#   make dist    wheel and sdist, in dist
 #
 # Each makes the environment it needs in .venv, from the versions in
 # constraints.txt. Done once, it needs no network; a step that failed is done
@@ -31,7 +32,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 LAB_CONFIG := $(VENV)/etc/jupyter/labconfig
 
-.PHONY: demo test torture lab notebooks docs lint programs bench clean constraints
+.PHONY: demo test torture lab notebooks docs dist release-check lint programs bench \
+	clean public-api constraints
 
 demo: $(VENV)/.demo
 	@$(PY) examples/demo.py
@@ -58,6 +60,20 @@ notebooks: $(VENV)/.test
 # Warnings are errors. Nothing is fetched; notebooks are shown as they are stored.
 docs: $(VENV)/.test
 	$(PY) -m sphinx -q -W --keep-going -j 2 -b html docs docs/_build/html
+
+# Of what is committed: what lies about would be in the sdist, too. The wheel is built
+# from the sdist.
+dist: $(VENV)/.test
+	@test -z "$$(git status --porcelain)" || { \
+		echo "commit first, or stash: git status --short" >&2; exit 1; }
+	rm -rf dist
+	$(PY) -m build --no-isolation
+	$(PY) -m twine check --strict dist/*
+
+# The wheel as its users get it: in an environment of each Python that is supported, with
+# packages from the index, without extras and with all of them.
+release-check: dist
+	PYTHONPATH=tests $(PY) -m support.core.release.installation dist/*.whl
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .
@@ -107,6 +123,10 @@ $(VENV)/.npm: Makefile $(VENV)/.base | programs
 		--prefix $(VENV) @restatedev/restate-server@$(RESTATE) \
 		pyright@$(PYRIGHT) typescript@$(TYPESCRIPT)
 	@! command -v npm > /dev/null || touch $@
+
+# What a review sees of a change to the public names.
+public-api: $(VENV)/.test
+	PYTHONPATH=docs:tests $(PY) -m support.core.release.public_api
 
 # The newest versions that fit together become the pinned ones.
 constraints:

@@ -61,6 +61,7 @@ SLOW: Final = (
     "notebook/test_browser.py",
     "notebook/test_extension.py",
     "notebook/test_notebooks.py",
+    "packaging/release",
     "packaging/test_make.py",
     "packaging/test_types.py",
     "server/attacks",

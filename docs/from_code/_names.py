@@ -95,10 +95,17 @@ def _home(value: Any, module: str, exporters: Sequence[str]) -> str:
 
 def _origin(module: str, name: str) -> str:
     """Follow the imports of *name* to the module that defines it."""
-    found = import_module(module)
-    for node in ast.walk(ast.parse(inspect.getsource(found))):
-        if isinstance(node, ast.ImportFrom) and node.module:
+    for node in _imports(module):
+        if node.module:
             for alias in node.names:
                 if name == (alias.asname or alias.name):
                     return _origin(node.module, alias.name)
+                if alias.name == "*" and name in import_module(node.module).__all__:
+                    return _origin(node.module, name)
     return module
+
+
+@cache
+def _imports(module: str) -> list[ast.ImportFrom]:
+    tree = ast.parse(inspect.getsource(import_module(module)))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]

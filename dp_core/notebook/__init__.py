@@ -16,16 +16,15 @@ promises, and the Stop button works on a cell that awaits. Install it with
 
 from __future__ import annotations
 
+from dp_core._extras import without_extra
+
 try:
     from dp_core.notebook._extension import (
         load_ipython_extension,
         unload_ipython_extension,
     )
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"{error}; notebooks need: pip install 'durable-promises[notebook]'",
-        name=error.name,
-    ) from None
+    raise without_extra(error, "notebooks need", "notebook") from None
 from dp_core._public import publish
 from dp_core.notebook._journal import JOURNAL, Journal, JournalEvent
 from dp_core.notebook._lesson import Question, check

@@ -34,14 +34,20 @@ from itertools import count
 from typing import Any, ClassVar, Final
 from uuid import uuid4
 
-import hypothesis.strategies as st
 from anyio.from_thread import start_blocking_portal
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
-    precondition,
-    rule,
-)
+
+from dp_core._extras import without_extra
+
+try:
+    import hypothesis.strategies as st
+    from hypothesis.stateful import (
+        RuleBasedStateMachine,
+        invariant,
+        precondition,
+        rule,
+    )
+except ModuleNotFoundError as error:
+    raise without_extra(error, "suites of the kit need", "testing") from None
 
 from dp_core._errors import PromiseDisposedError
 from dp_core._states import Outcome, Pending, Rejected, Resolved

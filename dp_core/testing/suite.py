@@ -26,9 +26,14 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import ClassVar, Final
 
-import hypothesis
-import pytest
-from hypothesis.stateful import run_state_machine_as_test
+from dp_core._extras import without_extra
+
+try:
+    import hypothesis
+    import pytest
+    from hypothesis.stateful import run_state_machine_as_test
+except ModuleNotFoundError as error:
+    raise without_extra(error, "suites of the kit need", "testing") from None
 
 from dp_core.testing._check import check_backend
 from dp_core.testing.kit import (

@@ -143,6 +143,8 @@ def test_backends_use_only_public_names(name: str) -> None:
 
 def shown(*patterns: str) -> list[PurePath]:
     """Return the files that git shows, of those that match, from the root."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone: nobody knows what belongs to the repository")
     command = ["git", "ls-files", "-z", "--", *patterns]
     listed = subprocess.check_output(command, cwd=ROOT, text=True)
     return [PurePath(path) for path in listed.split("\0") if path]

@@ -98,6 +98,25 @@ def test_the_tests_end_with_pytest(clone: Path) -> None:
     assert "pytest" == ran[-1][0]
 
 
+def test_what_is_released_is_committed(clone: Path) -> None:
+    """Nothing is built of what lies about; wheel and sdist are checked as one asks."""
+    program(clone / ".venv" / "bin" / "python", 'echo "$@"')
+    for stamp in (".base", ".demo", ".test"):
+        (clone / ".venv" / stamp).touch()
+    program(clone / "bin" / "git", "echo '?? left over'")
+
+    refused = make(clone, "dist", f"PATH={path(clone)}")
+    program(clone / "bin" / "git", "true")
+    done = make(clone, "dist", f"PATH={path(clone)}")
+
+    assert 2 == refused.returncode
+    assert "commit first" in refused.stderr
+    assert "-m build" not in refused.stdout
+    assert ["-m build --no-isolation", "-m twine check --strict dist/*"] == [
+        line for line in done.stdout.splitlines() if line.startswith("-m")
+    ]
+
+
 def test_a_python_without_venv_is_named(clone: Path) -> None:
     """Where it may not install, make says which Debian package is missing."""
     program(clone / "bin" / "python3", 'case "$2" in *ensurepip*) exit 1;; esac')

@@ -13,12 +13,13 @@ import pytest
 import dp_core as dp
 from dp_backends.file._opening import _finding
 from dp_backends.sql.sqlite import _database
-from support.core.released import STORES, create_at_once, go_on, told, told_by
+from support.core.release.stores import STORES, create_at_once, go_on, told, told_by
 from support.core.stores import infos
 from support.sqlite.stores import rows
 
 FILES = sorted(path.name for path in STORES.glob("file-*"))
 DATABASES = sorted(path.name for path in STORES.glob("sqlite-*"))
+OLDER = [name for name in (*FILES, *DATABASES) if "-1" in name]
 
 
 def restored(name: str, directory: Path) -> str:
@@ -86,6 +87,7 @@ async def test_promises_go_on(name: str, url: str) -> None:
         assert states == [await promises.promise(each["id"]).get() for each in left]
 
 
+@pytest.mark.parametrize("name", OLDER, indirect=True)
 def test_two_processes_bring_it_up_to_date_at_once(name: str, url: str) -> None:
     """It becomes one store of the newest format, with what both have created."""
     create_at_once(url, "one", "two")

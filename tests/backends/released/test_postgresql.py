@@ -10,11 +10,12 @@ import pytest
 
 import dp_core as dp
 from dp_backends.sql._sessions import Statements
-from support.core.released import STORES, create_at_once, go_on, told, told_by
+from support.core.release.stores import STORES, create_at_once, go_on, told, told_by
 from support.core.stores import infos, settle, states
 from support.postgresql.server import USER, PostgresServer, running
 
 NAMES = sorted(path.name for path in STORES.glob("postgresql-*"))
+OLDER = [name for name in NAMES if "-1" in name]
 OURS = "durable_promises"
 
 
@@ -64,6 +65,7 @@ async def test_promises_go_on(url: str) -> None:
     await go_on(url, has_terms=True)
 
 
+@pytest.mark.parametrize("name", OLDER, indirect=True)
 def test_two_processes_bring_it_up_to_date_at_once(
     postgresql: PostgresServer, name: str, url: str
 ) -> None:
