@@ -21,8 +21,11 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 PROGRAMS = Path(sys.executable).parent
+# A type of pydantic alone.
+PATHS = "import dp_core, pathlib; dp_core.durable_promise('id', type=pathlib.Path)"
 NEEDED_BY = {
     "notebook": "dp_core.notebook",
+    "pydantic": "pydantic",
     "postgresql": "dp_backends.sql.postgresql",
     "restate": "dp_backends.restate",
     "server": "dp_core.server",
@@ -32,6 +35,7 @@ NEEDED_BY = {
 """The module of each extra."""
 ASKED_BY = {
     "notebook": [sys.executable, "-I", "-c", "import dp_core.notebook"],
+    "pydantic": [sys.executable, "-I", "-c", PATHS],
     "postgresql": ["dp", "peek", "--url", "postgresql://h/d", "id"],
     "restate": ["dp", "restate"],
     "server": ["dp", "serve"],
@@ -88,8 +92,11 @@ def types(home: Path) -> None:
 
 
 def with_extra(extra: str) -> None:
-    """Import what an extra brings."""
+    """Import what an extra brings, and ask for it."""
     import_module(NEEDED_BY[extra])
+    if sys.executable in ASKED_BY[extra]:
+        asked = run(*ASKED_BY[extra])
+        assert 0 == asked.returncode, asked.stderr
     print(f"with [{extra}]: {NEEDED_BY[extra]}")
 
 
