@@ -1,5 +1,13 @@
 """
-The pytest plugin of this package: the marker ``conformance`` and two options.
+The pytest plugin of this package: stores for tests, their clock, and the kit's options.
+
+================== ============================================================
+``promises``       a handle on a store of this test's own
+``promises_url``   the URL of that store, for other processes
+``deadline_clock`` the clock of deadlines, which the test can move
+================== ============================================================
+
+A fixture of somebody's own, of the same name, is taken in their place.
 
 Every test run of every project that has the package installed loads this
 module, so it imports nothing that pytest has not already imported.
@@ -7,14 +15,16 @@ module, so it imports nothing that pytest has not already imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 if TYPE_CHECKING:
+    from dp_core import Promises
     from dp_core.testing._deadlines import DeadlineClock
     from dp_core.testing.kit import Report
 
@@ -52,6 +62,82 @@ _WORKER: Final = "dp_core"
 """The key of our data in what pytest-xdist sends to and from its workers."""
 
 
+_STORE: Final = "file:{tmp_path}/promises"
+"""The store of a test, where nothing says another one."""
+
+_IN_MEMORY: Final = "memory:"
+
+
+@pytest.fixture
+def promises_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a new store, which no other test has."""
+    from urllib.parse import quote  # noqa: PLC0415 - see above
+    from uuid import uuid4  # noqa: PLC0415 - see above
+
+    template = _template(request)
+    if template == _IN_MEMORY:
+        template = f"{_IN_MEMORY}{{unique}}"
+    # A name of a schema begins with a letter.
+    names = {"tmp_path": quote(str(tmp_path)), "unique": f"t{uuid4().hex}"}
+    url = template
+    for name, value in names.items():
+        url = url.replace(f"{{{name}}}", value)
+    if url == template:
+        raise pytest.UsageError(
+            f"not a valid store URL for each test: {template!r} is one store for all; "
+            "put {tmp_path} or {unique} where each test has its own"
+        )
+    return url
+
+
+@pytest.fixture
+def promises(promises_url: str) -> Iterator[Promises]:
+    """
+    Return a handle on a new store, which is closed after the test.
+
+    ``DP_URL`` is the URL of the store meanwhile, so that `dp_core.connect` and programs
+    that the test starts use that store, too.
+    """
+    from dp_core import connect  # noqa: PLC0415 - see above
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DP_URL", promises_url)
+        handle = connect(promises_url)
+        yield handle
+        _finish(handle.aclose)
+
+
+def _template(request: pytest.FixtureRequest) -> str:
+    """Return the store URL that is asked for: the nearest to the test counts."""
+    marker = request.node.get_closest_marker("dp_url")
+    if marker is not None:
+        if len(marker.args) != 1 or marker.kwargs:
+            raise pytest.UsageError("dp_url takes one store URL")
+        return str(marker.args[0])
+    config = request.config
+    return str(config.getoption("--dp-url") or config.getini("dp_url") or _STORE)
+
+
+def _finish(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run *close* in an event loop of its own, whatever this thread has for one."""
+    import asyncio  # noqa: PLC0415 - see above
+    from threading import Thread  # noqa: PLC0415 - see above
+
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(close())
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+
+    thread = Thread(target=run)
+    thread.start()
+    thread.join()
+    for failure in failures:
+        raise failure
+
+
 @pytest.fixture
 def deadline_clock() -> Iterator[DeadlineClock]:
     """Return the clock of deadlines, which the test can move."""
@@ -70,6 +156,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="check N concurrent histories in each law of them",
     )
     group.addoption(
+        "--dp-url",
+        metavar="URL",
+        help="the store of each test that uses promises, such as "
+        "'sqlite:{tmp_path}/promises.db' or 'memory:'",
+    )
+    parser.addini("dp_url", f"as --dp-url; by default {_STORE}")
+    group.addoption(
         "--dp-seed", type=int, metavar="SEED", help="repeat the choices of a run"
     )
 
@@ -77,6 +170,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "conformance: a law of the conformance kit of durable promises"
+    )
+    config.addinivalue_line(
+        "markers", "dp_url(url): the store of a test that uses promises, as --dp-url"
     )
 
 
