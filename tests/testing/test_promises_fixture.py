@@ -162,7 +162,7 @@ def test_it_is_closed_after_the_test(theirs: pytest.Pytester, url: str) -> None:
         import asyncio, os, pytest, threading, dp_core as dp
 
         KEPT, OPEN = [], []
-        BEFORE = threading.active_count()
+        BEFORE = threading.enumerate()
 
         def use(promises):
             KEPT.append(promises)
@@ -191,7 +191,9 @@ def test_it_is_closed_after_the_test(theirs: pytest.Pytester, url: str) -> None:
                 with pytest.raises(dp.BackendClosedError):
                     asyncio.run(promises.promise("a").peek())
             assert {OPEN[0]} == {*OPEN, len(os.listdir("/proc/self/fd"))}
-            assert BEFORE == threading.active_count()
+            for thread in {*threading.enumerate()} - {*BEFORE}:
+                thread.join(20)  # it is told to end, and does so in a moment
+                assert not thread.is_alive()
     """)
 
     # Threads and descriptors are counted, so the process is its own.
