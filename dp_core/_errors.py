@@ -33,7 +33,7 @@ it survives pickling and may cross processes.
 
 from __future__ import annotations
 
-from dp_core._safe_text import quoted, repr_of
+from dp_core._safe_text import quoted, repr_of, without_password
 
 __all__ = [
     "AccessDeniedError",
@@ -366,7 +366,8 @@ class UnknownBackendError(DurablePromiseError, LookupError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"no backend for store URL {quoted(self.url)}: {self.reason}"
+        shown = quoted(without_password(self.url))
+        return f"no backend for store URL {shown}: {self.reason}"
 
 
 class DuplicateBackendError(DurablePromiseError):

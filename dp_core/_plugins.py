@@ -28,10 +28,14 @@ _found: Final[dict[str, tuple[list[str], BackendFactory]]] = {}
 """``{scheme: (the sys.path of the scan, factory of its backends)}``."""
 
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
+# The address of a server without its scheme: with a port, or surely no path.
 _ADDRESS: Final = re.compile(
-    r"([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}(/.*)?", re.IGNORECASE
+    r"""(?://)?(?:
+        (?:[a-z0-9._-]+ | \[[0-9a-f:.]+(?:%[^\]/]+)?\]) : (?P<port>[0-9]{1,5})
+        | localhost | [0-9]{1,3}(?:\.[0-9]{1,3}){3} | \[[0-9a-f:.]+(?:%[^\]/]+)?\]
+    )(?:[/?].*)?""",
+    re.IGNORECASE | re.VERBOSE,
 )
-_KINDS: Final = {"http://": "server", "file:": "directory"}
 _CONTROL: Final = re.compile(r"[\0-\x1f\x7f-\x9f]")
 
 
@@ -54,13 +58,24 @@ def open_backend(url: str) -> Backend:
         )
     match = _SCHEME.match(url)
     if match is None:
-        kind = "http://" if _ADDRESS.fullmatch(url) else "file:"
+        server = _server_url(url)
         raise UnknownBackendError(
             url,
-            f"a store URL starts with a scheme, one of {_known()}; for a "
-            f"{_KINDS[kind]} write {quoted(kind + url)}",
+            f"a store URL starts with a scheme, one of {_known()}; for a directory "
+            f"write {quoted('file:' + url)}"
+            if server is None
+            else f"for a server write {quoted(server)}",
         )
     return find_factory(match[1].lower(), url)(url)
+
+
+def _server_url(address: str) -> str | None:
+    """Return the URL of the server at an address; None where it is something else."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        return None
+    scheme = "https" if match["port"] == "443" else "http"
+    return f"{scheme}://{address.removeprefix('//')}"
 
 
 def installed_schemes() -> dict[str, str]:
@@ -105,8 +120,9 @@ def _claimant(scheme: str, url: str) -> Plugin:
     if len(claims) > 1:
         named = (f"{plugin.package} ({plugin.module})" for plugin in claims)
         raise DuplicateBackendError(scheme, tuple(sorted(named)))
-    if not claims and _ADDRESS.fullmatch(url):
-        raise UnknownBackendError(url, f"for a server write {quoted('http://' + url)}")
+    if not claims and (server := _server_url(url)) is not None:
+        # Not before: the scheme of another package may be named like a host.
+        raise UnknownBackendError(url, f"for a server write {quoted(server)}")
     if not claims:
         raise UnknownBackendError(
             url,

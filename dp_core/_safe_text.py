@@ -121,11 +121,13 @@ def shortened(text: str, limit: int) -> str:
 
 # The password may hold "@", and everything else that should have been escaped.
 _USER: Final = re.compile(r"//[^/?#]*@")
+# Databases take it as an option, too.
+_SECRET: Final = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 
 def without_password(url: str) -> str:
     """Return a URL with its user and password replaced by an ellipsis."""
-    return _USER.sub("//…@", url)
+    return _SECRET.sub(r"\1…", _USER.sub("//…@", url))
 
 
 def type_name(type_: Any) -> str:

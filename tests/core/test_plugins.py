@@ -147,6 +147,49 @@ def test_an_unknown_url_lists_what_is_known(url: str, advice: str) -> None:
     assert isinstance(caught.value, LookupError)
 
 
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("localhost:8080", "http://localhost:8080"),
+        ("LOCALHOST:8080/", "http://LOCALHOST:8080/"),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("my_host:8080", "http://my_host:8080"),
+        ("example.org:443/prefix", "https://example.org:443/prefix"),
+        ("[::1]:80", "http://[::1]:80"),
+        ("[fe80::1%eth0]:80", "http://[fe80::1%eth0]:80"),
+        ("//localhost:8080?retry=5", "http://localhost:8080?retry=5"),
+        ("localhost", "http://localhost"),
+        ("10.0.0.7", "http://10.0.0.7"),
+    ],
+)
+def test_an_address_without_its_scheme_is_answered_by_the_url(
+    address: str, url: str
+) -> None:
+    """The error names the URL of that server, and is not about directories."""
+    with pytest.raises(UnknownBackendError) as caught:
+        connect(address)
+
+    assert str(caught.value).endswith(f": for a server write {url!r}")
+
+
+def test_a_scheme_may_be_named_like_a_host(install: Install) -> None:
+    """The package that brings the scheme gets the URL, though it looks like a port."""
+    install("dp-host", "myhost", PLUGIN.format(scheme="myhost"))
+
+    assert isinstance(connect("myhost:8080").backend, Backend)
+
+
+@pytest.mark.parametrize(
+    "url", ["other://anna:geheim@host/x", "other:x?a=b&password=geheim&c=d"]
+)
+def test_an_unknown_url_keeps_its_password(url: str) -> None:
+    """Also where nobody knows how to read the URL, the error does not show it."""
+    with pytest.raises(UnknownBackendError, match="other:") as caught:
+        connect(url)
+
+    assert "geheim" not in str(caught.value)
+
+
 # What other packages do wrong ------------------------------------------------
 
 

@@ -84,7 +84,7 @@ def parse_url(url: str) -> ServerUrl:
         host = host.encode("idna").decode()
     except ValueError as error:
         raise UnknownBackendError(shown, f"not a valid URL: {error}") from None
-    if shown != url:
+    if "@" in parts.netloc:
         _refuse(parts, "it names a user; set DP_TOKEN to the server's token instead")
     if not host:
         _refuse(parts, f"it names no host; write {scheme}://HOST:PORT")

@@ -29,7 +29,6 @@ _NAME_BYTES: Final = 63
 """PostgreSQL cuts longer names off."""
 
 _FORM: Final = "postgresql://USER@HOST/DATABASE?schema=NAME"
-_SECRET: Final = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 _Refuse: TypeAlias = Callable[[str], NoReturn]
 
@@ -73,7 +72,7 @@ def parse_url(url: str) -> PostgresUrl:
         UnknownBackendError: It is not a valid URL of a database; the error says why.
     """
     # Errors show the URL, and must not show a password.
-    shown = _SECRET.sub(r"\1…", without_password(url))
+    shown = without_password(url)
 
     def refuse(reason: str) -> NoReturn:
         raise UnknownBackendError(shown, reason)
