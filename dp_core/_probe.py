@@ -1,9 +1,9 @@
 """
-`probe`: try whether a backend loads, in a process of its own.
+`probe`: try whether a plugin loads, in a process of its own.
 
 A plugin may do anything when it is imported: end the process without an exception,
-crash in machine code, print, or never come back. ``dp backends`` tells of all
-plugins, so it loads those of others in children.
+crash in machine code, print, or never come back. ``dp backends`` and ``dp doctor``
+tell of all plugins, so they load those of others in children.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import sys
 from typing import Final
 
 from dp_core._errors import DurablePromiseError
+from dp_core._installed import PluginFailure, installed_plugins
 from dp_core._plugins import find_factory
+from dp_core.hookspecs import COMMANDS
 
-__all__ = ["answer", "probe", "probe_here"]
+__all__ = ["answer", "probe", "probe_command", "probe_here"]
 
 _PATIENCE: Final = 30
 """The longest time that a plugin may take to load, in seconds."""
 
 _CHILD: Final = (
-    "import json, sys; sys.path[:], scheme = json.loads(sys.argv[1]); "
-    "from dp_core._probe import answer; answer(scheme)"
+    "import json, sys; sys.path[:], kind, name = json.loads(sys.argv[1]); "
+    "from dp_core._probe import answer; answer(kind, name)"
 )
 
 
@@ -32,9 +34,20 @@ def probe(scheme: str) -> str | None:
     """Return the reason why a backend cannot be used, or None."""
     if getattr(sys, "frozen", False):
         return probe_here(scheme)  # There is no interpreter to start.
+    return _ask_child("backend", scheme)
+
+
+def probe_command(name: str) -> str | None:
+    """Return the reason why the module of a command cannot be loaded, or None."""
+    if getattr(sys, "frozen", False):
+        return _command_here(name)
+    return _ask_child("command", name)
+
+
+def _ask_child(kind: str, name: str) -> str | None:
     try:
         done = subprocess.run(  # noqa: S603 - it is this program
-            [sys.executable, "-c", _CHILD, json.dumps([sys.path, scheme])],
+            [sys.executable, "-c", _CHILD, json.dumps([sys.path, kind, name])],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -61,10 +74,26 @@ def probe_here(scheme: str) -> str | None:
     return None
 
 
-def answer(scheme: str) -> None:
-    """Write the result of `probe_here` on stdout, whatever a plugin prints there."""
+def _command_here(name: str) -> str | None:
+    claims = [plugin for plugin in installed_plugins(COMMANDS) if plugin.name == name]
+    if len(claims) > 1:
+        packages = " and ".join(sorted(plugin.package for plugin in claims))
+        return f"it is brought by {packages}; uninstall one of them"
+    try:
+        for plugin in claims:
+            plugin.load()
+    except (PluginFailure, DurablePromiseError) as failure:
+        return str(failure)
+    return None
+
+
+_KINDS: Final = {"backend": probe_here, "command": _command_here}
+
+
+def answer(kind: str, name: str) -> None:
+    """Write the result of trying a plugin on stdout, whatever it prints there."""
     stdout = os.dup(1)
     os.dup2(2, 1)
-    os.write(stdout, json.dumps(probe_here(scheme)).encode())
+    os.write(stdout, json.dumps(_KINDS[kind](name)).encode())
     # Not the interpreter's end: a plugin may have left a thread.
     os._exit(0)

@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 
 from dp_core.testing import LAWS
 from from_code._api import skips, write_api
-from from_code._commands import escape
+from from_code._commands import as_code, escape
 from from_code._diagram import diagram
 from from_code._links import link_pages
 from from_code._museum import museum_pages, write_museum
@@ -43,6 +43,7 @@ def connect(app: Sphinx) -> None:
     app.connect("missing-reference", resolves)
     app.connect("sphinx-click-process-description", escape)
     app.connect("sphinx-click-process-options", escape)
+    app.connect("sphinx-click-process-epilog", as_code)
 
 
 def _write(app: Sphinx) -> None:

@@ -1,4 +1,4 @@
-"""`escape`: the help of ``dp``, which is plain text, among reStructuredText."""
+"""`escape`, `as_code`: the help of ``dp``, plain text among reStructuredText."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from dp_core import DEFAULT_URL
 
-__all__ = ["escape"]
+__all__ = ["as_code", "escape"]
 
 _QUOTED: Final = re.compile(r'"(--?|dp [^"]*)"')
 _REFERENCE: Final = re.compile(r"(?<=\w)_(?!\w)")
@@ -21,6 +21,14 @@ def escape(app: object, context: object, lines: list[str]) -> None:
     an underscore a reference.
     """
     lines[:] = [_escaped(line) for line in lines]
+
+
+def as_code(app: object, context: object, lines: list[str]) -> None:
+    """Have the examples at the end of a command's help read as code."""
+    examples = [line.removeprefix("|").strip() for line in lines if line[:1] == "|"]
+    if examples:
+        code = (f"   {line}" for line in examples)
+        lines[:] = ["Examples:", "", ".. code-block:: sh", "", *code, ""]
 
 
 def _escaped(line: str) -> str:

@@ -1,8 +1,8 @@
-"""`in_thread` and `tasks_beside`: work beside that of the caller."""
+"""`in_thread`, `each_in_thread`, `tasks_beside`: work beside that of the caller."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TypeVar, cast
 
@@ -10,7 +10,7 @@ import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
-__all__ = ["in_thread", "tasks_beside"]
+__all__ = ["each_in_thread", "in_thread", "tasks_beside"]
 
 T = TypeVar("T")
 
@@ -58,6 +58,17 @@ async def in_thread(
         # An event loop keeps what a thread raised, and so would this frame: in a
         # cycle with its traceback, which holds what was refused.
         failure = None
+
+
+async def each_in_thread(iterator: Iterator[T]) -> AsyncIterator[T]:
+    """
+    Yield what a blocking iterator yields that is asked in a worker thread.
+
+    Args:
+        iterator: The iterator; it yields no None.
+    """
+    while (item := await in_thread(next, iterator, None)) is not None:
+        yield item
 
 
 @asynccontextmanager

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from dp_core._checks import Check
 from dp_core._errors import PromiseDisposedError
 from dp_core._states import Outcome, State
 
 __all__ = [
     "Backend",
+    "Checkable",
     "Located",
     "MadeOnUse",
     "TimedBackend",
@@ -201,3 +203,22 @@ class MadeOnUse(Protocol):
 
     async def is_made(self) -> bool:
         """Tell whether the store is there; nothing is made."""
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """
+    Optional protocol: backends that can say how it is with their store.
+
+    Used by ``dp doctor``, which otherwise looks at one promise.
+    """
+
+    def check(self) -> AsyncIterator[Check]:
+        """
+        Look at the store and at what is around it, and tell of each thing.
+
+        Nothing is made, changed or repaired, in the store or beside it. Things are told
+        as they are found, and each in seconds: who falls silent for longer is not
+        waited for. It ends after the problem that leaves nothing else to look at, and
+        raises nothing on purpose.
+        """

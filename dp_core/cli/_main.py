@@ -5,19 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from dp_core._errors import DurablePromiseError
 from dp_core._version import __version__
 from dp_core.cli._commands import COMMANDS
+from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option, url_option
+from dp_core.cli._looks import doctor, show_overview
 from dp_core.cli._output import NoticeHandler, all_was_said, complain_once, unwritable
 from dp_core.cli._plugin_commands import find_command, installed_commands
 from dp_core.cli._status import Status
 
 __all__ = ["run"]
+
+
+_COMMANDS: Final = {**COMMANDS, "doctor": doctor}
 
 
 class _Program(click.Group):
@@ -60,29 +65,33 @@ def _broken_pipes_said() -> Iterator[None]:
 
 @click.group(
     cls=_Program,
-    commands=COMMANDS,
+    commands=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    epilog=examples(
+        "dp get greeting &",
+        "dp resolve greeting hello",
+    ),
 )
 @url_option
 @json_option
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
-def program(ctx: click.Context, url: str | None, *, as_json: bool) -> None:
+def program(ctx: click.Context, url: str | None, *, as_json: bool) -> Status | None:
     """
     Await and settle durable promises: promises that outlive their processes.
-
-    \b
-    dp get greeting              waits, in one shell
-    dp resolve greeting hello    wakes it, from another
 
     The exit code says the state afterwards: 0 resolved (or created, or disposed
     of), 1 rejected, 3 pending, 2 an error, 130 interrupted. A value goes to stdout
     (text as it is, other values as JSON), all else to stderr. An id or value
     that begins with "-" comes after "--". For completion in your shell see
     "dp completion --help".
-    """  # noqa: D301 - it is the character that click looks for
+
+    Without a command, it shows the newest promises of the store, or how to begin.
+    """
     # Options before the command hold for every command that does not repeat them.
-    ctx.default_map = {name: {"url": url, "as_json": as_json} for name in COMMANDS}
+    ctx.default_map = {name: {"url": url, "as_json": as_json} for name in _COMMANDS}
+    return None if ctx.invoked_subcommand else show_overview(url, as_json=as_json)
 
 
 def run() -> object:

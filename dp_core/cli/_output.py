@@ -1,4 +1,9 @@
-"""`report`, `say` and others print on stdout; `complain` prints all else on stderr."""
+"""
+`report`, `say` and others print on stdout; `complain` prints all else on stderr.
+
+Colours are for terminals: a pipe gets none, whatever the environment says, so that
+nobody's environment changes what a script reads.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,12 @@ import json
 import logging
 import os
 import sys
-from typing import Final, TextIO
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, TextIO, TypeAlias
 
 import click
 
-from dp_core._safe_text import for_terminal
+from dp_core._safe_text import coloured, for_terminal
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo
 from dp_core.cli._status import STATUS_OF, Status
@@ -18,17 +24,21 @@ from dp_core.values import decode, encode
 from dp_core.wire import write_answer, write_info
 
 __all__ = [
+    "Colour",
     "NobodyReadsError",
     "NoticeHandler",
     "all_was_said",
     "complain",
     "complain_once",
+    "in_colour",
     "info_line",
+    "is_coloured",
     "one_line",
     "report",
     "say",
     "say_info",
     "say_json",
+    "say_lines",
     "unwritable",
 ]
 
@@ -60,15 +70,31 @@ def say(text: str) -> None:
     Raises:
         click.ClickException: It cannot be written.
     """
-    line = f"{_shown(text, sys.stdout)}\n"
+    _write(_shown(text, sys.stdout))
+
+
+def _write(text: str) -> None:
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(line.encode(errors="backslashreplace"))
+        sys.stdout.buffer.write(f"{text}\n".encode(errors="backslashreplace"))
         sys.stdout.buffer.flush()
     except OSError as error:
         # The interpreter would try once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise unwritable(error) from None
+
+
+def say_lines(lines: Iterable[str]) -> None:
+    """
+    Print lines on stdout, whose colours stay; nothing for no lines.
+
+    Raises:
+        click.ClickException: They cannot be written.
+    """
+    if text := "\n".join(lines):
+        if sys.stdout.isatty():
+            text = "\n".join(map(coloured, text.split("\n")))
+        _write(text)
 
 
 def say_json(value: object) -> None:
@@ -122,7 +148,7 @@ def complain(text: str) -> None:
     One that cannot be written stops nothing; at the end, `all_was_said` tells.
     """
     try:
-        sys.stderr.write(f"{_shown(text, sys.stderr)}\n")
+        sys.stderr.write(f"{_marked(_shown(text, sys.stderr))}\n")
         sys.stderr.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
@@ -152,3 +178,55 @@ _UNSAID: Final[list[OSError]] = []
 def _shown(text: str, stream: TextIO | None) -> str:
     """Return *text* for a stream: without control characters for a terminal."""
     return for_terminal(text) if stream and stream.isatty() else text
+
+
+# Colours --------------------------------------------------------------------
+
+Colour: TypeAlias = Literal["green", "yellow", "red", "bold", "dim"]
+
+
+def is_coloured(stream: TextIO | None) -> bool:
+    """
+    Tell whether what is written to a stream may have colours.
+
+    It is a terminal, and the environment does not ask for none: by NO_COLOR
+    (no-color.org), or, unless FORCE_COLOR or CLICOLOR_FORCE is there, by
+    CLICOLOR=0 or a terminal that says that it is dumb.
+    """
+    if stream is None or os.environ.get("NO_COLOR") or not stream.isatty():
+        return False
+    if any(os.environ.get(name, "0") not in ("", "0") for name in _FORCING):
+        return True
+    is_dumb = os.environ.get("TERM", "dumb") == "dumb"
+    return not is_dumb and os.environ.get("CLICOLOR") != "0"
+
+
+_FORCING: Final = ("FORCE_COLOR", "CLICOLOR_FORCE")
+
+
+def in_colour(text: str, colour: Colour | None) -> str:
+    """Return a text in a colour; as it is without one."""
+    match colour:
+        case None:
+            return text
+        case "bold":
+            return click.style(text, bold=True)
+        case "dim":
+            return click.style(text, dim=True)
+    return click.style(text, fg=colour)
+
+
+_MARKS: Final[Mapping[str, Colour]] = {
+    "dp:": "bold",
+    "rejected:": "red",
+    "pending": "yellow",
+}
+"""``{beginning of a line on stderr: its colour}``."""
+
+
+def _marked(line: str) -> str:
+    """Return a line for stderr, whose first word says on a terminal what it is."""
+    for mark, colour in _MARKS.items():
+        if line.startswith(mark) and is_coloured(sys.stderr):
+            return in_colour(mark, colour) + line.removeprefix(mark)
+    return line

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, final
 
@@ -11,10 +13,39 @@ from dp_core._safe_text import visible
 from dp_core._states import Outcome, Pending, Rejected, Resolved
 from dp_core._terms import PromiseInfo, state_name
 from dp_core.backend import now
+from dp_core.cli._output import Colour, in_colour
 from dp_core.cli._times import brief
 from dp_core.wire import write_moment
 
-__all__ = ["Table", "cut", "described_info", "width"]
+__all__ = [
+    "Table",
+    "cut",
+    "described_info",
+    "in_state_colour",
+    "width",
+    "width_of_terminal",
+    "wrapped",
+]
+
+
+# Terminals ------------------------------------------------------------------
+
+
+def width_of_terminal() -> int | None:
+    """Return the columns of the terminal that stdout is; None where it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+_COLOURS: Final[Mapping[str, Colour]] = {
+    "pending": "yellow",
+    "resolved": "green",
+    "rejected": "red",
+}
+
+
+def in_state_colour(state: str) -> str:
+    """Return the name of a state in its colour."""
+    return in_colour(state, _COLOURS.get(state))
 
 
 # Widths ---------------------------------------------------------------------
@@ -48,6 +79,27 @@ def _padded(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
 
 
+def wrapped(text: str, columns: int | None, indent: str) -> list[str]:
+    """
+    Return a text as lines that fit a terminal behind an indent; a long word is whole.
+
+    Args:
+        text: The text, made `visible`.
+        columns: The width of the terminal; None where none is: one line.
+        indent: The text before each line.
+    """
+    if columns is None:
+        return [text] if text else []
+    room = max(columns - width(indent), 20)
+    lines: list[str] = []
+    for word in text.split():
+        if lines and width(lines[-1]) + 1 + width(word) <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 # A table --------------------------------------------------------------------
 
 _HEAD: Final = ("ID", "STATE", "SINCE", "DEADLINE", "OUTCOME, TAGS")
@@ -65,10 +117,12 @@ class Table:
 
     Args:
         columns: The width of the terminal, to which rows are cut; None where none is.
+        has_colours: Whether states have colours.
     """
 
-    def __init__(self, columns: int | None) -> None:
+    def __init__(self, columns: int | None, *, has_colours: bool = False) -> None:
         self._columns = columns
+        self._has_colours = has_colours
         self._id_columns: int | None = None
 
     def rows(self, infos: Iterable[PromiseInfo[bytes]]) -> Iterator[str]:
@@ -102,7 +156,19 @@ class Table:
             for cell, columns in zip((id, *middle), widths, strict=True)
         ]
         row = _GAP.join((*padded, last)).rstrip()
-        return row if self._columns is None else cut(row, self._columns)
+        if self._columns is not None:
+            row = cut(row, self._columns)
+        return self._painted(row, padded[0], middle[0]) if self._has_colours else row
+
+    def _painted(self, row: str, id: str, state: str) -> str:
+        """Return a row whose state, if that was not cut, has its colour."""
+        if state == _HEAD[1]:
+            return in_colour(row, "bold")
+        before = f"{id}{_GAP}"
+        after = row.removeprefix(before + state)
+        if after == row:
+            return row
+        return f"{before}{in_state_colour(state)}{after}"
 
 
 def _cells(info: PromiseInfo[bytes]) -> tuple[str, ...]:
@@ -152,10 +218,16 @@ _MOST: Final = 2000
 """The most characters of a value where it is one of many lines; `dp peek` has all."""
 
 
-def described_info(info: PromiseInfo[bytes]) -> Iterator[str]:
+def described_info(
+    info: PromiseInfo[bytes], *, has_colours: bool = False
+) -> Iterator[str]:
     """Yield what is known about a promise, a line for each fact."""
     for name, text in _facts(info):
-        yield f"{name:<10} {text}"
+        if has_colours:
+            shown = in_state_colour(text) if name == "state" else text
+            yield f"{in_colour(f'{name:<10}', 'dim')} {shown}"
+        else:
+            yield f"{name:<10} {text}"
 
 
 def _facts(info: PromiseInfo[bytes]) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -205,13 +206,15 @@ def on_terminal(command: list[str], env: dict[str, str]) -> bytes:
         os.close(theirs)
 
 
-def test_without_a_command_it_says_what_there_is(dp: Run) -> None:
-    """The help is an answer, but not one to the question what stands."""
-    done = dp()
+def test_the_help_lists_all_commands(dp: Run) -> None:
+    """Ours in the order in which a newcomer meets them, then those of packages."""
+    done = dp("--help")
 
-    assert (2, b"") == (done.returncode, done.stdout)
-    for command in ("peek", "get", "resolve", "reject", "dispose", "backends"):
-        assert f"\n  {command} ".encode() in done.stderr
+    assert (0, b"") == (done.returncode, done.stderr)
+    _, _, listed = done.stdout.decode().partition("\nCommands:\n")
+    names = re.findall(r"^  (\w+)", listed.partition("\n\n")[0], re.MULTILINE)
+    assert ["peek", "get", "resolve", "reject", "dispose"] == names[:5]
+    assert ["doctor", "restate"] == names[-2:]
 
 
 @pytest.mark.parametrize(

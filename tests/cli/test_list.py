@@ -256,6 +256,7 @@ def test_a_terminal_gets_a_head(
     with open(theirs, "w") as terminal, monkeypatch.context() as patch:  # noqa: PTH123 - a descriptor
         patch.setattr(sys, "stdout", terminal)
         patch.setenv("COLUMNS", "50")
+        patch.setenv("NO_COLOR", "1")
         assert 0 == here("list").returncode
         head, row = os.read(ours, 10_000).decode().splitlines()
     os.close(ours)

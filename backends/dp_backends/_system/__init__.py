@@ -1,17 +1,20 @@
 """
 Facts of the operating system, for all stores that keep files.
 
-============ ==========================================================
-``_disks``   durable names, foreign machines, and what errors mean
-``_inotify`` changes in a directory, as the kernel reports them
-============ ==========================================================
+================== ====================================================
+``_disks``         durable names, and what errors mean
+``_mounts``        file systems, and foreign machines
+``_inotify``       changes in a directory, as the kernel reports them
+``_disk_checks``   whether a place can keep what has to be durable
+``_report_checks`` whether the kernel reports changes there
+================== ====================================================
 """
 
+from dp_backends._system._disk_checks import check_directory, check_disk
 from dp_backends._system._disks import (
     explained,
     fsync,
     fsync_directory,
-    is_remote,
     opened_directory,
 )
 from dp_backends._system._inotify import (
@@ -21,12 +24,17 @@ from dp_backends._system._inotify import (
     Inotify,
     open_inotify,
 )
+from dp_backends._system._mounts import is_remote
+from dp_backends._system._report_checks import check_reports
 
 __all__ = [
     "NAMES",
     "WRITES",
     "DirectoryEvent",
     "Inotify",
+    "check_directory",
+    "check_disk",
+    "check_reports",
     "explained",
     "fsync",
     "fsync_directory",

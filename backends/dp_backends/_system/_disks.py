@@ -1,4 +1,4 @@
-"""Facts about disks: names made durable, foreign machines, errors with a meaning."""
+"""Facts about disks: names made durable, errors with a meaning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, final
 
 from dp_core import AccessDeniedError, BackendError, BackendUnavailableError
 
-__all__ = ["explained", "fsync", "fsync_directory", "is_remote", "opened_directory"]
+__all__ = ["explained", "fsync", "fsync_directory", "opened_directory"]
 
 _FULL_FSYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
 
@@ -52,27 +52,6 @@ def fsync_directory(path: str) -> None:
     """Make the names in a directory durable."""
     with opened_directory(path) as fd:
         fsync(fd)
-
-
-_REMOTE: Final = (
-    *(b"9p", b"afs", b"ceph", b"cifs", b"fuse.", b"gluster", b"nfs", b"smb", b"vbox"),
-)
-
-
-def is_remote(status: os.stat_result) -> bool:
-    """
-    Tell whether a directory is on a file system that other machines may change.
-
-    There the kernel does not report their changes (inotify(7)).
-    """
-    number = b"%d:%d" % (os.major(status.st_dev), os.minor(status.st_dev))
-    with suppress(OSError), open("/proc/self/mountinfo", "rb") as mounts:
-        for line in mounts:
-            fields = line.split()
-            if fields[2] == number:
-                # proc(5): the type follows the separator "-".
-                return fields[fields.index(b"-") + 1].startswith(_REMOTE)
-    return False
 
 
 _MEANINGS: Final[dict[int, tuple[type[BackendError], str]]] = {

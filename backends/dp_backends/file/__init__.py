@@ -25,6 +25,7 @@ from anyio import CapacityLimiter
 
 from dp_backends._urls import path_of
 from dp_backends._working import Caller
+from dp_backends.file._opening import check_store
 from dp_backends.file._read_batcher import ReadBatcher
 from dp_backends.file._registry import Listing, Sweeper, info_of
 from dp_backends.file._store import FileStore
@@ -38,7 +39,15 @@ from dp_core import (
     Terms,
     hookimpl,
 )
-from dp_core.backend import Closable, LoopLocal, Page, Told, in_thread
+from dp_core.backend import (
+    Check,
+    Closable,
+    LoopLocal,
+    Page,
+    Told,
+    each_in_thread,
+    in_thread,
+)
 from dp_core.hookspecs import Register
 
 __all__ = ["FileBackend"]
@@ -127,6 +136,10 @@ class FileBackend(Backend):
         """Tell whether the store is there; see `dp_core.backend.MadeOnUse`."""
         self._life.check_open()
         return await in_thread(self._store.is_made, limiter=_READING.get())
+
+    def check(self) -> AsyncIterator[Check]:
+        """Look at the directory and its disk; see `dp_core.backend.Checkable`."""
+        return each_in_thread(check_store(self.directory))
 
     async def aclose(self) -> None:
         self._life.close()

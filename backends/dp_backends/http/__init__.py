@@ -25,6 +25,7 @@ get it; else the caller gets `OutcomeUnknownError`.
 ``_pool``         connections that are kept
 ``_sockets``      bytes
 ``_route``        names, addresses, TLS; outages; how long a wait lives
+``_checks``       how it is with the server, for `dp doctor`
 ================= ====================================================
 """
 
@@ -38,10 +39,11 @@ from typing import Any, final
 from anyio.lowlevel import checkpoint
 
 from dp_backends.http._calling import Calls, WireClient
+from dp_backends.http._checks import check_server
 from dp_backends.http._url import parse_url
 from dp_backends.http._waits import HttpWaits
 from dp_core import Backend, Outcome, PromiseInfo, Query, State, Terms, hookimpl
-from dp_core.backend import Closable, Page, Told
+from dp_core.backend import Check, Closable, Page, Told
 from dp_core.hookspecs import Register
 from dp_core.wire import MAX_LIMIT, Create, Dispose, Info, List, Peek, Settle
 
@@ -137,6 +139,10 @@ class HttpBackend(Backend):
         self._life.check_open()
         await checkpoint()
         return None
+
+    def check(self) -> AsyncIterator[Check]:
+        """Ask the server what it is; see `dp_core.backend.Checkable`."""
+        return check_server(self._client.url)
 
     async def aclose(self) -> None:
         # First the waits: what comes of an interrupted request is not their end.

@@ -36,7 +36,7 @@ from dp_core import (
     Terms,
     hookimpl,
 )
-from dp_core.backend import LoopLocal, Page, Told
+from dp_core.backend import Check, LoopLocal, Page, Told
 from dp_core.hookspecs import Register
 
 __all__ = ["MemoryBackend"]
@@ -125,6 +125,16 @@ class MemoryBackend(Backend):
         """Settle what is over; see `dp_core.backend.Registry`."""
         await self._checkpoint()
         return self._store.sweep(limit)
+
+    async def check(self) -> AsyncIterator[Check]:
+        """Say who sees the promises; see `dp_core.backend.Checkable`."""
+        await self._checkpoint()
+        yield Check(
+            "store",
+            "warning",
+            "promises in memory: are seen by this process alone, and end with it",
+            "take file:./promises for promises that outlive a process",
+        )
 
     async def aclose(self) -> None:
         with self._store.lock:

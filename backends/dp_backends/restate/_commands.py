@@ -30,7 +30,7 @@ from dp_backends.restate._restate_server import (
 )
 from dp_backends.restate._service import SERVICES
 from dp_core import BackendError
-from dp_core.cli import Status
+from dp_core.cli import Status, examples
 
 __all__ = ["commands"]
 
@@ -59,12 +59,18 @@ def _port(name: str, default: int, help: str) -> Callable[[Any], Any]:
     )
 
 
-@click.group("restate")
+@click.group("restate", epilog=examples("dp restate up"))
 def commands() -> None:
     """Keep promises on Restate, an engine that spans machines."""
 
 
-@commands.command("serve")
+@commands.command(
+    "serve",
+    epilog=examples(
+        "dp restate serve",
+        f"dp restate serve --register {ADMIN_URL}",
+    ),
+)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -106,7 +112,7 @@ def serve_command(
     """
     if not identity_keys and is_open(host):
         click.echo(
-            "Without --identity-key, anybody who reaches this address can call the "
+            "dp: without --identity-key, anybody who reaches this address can call the "
             "handlers; promises are safe, because their state is in Restate.",
             err=True,
         )
@@ -124,7 +130,9 @@ def serve_command(
     return Status.RESOLVED
 
 
-@commands.command("up")
+@commands.command(
+    "up", epilog=examples("dp restate up", "dp restate up --nodes 3 --base-dir ./data")
+)
 @click.option(
     "--base-dir",
     "directory",
@@ -201,7 +209,13 @@ async def _up(nodes: Sequence[Node], port: int) -> None:
         click.echo("Stopping restate-server")
 
 
-@commands.command("ids")
+@commands.command(
+    "ids",
+    epilog=examples(
+        "dp restate ids",
+        "dp restate ids | dp copy http://localhost:8080 file:./promises --ids -",
+    ),
+)
 @click.option(
     "--admin",
     default=ADMIN_URL,
@@ -210,11 +224,7 @@ async def _up(nodes: Sequence[Node], port: int) -> None:
     help="The URL of Restate's admin API.",
 )
 def ids(admin: str) -> Status:
-    """
-    List the ids of promises that were settled or created, one a line, as JSON.
-
-    To copy the promises elsewhere: dp restate ids | dp copy http://… file:… --ids -
-    """
+    """List the ids of promises that were settled or created, one a line, as JSON."""
     for id in anyio.run(known_ids, admin):
         click.echo(json.dumps(id))
     return Status.RESOLVED

@@ -30,7 +30,7 @@ from dp_core import (
     State,
     Terms,
 )
-from dp_core.backend import Closable, LoopLocal, Page, Told
+from dp_core.backend import Check, Closable, LoopLocal, Page, Told, each_in_thread
 
 __all__ = ["SqlBackend"]
 
@@ -130,6 +130,10 @@ class SqlBackend(Backend):
         """Tell whether the store is there; see `dp_core.backend.MadeOnUse`."""
         self._life.check_open()
         return await self._store.ask(lambda session: session.is_made())
+
+    def check(self) -> AsyncIterator[Check]:
+        """Look at the database; see `dp_core.backend.Checkable`."""
+        return each_in_thread(self._store.checks())
 
     async def aclose(self) -> None:
         self._life.close()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import TypeVar
 
 from dp_backends.sql._sessions import SqlSession
 from dp_backends.sql._waits import Store
 from dp_backends.sql._working import Ask, Call, Worker
+from dp_core.backend import Check
 
 __all__ = ["SqlStore"]
 
@@ -38,6 +40,10 @@ class SqlStore(Store):
     async def ask(self, ask: Callable[[SqlSession], R]) -> R:
         """Return what *ask* returns, which is called in the worker thread."""
         return await self.do(Ask(ask))
+
+    @abstractmethod
+    def checks(self) -> Iterator[Check]:
+        """Yield what is found about the store; see `dp_core.backend.Checkable`."""
 
     async def aclose(self) -> None:
         """Close what is open; calls that were not begun fail."""

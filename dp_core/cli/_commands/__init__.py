@@ -1,5 +1,5 @@
 """
-`COMMANDS`: the commands of ``dp``, but for those of other packages.
+`COMMANDS`: the commands of ``dp``, but for *doctor* and those of other packages.
 
 ================ ===============================================================
 ``_promises``    *peek*, *get*, *resolve*, *reject*, *dispose*: on one promise
@@ -22,6 +22,7 @@ from typing import Final
 
 import click
 
+from dp_core.cli._commands._asking import checked_info
 from dp_core.cli._commands._conformance import conformance
 from dp_core.cli._commands._copy import copy
 from dp_core.cli._commands._list import list_promises
@@ -32,7 +33,7 @@ from dp_core.cli._commands._terms import create, info
 from dp_core.cli._commands._tools import backends, completion
 from dp_core.cli._commands._watch import watch
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "checked_info"]
 
 COMMANDS: Final[Mapping[str, click.Command]] = {
     "peek": peek,

@@ -15,6 +15,7 @@ from dp_core._errors import BackendError
 from dp_core._safe_text import without_password
 from dp_core._tokens import token_from_environment
 from dp_core.backend import Backend, WireBackend
+from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option
 from dp_core.cli._output import complain, complain_once, say, say_json
 from dp_core.cli._status import Status
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["conformance"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp conformance file:./scratch --durable",
+        "dp conformance http://localhost:8080",
+    ),
+)
 @click.argument("store", metavar="URL")
 @click.option(
     "--durable",

@@ -30,8 +30,9 @@ from dp_core._states import Pending, Resolved
 from dp_core._terms import PromiseInfo, Query, Terms
 from dp_core.backend import MadeOnUse
 from dp_core.cli._commands._asking import checked_info, comparable, for_each
+from dp_core.cli._examples import examples
 from dp_core.cli._input import read_ids
-from dp_core.cli._output import complain, say
+from dp_core.cli._output import complain, complain_once, say
 from dp_core.cli._status import Status
 
 __all__ = ["copy"]
@@ -53,7 +54,12 @@ _CONCERNS_ONE: Final = (
 """Errors about one promise: the others can be copied all the same."""
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp copy file:./promises sqlite:./promises.db",
+        "dp copy file:./promises file:./some --ids ids.txt",
+    ),
+)
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @click.option(
@@ -82,7 +88,9 @@ def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> S
     except (DurablePromiseError, KeyboardInterrupt):
         progress.say_failures()
         if progress.last is not None:
-            complain(f"to go on from here, add: --after {shlex.quote(progress.last)}")
+            complain(
+                f"dp: to go on from here, add: --after {shlex.quote(progress.last)}"
+            )
         raise
     progress.say_failures()
     promises = f"{progress.copied:,} promises of {without_password(source)}"
@@ -122,9 +130,9 @@ class _Progress:
         if self.failed:
             complain(f"dp: {self.failed:,} promises could not be copied:")
         for failure in self.failures:
-            complain(" ".join(failure.splitlines()))
+            complain_once(failure)
         if self.failed > len(self.failures):
-            complain(f"and {self.failed - len(self.failures):,} more")
+            complain(f"dp: and {self.failed - len(self.failures):,} more")
 
 
 async def _copy(
@@ -206,7 +214,7 @@ async def _copy_one(
     if not is_same:
         progress.different += 1
         complain(
-            f"{quoted(info.id)} has another outcome, or other terms, in "
+            f"dp: {quoted(info.id)} has another outcome, or other terms, in "
             f"{without_password(there.url)}"
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterable
 from typing import Final, get_args
@@ -15,16 +14,32 @@ from dp_core._registry import registry_of
 from dp_core._safe_text import quoted
 from dp_core._terms import PromiseInfo, Query, StateName
 from dp_core.cli._commands._asking import ask, checked_info, is_made
+from dp_core.cli._examples import examples
 from dp_core.cli._input import json_lines_option, prefix_option, tag_option, url_option
-from dp_core.cli._output import NobodyReadsError, complain_once, info_line, say
+from dp_core.cli._output import (
+    NobodyReadsError,
+    complain_once,
+    info_line,
+    is_coloured,
+    say,
+    say_lines,
+)
 from dp_core.cli._status import Status
-from dp_core.cli._table import Table
+from dp_core.cli._table import Table, width_of_terminal
 from dp_core.wire import MAX_LIMIT
 
 __all__ = ["list_promises"]
 
 
-@click.command("list")
+@click.command(
+    "list",
+    epilog=examples(
+        "dp list",
+        "dp list --state pending --tag kind=approval",
+        "dp list --newest --limit 10",
+        "dp list --prefix order- --json",
+    ),
+)
 @click.option(
     "--state",
     type=click.Choice(get_args(StateName)),
@@ -69,11 +84,12 @@ class _Telling:
     """Tells promises page by page, as they come."""
 
     def __init__(self, query: Query, limit: int | None, *, as_json: bool) -> None:
-        is_terminal = sys.stdout.isatty()
-        columns = shutil.get_terminal_size().columns if is_terminal else None
+        columns = width_of_terminal()
         self._query = query
         self._left = sys.maxsize if limit is None else limit
-        self._table = None if as_json else Table(columns)
+        self._table = (
+            None if as_json else Table(columns, has_colours=is_coloured(sys.stdout))
+        )
         self._failures: list[tuple[str, BackendError]] = []
 
     async def tell(self, promises: Promises) -> Status:
@@ -104,11 +120,10 @@ class _Telling:
             except CorruptPromiseError as error:
                 self._failures.append((info.id, error))
         self._left -= len(whole)
-        lines = (
-            map(info_line, whole) if self._table is None else self._table.rows(whole)
-        )
-        if text := "\n".join(lines):
-            say(text)
+        if self._table is not None:
+            say_lines(self._table.rows(whole))
+        elif whole:
+            say("\n".join(map(info_line, whole)))
 
     def _say_failures(self) -> None:
         for name, error in self._failures[:_NAMED]:

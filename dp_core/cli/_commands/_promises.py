@@ -13,6 +13,7 @@ from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import check_name
 from dp_core.backend import Backend, Registry, wait_or_peek
 from dp_core.cli._commands._asking import ask, checked, comparable, is_made
+from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option, read_text, read_value, seconds, url_option
 from dp_core.cli._output import complain_once, report
 from dp_core.cli._status import Status
@@ -43,7 +44,13 @@ _by_option: Final[Callable[[Any], Any]] = click.option(
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp peek greeting",
+        "dp peek greeting --json",
+        "dp peek greeting --url sqlite:./promises.db",
+    ),
+)
 @click.argument("id")
 @url_option
 @json_option
@@ -56,7 +63,13 @@ def peek(id: str, url: str | None, *, as_json: bool) -> Status:
     return report(checked(_ask(url, id, look)), as_json=as_json)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp get greeting",
+        "dp get greeting --timeout 30",
+        "value=$(dp get greeting)",
+    ),
+)
 @click.argument("id")
 @click.option(
     "--timeout",
@@ -82,7 +95,14 @@ def get(id: str, timeout: float | None, url: str | None, *, as_json: bool) -> St
     return report(checked(state), as_json=as_json)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp resolve greeting hello",
+        "dp resolve order-17 '{\"amount\": 1200}' --by alice",
+        "dp resolve postcode 01067 --text",
+        "date | dp resolve today -",
+    ),
+)
 @click.argument("id")
 @click.argument("value", required=False)
 @click.option("--text", "form", flag_value="text", help="VALUE is plain text.")
@@ -110,7 +130,12 @@ def resolve(  # noqa: PLR0913 - click passes each option by its name
     return _settle(url, id, Resolved(text, by=by), as_json=as_json)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        'dp reject greeting "nobody is at home"',
+        "tail -n 1 errors.log | dp reject order-17 - --by nightly-job",
+    ),
+)
 @click.argument("id")
 @click.argument("message")
 @_by_option
@@ -128,7 +153,11 @@ def reject(
     return _settle(url, id, Rejected(error, by=by), as_json=as_json)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp dispose greeting",
+    ),
+)
 @click.argument("id")
 @url_option
 @json_option

@@ -10,6 +10,7 @@ import click
 from dp_core._client import Promises
 from dp_core._registry import registry_of
 from dp_core.cli._commands._asking import ask, is_made
+from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option, prefix_option, tag_option, url_option
 from dp_core.cli._output import say, say_json
 from dp_core.cli._status import Status
@@ -18,7 +19,12 @@ from dp_core.cli._times import time
 __all__ = ["prune"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp prune --settled-before 90d",
+        "dp prune --settled-before 2026-01-01T00:00:00Z --tag kind=approval",
+    ),
+)
 @click.option(
     "--settled-before",
     callback=time,

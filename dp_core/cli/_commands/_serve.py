@@ -9,6 +9,7 @@ import click
 
 from dp_core._errors import BackendUnavailableError
 from dp_core._tokens import token_file_from_environment, token_from_environment
+from dp_core.cli._examples import examples
 from dp_core.cli._input import url_option
 from dp_core.cli._output import say
 from dp_core.cli._status import Status
@@ -16,7 +17,13 @@ from dp_core.cli._status import Status
 __all__ = ["serve"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp serve",
+        "dp serve --url sqlite:./promises.db --port 9090",
+        "dp serve --host 0.0.0.0 --token-file ./token",
+    ),
+)
 @click.option(
     "--host",
     default="127.0.0.1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timedelta
 from itertools import islice
 from secrets import token_hex
@@ -16,6 +17,7 @@ from dp_core._states import Outcome, Pending, Rejected, Resolved
 from dp_core._terms import PromiseInfo, Terms, moment_after, refuse_reserved
 from dp_core.backend import now
 from dp_core.cli._commands._asking import ask, checked_info, is_made
+from dp_core.cli._examples import examples
 from dp_core.cli._input import (
     json_option,
     read_option_value,
@@ -23,7 +25,14 @@ from dp_core.cli._input import (
     tag_option,
     url_option,
 )
-from dp_core.cli._output import complain, complain_once, say, say_info
+from dp_core.cli._output import (
+    complain,
+    complain_once,
+    is_coloured,
+    say,
+    say_info,
+    say_lines,
+)
 from dp_core.cli._status import STATUS_OF, Status
 from dp_core.cli._table import described_info
 from dp_core.cli._times import time
@@ -32,7 +41,13 @@ from dp_core.values import check_message
 __all__ = ["create", "info"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp create approve-17 --deadline 3d --tag kind=approval",
+        "dp create approve-18 --deadline 2h30m --otherwise-value '\"no\"'",
+        'id=$(dp create --data \'{"path": "in.csv"}\')',
+    ),
+)
 @click.argument("id", required=False)
 @click.option(
     "--deadline",
@@ -107,7 +122,7 @@ def create(  # noqa: PLR0913 - click passes each option by its name
         for line in islice(described_info(found), 1, None):
             complain(line)
     else:
-        say("\n".join(described_info(found)))
+        say_lines(described_info(found, has_colours=is_coloured(sys.stdout)))
     return Status.RESOLVED
 
 
@@ -152,7 +167,12 @@ def _asked(
     )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp info approve-17",
+        "dp info approve-17 --json",
+    ),
+)
 @click.argument("id")
 @url_option
 @json_option
@@ -174,5 +194,5 @@ def info(id: str, url: str | None, *, as_json: bool) -> Status:
     if as_json:
         say_info(found)
     else:
-        say("\n".join(described_info(found)))
+        say_lines(described_info(found, has_colours=is_coloured(sys.stdout)))
     return STATUS_OF[type(found.state)]

@@ -10,6 +10,7 @@ from click.shell_completion import get_completion_class
 from dp_core._installed import Plugin, PluginFailure, built_in, installed_plugins
 from dp_core._probe import probe, probe_here
 from dp_core._safe_text import for_terminal
+from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option
 from dp_core.cli._output import say, say_json
 from dp_core.cli._status import Status
@@ -20,7 +21,12 @@ __all__ = ["backends", "completion"]
 _COLUMNS: Final = ("scheme", "package", "error")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp backends",
+        "dp backends --json",
+    ),
+)
 @json_option
 def backends(*, as_json: bool) -> Status:
     """List the URL schemes of stores, their packages, and whether they load."""
@@ -50,18 +56,17 @@ def _failure(plugin: Plugin) -> str | None:
     return probe(plugin.name)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        'eval "$(dp completion bash)"                   # in ~/.bashrc',
+        'eval "$(dp completion zsh)"                    # in ~/.zshrc, after compinit',
+        "dp completion fish | source                    # in config.fish",
+    ),
+)
 @click.argument("shell", type=click.Choice(["bash", "fish", "zsh"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> Status:
-    """
-    Print the code by which SHELL completes dp's commands.
-
-    \b
-    bash:  eval "$(dp completion bash)"       in ~/.bashrc
-    zsh:   eval "$(dp completion zsh)"        in ~/.zshrc, after compinit
-    fish:  dp completion fish | source        in ~/.config/fish/config.fish
-    """  # noqa: D301 - it is the character that click looks for
+    """Print the code by which SHELL completes dp's commands."""
     make = get_completion_class(shell)
     assert make is not None  # noqa: S101 - click has these three
     say(make(ctx.find_root().command, {}, "dp", "_DP_COMPLETE").source())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from dp_core._client import DEFAULT_URL, Promises, default_url
@@ -10,15 +12,22 @@ from dp_core._ids import check_id
 from dp_core._safe_text import visible
 from dp_core._states import Outcome, Rejected, Resolved
 from dp_core.cli._commands._asking import ask, checked, for_each, is_made
+from dp_core.cli._examples import examples
 from dp_core.cli._input import json_lines_option, url_option
-from dp_core.cli._output import NobodyReadsError, one_line, say
+from dp_core.cli._output import NobodyReadsError, is_coloured, one_line, say, say_lines
 from dp_core.cli._status import STATUS_OF, Status
+from dp_core.cli._table import in_state_colour
 from dp_core.values import encode
 
 __all__ = ["watch"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dp watch order-17 order-18",
+        "dp watch greeting --json",
+    ),
+)
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @url_option
 @json_lines_option
@@ -48,7 +57,10 @@ def watch(ids: tuple[str, ...], url: str | None, *, as_json: bool) -> Status:
                 checked(outcome)
             except PromiseDisposedError:
                 outcome = None
-            say(_as_json(id, outcome) if as_json else _as_text(id, outcome))
+            if as_json:
+                say(_as_json(id, outcome))
+            else:
+                say_lines([_as_text(id, outcome)])
             worst = max(worst, _status_of(outcome))
 
         await for_each(dict.fromkeys(ids), tell)
@@ -67,12 +79,14 @@ def _status_of(outcome: Outcome[bytes] | None) -> Status:
 def _as_text(id: str, outcome: Outcome[bytes] | None) -> str:
     match outcome:
         case Resolved(text):
-            words = f"resolved {visible(text.decode())}"
+            state, words = "resolved", f" {visible(text.decode())}"
         case Rejected(error):
-            words = f"rejected {visible(error)}"
+            state, words = "rejected", f" {visible(error)}"
         case None:
-            words = "disposed of"
-    return f"{visible(id)} {words}"
+            state, words = "disposed of", ""
+    if is_coloured(sys.stdout):
+        state = in_state_colour(state)
+    return f"{visible(id)} {state}{words}"
 
 
 def _as_json(id: str, outcome: Outcome[bytes] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from dp_backends.sql.postgresql._arrays import (
+from dp_backends.sql.postgresql._queries import (
     Big,
     Bytes,
     Column,

@@ -16,8 +16,8 @@ from dp_backends.sql._sessions import Failure
 from dp_backends.sql.postgresql import _session
 from dp_backends.sql.postgresql._clock import ServerClock
 from dp_backends.sql.postgresql._connecting import Server
-from dp_backends.sql.postgresql._dialect import Queries
 from dp_backends.sql.postgresql._failures import not_connected
+from dp_backends.sql.postgresql._queries import Queries
 from dp_backends.sql.postgresql._session import PostgresSession
 from dp_backends.sql.postgresql._url import parse_url
 from dp_core import (

@@ -13,7 +13,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from dp_backends.sql.postgresql._connecting import Server
-from dp_backends.sql.postgresql._dialect import Queries
+from dp_backends.sql.postgresql._queries import Queries
 from dp_backends.sql.postgresql._schema import LOCK, Schema, key_of
 from dp_backends.sql.postgresql._url import parse_url
 from dp_core import (

@@ -13,8 +13,8 @@ from dp_backends.sql._rows import absent
 from dp_backends.sql.postgresql import _ear
 from dp_backends.sql.postgresql._clock import ServerClock
 from dp_backends.sql.postgresql._connecting import Server
-from dp_backends.sql.postgresql._dialect import CHANGED, Queries
 from dp_backends.sql.postgresql._ear import Ear
+from dp_backends.sql.postgresql._queries import CHANGED, Queries
 from dp_backends.sql.postgresql._session import PostgresSession
 from dp_backends.sql.postgresql._store import PostgresStore, _changes
 from dp_backends.sql.postgresql._url import parse_url

@@ -61,7 +61,7 @@ def test_what_is_there_stays(here: Run, source: str, target: str) -> None:
     done = here("copy", source, target)
 
     assert 1 == done.returncode
-    word = f"'other' has another outcome, or other terms, in {target}\n"
+    word = f"dp: 'other' has another outcome, or other terms, in {target}\n"
     assert word.encode() == done.stderr
     assert [dp.Rejected("mine"), dp.Resolved(2)] == states(target, ["other", "new"])
     assert 1 == here("copy", source, target).returncode
@@ -135,7 +135,7 @@ def test_other_terms_there_are_told(here: Run, source: str) -> None:
     done = here("copy", source, target)
 
     assert 1 == done.returncode
-    word = f"'other' has another outcome, or other terms, in {target}\n"
+    word = f"dp: 'other' has another outcome, or other terms, in {target}\n"
     assert word.encode() == done.stderr
     kept = {info.id: info.terms and info.terms.data for info in infos(target)}
     assert {"same": {"a": 1}, "other": {"a": 2}, "spelt": {"a": 1}} == kept
@@ -168,7 +168,7 @@ def test_a_store_that_keeps_outcomes_only_gets_these(
     assert done.stdout.startswith(b"2 promises of ")
     title, named, lost = done.stderr.decode().splitlines()
     assert "dp: 1 promises could not be copied:" == title
-    assert named.startswith(f"'pending': the store '{plain}' keeps outcomes only")
+    assert named.startswith(f"dp: 'pending': the store '{plain}' keeps outcomes only")
     assert "dp: 1 of them have no terms there: that store keeps outcomes only" == lost
     expected = [dp.Resolved(1), dp.Resolved(2)]
     assert expected == states(plain, ["settled", "never created"])
@@ -197,9 +197,9 @@ def test_it_goes_on_where_it_stopped(here: Run, source: str, tmp_path: Path) -> 
         done = here("copy", source, url)
         assert 2 == done.returncode
         (after,) = [
-            line.removeprefix("to go on from here, add: --after ").strip("'")
+            line.removeprefix("dp: to go on from here, add: --after ").strip("'")
             for line in done.stderr.decode().splitlines()
-            if line.startswith("to go on")
+            if line.startswith("dp: to go on")
         ]
         assert after in order[31:70:32]
         shard.unlink()

@@ -44,7 +44,9 @@ def test_one_damaged_record_does_not_stop_the_rest(
     assert "dp: 1 promises could not be copied:" == title
     known = how in {"a value", "cut"}
     name = sha256("id ä7".encode()).hexdigest()
-    assert line.startswith("'id ä7': the " if known else f"'{name}': the record ")
+    assert line.startswith(
+        "dp: 'id ä7': the " if known else f"dp: '{name}': the record "
+    )
     others = {id: n for id, n in MANY.items() if id != "id ä7"}
     assert list(map(dp.Resolved, others.values())) == states(target, others)
     assert 1 == here("copy", source, target).returncode

@@ -6,9 +6,11 @@
 ``_owners``   nobody else may change it
 ``_making``   all of it, durable; what is missing is made again
 ``_presence`` the look before every operation
+``_checking`` how it is with the directory, for `dp doctor`
 ============= =====================================================
 """
 
+from dp_backends.file._opening._checking import check_store
 from dp_backends.file._opening._presence import StoreDirectory
 
-__all__ = ["StoreDirectory"]
+__all__ = ["StoreDirectory", "check_store"]

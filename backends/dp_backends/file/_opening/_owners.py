@@ -1,5 +1,5 @@
 """
-`check_ours` and `check_parents`: nobody else may change a store's directory.
+`check_ours`, `check_parents`: nobody else may change a store's directory.
 
 Modes that a umask or a volume's mount has changed are repaired by their owner.
 """
@@ -16,7 +16,7 @@ from typing import Final
 
 from dp_core import AccessDeniedError
 
-__all__ = ["check_ours", "check_parents", "let_us_in"]
+__all__ = ["check_ours", "check_parents", "let_us_in", "open_parent"]
 
 _log: Final = logging.getLogger("dp_backends.file")
 
@@ -80,11 +80,23 @@ def check_parents(root: str) -> None:
     """
     Refuse a directory that took the place of the store, if others could do that.
 
-    As sshd(8) checks the directories above a file that it trusts; in those that are
-    sticky, as /tmp is, others cannot rename what is ours.
-
     Raises:
         AccessDeniedError: Others may write into one above it.
+    """
+    parent = open_parent(root)
+    if parent is not None:
+        raise AccessDeniedError(
+            f"the store {root} is not the directory that was opened, and others "
+            f"may write into {parent}; if you replaced it, open it anew"
+        )
+
+
+def open_parent(root: str) -> str | None:
+    """
+    Return a directory above the store into which others may write, if there is one.
+
+    As sshd(8) checks the directories above a file that it trusts; in those that are
+    sticky, as /tmp is, others cannot rename what is ours.
     """
     parents = {*Path(root).parents, *Path(os.path.realpath(root)).parents}
     for parent in sorted(parents):
@@ -93,7 +105,5 @@ def check_parents(root: str) -> None:
             status.st_mode & stat.S_ISVTX
         )
         if open_to_others or status.st_uid not in (0, os.geteuid()):
-            raise AccessDeniedError(
-                f"the store {root} is not the directory that was opened, and others "
-                f"may write into {parent}; if you replaced it, open it anew"
-            )
+            return str(parent)
+    return None

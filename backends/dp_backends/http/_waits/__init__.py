@@ -12,6 +12,7 @@ HttpWaits: a few by long polls of their own, and as many as there are on event s
 ================= ====================================================
 """
 
+from dp_backends.http._waits._event_source import EventSource, NotAStreamError
 from dp_backends.http._waits._waits import HttpWaits
 
-__all__ = ["HttpWaits"]
+__all__ = ["EventSource", "HttpWaits", "NotAStreamError"]

@@ -17,12 +17,12 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGresult
 
 from dp_backends.sql._sessions import Failure
-from dp_backends.sql.postgresql._arrays import register_arrays
 from dp_backends.sql.postgresql._failures import (
     explained,
     not_connected,
     not_possible,
 )
+from dp_backends.sql.postgresql._queries import register_arrays
 from dp_backends.sql.postgresql._url import PostgresUrl
 from dp_core import BackendUnavailableError
 

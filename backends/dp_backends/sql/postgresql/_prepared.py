@@ -9,8 +9,8 @@ from typing import Any, Final, final
 from psycopg import Connection
 from psycopg.adapt import Transformer
 
-from dp_backends.sql.postgresql._arrays import Column
 from dp_backends.sql.postgresql._connecting import checked
+from dp_backends.sql.postgresql._queries import Column
 
 __all__ = ["Prepared"]
 

@@ -10,7 +10,7 @@ from psycopg import Connection, errors
 from psycopg.pq import TransactionStatus
 
 from dp_backends.sql.postgresql._connecting import Server, run
-from dp_backends.sql.postgresql._dialect import MARK, Queries
+from dp_backends.sql.postgresql._queries import MARK, Queries
 from dp_core import AccessDeniedError, BackendUnavailableError
 from dp_core.backend import quoted
 
@@ -68,7 +68,7 @@ class Schema:
         Raises:
             BackendUnavailableError: It is something else, or of a newer format.
         """
-        form = self._format()
+        form = self.format()
         if form is not None and form < self._queries.sql.format:
             self._make(is_there=True)
         return form is not None
@@ -93,7 +93,13 @@ class Schema:
                 run(self._connection, "COMMIT")
             self._is_ahead = False
 
-    def _format(self) -> int | None:
+    def format(self) -> int | None:
+        """
+        Return the format of the store; None where there is none.
+
+        Raises:
+            BackendUnavailableError: It is something else, or of a newer format.
+        """
         is_there, is_ours, is_used = self._one(
             _LOOK, {"schema": self._name, "mark": MARK}
         )
@@ -148,7 +154,7 @@ class Schema:
 
     def _create(self) -> None:
         queries = self._queries
-        form = self._format()
+        form = self.format()
         if form is None:
             if not self._one(_LOOK, {"schema": self._name, "mark": MARK})[0]:
                 run(self._connection, f"CREATE SCHEMA {queries.schema}")

@@ -14,12 +14,11 @@ from psycopg import errors
 
 from dp_backends.sql._rows import DISPOSED, Change, PromiseRow, moment
 from dp_backends.sql._sessions import Failure, SqlSession, Values
-from dp_backends.sql.postgresql._arrays import Big, Bytes, Column
 from dp_backends.sql.postgresql._clock import ServerClock
 from dp_backends.sql.postgresql._connecting import Server, run
-from dp_backends.sql.postgresql._dialect import Queries
 from dp_backends.sql.postgresql._failures import POOLED, explained, state_of
 from dp_backends.sql.postgresql._prepared import Prepared
+from dp_backends.sql.postgresql._queries import Big, Bytes, Column, Queries
 from dp_backends.sql.postgresql._schema import Schema
 from dp_core import BackendError
 

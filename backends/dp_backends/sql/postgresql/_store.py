@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, final
@@ -12,14 +12,16 @@ from psycopg import Connection
 from dp_backends.sql._backend import SqlBackend
 from dp_backends.sql._store import SqlStore
 from dp_backends.sql._waits import AskForChanges, Changes
+from dp_backends.sql.postgresql._checks import check_server
 from dp_backends.sql.postgresql._clock import ServerClock
 from dp_backends.sql.postgresql._connecting import Server, run
-from dp_backends.sql.postgresql._dialect import CHANGED, Queries
 from dp_backends.sql.postgresql._ear import Ear, EarListener, join, leave
 from dp_backends.sql.postgresql._failures import explained
+from dp_backends.sql.postgresql._queries import CHANGED, Queries
 from dp_backends.sql.postgresql._session import PostgresSession
 from dp_backends.sql.postgresql._url import PostgresUrl, parse_url
 from dp_core import Backend, hookimpl
+from dp_core.backend import Check
 from dp_core.hookspecs import Register
 
 __all__ = ["PostgresStore", "dp_register_backends"]
@@ -56,6 +58,7 @@ class PostgresStore(SqlStore):
     """The store in one schema of a database."""
 
     def __init__(self, url: PostgresUrl) -> None:
+        self._url = url
         server, queries = Server(url), Queries(url.schema)
         self._clock = ServerClock()
         connect = partial(PostgresSession, server, queries, self._clock)
@@ -74,6 +77,9 @@ class PostgresStore(SqlStore):
 
     def now(self) -> datetime:
         return self._clock.now()
+
+    def checks(self) -> Iterator[Check]:
+        return check_server(self._url)
 
     async def aclose(self) -> None:
         await super().aclose()

@@ -8,6 +8,7 @@
 ``_log``        how much of the write-ahead log is known to be durable
 ``_bell``       how those who wait hear of a commit
 ``_failures``   what SQLite's errors mean
+``_checks``     how it is with the file, for `dp doctor`
 =============== ================================================================
 """
 

@@ -17,7 +17,7 @@ from dp_backends.sql.sqlite._bell import open_bell
 from dp_backends.sql.sqlite._dialect import SQL
 from dp_core import BackendUnavailableError
 
-__all__ = ["APPLICATION_ID", "open_database"]
+__all__ = ["APPLICATION_ID", "check_file", "check_sqlite", "open_database"]
 
 APPLICATION_ID: Final = int.from_bytes(b"dpms")
 """The number by which a database says that it is a store of promises."""
@@ -48,14 +48,14 @@ def open_database(
         apsw.Error: SQLite cannot open it.
         OSError: The system cannot.
     """
-    _check_sqlite()
+    check_sqlite()
     with _OPENING:
         if not os.path.lexists(path):
             _check_directory(path)
             if not make:
                 return None
             _make_file(path)
-        _check_file(path)
+        check_file(path)
         database = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             database.set_busy_handler(wait)
@@ -70,7 +70,13 @@ def open_database(
         return database
 
 
-def _check_sqlite() -> None:
+def check_sqlite() -> None:
+    """
+    Make sure that SQLite is of a version that does not damage databases.
+
+    Raises:
+        BackendUnavailableError: It is not.
+    """
     version = apsw.sqlite_lib_version()
     number = tuple(map(int, version.split(".")))
     first, then = _FIXED
@@ -90,7 +96,14 @@ def _check_directory(path: str) -> None:
         )
 
 
-def _check_file(path: str) -> None:
+def check_file(path: str) -> None:
+    """
+    Make sure that something is a file in which a database can be.
+
+    Raises:
+        BackendUnavailableError: It is not.
+        OSError: It cannot be looked at.
+    """
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
         raise BackendUnavailableError(

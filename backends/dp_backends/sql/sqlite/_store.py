@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeAlias, final
@@ -12,11 +12,12 @@ from dp_backends.sql._backend import SqlBackend
 from dp_backends.sql._store import SqlStore
 from dp_backends.sql._waits import AskForChanges, Changes
 from dp_backends.sql.sqlite._bell import Bell, BellListener
+from dp_backends.sql.sqlite._checks import check_database
 from dp_backends.sql.sqlite._connection import SqliteSession
 from dp_backends.sql.sqlite._dialect import CHANGED
 from dp_backends.sql.sqlite._log import Log
 from dp_core import Backend, UnknownBackendError, hookimpl
-from dp_core.backend import now
+from dp_core.backend import Check, now
 from dp_core.hookspecs import Register
 
 __all__ = ["SqliteStore", "dp_register_backends"]
@@ -62,6 +63,9 @@ class SqliteStore(SqlStore):
 
     def now(self) -> datetime:
         return now()
+
+    def checks(self) -> Iterator[Check]:
+        return check_database(self._path)
 
     async def aclose(self) -> None:
         await super().aclose()

@@ -7,7 +7,7 @@ from typing import Final, final
 
 from dp_backends.sql._rows import PromiseRow
 from dp_backends.sql._sessions import Dialect, Statements
-from dp_backends.sql.postgresql._arrays import ARRAYS, Column
+from dp_backends.sql.postgresql._queries._arrays import ARRAYS, Column
 
 __all__ = ["CHANGED", "MARK", "Queries"]
 
