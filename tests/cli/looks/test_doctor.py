@@ -59,12 +59,13 @@ def test_programs_get_one_line_of_json(here: Run, env: dict[str, str]) -> None:
     assert 1 == done.stdout.count(b"\n")
     first, *_, last = json.loads(done.stdout)
     assert ("Python", "ok", None) == (first["name"], first["status"], first["advice"])
-    assert last == {
+    expected = {
         "name": "store",
         "status": "problem",
         "text": "'localhost:8080' is not a store",
         "advice": "for a server write 'http://localhost:8080'",
     }
+    assert expected == last
 
 
 def test_long_texts_fit_a_terminal(env: dict[str, str]) -> None:
