@@ -18,6 +18,7 @@ from dp_core._safe_text import described, shortened, type_name, visible
 from dp_core.values._limits import TOO_DEEP
 from dp_core.values._read import decode
 from dp_core.values._typed._annotations import owners
+from dp_core.values._typed._changes import find_change, say_change
 from dp_core.values._typed._contract import NotTakenError
 from dp_core.values._write import Draft, draft
 
@@ -36,7 +37,7 @@ class MsgspecType:
         NotTakenError: msgspec does not know all of it.
     """
 
-    __slots__ = ("_has_keys", "_is_plain", "_type")
+    __slots__ = ("_has_keys", "_is_plain", "_may_change", "_type")
 
     def __init__(self, type_: Any) -> None:
         for mark in owners(type_):
@@ -57,6 +58,9 @@ class MsgspecType:
         keys = [part.key_type for part in parts if isinstance(part, inspect.DictType)]
         self._type = type_
         self._is_plain = all(isinstance(part, _PLAIN) for part in parts)
+        self._may_change = not self._is_plain and any(
+            isinstance(part, _CHANGING) for part in parts
+        )
         self._has_keys = any(not isinstance(key, _TEXT_KEYS) for key in keys)
 
     def draft(self, value: Any, limit: int) -> Draft:
@@ -73,7 +77,9 @@ class MsgspecType:
         return draft(plain, limit)
 
     def check(self, value: Any, back: Any) -> None:
-        """Do nothing: it takes no type whose text could be read as two things."""
+        """Refuse a value that would be read as something else, see `ValueType`."""
+        if self._may_change and (found := find_change(value, back)):
+            raise self._mismatch(say_change(*found))
 
     def read(self, text: bytes) -> Any:
         """Return the value of JSON text, see `ValueType.read`."""
@@ -181,6 +187,9 @@ _PLAIN: Final = (
     inspect.TypedDictType,
 )
 """Types whose values are JSON as they are."""
+
+_CHANGING: Final = (inspect.AnyType, inspect.DateTimeType, inspect.TimeType)
+"""Types of which not every value can be told from its text."""
 
 _KNOWN: Final = frozenset(
     {

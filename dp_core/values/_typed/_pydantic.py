@@ -13,10 +13,10 @@ from pydantic_core import SchemaSerializer, SchemaValidator
 from dp_core._errors import InvalidValueError, ValueMismatchError
 from dp_core._safe_text import described, shortened, type_name, visible
 from dp_core.values._limits import TOO_DEEP
-from dp_core.values._places import json_path, key_step
+from dp_core.values._places import key_step
 from dp_core.values._read import decode
 from dp_core.values._typed._annotations import owners
-from dp_core.values._typed._changes import find_change
+from dp_core.values._typed._changes import find_change, say_change, say_place
 from dp_core.values._typed._contract import NotTakenError
 from dp_core.values._typed._schemas import with_base64
 from dp_core.values._write import Draft, draft
@@ -81,18 +81,8 @@ class PydanticType:
 
     def check(self, value: Any, back: Any) -> None:
         """Refuse a value that would be read as something else, see `ValueType`."""
-        if not isinstance(value, self._class):
-            return
-        try:
-            both = [
-                self._serializer.to_python(one, **_LOOKING) for one in (value, back)
-            ]
-        except Exception as error:  # noqa: BLE001 - serializers of the type may run
-            raise self._mismatch(f"it cannot be written: {described(error)}") from None
-        found = find_change(*both)
-        if found is not None:
-            way, reason = found
-            raise self._mismatch(f"{reason}{_at(way)}")
+        if found := find_change(value, back):
+            raise self._mismatch(say_change(*found))
 
     def read(self, text: bytes) -> Any:
         """Return the value of JSON text, see `ValueType.read`."""
@@ -119,7 +109,6 @@ _WRITING: Final[dict[str, Any]] = {
     # Whether it is of the type is said when it is read back.
     "warnings": "none",
 }
-_LOOKING: Final = {**_WRITING, "mode": "python"}
 _READING: Final[dict[str, Any]] = {"by_alias": True, "by_name": True}
 
 
@@ -134,9 +123,4 @@ def _reason(error: ValidationError) -> str:
         for step in first["loc"]
     ]
     more = f", and {len(others)} more" if others else ""
-    return f"{reason}{_at(way)}{more}"
-
-
-def _at(way: list[str]) -> str:
-    """Return where it is, as msgspec says it; "" for the value itself."""
-    return f" - at `{json_path(way)}`" if way else ""
+    return f"{reason}{say_place(way)}{more}"

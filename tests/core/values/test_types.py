@@ -72,6 +72,11 @@ class Row(msgspec.Struct, array_like=True):
     x: int
 
 
+@dataclass
+class Holding:
+    thing: Any
+
+
 class Pair(NamedTuple):
     left: int
     right: str
@@ -93,6 +98,7 @@ class Right(Flag):
 Cents = NewType("Cents", int)
 Order = Paid | Refused
 NOON = datetime(2026, 3, 4, 12, 0, 0, 7, UTC)
+ODD = timezone(timedelta(seconds=3208))
 NUMBER = UUID(int=5)
 
 KEPT: list[tuple[Any, Any, str]] = [
@@ -231,10 +237,13 @@ def unset() -> Unset:
         ([Invoice("\ud800", 1)], list[Invoice], "at $[0].number: a lone surrogate"),
         (deep(200), Tree, "nests deeper than 128 levels"),
         (b"x" * MAX_VALUE_BYTES, bytes, "over the limit of 1,048,576"),
+        (Holding({"when": [NOON]}), Holding, "read as str - at `$.thing.when[0]`"),
+        (Box(NUMBER), Box, "UUID would be read as str - at `$.item`"),
+        (NOON.astimezone(ODD), datetime, "its offset from UTC has seconds"),
         (object(), datetime, "Encoding objects of type object is unsupported"),
         (unset(), Unset, "AttributeError"),
     ],
-    ids=["nan", "surrogate", "deep", "long", "object", "unset"],
+    ids=["nan", "surrogate", "deep", "long", "any", "open", "odd", "object", "unset"],
 )
 async def test_what_json_cannot_hold_is_refused(
     value: Any, type_: Any, said: str
@@ -291,6 +300,12 @@ def test_errors_of_a_types_own_code_become_ours() -> None:
     """Whatever a type does when it is made, the caller sees an error of ours."""
     with pytest.raises(dp.ValueMismatchError, match="RuntimeError: no way"):
         value_type(Awkward).read(b'{"x":1}')
+
+
+def test_an_object_without_a_field_is_refused_without_a_type_too() -> None:
+    """It is an error of ours, and not an AttributeError."""
+    with pytest.raises(dp.InvalidValueError, match=r"at \$\[0\]: AttributeError"):
+        encode([unset()])
 
 
 def test_a_type_may_grow() -> None:
