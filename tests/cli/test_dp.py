@@ -245,6 +245,21 @@ def test_nothing_is_copied_from_a_store_that_is_not_there(
     assert not (tmp_path / "promisses").exists()
 
 
+@pytest.mark.parametrize(
+    "words", [("resolve", "x", "5"), ("get", "x", "--timeout", "0"), ("list",)]
+)
+@pytest.mark.parametrize("url", ["memory:", "memory:mine"])
+def test_a_store_in_memory_is_said_to_be_nobodys(
+    dp: Run, url: str, words: tuple[str, ...]
+) -> None:
+    """On stderr, in one line, before all else; the command is done all the same."""
+    done = dp(*words, "--url", url)
+
+    first, *_ = done.stderr.decode().splitlines()
+    assert first.startswith(f"dp: '{url}' is in the memory of this command: nobody")
+    assert {"resolve": 0, "get": 3, "list": 0}[words[0]] == done.returncode
+
+
 def test_home_is_a_tilde(dp: Run, env: dict[str, str], tmp_path: Path) -> None:
     """file:~/p is below HOME, wherever it is used."""
     env["HOME"] = str(tmp_path / "home")

@@ -101,6 +101,8 @@ async def test_the_short_way_means_the_store_of_the_moment(
         (here, "file:q"),
         (here, Path("r")),
         (home, "file:~/s"),
+        (here, "sqlite:u.db"),
+        (home, "sqlite:~/v.db"),
         (variable, None),
         (link, f"file:{tmp_path}/link/t"),
     ]

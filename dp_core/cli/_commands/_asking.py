@@ -15,10 +15,18 @@ from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo
 from dp_core.backend import Backend, Located, MadeOnUse
-from dp_core.cli._output import complain
+from dp_core.cli._output import complain, complain_once
 from dp_core.values import check_message, check_text, decode, encode
 
-__all__ = ["ask", "checked", "checked_info", "comparable", "for_each", "is_made"]
+__all__ = [
+    "ask",
+    "checked",
+    "checked_info",
+    "comparable",
+    "for_each",
+    "is_made",
+    "say_if_alone",
+]
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -29,9 +37,19 @@ def ask(url: str | None, operation: Callable[[Promises], Awaitable[T]]) -> T:
 
     async def run() -> T:
         async with connect(url) as promises:
+            say_if_alone(promises.url)
             return await operation(promises)
 
     return anyio.run(run)
+
+
+def say_if_alone(url: str) -> None:
+    """Say so where a store is in the memory of this process: it ends with it."""
+    if url.partition(":")[0].lower() == "memory":
+        complain_once(
+            f"{quoted(url, 200)} is in the memory of this command: nobody else ever "
+            "sees it, and it ends with this; use file:./promises or a server's URL"
+        )
 
 
 async def for_each(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -75,6 +76,32 @@ async def test_closing_a_handle_ends_the_wait(
             tasks.start_soon(later, promises.aclose)
             with pytest.raises(dp.BackendClosedError):
                 await dp.gather(other.promise("a"), promises.promise("b"))
+
+
+async def first(*promises: dp.DurablePromise[Any]) -> object:
+    """Return what `as_settled` tells first."""
+    return await anext(dp.as_settled(promises))
+
+
+async def get(promise: dp.DurablePromise[Any], *_: object) -> object:
+    """Wait for the first argument alone."""
+    return await promise
+
+
+@pytest.mark.parametrize("wait", [get, dp.gather, dp.all_settled, dp.race, first])
+@pytest.mark.parametrize("kind", ["memory", "file", "sqlite"])
+async def test_closing_a_handle_ends_waits_alike_on_every_store(
+    kind: str, wait: Any, tmp_path: Path
+) -> None:
+    """For one promise or several; who begins to wait afterwards is told the same."""
+    promises = dp.connect(f"{kind}:{tmp_path}/store")
+    with anyio.fail_after(LIMIT):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(later, promises.aclose)
+            with pytest.raises(dp.BackendClosedError):
+                await wait(*map(promises.promise, "ab"))
+        with pytest.raises(dp.BackendClosedError):
+            await wait(*map(promises.promise, "ab"))
 
 
 @pytest.mark.parametrize("wait", [dp.gather, dp.all_settled, dp.race])
