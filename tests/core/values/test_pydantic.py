@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
-from dataclasses import InitVar, dataclass
-from dataclasses import field as field_of
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address
 from pathlib import Path
 from secrets import token_hex
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-import msgspec
 import pytest
 from annotated_types import Gt
 from pydantic import (
@@ -344,66 +341,3 @@ def test_a_mismatch_names_the_field(text: bytes, type_: Any, said: str) -> None:
 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-class Stranger:
-    """A class that nobody can read."""
-
-
-class Careless(BaseModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    part: Stranger
-
-
-@dataclass
-class Halved:
-    whole: InitVar[int]
-    half: int = field_of(init=False, default=0)
-
-
-class Struct(msgspec.Struct):
-    line: Line
-
-
-@pytest.mark.parametrize(
-    ("type_", "said"),
-    [
-        (Careless, "no JSON can be read as Stranger"),
-        (Halved, "its InitVar whole is not kept"),
-        (Struct, "Struct is msgspec's"),
-        (Annotated[Line, msgspec.Meta(title="x")], "Meta of an Annotated is msgspec's"),
-        (bytes | str, "in a union, bytes cannot be told from str"),
-        (LINE, "it is not a type"),
-        (list["Nowhere"], "is not fully defined"),  # type: ignore[name-defined] # noqa: F821 - the fact
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_cannot_be_kept_says_so_at_once(type_: Any, said: str) -> None:
-    """A handle on values that pydantic could write but not read is never made."""
-    with pytest.raises(dp.InvalidTypeError) as caught:
-        dp.connect("memory:").promise("x", type_)
-
-    assert said in str(caught.value)
-
-
-def test_without_pydantic_the_error_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It names the extra; what msgspec reads does not depend on it."""
-    monkeypatch.setitem(sys.modules, "pydantic", None)
-    monkeypatch.delitem(sys.modules, "dp_core.values._typed._pydantic", raising=False)
-
-    @dataclass
-    class Fresh:
-        address: IPv4Address
-
-    @dataclass
-    class Plain:
-        when: datetime
-
-    with pytest.raises(dp.InvalidTypeError) as caught:
-        value_type(Fresh)
-    assert "pip install 'durable-promises[pydantic]'" in str(caught.value)
-    for type_ in (Plain, Literal["a"], Annotated[int, {}]):
-        assert "MsgspecType" == type(value_type(type_)).__name__

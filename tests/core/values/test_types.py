@@ -327,61 +327,6 @@ def test_types_that_are_equal_are_told_apart() -> None:
         value_type(Literal[1]).read(b"true")
 
 
-class Stranger:
-    """A class that nobody can read."""
-
-
-@dataclass
-class Holder:
-    parts: dict[str, list[Stranger]]
-
-
-def local() -> type:
-    """Return a class that names one which cannot be found."""
-
-    @dataclass
-    class Inner:
-        below: Nowhere | None  # type: ignore[name-defined] # noqa: F821 - the fact
-
-    return Inner
-
-
-@pytest.mark.parametrize(
-    ("type_", "said"),
-    [
-        ("Invoice", "'Invoice' is not a valid type of values: it is text; write"),
-        (Invoice("a", 1), "it is not a type; write a class"),
-        (5, "5 is not a valid type of values: it is not a type"),
-        (len, "it is not a type"),
-        (T, "it is a type variable"),
-        (Stranger, "it does not know Stranger"),
-        (list[Stranger], "list[Stranger] is not a valid type of values"),
-        (Holder, "it does not know Stranger"),
-        (Box[Stranger], "it does not know Stranger"),
-        (msgspec.Raw, "it has no JSON for RawType"),
-        (list["Nowhere"], "'Nowhere'"),  # type: ignore[name-defined] # noqa: F821 - the fact
-        (local(), "names in a type are looked up in its module"),
-    ],
-)
-async def test_what_cannot_be_kept_says_so_at_once(type_: Any, said: str) -> None:
-    """A handle on values that nobody could keep is never made; the error says why."""
-    promises = dp.connect("memory:")
-    makes = (
-        lambda: promises.promise("x", type_),
-        lambda: dp.durable_promise("x", "memory:", type_),
-    )
-
-    for make in makes:
-        with pytest.raises(dp.InvalidTypeError) as caught:
-            make()
-        shown = str(caught.value).replace(f"{__name__}.", "")
-        assert said in shown
-        assert isinstance(caught.value, TypeError)
-    with pytest.raises(dp.InvalidTypeError):
-        await promises.create("refused type", type_, tags={"a": "b"})
-    assert (await promises.promise("refused type").info()).terms is None
-
-
 async def test_terms_are_typed_too() -> None:
     """What a promise settles to after its deadline is of its type, for everybody."""
     promises = dp.connect(f"memory:{token_hex(8)}")
