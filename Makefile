@@ -71,7 +71,8 @@ dist: $(VENV)/.test
 	$(PY) -m twine check --strict dist/*
 
 # The wheel as its users get it: in an environment of each Python that is supported, with
-# packages from the index, without extras and with all of them.
+# packages from the index, without extras and with all of them; on the oldest Python also
+# with the oldest versions that the library asks for.
 release-check: dist
 	PYTHONPATH=tests $(PY) -m support.core.release.installation dist/*.whl
 

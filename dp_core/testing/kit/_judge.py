@@ -116,7 +116,7 @@ class Judge:
             return
         violation: Violation | NotJudgedError | None = None
         ran_out = False
-        with anyio.move_on_at(self._deadline) as scope:
+        with anyio.CancelScope(deadline=self._deadline) as scope:
             violation, ran_out = await _violation(law, self._run)
         if scope.cancelled_caught:
             self._skipped.append((law.name, "another law is broken, and time is over"))

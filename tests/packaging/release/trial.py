@@ -23,6 +23,19 @@ from pathlib import Path
 PROGRAMS = Path(sys.executable).parent
 # A type of pydantic alone.
 PATHS = "import dp_core, pathlib; dp_core.durable_promise('id', type=pathlib.Path)"
+LAW = """
+import anyio, dp_core as dp
+from dp_core.testing import LAWS, BackendSuite, check_backend
+
+async def main():
+    laws = [LAWS["dispose-forgets"]]
+    report = await check_backend(
+        lambda: dp.connect("memory:one").backend, durable=False, shared=True, laws=laws
+    )
+    assert report.passed, report
+
+anyio.run(main)
+"""
 NEEDED_BY = {
     "notebook": "dp_core.notebook",
     "pydantic": "pydantic",
@@ -40,7 +53,7 @@ ASKED_BY = {
     "restate": ["dp", "restate"],
     "server": ["dp", "serve"],
     "sqlite": ["dp", "peek", "--url", "sqlite:./p.db", "id"],
-    "testing": [sys.executable, "-I", "-c", "import dp_core.testing.suite"],
+    "testing": [sys.executable, "-I", "-c", LAW],
 }
 """What somebody without the extra may ask for."""
 

@@ -9,12 +9,13 @@ release-check` does. Tests make theirs from the packages that are installed here
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -156,26 +157,51 @@ def _interpreter(version: str) -> str | None:
     return None
 
 
+def _oldest(place: Path) -> Path:
+    """Write constraints by which pip installs the oldest versions that we ask for."""
+    texts = [_PROJECT["dependencies"], *_PROJECT["optional-dependencies"].values()]
+    floors = {
+        f"{requirement.name}=={part.version}"
+        for requirement in map(Requirement, itertools.chain(*texts))
+        for part in requirement.specifier
+        if part.operator == ">="
+    }
+    file = place / "oldest.txt"
+    file.write_text("\n".join(sorted(floors)), encoding="utf-8")
+    return file
+
+
+def _try_on(
+    interpreter: str, wheel: Path, extras: Collection[str], pins: Path | None
+) -> None:
+    """Try a wheel in an environment of its own; None: with the oldest versions."""
+    with TemporaryDirectory() as place:
+        environment = Path(place, "environment")
+        subprocess.run(
+            [interpreter, "-m", "venv", "--without-pip", environment], check=True
+        )
+        python = environment / "bin" / "python"
+        asked = f"{wheel.resolve()}[{','.join(sorted(extras))}]" if extras else wheel
+        pins = pins or _oldest(Path(place))
+        _pip(python, "install", "--quiet", "--constraint", pins, asked)
+        print(try_it(python, extras), flush=True)
+        check_types(python, Path(place))
+        print(f"types, with the versions of {pins.name}\n", flush=True)
+
+
 def main(wheel: Path) -> int:
     """Try a wheel on each Python that is supported; return an exit code."""
     missing = []
+    pins = ROOT / "constraints.txt"
     for version in PYTHONS:
         interpreter = _interpreter(version)
         if interpreter is None:
             missing.append(version)
             continue
-        for extras in ((), sorted(EXTRAS)):
-            with TemporaryDirectory() as place:
-                environment = Path(place, "environment")
-                make = [interpreter, "-m", "venv", "--without-pip", environment]
-                subprocess.run(make, check=True)
-                python = environment / "bin" / "python"
-                asked = f"{wheel.resolve()}[{','.join(extras)}]" if extras else wheel
-                pins = ROOT / "constraints.txt"
-                _pip(python, "install", "--quiet", "--constraint", pins, asked)
-                print(try_it(python, extras), flush=True)
-                check_types(python, Path(place))
-                print("types\n", flush=True)
+        for extras in (frozenset[str](), EXTRAS):
+            _try_on(interpreter, wheel, extras, pins)
+        if version == PYTHONS[0]:
+            _try_on(interpreter, wheel, EXTRAS, None)
     for version in missing:
         print(f"no python{version} here: not tried", file=sys.stderr)
     return 1 if missing else 0
