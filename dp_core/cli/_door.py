@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from typing import NoReturn, TextIO
 
 from dp_core._safe_text import for_terminal, shortened
@@ -21,6 +20,7 @@ from dp_core.cli._status import Status
 __all__ = ["main"]
 
 _MAX_LINE = 500
+_LAST_WORDS = b"dp: out of memory, or of disk; the state is not known\n"
 
 
 def main() -> NoReturn:
@@ -97,8 +97,11 @@ def _told(error: BaseException) -> Status:
 
 
 def _give_up() -> None:
-    with suppress(OSError):
-        os.write(2, b"dp: out of memory, or of disk; the state is not known\n")
+    """Say so, and make nothing for that: memory may be short."""
+    try:  # noqa: SIM105 - suppress() makes an object
+        os.write(2, _LAST_WORDS)
+    except (OSError, MemoryError):
+        pass
 
 
 def _first(error: BaseException) -> BaseException:
