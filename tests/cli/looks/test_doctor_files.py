@@ -230,6 +230,17 @@ def test_a_database_stays_as_it_is(
     assert b"2\n" == dp("peek", "two", "--url", url).stdout
 
 
+def test_a_database_that_is_all_in_its_log_is_a_store(
+    found: Callable[[str], Found], tmp_path: Path
+) -> None:
+    """As long as nothing was moved into the database, it is read with its log."""
+    url = f"sqlite:{tmp_path}/store.db"
+    _leave_a_log(url)
+    checks = found(url)
+
+    assert ("ok", "ok") == (checks["store"]["status"], checks["content"]["status"])
+
+
 def _but(snapshot: Any, name: str) -> dict[str, object]:
     """Leave out SQLite's index of the log, of which a reader takes note in it."""
     return {key: value for key, value in snapshot.items() if key != name}

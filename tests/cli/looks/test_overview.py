@@ -22,6 +22,7 @@ def test_without_a_store_it_says_how_to_begin(dp: Run, nowhere: Path) -> None:
 
     assert (0, b"") == (done.returncode, done.stderr)
     assert done.stdout.startswith(b"Store file:./promises (the default)\n")
+    assert b"\nThere is no store yet.\n" in done.stdout
     assert b"\n  dp get greeting\n  dp resolve greeting hello\n" in done.stdout
     assert b"dp --help" in done.stdout
     assert [] == list(nowhere.iterdir())
