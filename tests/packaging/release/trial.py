@@ -105,11 +105,12 @@ def types(home: Path) -> None:
 
 
 def with_extra(extra: str) -> None:
-    """Import what an extra brings, and ask for it."""
-    import_module(NEEDED_BY[extra])
+    """Ask for what an extra brings, or import it."""
     if sys.executable in ASKED_BY[extra]:
         asked = run(*ASKED_BY[extra])
         assert 0 == asked.returncode, asked.stderr
+    else:
+        import_module(NEEDED_BY[extra])
     print(f"with [{extra}]: {NEEDED_BY[extra]}")
 
 
