@@ -230,6 +230,10 @@ class FoundPromises(Generic[T]):
             await self._turn()
         return await self._read(self._infos.popleft())
 
+    def is_ready(self) -> bool:
+        """Tell whether the next promise needs no question to the store."""
+        return bool(self._infos)
+
     async def aclose(self) -> None:
         """End it, for whoever does so with each iterator; there is nothing to do."""
         self._infos.clear()

@@ -67,6 +67,7 @@ SLOW: Final = (
     "server/attacks",
     "server/test_embedded.py",
     "server/test_run.py",
+    "core/sync/test_processes.py",
     "testing/test_check.py",
     "testing/test_crash.py",
     "testing/test_hanging.py",

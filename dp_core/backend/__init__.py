@@ -13,10 +13,10 @@ Whoever keeps deadlines (`Registry`) asks `now` for the time and `expiry` for wh
 comes of it, keeps those that are waited for in `Deadlines`, and sleeps as a
 `ClockWatcher`. Whoever waits for many promises asks `watch_all`, and backends that
 do it as for one (`Watchable`) tell it through a `Watch`. `in_thread` calls what blocks,
-also where no thread can be started, and `each_in_thread` what yields; `tasks_beside`
-runs tasks that end with a block. Who can say how it is with the store (`Checkable`)
-tells it by `Check`, and that of
-their clocks by `compare_clocks`.
+also where no thread can be started or none is needed (`blocking_here`), and
+`each_in_thread` what yields; `tasks_beside` runs tasks that end with a block. Who can
+say how it is with the store (`Checkable`) tells it by `Check`, and that of their clocks
+by `compare_clocks`.
 `check_id`, `quoted`, `without_password` and `token_from_environment` are the one place
 where ids are checked, foreign text and URLs are made safe to show, and tokens are read.
 """
@@ -28,7 +28,12 @@ from dp_core._public import publish
 from dp_core._safe_text import quoted, visible, without_password
 from dp_core._terms import Page, expiry
 from dp_core._tokens import TOKEN_ADVICE, token_from_environment
-from dp_core.backend._beside import each_in_thread, in_thread, tasks_beside
+from dp_core.backend._beside import (
+    blocking_here,
+    each_in_thread,
+    in_thread,
+    tasks_beside,
+)
 from dp_core.backend._closable import Closable
 from dp_core.backend._contract import (
     Backend,
@@ -74,6 +79,7 @@ __all__ = [
     "Watchable",
     "Watched",
     "WireBackend",
+    "blocking_here",
     "call_soon",
     "check_id",
     "compare_clocks",

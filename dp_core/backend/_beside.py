@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from typing import TypeVar, cast
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final, TypeVar, cast
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
 
-__all__ = ["each_in_thread", "in_thread", "tasks_beside"]
+__all__ = ["blocking_here", "each_in_thread", "in_thread", "tasks_beside"]
 
 T = TypeVar("T")
+
+
+class _OwnThread(threading.local):
+    """
+    Settings of one thread.
+
+    Attributes:
+        may_block: Whether the event loop of this thread serves one caller only.
+    """
+
+    may_block = False
+
+
+_OWN: Final = _OwnThread()
+
+
+@contextmanager
+def blocking_here() -> Iterator[None]:
+    """
+    Let `in_thread` call functions in this thread, where they block one caller only.
+
+    For who runs an event loop for one call, and waits for it.
+    """
+    before, _OWN.may_block = _OWN.may_block, True
+    try:
+        yield
+    finally:
+        _OWN.may_block = before
 
 
 async def in_thread(
@@ -25,13 +54,16 @@ async def in_thread(
 
     Where no thread can be started (a limit of processes is reached, or the
     interpreter is at its end and runs what was registered with `atexit`), it is
-    called in this thread, and the event loop waits for it.
+    called in this thread, and the event loop waits for it; so it is in a block of
+    `blocking_here`.
 
     Args:
         function: The function.
         arguments: What it is called with.
         limiter: How many threads there may be, as `anyio.to_thread.run_sync` has it.
     """
+    if _OWN.may_block:
+        return function(*arguments)
     has_begun = False
     failure: BaseException | None = None
 

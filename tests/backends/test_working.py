@@ -308,6 +308,28 @@ async def test_a_fork_has_no_threads(caller: Caller) -> None:
     assert THREADS + 1 == len(gate.threads)
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+async def test_a_fork_ends_the_threads_at_rest(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork finds no thread at rest, and the next call starts one."""
+    monkeypatch.setattr(_threads, "_IDLE", 1e9)
+    await caller.call(abs, -1)
+    assert of_a_worker()
+
+    _fork_and_wait()
+
+    assert [] == of_a_worker()
+    assert 2 == await caller.call(abs, -2)
+
+
+def _fork_and_wait() -> None:
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
 def _fork(caller: Caller) -> int:
     """Return the exit code of a child that uses the caller, and closes it."""
 

@@ -78,6 +78,7 @@ ERRORS: dict[type[DurablePromiseError], tuple[Any, ...]] = {
     DurablePromiseError: ("broken",),
     dp_core.AccessDeniedError: ("who are you?",),
     dp_core.BackendClosedError: ("closed",),
+    dp_core.EventLoopRunningError: ("await promise.get()",),
     dp_core.BackendError: ("broken",),
     dp_core.BackendUnavailableError: ("nobody there",),
     dp_core.CodecError: ("broken",),

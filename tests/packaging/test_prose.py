@@ -34,8 +34,9 @@ ALLOWED: Final = {
     "dp_core.cli._main": "completion",
     "dp_core.cli._input": "completion",
 }
-# The wire calls its calls as the state machine calls its commands.
-SHARED_NAMES: Final = {"Dispose"}
+# The wire calls its calls as the state machine calls its commands, and `dp_core.sync`
+# its classes as the async ones are called.
+SHARED_NAMES: Final = {"AsSettled", "Dispose", "DurablePromise", "Promises"}
 
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -76,7 +76,8 @@ class Inotify:
         # One directory may be known by several paths; the kernel knows one.
         self._directories: dict[int, set[str]] = {}
         self._watches: dict[str, int] = {}
-        weakref.finalize(self, os.close, fd)
+        # At exit, daemon threads may still wait for it; then the kernel closes it.
+        weakref.finalize(self, os.close, fd).atexit = False
 
     def __len__(self) -> int:
         """Return the number of watched directories."""

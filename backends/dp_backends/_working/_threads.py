@@ -118,6 +118,18 @@ class WorkerThreads(Generic[C]):
         for thread in threads:
             thread.join()
 
+    def rest(self) -> None:
+        """End the threads, unless they work; calls that come start others."""
+        with self._changing:
+            if self._calls or self._free < len(self._threads):
+                return
+            threads, self._threads, self._free = self._threads, set(), 0
+            asleep, self._asleep = self._asleep, []
+        for lock in asleep:
+            lock.release()
+        for thread in threads:
+            thread.join()
+
     def _start(self) -> None:
         """Start another thread; not where there is a limit, or the interpreter ends."""
         thread = threading.Thread(target=self._run, name=self._name)
@@ -132,6 +144,9 @@ class WorkerThreads(Generic[C]):
         idle_since = time.monotonic()
         while True:
             with self._changing:
+                if threading.current_thread() not in self._threads:
+                    # See `rest`.
+                    return
                 if calls := self._take(self._batch):
                     self._free -= 1
                 elif self._is_over(idle_since):
@@ -173,6 +188,12 @@ class WorkerThreads(Generic[C]):
 _ALL: Final[weakref.WeakSet[WorkerThreads[Any]]] = weakref.WeakSet()
 
 
+def _before_fork() -> None:
+    # From 3.12 on Python warns of forks with threads, and people know of no threads.
+    for threads in tuple(_ALL):
+        threads.rest()
+
+
 def _after_in_child() -> None:
     # The parent's threads are not here, and its locks may be held for ever.
     for threads in tuple(_ALL):
@@ -180,4 +201,4 @@ def _after_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_in_child)

@@ -10,7 +10,6 @@ delayed to wait for others.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 from typing import Final, TypeAlias, TypeVar, final
@@ -109,9 +108,10 @@ def _at_once(
     """Call a function, which raises nothing, with each argument, several at once."""
     if len(arguments) > 1:
         # Where no thread can be started, one after another.
-        with (
-            suppress(RuntimeError),
-            ThreadPoolExecutor(min(_THREADS, len(arguments))) as threads,
-        ):
-            return list(threads.map(function, arguments))
+        with suppress(RuntimeError):
+            # Cannot be imported any more when the interpreter is at its end.
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+            with ThreadPoolExecutor(min(_THREADS, len(arguments))) as threads:
+                return list(threads.map(function, arguments))
     return [function(argument) for argument in arguments]

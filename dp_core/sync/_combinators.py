@@ -1,0 +1,186 @@
+"""`gather`, `all_settled`, `race` and `as_settled`, blocking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar, final, overload
+
+from dp_core import _combinators as several
+from dp_core._safe_text import shown
+from dp_core._states import Rejected, Resolved
+from dp_core.sync._ahead import Ahead
+from dp_core.sync._block import Block
+from dp_core.sync._promise import DurablePromise
+from dp_core.sync._run import hold, wait
+
+__all__ = ["AsSettled", "all_settled", "as_settled", "gather", "race"]
+
+T = TypeVar("T")
+
+_WRITTEN: Final = "async for promise, outcome in dp.as_settled(…)"
+
+
+# Promises of several types are those of any: `DurablePromise` is invariant.
+@overload
+def gather(*promises: DurablePromise[T]) -> list[T]: ...
+@overload
+def gather(*promises: DurablePromise[Any]) -> list[Any]: ...
+def gather(*promises: DurablePromise[Any]) -> list[Any]:
+    """
+    Wait for all of some promises; return their values, in the order of the arguments.
+
+    The promises may be of any stores; those of one are waited for as one. Without
+    promises, it is ``[]``.
+
+    Raises:
+        PromiseRejectedError: One was rejected: the first that is seen. The others go
+            on as they are.
+        PromiseDisposedError: One was disposed of meanwhile.
+        ValueMismatchError: The value of one is not of its handle's type.
+        BackendError: A store could not be asked.
+    """
+    handles = (promise._promise for promise in _checked("gather", promises))
+    return wait("await dp.gather(…)", several.gather, *handles)
+
+
+@overload
+def all_settled(*promises: DurablePromise[T]) -> list[Resolved[T] | Rejected]: ...
+@overload
+def all_settled(*promises: DurablePromise[Any]) -> list[Resolved[Any] | Rejected]: ...
+def all_settled(*promises: DurablePromise[Any]) -> list[Resolved[Any] | Rejected]:
+    """
+    Wait for all of some promises; return their outcomes, in the order of the arguments.
+
+    Raises:
+        PromiseDisposedError: One was disposed of meanwhile.
+        ValueMismatchError: The value of one is not of its handle's type.
+        BackendError: A store could not be asked.
+    """
+    handles = (promise._promise for promise in _checked("all_settled", promises))
+    return wait("await dp.all_settled(…)", several.all_settled, *handles)
+
+
+@overload
+def race(
+    *promises: DurablePromise[T],
+) -> tuple[DurablePromise[T], Resolved[T] | Rejected]: ...
+@overload
+def race(
+    *promises: DurablePromise[Any],
+) -> tuple[DurablePromise[Any], Resolved[Any] | Rejected]: ...
+def race(
+    *promises: DurablePromise[Any],
+) -> tuple[DurablePromise[Any], Resolved[Any] | Rejected]:
+    """
+    Wait for the first of some promises to settle; return it, and its outcome.
+
+    Of those that are settled already it is the first argument. The others are not
+    touched: they go on as they are.
+
+    Raises:
+        ValueError: There are no promises.
+        PromiseDisposedError: One was disposed of before any was settled.
+        ValueMismatchError: The value is not of the handle's type.
+        BackendError: A store could not be asked.
+    """
+    handles = _by_identity(_checked("race", promises))
+    asked = (promise._promise for promise in promises)
+    winner, outcome = wait("await dp.race(…)", several.race, *asked)
+    return handles[id(winner)], outcome
+
+
+@overload
+def as_settled(promises: Iterable[DurablePromise[T]]) -> AsSettled[T]: ...
+@overload
+def as_settled(promises: Iterable[DurablePromise[Any]]) -> AsSettled[Any]: ...
+def as_settled(promises: Iterable[DurablePromise[Any]]) -> AsSettled[Any]:
+    """
+    Iterate over promises and their outcomes, as they are settled.
+
+    .. code-block:: python
+
+        for promise, outcome in dp.as_settled([a, b, c]):
+            ...
+
+    Those that are settled already come first, in the order of the argument.
+
+    Args:
+        promises: The promises, of any stores. One that comes twice is told twice.
+    """
+    return AsSettled(_checked("as_settled", tuple(promises)))
+
+
+@final
+class AsSettled(Iterator[tuple[DurablePromise[T], Resolved[T] | Rejected]], Generic[T]):
+    """
+    The iterator of `as_settled`.
+
+    It waits only while it is asked: who leaves the loop leaves nothing behind. So it
+    looks at all that are left each time. Where they are thousands, let it watch them
+    from one time to the next, as a context manager:
+
+    .. code-block:: python
+
+        with dp.as_settled(promises) as settled:
+            for promise, outcome in settled:
+                ...
+
+    An error is that of one promise, and the iterator goes on with the others; or it is
+    of a store.
+
+    Raises:
+        PromiseDisposedError: A promise was disposed of while it was watched.
+        ValueMismatchError: The value of one is not of its handle's type.
+        BackendError: A store could not be asked.
+    """
+
+    __slots__ = ("_block", "_handles", "_pairs", "_settled")
+
+    def __init__(self, promises: Sequence[DurablePromise[T]]) -> None:
+        self._handles = _by_identity(promises)
+        self._settled = several.AsSettled([p._promise for p in promises])
+        self._pairs = Ahead(
+            self._settled, lambda: bool(self._settled._news), partial(wait, _WRITTEN)
+        )
+        self._block: Block | None = None
+
+    def __enter__(self) -> Self:
+        self._block = hold("async with dp.as_settled(…)", self._settled)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        block, self._block = self._block, None
+        if block is not None:
+            block.leave()
+
+    def __next__(self) -> tuple[DurablePromise[T], Resolved[T] | Rejected]:
+        if self._block is not None and not self._block.is_here():
+            # The task that watches is in the process that this one was forked from.
+            self._block = self._settled._watch = None
+        promise, outcome = next(self._pairs)
+        return self._handles[id(promise)], outcome
+
+
+def _by_identity(
+    promises: Sequence[DurablePromise[T]],
+) -> dict[int, DurablePromise[T]]:
+    """Return handles by the identity of what they wrap."""
+    return {id(promise._promise): promise for promise in promises}
+
+
+def _checked(
+    name: str, promises: Sequence[DurablePromise[T]]
+) -> Sequence[DurablePromise[T]]:
+    for promise in promises:
+        if not isinstance(promise, DurablePromise):
+            raise TypeError(
+                f"{name}() takes durable promises of dp_core.sync, not {shown(promise)}"
+            )
+    return promises

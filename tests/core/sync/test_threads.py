@@ -1,0 +1,205 @@
+"""Many blocked threads share one; at rest there is none."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections import Counter
+from contextlib import suppress
+from contextvars import ContextVar
+from pathlib import Path
+from uuid import uuid4
+from weakref import WeakSet
+
+import pytest
+
+import dp_core.sync as dp
+from dp_core import Backend, Outcome, State
+from dp_core.sync import _loop_thread, _run
+
+MANY = 300
+
+
+class Counting(Backend):
+    """A backend that knows in which threads it waits, and tells when many do."""
+
+    def __init__(self, enough: int) -> None:
+        self.inner = dp.connect(f"memory:{uuid4()}").backend
+        self.threads: Counter[int] = Counter()
+        self.enough = enough
+        self.are_there = threading.Event()
+        self.seen: list[str] = []
+
+    async def peek(self, id: str) -> State[bytes]:
+        self.seen.append(NAME.get())
+        return await self.inner.peek(id)
+
+    async def settle(self, id: str, outcome: Outcome[bytes]) -> Outcome[bytes]:
+        return await self.inner.settle(id, outcome)
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        self.seen.append(NAME.get())
+        self.threads[threading.get_ident()] += 1
+        if self.threads.total() == self.enough:
+            self.are_there.set()
+        return await self.inner.wait(id)
+
+    async def dispose(self, id: str) -> None:
+        await self.inner.dispose(id)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+NAME: ContextVar[str] = ContextVar("NAME", default="")
+
+
+def files() -> int:
+    """Return how many files this process has open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - it counts itself, too
+
+
+def sync_threads() -> list[threading.Thread]:
+    """Return the threads that run an event loop for others."""
+    return [thread for thread in threading.enumerate() if thread.name == "dp-sync"]
+
+
+def test_blocked_threads_share_one_that_waits() -> None:
+    """Three hundred of them need one thread and one event loop more."""
+    backend = Counting(MANY)
+    promises = dp.Promises(backend, "test:many")
+    results: list[int] = []
+    before = files()
+    threads = [
+        threading.Thread(
+            target=lambda n=n: results.append(promises.promise(str(n)).get())
+        )
+        for n in range(MANY)
+    ]
+    for thread in threads:
+        thread.start()
+    assert backend.are_there.wait(60)
+    assert 1 == len(backend.threads) == len(sync_threads())
+    # Two event loops have three files each.
+    assert files() - before <= 6
+    for n in range(MANY):
+        promises.promise(str(n)).resolve(n)
+    for thread in threads:
+        thread.join()
+    assert list(range(MANY)) == sorted(results)
+
+
+def test_the_thread_ends_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some time after the last wait, with its files; the next wait starts another."""
+    promises = dp.connect("memory:rest")
+    monkeypatch.setattr(_loop_thread, "_IDLE", 0.0)
+    _run._LOOPS[-1].thread.rest()
+    before = files()
+    for _ in range(2):
+        with pytest.raises(dp.PromiseTimeoutError):
+            promises.promise("x").get(0.01)
+        for thread in sync_threads():
+            thread.join(60)
+        assert [] == sync_threads()
+    # The event loop of lone calls may have come.
+    assert files() - before <= 3
+
+
+def test_a_wait_keeps_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes, and others come and go."""
+    backend = Counting(1)
+    promises = dp.Promises(backend, "test:keeps")
+    monkeypatch.setattr(_loop_thread, "_IDLE", 0.0)
+    results: list[object] = []
+    waiting = threading.Thread(
+        target=lambda: results.append(promises.promise("a").get())
+    )
+    waiting.start()
+    assert backend.are_there.wait(60)
+    for n in range(3):
+        with pytest.raises(dp.PromiseTimeoutError):
+            promises.promise(f"b{n}").get(0.01)
+    assert 1 == len(backend.threads) == len(sync_threads())
+    promises.promise("a").resolve(1)
+    waiting.join()
+    assert [1] == results
+
+
+def test_calls_see_the_variables_of_their_thread() -> None:
+    """Context variables, such as the span of a trace, are those of the caller."""
+    backend = Counting(1)
+    promises = dp.Promises(backend, "test:context")
+    token = NAME.set("mine")
+    try:
+        promises.promise("a").peek()
+        with pytest.raises(dp.PromiseTimeoutError):
+            promises.promise("a").get(0.01)
+    finally:
+        NAME.reset(token)
+    assert {"mine"} == set(backend.seen)
+
+
+def test_calls_at_the_same_time(tmp_path: Path) -> None:
+    """Eight threads that settle the same promises agree on each outcome."""
+    promises = dp.connect(f"file:{tmp_path}/promises")
+    told: list[list[dp.Outcome[int]]] = [[] for _ in range(8)]
+    start = threading.Barrier(len(told))
+
+    def settle(number: int) -> None:
+        start.wait()
+        told[number].extend(
+            promises.promise(f"p{n}").resolve(number) for n in range(20)
+        )
+
+    threads = [threading.Thread(target=settle, args=(n,)) for n in range(len(told))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(others == told[0] for others in told)
+    assert told[0] == [promises.promise(f"p{n}").peek() for n in range(20)]
+    promises.close()
+
+
+@pytest.mark.usefixtures("_way")
+def test_nothing_is_kept() -> None:
+    """A value that was refused is gone with its last reference."""
+
+    class Value:
+        """Not JSON."""
+
+    kept: WeakSet[Value] = WeakSet()
+    promises = dp.connect("memory:kept")
+    gc.disable()
+    try:
+        value = Value()
+        kept.add(value)
+        with suppress(dp.InvalidValueError):
+            promises.promise("x").resolve(value)
+        del value
+        assert not kept
+    finally:
+        gc.enable()
+
+
+def test_without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started, a wait is run by its own thread."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    promises = dp.connect("memory:no-threads")
+    a, b = promises.promise("a"), promises.promise("b")
+    settler = threading.Timer(0.1, lambda: a.resolve(1))
+    settler.start()
+    _run._LOOPS[-1].thread.rest()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert 1 == a.get()
+    b.reject("no")
+    with dp.as_settled([a, b]) as settled:
+        assert [a, b] == [promise for promise, _ in settled]
+    with pytest.raises(dp.PromiseTimeoutError):
+        promises.promise("c").get(0.01)
+    monkeypatch.undo()
+    settler.join()
