@@ -3,6 +3,7 @@ The pytest plugin of this package: stores for tests, their clock, and the kit's 
 
 ================== ============================================================
 ``promises``       a handle on a store of this test's own
+``sync_promises``  the same for tests without async, of `dp_core.sync`
 ``promises_url``   the URL of that store, for other processes
 ``deadline_clock`` the clock of deadlines, which the test can move
 ================== ============================================================
@@ -16,6 +17,7 @@ module, so it imports nothing that pytest has not already imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
@@ -25,6 +27,7 @@ import pytest
 
 if TYPE_CHECKING:
     from dp_core import Promises
+    from dp_core.sync import Promises as SyncPromises
     from dp_core.testing._deadlines import DeadlineClock
     from dp_core.testing.kit import Report
 
@@ -100,11 +103,26 @@ def promises(promises_url: str) -> Iterator[Promises]:
     """
     from dp_core import connect  # noqa: PLC0415 - see above
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DP_URL", promises_url)
+    with _default_store(promises_url):
         handle = connect(promises_url)
         yield handle
         _finish(handle.aclose)
+
+
+@pytest.fixture
+def sync_promises(promises_url: str) -> Iterator[SyncPromises]:
+    """Return a handle that blocks, on the store of `promises`, as `promises` does."""
+    from dp_core.sync import connect  # noqa: PLC0415 - see above
+
+    with _default_store(promises_url), connect(promises_url) as handle:
+        yield handle
+
+
+@contextmanager
+def _default_store(url: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DP_URL", url)
+        yield
 
 
 def _template(request: pytest.FixtureRequest) -> str:

@@ -24,6 +24,8 @@ ELSEWHERE: Final = {
     "write-a-backend": "tests/docs/test_write_a_backend.py",
 }
 NEEDS: Final = {
+    "frameworks/celery": ("celery",),
+    "frameworks/django": ("django", "gunicorn", "curl"),
     "frameworks/fastapi": ("fastapi", "curl"),
     "frameworks/job-queue": ("huey",),
     "frameworks/starlette": ("uvicorn", "curl"),

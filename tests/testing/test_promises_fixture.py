@@ -152,6 +152,34 @@ async def test_a_fixture_upon_it(approved):
     result.assert_outcomes(passed=3)
 
 
+def test_tests_without_async_have_a_handle_that_blocks(
+    theirs: pytest.Pytester,
+) -> None:
+    """It is on the store of the async one, closed after the test, and the default."""
+    theirs.makepyfile("""
+        import asyncio, pytest, dp_core.sync as dp
+
+        KEPT = []
+
+        @pytest.mark.parametrize("time", [1, 2])
+        def test_it(sync_promises, promises, time):
+            KEPT.append(sync_promises)
+            promise = sync_promises.promise("id")
+            assert dp.Pending() == promise.peek()
+            won = asyncio.run(promises.promise("id").resolve(time))
+            assert dp.Resolved(time) == won
+            assert time == promise.get(timeout=20)
+            assert time == dp.durable_promise("id").get(timeout=20)
+
+        def test_after():
+            for handle in KEPT:
+                with pytest.raises(dp.BackendClosedError):
+                    handle.promise("id").peek()
+    """)
+
+    theirs.runpytest(*ALONE).assert_outcomes(passed=3)
+
+
 # What is left ------------------------------------------------------------------
 
 

@@ -113,7 +113,9 @@ class Reader:
             if not name.startswith(("DP_", "PYTEST")) or name == "PYTEST_ADDOPTS"
         }
         path = os.pathsep.join([*map(str, places), kept["PATH"]])
-        self._environment = {**kept, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        # Some programs keep things at home.
+        here = {"HOME": str(directory), "PATH": path, "PYTHONUNBUFFERED": "1"}
+        self._environment = {**kept, **here}
 
     def follow(self, found: list[Step]) -> Iterator[Printed]:
         """Do every step; yield what each command printed."""
