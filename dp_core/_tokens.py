@@ -21,6 +21,7 @@ __all__ = [
     "TOKEN_ADVICE",
     "check_secret",
     "check_token",
+    "read_private_file",
     "read_secret_file",
     "read_token_file",
     "token_file_from_environment",
@@ -131,19 +132,34 @@ def read_token_file(path: str) -> str:
     """
     Return the token that a file holds, if it is a secret.
 
-    A file of our own must be closed to others. One that belongs to root must
-    only not be writable: orchestrators mount secrets as root's with mode 0440
-    or 0444, and decide by other means which process sees them.
-
     Raises:
-        AccessDeniedError: The file cannot be read, belongs to another user,
-            is open to others (``chmod 600`` it), or does not hold a token.
+        AccessDeniedError: As for `read_private_file`, or it does not hold a token.
     """
     shown = f"the token file {quoted(path, 200)}"
+    return check_token(read_private_file(path, shown, _MAX_TOKEN_BYTES).strip(), shown)
+
+
+def read_private_file(path: str, shown: str, most: int) -> str:
+    """
+    Return the text of a file that other users cannot read, or write.
+
+    A file of our own must be closed to others. One that belongs to root must only
+    not be writable: orchestrators mount secrets as root's with mode 0440 or 0444, and
+    decide by other means which process sees them.
+
+    Args:
+        path: Its path.
+        shown: Names it in errors.
+        most: The most bytes to read.
+
+    Raises:
+        AccessDeniedError: It cannot be read, belongs to another user, is open to others
+            (``chmod 600`` it), or is not text.
+    """
     try:
         with Path(path).open("rb") as file:
             found = os.fstat(file.fileno())
-            text = file.read(_MAX_TOKEN_BYTES)
+            text = file.read(most)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AccessDeniedError(f"{shown} cannot be read: {reason}") from None
@@ -152,6 +168,6 @@ def read_token_file(path: str) -> str:
     if stat.S_IMODE(found.st_mode) & (0o022 if found.st_uid == 0 else 0o077):
         raise AccessDeniedError(f"{shown} is open to other users; chmod 600 it")
     try:
-        return check_token(decode_text(text).strip(), shown)
+        return decode_text(text)
     except ValueError as error:
         raise AccessDeniedError(f"{shown} cannot be read: {error}") from None

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dp_core._access import Access
 from dp_core._errors import BackendError, DurablePromiseError, ProtocolError
 from dp_core._states import Pending
 from dp_core.backend import Backend, in_thread
@@ -28,6 +29,7 @@ from dp_core.wire import (
     ENVELOPE_BYTES,
     MAX_WATCH_BYTES,
     WATCH_PATH,
+    BatchedCall,
     Call,
     List,
     Peek,
@@ -228,7 +230,7 @@ class App:
             headers = self._guard.check(scope)
             if path == _HEALTH and scope["method"] in ("GET", "HEAD"):
                 return await self._health()
-            await self._guard.check_caller(headers, scope, method)
+            access = await self._guard.check_caller(headers, scope, method)
         except ProtocolError as error:
             await self._guard.throw_away_body(
                 dict(scope["headers"]), receive, self._longest(path)
@@ -240,11 +242,13 @@ class App:
         except ProtocolError as error:
             return _failure(error, closes=True)
         if path == BATCH_PATH:
-            asked = await self._parsed(partial(read_batch, body, self._limit), body)
+            read = await self._parsed(partial(read_batch, body, self._limit), body)
+            asked = [self._permitted_or_why(access, one, scope) for one in read]
             return _Response(200, await self._batches.answer(asked))
         call = await self._read(
             path, body, query_of(scope) if method == "GET" else None
         )
+        call = self._guard.permitted(access, call, scope)
         try:
             if isinstance(call, WatchCall):
                 failure = await self._streams.answer(call, receive, send, _HEADERS)
@@ -254,6 +258,17 @@ class App:
             return await self._do(call, receive, headers)
         except BackendError as error:
             raise self._operations.as_seen(error, call) from None
+
+    def _permitted_or_why(
+        self, access: Access, asked: BatchedCall | DurablePromiseError, scope: Scope
+    ) -> BatchedCall | DurablePromiseError:
+        """Return a call of a batch, or the error that is its answer."""
+        if isinstance(asked, DurablePromiseError):
+            return asked
+        try:
+            return self._guard.permitted(access, asked, scope)
+        except ProtocolError as error:
+            return error
 
     def _longest(self, path: str) -> int | None:
         """Return how long a body may be; None for one value and what is around it."""

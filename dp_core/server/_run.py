@@ -73,10 +73,9 @@ async def serve(
     """
     _check_event_loop()
     promises = connect(url)
-    asks_token = settings.token is not None or settings.token_file is not None
     most = _most_connections()
     try:
-        with await reserve(host, port, token=asks_token) as held:
+        with await reserve(host, port, token=settings.asks_for_tokens) as held:
             at = authority(host, held)
             settings = replace(
                 settings,

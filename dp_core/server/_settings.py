@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, final
 
+from dp_core._access import check_signing_secrets
 from dp_core._tokens import check_secret
 from dp_core.values import MAX_VALUE_BYTES
 
@@ -28,6 +29,10 @@ class Settings:
             token, which is refused where other machines could send requests.
         token_file: A file that holds the token, in its place. A server reads it
             again when it was replaced.
+        secrets: Secrets that sign tokens with some rights; the first one signs, all
+            verify. Whoever has one has all rights. Each has 32 characters or more.
+        secret_file: A file that holds them, one a line, in their place. A server reads
+            it again when it was replaced.
         allowed_hosts: Names, or ``name:port``, by which the server may be
             called besides the loopback names and the address it was reached
             at. Another name in ``Host`` is a DNS rebinding attack.
@@ -51,6 +56,8 @@ class Settings:
 
     token: str | None = field(default=None, repr=False)
     token_file: str | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secret_file: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_value_bytes: int = MAX_VALUE_BYTES
@@ -64,6 +71,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.token is not None:
             check_secret(self.token)
+        if self.secrets:
+            check_signing_secrets(self.secrets)
         for name in ("body_seconds", "idle_seconds", "send_seconds"):
             seconds = getattr(self, name)
             if not MIN_SECONDS <= seconds <= MAX_SECONDS:
@@ -71,3 +80,8 @@ class Settings:
                     f"{name} is not a valid time: {seconds!r} is not between "
                     f"{MIN_SECONDS:g} and {MAX_SECONDS:,.0f} seconds"
                 )
+
+    @property
+    def asks_for_tokens(self) -> bool:
+        """Whether requests must carry a token."""
+        return bool(self.token or self.token_file or self.secrets or self.secret_file)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from contextvars import copy_context
 from threading import Lock
 from typing import Any, Generic, TypeVar, final
 
@@ -21,7 +20,8 @@ class LoopCall(Generic[T]):
     """
     A coroutine that an event loop runs in another thread.
 
-    It sees the context variables of the thread that made the call.
+    It sees the context variables of the thread that made the call, since
+    `call_soon_threadsafe` takes them along.
 
     Args:
         loop: The event loop.
@@ -31,7 +31,7 @@ class LoopCall(Generic[T]):
         loop: The event loop.
     """
 
-    __slots__ = ("_context", "_coroutine", "_ended", "_result", "_task", "loop")
+    __slots__ = ("_coroutine", "_ended", "_result", "_task", "loop")
 
     _task: asyncio.Task[None]
 
@@ -40,7 +40,6 @@ class LoopCall(Generic[T]):
     ) -> None:
         self.loop = loop
         self._coroutine = coroutine
-        self._context = copy_context()
         self._result: Result[T] = Result()
         # A lock costs a third of what an event does.
         self._ended = Lock()
@@ -48,7 +47,7 @@ class LoopCall(Generic[T]):
 
     def begin(self) -> None:
         """Begin; in the thread of the event loop."""
-        self._task = self.loop.create_task(self._run(), context=self._context)
+        self._task = self.loop.create_task(self._run())
 
     async def _run(self) -> None:
         try:

@@ -144,6 +144,63 @@ def test_the_option_beats_the_environment(
         assert 3 == dp("peek", "id", "--url", url, DP_TOKEN="secret").returncode  # noqa: S106 - a token of tests
 
 
+@pytest.mark.parametrize("way", ["DP_SECRET_FILE", "--secret-file"])
+def test_a_token_with_some_rights(
+    serve: Serve, dp: Callable[..., Done], tmp_path: Path, way: str
+) -> None:
+    """`dp token` makes it, the server takes it, and nobody gets in without one."""
+    file = tmp_path / "secrets"
+    file.write_text("s" * 40 + "\n")
+    file.chmod(0o600)
+    options = [way, str(file)] if way == "--secret-file" else []
+    variables = {} if options else {way: str(file)}
+    asked = ("--rights", "settle", "--ids", "order-*", "--expires", "1h", "--for", "al")
+    made = dp("token", *asked, *options, **variables)
+    assert (0, "") == (made.returncode, made.stderr)
+    token = made.stdout.strip()
+
+    with serve(*options, **variables) as server:
+        url = f"http://localhost:{server.port}"
+        assert 2 == dp("peek", "order-1", "--url", url).returncode
+        settled = dp("resolve", "order-1", "1", "--url", url, DP_TOKEN=token)
+        assert (0, "1\n") == (settled.returncode, settled.stdout)
+        told = dp("info", "order-1", "--json", "--url", url, DP_TOKEN=token)
+        assert '"settledBy": "al"' in told.stdout.replace('":"', '": "')
+        for refused in (("dispose", "order-1"), ("peek", "x"), ("list",)):
+            done = dp(*refused, "--url", url, DP_TOKEN=token)
+            assert 2 == done.returncode
+            assert "does not allow that" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--rights", "read", "--ids", "x", "--expires", "1h"), "--secret-file"),
+        (("--rights", "reed", "--ids", "x", "--expires", "1h"), "'reed'"),
+        (("--rights", ",", "--ids", "x", "--expires", "1h"), "without rights"),
+        (("--rights", "read", "--expires", "1h"), "--ids"),
+        (("--rights", "read", "--ids", "x", "--id", "x", "--expires", "1h"), "--id"),
+        (("--rights", "read", "--ids", "", "--expires", "1h"), "empty"),
+        (
+            ("--rights", "read", "--ids", "x", "--expires", "2001-01-01T00:00:00Z"),
+            "over",
+        ),
+        (("--rights", "read", "--ids", "x"), "--expires"),
+    ],
+)
+def test_a_token_that_cannot_be_made(
+    dp: Callable[..., Done], tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    """The error says what to write."""
+    file = tmp_path / "secrets"
+    file.write_text("s" * 40)
+    file.chmod(0o600)
+    variables = {} if said == "--secret-file" else {"DP_SECRET_FILE": str(file)}
+    done = dp("token", *options, **variables)
+    assert (2, "") == (done.returncode, done.stdout)
+    assert said in done.stderr
+
+
 def test_hosts_and_origins_are_passed_on(serve: Serve) -> None:
     """A name that was allowed is answered, and another one is refused."""
     with serve("--allow-host", "promises.test", "--allow-origin", "http://a.test") as (

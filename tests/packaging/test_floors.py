@@ -34,6 +34,7 @@ SAFE: Final = {
     "jupyterlab": ("4.6.4", "CVE-2026-102831"),
     "pydantic": ("2.13", "before it, a class's serializer cannot be passed over"),
     "psycopg": ("3.3.5", "its libpq: CVE-2025-12818, CVE-2026-6477"),
+    "pyjwt": ("2.14", "CVE-2026-32597 and later ones, all mended by it"),
     "starlette": ("1.3.1", "CVE-2026-48710, CVE-2026-48817, PYSEC-2026-249"),
 }
 

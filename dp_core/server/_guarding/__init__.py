@@ -1,11 +1,13 @@
 """
 `Guard`, which refuses requests by their headers, before any work is done.
 
-=========== ==============================================
-``_guard``  the rules, and bodies within bounds
-``_hosts``  the names by which the server may be called
-``_bearer`` the token that every request must carry
-=========== ==============================================
+================== ==============================================
+``_guard``         the rules, and bodies within bounds
+``_hosts``         the names by which the server may be called
+``_bearer``        the tokens that requests may carry
+``_replaced_file`` a file of secrets, read again when it was replaced
+``_permitted``     the table of rights: which call takes which
+================== ==============================================
 """
 
 from dp_core.server._guarding._guard import ClientGoneError, Guard, Headers

@@ -1,101 +1,114 @@
-"""`Bearer`: the token that requests must carry, read again when its file changes."""
+"""`Bearer`: the tokens that requests may carry, and what each allows."""
 
 from __future__ import annotations
 
-import logging
-import os
 import time
+from collections.abc import Sequence
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
-from anyio import to_thread
-
+from dp_core._access import (
+    EVERYTHING,
+    Access,
+    SignedAccess,
+    read_access,
+    read_secrets_file,
+)
 from dp_core._errors import AccessDeniedError
 from dp_core._tokens import read_secret_file
+from dp_core.server._guarding._replaced_file import (
+    AGAIN_SECONDS,
+    LOOK_SECONDS,
+    ReplacedFile,
+)
 from dp_core.server._notices import Notices
 from dp_core.server._settings import Settings
 
 __all__ = ["Bearer"]
 
-_LOOK_SECONDS: Final = 1.0
-"""The longest time for which a replaced token is good."""
-
-_AGAIN_SECONDS: Final = 0.05
-"""The time after which a wrong token makes us look at the file again."""
-
-_Version: TypeAlias = tuple[int, ...]
+_MOST_KNOWN: Final = 1000
+"""The most signed tokens that are remembered: to check one takes 40 µs."""
 
 
 @final
 class Bearer:
     """
-    The token of one server, if it has one.
+    The tokens of one server.
 
     Attributes:
-        asked: Whether requests must carry a token.
+        asked: Whether requests must carry one.
 
     Raises:
-        AccessDeniedError: The token's file cannot be read.
+        AccessDeniedError: The file of the token, or of the secrets, cannot be read.
     """
 
     def __init__(self, settings: Settings, notices: Notices) -> None:
-        self._file = settings.token_file
-        self._notices = notices
-        self._version: _Version | None = None
-        self._looked = time.monotonic()
+        self.asked = settings.asks_for_tokens
+        self._token_file: ReplacedFile[bytes] | None = None
+        self._secret_file: ReplacedFile[tuple[str, ...]] | None = None
         self._hash = b""
-        if self._file is not None:
-            self._version = _version(self._file)
-            self._hash = _hash(read_secret_file(self._file).encode())
+        self._secrets: Sequence[str] = settings.secrets
+        if settings.token_file is not None:
+            self._token_file = ReplacedFile(
+                settings.token_file,
+                lambda path: _hash(read_secret_file(path).encode()),
+                "token",
+                notices,
+            )
+            self._hash = self._token_file.value
         elif settings.token is not None:
             self._hash = _hash(settings.token.encode())
-        self.asked = bool(self._hash)
+        if settings.secret_file is not None:
+            self._secret_file = ReplacedFile(
+                settings.secret_file, read_secrets_file, "secret file", notices
+            )
+            self._secrets = self._secret_file.value
+        self._known: dict[bytes, SignedAccess] = {}
 
-    async def accepts(self, token: bytes) -> bool:
-        """Return whether this is the token."""
-        await self._look(_LOOK_SECONDS)
-        if self._is(token):
-            return True
-        # The client's may be newer than ours.
-        return await self._look(_AGAIN_SECONDS) and self._is(token)
+    async def access(self, token: bytes) -> Access:
+        """
+        Return what a token allows.
 
-    def _is(self, token: bytes) -> bool:
+        Raises:
+            AccessDeniedError: It is not a token of this server.
+        """
+        await self._look(LOOK_SECONDS)
+        try:
+            return self._find(token)
+        except AccessDeniedError:
+            # The client's may be newer than ours.
+            if not await self._look(AGAIN_SECONDS):
+                raise
+        return self._find(token)
+
+    def _find(self, token: bytes) -> Access:
+        hashed = _hash(token)
         # Hashes have one length, so that the time tells nothing.
-        return compare_digest(_hash(token), self._hash)
+        if self._hash and compare_digest(hashed, self._hash):
+            return EVERYTHING
+        known = self._known.get(hashed)
+        if known is None:
+            known = read_access(token, self._secrets)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[hashed] = known
+        elif known.expires <= time.time():
+            raise AccessDeniedError("this token is over")
+        return known.access
 
     async def _look(self, seconds: float) -> bool:
-        """Look at the file, unless that was done; return whether it has changed."""
-        now = time.monotonic()
-        if self._file is None or now - self._looked < seconds:
-            return False
-        self._looked = now
-        return await to_thread.run_sync(self._read, self._file)
-
-    def _read(self, file: str) -> bool:
-        try:
-            version = _version(file)
-            if version == self._version:
-                return False
-            self._hash = _hash(read_secret_file(file).encode())
-        except (OSError, ValueError, AccessDeniedError) as error:
-            reason = str(error)
-            self._notices.tell(
-                ("token file",),
-                lambda: f"the token stays what it was: {reason}",
-                logging.ERROR,
-            )
-            return False
-        self._version = version
-        return True
-
-
-def _version(file: str) -> _Version | None:
-    try:
-        found = os.stat(file)  # noqa: PTH116 - as the kernel has it
-    except (OSError, ValueError):
-        return None
-    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
+        """Look at the files; return whether one was replaced."""
+        has_changed = False
+        if self._token_file is not None and await self._token_file.look(seconds):
+            self._hash = self._token_file.value
+            has_changed = True
+        if self._secret_file is not None and await self._secret_file.look(seconds):
+            self._secrets = self._secret_file.value
+            # Signed by what may be no secret any more.
+            self._known.clear()
+            has_changed = True
+        return has_changed
 
 
 def _hash(token: bytes) -> bytes:

@@ -13,6 +13,7 @@ counted while they arrive, whatever a header says about their length.
 ``Origin``, ``Sec-Fetch-Site``  403: a page of another site, or of another port
                                 of this one (``same-site``), asks
 no or another bearer token      401
+a token that does not allow it  403, by `permitted`
 not POST                        405: links and images must not change anything
 not ``application/json``        415: the types a foreign page can send
                                 without asking first (Fetch §2.2.2)
@@ -26,20 +27,24 @@ that would allow it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from anyio import move_on_after
 from starlette.types import Receive, Scope
 
-from dp_core._errors import ProtocolError
+from dp_core._access import EVERYTHING, Access
+from dp_core._errors import AccessDeniedError, ProtocolError
 from dp_core._safe_text import quoted
 from dp_core.server._guarding._bearer import Bearer
 from dp_core.server._guarding._hosts import Hosts
+from dp_core.server._guarding._permitted import permitted
 from dp_core.server._notices import Notices
 from dp_core.server._settings import Settings
 from dp_core.wire import ENVELOPE_BYTES
 
 __all__ = ["ClientGoneError", "Guard", "Headers"]
+
+C = TypeVar("C")
 
 Headers: TypeAlias = Mapping[bytes, bytes]
 
@@ -65,6 +70,11 @@ _SINGLE: Final = frozenset(
     }
 )
 
+
+_TOKENS: Final = (
+    "ours is that of --token-file, DP_TOKEN or DP_TOKEN_FILE, or is signed by a secret "
+    "of --secret-file or DP_SECRET_FILE"
+)
 
 _OWN_SITES: Final = (b"none", b"same-origin")
 """Names that browsers have for the user, and for pages of this server's own."""
@@ -103,9 +113,9 @@ class Guard:
         self._check_origin(headers, host, scope)
         return headers
 
-    async def check_caller(self, headers: Headers, scope: Scope, method: str) -> None:
+    async def check_caller(self, headers: Headers, scope: Scope, method: str) -> Access:
         """
-        Refuse a request without the server's token, or by another method than ours.
+        Return what the sender of a request may do.
 
         Args:
             headers: Its headers.
@@ -113,14 +123,30 @@ class Guard:
             method: The method that it must have.
 
         Raises:
-            ProtocolError: The request is refused.
+            ProtocolError: It has no token of this server, or another method.
         """
+        access = EVERYTHING
         if self._bearer.asked:
-            await self._check_token(headers, scope)
+            access = await self._access(headers, scope)
         if scope["method"] != method:
             raise ProtocolError(405, f"what is here is asked by {method}")
+        return access
 
-    async def _check_token(self, headers: Headers, scope: Scope) -> None:
+    def permitted(self, access: Access, call: C, scope: Scope) -> C:
+        """
+        Return a call as whoever has this access may make it; see `permitted`.
+
+        Raises:
+            ProtocolError: It is not allowed (403).
+        """
+        try:
+            return permitted(access, call)
+        except ProtocolError as error:
+            raise self._refused(
+                scope, error, "its token does not allow what it asked for"
+            ) from None
+
+    async def _access(self, headers: Headers, scope: Scope) -> Access:
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         token = token.strip()
         if scheme.lower() != b"bearer" or not token:
@@ -129,13 +155,14 @@ class Guard:
                 ProtocolError(401, "this server asks for a token"),
                 "it sent no token; clients send that of DP_TOKEN or DP_TOKEN_FILE",
             )
-        if not await self._bearer.accepts(token):
+        try:
+            return await self._bearer.access(token)
+        except AccessDeniedError as error:
             raise self._refused(
                 scope,
-                ProtocolError(401, "this is not the server's token"),
-                "it sent another token than ours, which --token-file, DP_TOKEN or "
-                "DP_TOKEN_FILE gave",
-            )
+                ProtocolError(401, error.reason),
+                f"it sent another token than ours ({error.reason}); {_TOKENS}",
+            ) from None
 
     async def read_body(
         self, headers: Headers, receive: Receive, limit: int | None = None
@@ -195,6 +222,7 @@ class Guard:
                 ProtocolError(421, f"this server is not known as {quoted(host)}"),
                 f"it asked for {quoted(host)}, which is not a name of this server; "
                 "--allow-host allows one",
+                "; its owner can allow that name: dp serve --allow-host",
             )
 
     def _check_origin(self, headers: Headers, host: str, scope: Scope) -> None:
@@ -212,23 +240,20 @@ class Guard:
             scope,
             ProtocolError(403, f"{pages} may not ask"),
             f"{pages} may not ask; --allow-origin allows a site",
+            "; the server's owner can allow a site: dp serve --allow-origin",
         )
 
-    def _refused(self, scope: Scope, error: ProtocolError, why: str) -> ProtocolError:
-        """Return an error, after a line about it in the log."""
+    def _refused(
+        self, scope: Scope, error: ProtocolError, why: str, what_to_do: str = ""
+    ) -> ProtocolError:
+        """Return an error with what to do, after a line about it in the log."""
         client: Any = scope.get("client")
         source = client[0] if client else "somebody"
-        what_to_do = {
-            421: "; its owner can allow that name: dp serve --allow-host",
-            403: "; the server's owner can allow a site: dp serve --allow-origin",
-        }
         self._notices.tell(
             (source, error.status, error.reason if error.status == 401 else ""),
             lambda: f"refused a request from {quoted(source)} ({error.status}): {why}",
         )
-        return ProtocolError(
-            error.status, error.reason + what_to_do.get(error.status, "")
-        )
+        return ProtocolError(error.status, error.reason + what_to_do)
 
 
 async def _collect(receive: Receive, limit: int) -> bytes:

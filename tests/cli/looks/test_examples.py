@@ -22,6 +22,7 @@ FILES: Final = {
     "ids.txt": "greeting\n",
     "errors.log": "out of memory\n",
     "token": "a-secret-of-the-server",
+    "secrets": "a-secret-that-signs-tokens-of-the-server",
 }
 KNOWN: Final = {0, 1, 3}
 """Exit codes that say a state."""

@@ -134,6 +134,22 @@ def test_several(promises: dp.Promises, fresh: Callable[[], str]) -> None:
     assert {a, b, c} == {promise for promise, _ in dp.as_settled([a, b, c])}
 
 
+def test_an_iterator_goes_on_after_an_error_of_one_promise(
+    promises: dp.Promises, fresh: Callable[[], str]
+) -> None:
+    """The error comes where its promise would."""
+    prefix = fresh()
+    promises.promise(f"{prefix}a").resolve("text")
+    b = promises.promise(f"{prefix}b")
+    b.resolve(2)
+    settled = dp.as_settled([promises.promise(f"{prefix}a", int), b])
+    with pytest.raises(dp.ValueMismatchError):
+        next(settled)
+    assert [(b, dp.Resolved(2))] == list(settled)
+    with pytest.raises(StopIteration):
+        next(settled)
+
+
 def test_a_closed_handle_is_closed(tmp_path: Path) -> None:
     """Its calls are errors, and so are the waits that were under way."""
     handle = dp.connect(f"file:{tmp_path}/promises")

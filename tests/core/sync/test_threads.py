@@ -108,9 +108,11 @@ def test_the_thread_ends_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_wait_keeps_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long it takes, and others come and go."""
-    backend = Counting(1)
+    backend = Counting(2)
     promises = dp.Promises(backend, "test:keeps")
-    monkeypatch.setattr(_loop_thread, "_IDLE", 0.0)
+    monkeypatch.setattr(_loop_thread, "_IDLE", 0.2)
+    with pytest.raises(dp.PromiseTimeoutError):
+        promises.promise("before").get(0.01)
     results: list[object] = []
     waiting = threading.Thread(
         target=lambda: results.append(promises.promise("a").get())
@@ -119,11 +121,29 @@ def test_a_wait_keeps_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend.are_there.wait(60)
     for n in range(3):
         with pytest.raises(dp.PromiseTimeoutError):
-            promises.promise(f"b{n}").get(0.01)
+            promises.promise(f"b{n}").get(0.3)
     assert 1 == len(backend.threads) == len(sync_threads())
     promises.promise("a").resolve(1)
     waiting.join()
     assert [1] == results
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_a_fork_ends_the_thread_at_rest() -> None:
+    """A fork finds no thread that only waits for calls; a call starts another one."""
+    promise = dp.connect("memory:forked").promise("x")
+    with pytest.raises(dp.PromiseTimeoutError):
+        promise.get(0.01)
+    assert sync_threads()
+
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert [] == sync_threads()
+    with pytest.raises(dp.PromiseTimeoutError):
+        promise.get(0.01)
 
 
 def test_calls_see_the_variables_of_their_thread() -> None:

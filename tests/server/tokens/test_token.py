@@ -233,8 +233,8 @@ async def test_a_replaced_token_counts_without_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """However the file was replaced, the new token lets in, and the old one not."""
-    monkeypatch.setattr("dp_core.server._guarding._bearer._LOOK_SECONDS", 0.0)
-    monkeypatch.setattr("dp_core.server._guarding._bearer._AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("dp_core.server._guarding._bearer.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("dp_core.server._guarding._bearer.AGAIN_SECONDS", 0.0)
     old, new = tmp_path / "old", tmp_path / "new"
     for path in (old, new):
         path.write_text(f"{path.name}-{TOKEN}\n")
@@ -265,7 +265,7 @@ async def test_a_token_stays_where_its_file_is_no_secret_any_more(
     fault: str,
 ) -> None:
     """The server goes on with the token it has, and says why in its log."""
-    monkeypatch.setattr("dp_core.server._guarding._bearer._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("dp_core.server._guarding._bearer.LOOK_SECONDS", 0.0)
     file = tmp_path / "token"
     file.write_text(TOKEN)
     file.chmod(0o600)

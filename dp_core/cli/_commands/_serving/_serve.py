@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import anyio
@@ -9,6 +10,7 @@ import click
 
 from dp_core._errors import BackendUnavailableError
 from dp_core._tokens import token_file_from_environment, token_from_environment
+from dp_core.cli._commands._serving._token import secret_file_option
 from dp_core.cli._examples import examples
 from dp_core.cli._input import url_option
 from dp_core.cli._output import say
@@ -22,6 +24,7 @@ __all__ = ["serve"]
         "dp serve",
         "dp serve --url sqlite:./promises.db --port 9090",
         "dp serve --host 0.0.0.0 --token-file ./token",
+        "dp serve --host 0.0.0.0 --secret-file ./secrets",
     ),
 )
 @click.option(
@@ -45,6 +48,7 @@ __all__ = ["serve"]
     help="The token that requests must carry, in a file that only you can read."
     "  [default: $DP_TOKEN, else $DP_TOKEN_FILE, else no token]",
 )
+@secret_file_option
 @click.option(
     "--allow-host",
     "allowed_hosts",
@@ -69,12 +73,18 @@ __all__ = ["serve"]
 )
 @url_option
 def serve(
-    url: str | None, host: str, port: int, token_file: str | None, **settings: Any
+    url: str | None,
+    host: str,
+    port: int,
+    token_file: str | None,
+    secret_file: str | None,
+    **settings: Any,
 ) -> Status:
     """
     Serve a store over HTTP, until SIGTERM or Ctrl-C.
 
-    Without a token it listens only where no other machine can reach it.
+    Without a token or a secret it listens only where no other machine can reach it. The
+    token allows everything; those that `dp token` makes with a secret allow a part.
     """
     # An extra, and too large to load for the other commands.
     try:
@@ -84,6 +94,11 @@ def serve(
 
     file = token_file_from_environment(token_file)
     token = None if file else token_from_environment()
-    asked = server.Settings(token=token, token_file=file, **settings)
+    asked = server.Settings(
+        token=token,
+        token_file=file,
+        secret_file=secret_file or os.environ.get("DP_SECRET_FILE") or None,
+        **settings,
+    )
     anyio.run(server.serve, url, host, port, asked, say)
     return Status.RESOLVED
