@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from dp_core._errors._base import DurablePromiseError
 from dp_core._safe_text import quoted, without_password
 
 __all__ = ["DuplicateBackendError", "UnknownBackendError"]
+
+_BEFORE_NAME: Final = re.compile(r"^[^/?#]*@")
 
 
 class UnknownBackendError(DurablePromiseError, LookupError):
@@ -23,7 +28,8 @@ class UnknownBackendError(DurablePromiseError, LookupError):
         self.reason = reason
 
     def __str__(self) -> str:
-        shown = quoted(without_password(self.url))
+        # A server without its scheme may have a user and a password before its name.
+        shown = quoted(_BEFORE_NAME.sub("…@", without_password(self.url)))
         return f"no backend for store URL {shown}: {self.reason}"
 
 

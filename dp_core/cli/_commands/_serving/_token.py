@@ -45,7 +45,9 @@ secret_file_option = click.option(
     help="For which promises: an id, or the beginning of ids with an asterisk after it;"
     " repeatable.",
 )
-@click.option("--id", metavar="ID", help="For one promise, whose id may end in an asterisk.")
+@click.option(
+    "--id", metavar="ID", help="For one promise, whose id may end in an asterisk."
+)
 @click.option(
     "--expires",
     callback=time,
