@@ -296,10 +296,11 @@ again.reveal("b" if reply.text == "you missed this\n" else "a")
 print("p7 was", old_pid, "and is", fleet.pids["p7"])
 
 # %% [markdown]
-# The lanes of the four promises. Find the cross in each, and what the others did:
+# The lanes of all four deaths. Find the crosses, and what the others did:
 
 # %%
-# %lanes {BEFORE} {AFTER} {AGAIN}
+DURING = " ".join(f"during-{name}-{RUN}" for name in VICTIMS)
+# %lanes {BEFORE} {DURING} {AFTER} {AGAIN}
 
 # %% [markdown]
 # **What happened.** Waiting leaves no trace: a waiter that dies takes nothing with it,

@@ -13,10 +13,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, final
 
-__all__ = ["JOURNAL", "NOTEBOOK", "Journal", "JournalEvent", "Kind", "PromiseKey"]
+__all__ = [
+    "ENDS",
+    "JOURNAL",
+    "NOTEBOOK",
+    "Journal",
+    "JournalEvent",
+    "Kind",
+    "PromiseKey",
+]
 
 Kind = Literal[
-    "started",  # the process is ready
+    "started",  # the process is there
     "peeked",
     "awaiting",  # a wait begins
     "got",  # a wait ended with the outcome
@@ -27,9 +35,13 @@ Kind = Literal[
     "failed",  # it ended without an outcome
     "disposed",
     "created",  # the terms that stand are known from then on
-    "killed",  # the process died
+    "killed",  # the process died of a signal
+    "ended",  # the process ended by itself
     "stopped",  # the process was stopped by the fleet
 ]
+
+ENDS: Final[frozenset[Kind]] = frozenset({"killed", "ended", "stopped"})
+"""The kinds of events after which a process is gone."""
 
 NOTEBOOK: Final = "notebook"
 """The name of the notebook's own process."""
@@ -53,7 +65,8 @@ class JournalEvent:
         store: The store's URL.
         state: The state that the store reported: "pending", "resolved",
             "rejected"; empty if it reported none.
-        text: The value's JSON text, or the message, shortened.
+        text: The value's JSON text, or the message, shortened; how a process ended,
+            as "signal 9" or "exit code 1".
         by: Who settled it, as they said; empty if they did not.
         expired: Whether the store reported that its deadline settled it.
         deadline: When it settles by itself, as RFC 3339 has it; empty for never.
@@ -107,26 +120,18 @@ class Journal:
         """
         Return the events of these promises, and of their processes; all by default.
 
-        An event about a process alone belongs to the promise that the process last
-        had an event about, so that a chart of one promise ends where the next one
-        begins.
+        An event about a process alone belongs to that process, whatever promise it
+        has to do with: a process has its starts and ends wherever it is looked at.
         """
         events = list(self)
         if not ids:
             return events
         concerned = {event.process for event in events if event.id in ids}
-        last: dict[str, str] = {}
-        found = []
-        for event in events:
-            if event.id:
-                last[event.process] = event.id
-            about = last.get(event.process)
-            # The end of the fleet, when all is done, belongs to no promise.
-            if event.process not in concerned or event.kind == "stopped":
-                continue
-            if about is None or about in ids:
-                found.append(event)
-        return found
+        return [
+            event
+            for event in events
+            if event.id in ids or (not event.id and event.process in concerned)
+        ]
 
 
 JOURNAL: Final = Journal()

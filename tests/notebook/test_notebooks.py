@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,8 @@ from support.notebook.execute import (
     output_text,
     read,
 )
+from support.notebook.happened import ASK, assert_it_happened
+from support.notebook.witness import Witness
 
 EXPECTED: Final = [
     "01_what_is_a_durable_promise",
@@ -107,19 +110,38 @@ def test_every_notebook_teaches(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebooks_run_on_files(name: str, tmp_path: Path) -> None:
-    """Run from its first to its last cell, a notebook ends with all checks true."""
-    notebook = execute(read(name), tmp_path, {"DP_URL": ""})
+    """
+    Run from its first to its last cell, a notebook ends with all checks true.
+
+    What it shows of its processes is what the operating system saw of them.
+    """
+    notebook = watched(name, tmp_path, {"DP_URL": ""})
 
     check(name, notebook)
+    SHOWN.get(name, lambda notebook: None)(notebook)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_run_over_http(name: str, tmp_path: Path, server: str) -> None:
     """The same cells on a server: only DP_URL differs."""
-    notebook = execute(read(name), tmp_path, {"DP_URL": server})
+    notebook = watched(name, tmp_path, {"DP_URL": server})
 
     check(name, notebook)
     assert not list(tmp_path.glob("promises"))
+
+
+def watched(name: str, directory: Path, env: Mapping[str, str]) -> Any:
+    """Run a notebook, and compare what it shows with what a witness saw."""
+    from nbformat import v4  # noqa: PLC0415 - to import it takes seconds
+
+    notebook = read(name)
+    notebook.cells.append(v4.new_code_cell(ASK))
+    witness = Witness(directory)
+    with witness.watching():
+        execute(notebook, directory, {**env, **witness.env})
+    told = output_text(notebook.cells.pop())
+    assert_it_happened(notebook, told, witness)
+    return notebook
 
 
 @pytest.fixture(scope="module")
@@ -167,5 +189,40 @@ def check_several(notebook: Any, pids: set[str]) -> None:
     assert "✔ resolved" in output_text(board)
     assert "○ pending" not in output_text(board)
 
+
+def shown_by(notebook: Any, source: str) -> tuple[str, str]:
+    """Return the lanes, and the same in words, that a cell shows."""
+    [cell] = [c for c in code_cells(notebook) if source in c["source"]]
+    [output] = cell["outputs"]
+    html = output["data"]["text/html"]
+    return output["data"]["text/plain"], unescape(html.partition("<pre>")[2])
+
+
+def check_deaths(notebook: Any) -> None:
+    """Before, during, after, and while waiting: the lanes have all of them."""
+    lanes, words = shown_by(notebook, "%lanes {BEFORE}")
+
+    for name in ("p0", "p3", "p4", "p5", "p6", "p7"):
+        assert re.search(rf"s  {name} \d+  killed: signal 9\n", words), name
+    for name in ("p0", "p3", "p4", "p5"):
+        assert re.search(rf"s  {name} \d+  begins to settle 'during-{name}-", words)
+    assert re.search(r"^p7 \d+ → \d+ ", lanes, re.MULTILINE)
+
+
+def check_barrier(notebook: Any) -> None:
+    """The barrier's lanes have ben's death, his new start, and both of his pids."""
+    lanes, words = shown_by(notebook, "lanes(*BARRIER)")
+
+    found = re.search(r"^ben (\d+) → (\d+)  ☠", lanes, re.MULTILINE)
+    assert found
+    old, new = found.groups()
+    killed = words.index(f"s  ben {old}  killed: signal 9\n")
+    assert killed < words.index(f"s  ben {new}  process starts\n")
+
+
+SHOWN: Final[Mapping[str, Callable[[Any], None]]] = {
+    "04_example3": check_deaths,
+    "07_signals_between_systems": check_barrier,
+}
 
 CHECKS: Final = {"03_example2": check_several, "04_example3": check_several}

@@ -9,6 +9,7 @@ from dp_core.notebook.pictures._cell_output import (
     in_notebook,
     show,
 )
+from dp_core.notebook.pictures._chart import symbol_of
 from dp_core.notebook.pictures._diagram import StateDiagram, state_diagram
 from dp_core.notebook.pictures._lanes import Lanes, lanes
 from dp_core.notebook.pictures._live import refresh, watch
@@ -21,7 +22,6 @@ from dp_core.notebook.pictures._look import (
     style_of,
 )
 from dp_core.notebook.pictures._markup import Element
-from dp_core.notebook.pictures._symbols import symbol_of
 from dp_core.notebook.pictures._timeline import Timeline
 from dp_core.notebook.pictures._waiting_notice import WaitingNotices
 

@@ -76,7 +76,7 @@ class Board:
             for promise in self._timeline.promises.values()
         ]
         processes: list[Sequence[Node]] = [
-            [Element("b", shown(track.process)), str(track.pid), _condition(track)]
+            [Element("b", shown(track.process)), _pids(track), _condition(track)]
             for track in self._timeline.tracks.values()
         ]
         tables = _table(self._head, promises) + _table(_PROCESSES, processes)
@@ -94,7 +94,7 @@ class Board:
             for promise in self._timeline.promises.values()
         ]
         processes = [
-            [shown(track.process), str(track.pid), _condition(track)]
+            [shown(track.process), _pids(track), _condition(track)]
             for track in self._timeline.tracks.values()
         ]
         lines = _columns(self._head, promises) + _columns(_PROCESSES, processes)
@@ -128,9 +128,15 @@ def _names(promise: PromiseSummary) -> list[str]:
     return [shown(promise.key[1], 40), shown(promise.text, 48)]
 
 
+def _pids(track: ProcessTrack) -> str:
+    return " → ".join(map(str, track.pids))
+
+
 def _condition(track: ProcessTrack) -> str:
     if not track.alive:
-        return {"killed": "☠ killed", "stopped": "■ ended"}[track.how_it_ended]
+        how = {"killed": "☠ killed"}.get(track.how_it_ended, "■ ended")
+        text = track.events[-1].text
+        return f"{how}: {shown(text)}" if text else how
     awaited = [f"'{shown(wait.begin.id, 40)}'" for wait in track.open_waits]
     return f"… waiting for {', '.join(awaited)}" if awaited else "▷ alive"
 

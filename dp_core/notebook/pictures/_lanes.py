@@ -6,11 +6,11 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Final, final
 
+from dp_core.notebook._cover import covered
 from dp_core.notebook._journal import JOURNAL, JournalEvent
-from dp_core.notebook.pictures._lane_chart import LaneChart
+from dp_core.notebook.pictures._chart import LaneChart, legend_symbols, symbol_of
 from dp_core.notebook.pictures._look import shown
 from dp_core.notebook.pictures._markup import Element
-from dp_core.notebook.pictures._symbols import legend_symbols, symbol_of
 from dp_core.notebook.pictures._timeline import ProcessTrack, Timeline
 
 __all__ = ["Lanes", "lanes"]
@@ -25,7 +25,7 @@ def lanes(*ids: str) -> Lanes:
     Args:
         ids: The promises to show; all that are known if none is given.
     """
-    return Lanes(JOURNAL.about(*ids))
+    return Lanes(covered(JOURNAL, ids))
 
 
 @final
@@ -56,21 +56,27 @@ class Lanes:
         timeline = self._timeline
         if not timeline.events:
             return str(Element("div", _NOTHING))
+        chart = LaneChart(timeline)
+        data = b64encode(str(chart.svg()).encode()).decode()
         image = Element(
             "img",
             alt=(
                 f"Lane chart of {len(timeline.tracks)} processes and "
                 f"{len(timeline.promises)} promises; the same in words is below."
             ),
-            style="max-width:100%",
-            src=f"data:image/svg+xml;base64,{b64encode(self.svg().encode()).decode()}",
+            # A page that is too narrow scrolls it; all others show it in full width.
+            style=(
+                f"width:100%;min-width:{chart.width:.0f}px;max-width:none;"
+                f"height:{chart.height:.0f}px"
+            ),
+            src=f"data:image/svg+xml;base64,{data}",
         )
         words = Element(
             "details",
             Element("summary", "The same in words"),
             Element("pre", "\n".join(self.words())),
         )
-        return f"{Element('div', image)}{words}"
+        return f"{Element('div', image, style='overflow-x:auto')}{words}"
 
     def svg(self) -> str:
         """Return the picture as SVG."""
@@ -93,7 +99,7 @@ class Lanes:
             return _NOTHING
         column = {id(event): i for i, event in enumerate(timeline.events)}
         tracks = timeline.tracks.values()
-        names = [f"{shown(track.process)} {track.pid}" for track in tracks]
+        names = [f"{shown(track.process)} {_pids(track)}" for track in tracks]
         width = max(map(len, names))
         rows = [
             f"{name:<{width}}  {_cells(track, column)}".rstrip()
@@ -104,16 +110,21 @@ class Lanes:
 
 
 def _cells(track: ProcessTrack, column: dict[int, int]) -> str:
-    """Return one lane: a line for each wait, and a character for each event."""
+    """Return one lane: a line for each wait and settle, a character for each event."""
     cells = [" "] * len(column)
-    for wait in track.waits:
-        begin = column[id(wait.begin)]
-        end = column[id(wait.end)] if wait.end else len(cells)
-        cells[begin:end] = ("┅" if wait.again else "━") * (end - begin)
+    for span in track.spans:
+        begin = column[id(span.begin)]
+        end = column[id(span.end)] if span.end else len(cells)
+        line = ("┅" if span.again else "━") if span.waits else "─"
+        cells[begin:end] = line * (end - begin)
     for event in track.events:
         if symbol := symbol_of(event):
             cells[column[id(event)]] = symbol.char
     return "".join(cells)
+
+
+def _pids(track: ProcessTrack) -> str:
+    return " → ".join(map(str, track.pids))
 
 
 def _about(event: JournalEvent) -> str:

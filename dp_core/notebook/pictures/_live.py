@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import Final, final
 
+from dp_core.notebook._cover import covered
 from dp_core.notebook._journal import JOURNAL, JournalEvent
 from dp_core.notebook.pictures._board import Board
 from dp_core.notebook.pictures._cell_output import LiveOutput
@@ -65,7 +66,7 @@ class _LiveView:
         if self._due is not None:
             self._due.cancel()
             self._due = None
-        events = JOURNAL.about(*self._ids)
+        events = covered(JOURNAL, self._ids)
         board, lanes = Board(events), Lanes(events)
         return {
             "text/plain": f"{board.plain()}\n\n{lanes.plain()}",

@@ -1,40 +1,53 @@
 """
 `Timeline`: the events of a journal, put in order by process and by promise.
 
-It has a `ProcessTrack` for each process, with its `WaitSpan` from begin to end, and
-a `PromiseSummary` for each promise. Boards and lanes are drawn from it.
+It has a `ProcessTrack` for each process, with a `TrackSpan` for each of its waits and
+settles, and a `PromiseSummary` for each promise. Boards and lanes are drawn from it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import Final, final
 
-from dp_core.notebook._journal import NOTEBOOK, JournalEvent, PromiseKey
+from dp_core.notebook._journal import ENDS, NOTEBOOK, JournalEvent, PromiseKey
 from dp_core.notebook.pictures._look import STYLE_OF_WORD, StateStyle
 
-__all__ = ["ProcessTrack", "PromiseSummary", "Timeline", "WaitSpan"]
+__all__ = ["ProcessTrack", "PromiseSummary", "Timeline", "TrackSpan"]
 
 _SETTLED = ("resolved", "rejected")
+
+_BEGINS = ("awaiting", "settling")
+_ENDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("got", "left"), "awaiting"),
+    **dict.fromkeys(("won", "refused", "failed"), "settling"),
+}
+"""The kinds with which a span ends, and the kind with which it began."""
 
 
 @final
 @dataclass(slots=True)
-class WaitSpan:
+class TrackSpan:
     """
-    One wait of a process for a promise.
+    One wait for a promise, or one settle of it, in one process.
 
     Attributes:
         begin: The event it began with.
         end: The event it ended with; None while it lasts.
-        again: Whether the same process had waited for the same promise before.
+        again: Whether the same process had done the same before.
     """
 
     begin: JournalEvent
     end: JournalEvent | None = None
     again: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is a wait."""
+        return self.begin.kind == "awaiting"
 
 
 @final
@@ -45,33 +58,55 @@ class ProcessTrack:
 
     Attributes:
         process: The process's name.
-        pid: The number that it has or had last.
+        pids: The numbers that it had, in their order.
         alive: Whether it is there.
-        how_it_ended: "killed" or "stopped"; empty while it is there.
+        how_it_ended: "killed", "ended" or "stopped"; empty while it is there.
         events: In the order of their times.
-        waits: In the order in which they began.
+        spans: In the order in which they began.
     """
 
     process: str
-    pid: int = 0
+    pids: list[int] = field(default_factory=list)
     alive: bool = True
     how_it_ended: str = ""
     events: list[JournalEvent] = field(default_factory=list)
-    waits: list[WaitSpan] = field(default_factory=list)
+    spans: list[TrackSpan] = field(default_factory=list)
+    # By kind and promise, the oldest first; also the empty ones of what is over.
+    _open: dict[tuple[str, PromiseKey], deque[TrackSpan]] = field(default_factory=dict)
 
     @property
-    def open_waits(self) -> list[WaitSpan]:
+    def pid(self) -> int:
+        """The number that it has or had last."""
+        return self.pids[-1]
+
+    @property
+    def waits(self) -> list[TrackSpan]:
+        """The spans that are waits."""
+        return [span for span in self.spans if span.waits]
+
+    @property
+    def open_waits(self) -> list[TrackSpan]:
         """The waits that have not ended."""
         return [wait for wait in self.waits if wait.end is None]
 
-    def close(self, event: JournalEvent) -> None:
-        """End the oldest open wait for the event's promise; all if the process died."""
-        fatal = event.kind in ("killed", "stopped")
-        for wait in self.open_waits:
-            if fatal or wait.begin.key == event.key:
-                wait.end = event
-                if not fatal:
-                    return
+    def add(self, event: JournalEvent) -> None:
+        """Take in the next event of this process."""
+        self.events.append(event)
+        if event.pid not in self.pids:
+            self.pids.append(event.pid)
+        self.alive = event.kind not in ENDS
+        self.how_it_ended = "" if self.alive else event.kind
+        if not self.alive:
+            for open_spans in self._open.values():
+                while open_spans:
+                    open_spans.popleft().end = event
+        elif event.kind in _BEGINS:
+            about = event.kind, event.key
+            span = TrackSpan(event, again=about in self._open)
+            self.spans.append(span)
+            self._open.setdefault(about, deque()).append(span)
+        elif spans := self._open.get((_ENDS.get(event.kind, ""), event.key)):
+            spans.popleft().end = event
 
 
 @final
@@ -153,9 +188,8 @@ class Timeline:
             if event.id:
                 self._summary(event.key).update(event)
             if event.process:
-                _extend(
-                    tracks.setdefault(event.process, ProcessTrack(event.process)), event
-                )
+                track = tracks.setdefault(event.process, ProcessTrack(event.process))
+                track.add(event)
         self.tracks = dict(sorted(tracks.items(), key=_order))
 
     def _summary(self, key: PromiseKey) -> PromiseSummary:
@@ -192,19 +226,6 @@ class Timeline:
                 settled.add(event.key)
                 wins.append(event)
         return wins
-
-
-def _extend(track: ProcessTrack, event: JournalEvent) -> None:
-    """Add an event to the track of its process."""
-    track.events.append(event)
-    track.pid = event.pid
-    track.alive = event.kind not in ("killed", "stopped")
-    track.how_it_ended = "" if track.alive else event.kind
-    if event.kind == "awaiting":
-        before = any(wait.begin.key == event.key for wait in track.waits)
-        track.waits.append(WaitSpan(event, again=before))
-    elif event.kind in ("got", "left", "killed", "stopped"):
-        track.close(event)
 
 
 def _order(item: tuple[str, ProcessTrack]) -> tuple[bool, list[tuple[int, str]]]:

@@ -71,7 +71,7 @@ async def _error(process: Process, result: CellResult) -> FleetError | None:
     if result.error:
         return ProcessFailedError(result.process, result.error, result.traceback)
     if result.died and process.kernel and process.kernel.pid == result.pid:
-        await process.end("killed")
+        await process.end()
         return ProcessDiedError(result.process, result.pid)
     return None
 

@@ -91,7 +91,7 @@ class Fleet:
         return {
             process.name: process.kernel.pid
             for process in self._processes.values()
-            if process.kernel is not None
+            if process.kernel is not None and not process.kernel.end.done()
         }
 
     # Life -------------------------------------------------------------------
@@ -130,8 +130,9 @@ class Fleet:
             ProcessStartError: It did not start.
         """
         process = self._process(name)
-        if process.kernel is not None:
+        if name in self.pids:
             await self.kill(name)
+        await process.end()
         with room_for(1):
             try:
                 await self._launch(process)
@@ -141,10 +142,12 @@ class Fleet:
 
     async def kill(self, name: str) -> None:
         """Kill a process with ``kill -9``, whatever it does."""
-        pid = self._kernel(name).pid
-        await self._process(name).end("killed")
+        kernel = self._kernel(name)
+        gone = kernel.end.done()
+        await self._process(name).end()
         self._catch_up()
-        show(bundle(f"☠ {name} ({pid}) killed with signal 9"))
+        how = f"was gone ({kernel.end.result()})" if gone else "killed with signal 9"
+        show(bundle(f"☠ {name} ({kernel.pid}) {how}"))
 
     def interrupt(self, name: str) -> None:
         """Do in a process what the Stop button does in the notebook."""
@@ -153,14 +156,15 @@ class Fleet:
     async def stop(self, *names: str) -> None:
         """End these processes, or all."""
         ending = [self._process(name) for name in names or self.names]
-        await asyncio.gather(*(process.end("stopped") for process in ending))
+        await asyncio.gather(*(process.end(stopped=True) for process in ending))
         for process in ending:
             if _RUNNING.get(process.name) is self:
                 del _RUNNING[process.name]
         self._release_if_over()
 
     def _release_if_over(self) -> None:
-        if self._resources is not None and not self.pids:
+        kernels = [process.kernel for process in self._processes.values()]
+        if self._resources is not None and not any(kernels):
             self._resources.release()
             self._resources = None
 

@@ -7,10 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import DEVNULL
+from subprocess import DEVNULL, Popen
 from typing import Any, Final, final
 
 import zmq
@@ -18,6 +17,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
+from dp_core.notebook.processes._end_watch import ProcessEnd, watch_end
 from dp_core.notebook.processes._errors import ProcessStartError
 from dp_core.notebook.processes._pipes import PROCESS
 from dp_core.notebook.processes._resources import FleetResources
@@ -25,7 +25,8 @@ from dp_core.notebook.processes._resources import FleetResources
 __all__ = ["CellReply", "Kernel", "Message"]
 
 _START: Final = 60.0
-_TICK: Final = 0.05
+_UNDER_WAY: Final = 0.1
+"""Seconds in which the output of a process that has died arrives."""
 _PATH: Final = 90
 """The longest path to sockets in bytes: ``sun_path`` has 104 to 108."""
 
@@ -66,16 +67,26 @@ class Kernel:
     A kernel process that is running.
 
     Made by `start`. It never comes back by itself: a killed one stays dead.
+
+    Attributes:
+        pid: The process's number.
+        end: Done when the process is gone.
     """
 
-    def __init__(self, manager: AsyncKernelManager, pid: int) -> None:
+    def __init__(self, manager: AsyncKernelManager) -> None:
         self._manager = manager
         self._client: AsyncKernelClient = manager.client(context=manager.context)
-        self.pid = pid
+        self._process: Popen[bytes] = manager.provisioner.process  # type: ignore[union-attr] # it was started
+        self.pid = self._process.pid
+        self.end: asyncio.Future[ProcessEnd] = watch_end(self._process)
 
     @classmethod
     async def start(
-        cls, name: str, resources: FleetResources, env: Mapping[str, str]
+        cls,
+        name: str,
+        resources: FleetResources,
+        env: Mapping[str, str],
+        there: Callable[[Kernel], object],
     ) -> Kernel:
         """
         Start a process and return it when it is ready.
@@ -84,6 +95,7 @@ class Kernel:
             name: The process's name, for its environment.
             resources: Those of the fleet; the process ends with them.
             env: Added to this process's environment.
+            there: Called as soon as there is a process, ready or not.
 
         Raises:
             ProcessStartError: It did not start, and nothing of it is left.
@@ -117,7 +129,8 @@ class Kernel:
                         pass_fds=pipes.inherited,
                     )
                 )
-            kernel = cls(manager, manager.provisioner.pid)  # type: ignore[union-attr] # it was started
+            kernel = cls(manager)
+            there(kernel)
             try:
                 await kernel._connect()
             except BaseException:
@@ -155,41 +168,31 @@ class Kernel:
                 output_hook=hook,
             )
         )
-        death = asyncio.ensure_future(self._wait_for_death())
         try:
-            await asyncio.wait({cell, death}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {cell, self.end}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             # What it said before it died may still be under way.
-            await asyncio.wait({cell}, timeout=2 * _TICK)
+            await asyncio.wait({cell}, timeout=_UNDER_WAY)
             if not cell.done():
                 return CellReply(died=True)
             content = cell.result()["content"]
         finally:
-            for task in (cell, death):
-                task.cancel()
-            await asyncio.wait({cell, death})
+            cell.cancel()
+            await asyncio.wait({cell})
         if content["status"] == "ok":
             return CellReply()
         error = f"{content.get('ename', 'Aborted')}: {content.get('evalue', '')}"
         return CellReply(error=error, traceback=tuple(content.get("traceback", ())))
 
-    async def _wait_for_death(self) -> None:
-        while await self.is_alive():  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(_TICK)
-
-    async def is_alive(self) -> bool:
-        """Return whether the process is there."""
-        return bool(await self._manager.is_alive())
-
     def interrupt(self) -> None:
         """Send what the Stop button sends."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGINT)
+        self._process.send_signal(signal.SIGINT)
 
     async def kill(self) -> None:
         """Send what ``kill -9`` sends, and return when the process is gone."""
-        if await self.is_alive():
-            os.kill(self.pid, signal.SIGKILL)
-        await self._wait_for_death()
+        # Popen knows when the number is not this process's any more.
+        self._process.send_signal(signal.SIGKILL)
+        await asyncio.wait({self.end})
 
     async def close(self) -> None:
         """End the process and close its sockets; no cell may be running."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
@@ -11,6 +12,7 @@ from dp_core._safe_text import quoted, visible
 from dp_core.notebook._journal import JOURNAL, NOTEBOOK, JournalEvent, Kind
 from dp_core.notebook.pictures import Timeline
 from dp_core.notebook.processes._cell import RemoteCell
+from dp_core.notebook.processes._end_watch import ProcessEnd
 from dp_core.notebook.processes._errors import ProcessBusyError, ProcessNameError
 from dp_core.notebook.processes._kernel import Kernel
 from dp_core.notebook.processes._resources import FleetResources
@@ -58,6 +60,7 @@ class Process:
     name: str
     kernel: Kernel | None = None
     cell: RemoteCell | None = None
+    _stopping: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} ({self.kernel.pid})" if self.kernel else self.name
@@ -69,23 +72,39 @@ class Process:
         Raises:
             ProcessStartError: It did not start.
         """
-        self.kernel = await Kernel.start(self.name, resources, env)
-        JOURNAL.add(JournalEvent(self.name, self.kernel.pid, "started"))
+        self.kernel = await Kernel.start(self.name, resources, env, self._report)
 
-    async def end(self, kind: Kind) -> None:
+    def _report(self, kernel: Kernel) -> None:
+        """Put into the journal that there is a process, and its end when it comes."""
+        JOURNAL.add(JournalEvent(self.name, kernel.pid, "started"))
+        self._stopping = False
+
+        def ended(end: asyncio.Future[ProcessEnd]) -> None:
+            if not end.cancelled():
+                JOURNAL.add(self._end_event(kernel.pid, end.result()))
+
+        kernel.end.add_done_callback(ended)
+
+    def _end_event(self, pid: int, end: ProcessEnd) -> JournalEvent:
+        kind: Kind = "killed" if end.by_signal else "ended"
+        if self._stopping and end.status == -signal.SIGKILL:
+            return JournalEvent(self.name, pid, "stopped", at=end.at)
+        return JournalEvent(self.name, pid, kind, text=str(end), at=end.at)
+
+    async def end(self, *, stopped: bool = False) -> None:
         """
         Kill the kernel, whatever it does; no error if there is none.
 
         Args:
-            kind: "killed" or "stopped", for the journal.
+            stopped: Whether the fleet ends it, because it is not needed any more.
         """
         kernel, self.kernel = self.kernel, None
         if kernel is None:
             return
+        self._stopping = stopped
         await kernel.kill()
         if self.cell is not None:
             await asyncio.wait({self.cell.task})
-        JOURNAL.add(JournalEvent(self.name, kernel.pid, kind))
         await kernel.close()
 
     def check_idle(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import get_args
 
 import pytest
@@ -37,24 +38,43 @@ def test_lanes_draw_waits_and_wakes() -> None:
 
 
 def test_several_promises_have_letters() -> None:
-    """With two promises the title explains the letters at waits and settles."""
+    """With two promises the heading explains the letters at symbols."""
     other = event("won", "bob", at=5, id="other", state="rejected", text="no")
     svg = Lanes([*EVENTS, other]).svg()
 
-    assert "A: id ✔,  B: other ✘" in svg
-    assert ">B</text>" in svg
+    for text in ("A", "B", 'id ✔ resolved: "hi"', "other ✘ rejected: no"):
+        assert f">{escape(text, quote=False)}</text>" in svg
+    assert 2 == svg.count(">B</text>")
 
 
 def test_all_kinds_of_events_have_a_symbol() -> None:
-    """No kind of event is left out of the chart, but the beginning of a settle."""
+    """No kind of event is left out of the chart."""
     without = {
         kind for kind in get_args(Kind) if not symbol_of(event(kind, state="resolved"))
     }
 
-    assert {"settling"} == without
+    assert set() == without
 
 
-@pytest.mark.parametrize("kind", sorted({*get_args(Kind)} - {"settling"}))
+def test_who_dies_while_it_settles_is_shown_with_its_promise() -> None:
+    """A settle that never ended is a bar from its begin to the death of the process."""
+    events = [
+        event("settling", at=1.0),
+        event("killed", at=1.002, text="signal 9"),
+        event("settling", "bob", at=2.0, id="other"),
+        event("won", "bob", at=2.004, id="other", state="resolved", text="1"),
+    ]
+    lanes = Lanes(events)
+
+    assert "alice 97  ╶☠" == lanes.plain().splitlines()[0]
+    assert "bob 98      ╶●" == lanes.plain().splitlines()[1]
+    assert "   0.002 s  alice 97  killed: signal 9" in lanes.words()
+    assert ">id ○ pending</text>" in lanes.svg()
+    assert "settles…" not in lanes.svg()
+    assert "settles…" in Lanes(events[:1]).svg()
+
+
+@pytest.mark.parametrize("kind", sorted(get_args(Kind)))
 @pytest.mark.parametrize("state", ["pending", "resolved", "rejected"])
 def test_every_symbol_can_be_drawn(kind: Kind, state: str) -> None:
     """The picture of each event is well-formed."""

@@ -16,7 +16,7 @@ def event(
     kind: Kind, process: str = "alice", at: float = 0, **more: Any
 ) -> JournalEvent:
     """Return an event, about the promise "id" if it is about one."""
-    alone = kind in ("started", "killed", "stopped")
+    alone = kind in ("started", "killed", "ended", "stopped")
     about = {} if alone else {"id": "id", "store": STORE}
     return JournalEvent(process, ord(process[0]), kind, at=at, **{**about, **more})
 
