@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import Final
 
-from dp_core._errors import DurablePromiseError
+from dp_core._errors import DurablePromiseError, UnknownBackendError
 from dp_core._installed import PluginFailure, installed_plugins
 from dp_core._plugins import find_factory
 from dp_core.hookspecs import COMMANDS
@@ -69,6 +69,8 @@ def probe_here(scheme: str) -> str | None:
     """Return the reason why a backend cannot be used, or None, in this process."""
     try:
         find_factory(scheme, f"{scheme}:")
+    except UnknownBackendError as error:
+        return error.reason  # Which scheme it is stands before it.
     except DurablePromiseError as error:
         return str(error)
     return None

@@ -214,7 +214,9 @@ def check_name(name: object, what: str, *, may_be_empty: bool = False) -> str:
         InvalidTermsError: It is not Unicode text of at most `MAX_TAG_BYTES`.
     """
     if not isinstance(name, str):
-        raise InvalidTermsError(f"{what} is not a string: {shown(name)}")
+        raise InvalidTermsError(
+            f"{what} is not a string: {shown(name)}; write it as one, such as '17'"
+        )
     if not is_text(name):
         raise InvalidTermsError(f"{what} has a lone surrogate in it")
     size = len(name.encode())

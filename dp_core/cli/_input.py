@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from math import isfinite
 from typing import Any, BinaryIO, Final
 
 import click
@@ -34,7 +33,6 @@ __all__ = [
     "read_option_value",
     "read_text",
     "read_value",
-    "seconds",
     "tag_option",
     "url_option",
 ]
@@ -240,14 +238,3 @@ def _unicode(text: str) -> str:
 json_lines_option: Final[_Decorator] = click.option(
     "--json", "as_json", is_flag=True, help="Print a line of JSON for each promise."
 )
-
-
-def seconds(
-    ctx: click.Context, parameter: click.Parameter, value: float | None
-) -> float | None:
-    """Refuse anything but a length of time."""
-    if value is not None and not (isfinite(value) and value >= 0):
-        raise click.BadParameter(
-            f"{value} is not a valid number of seconds; write 0 or more"
-        )
-    return value

@@ -1,10 +1,11 @@
-"""`read_time`: lengths of time and moments as people type them; `brief` shows one."""
+"""`time`, `seconds`: times as people type them; `brief` shows a length of time."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
 from itertools import pairwise
+from math import isfinite
 from typing import Final
 
 import click
@@ -13,7 +14,7 @@ from dp_core._errors import InvalidTermsError
 from dp_core._safe_text import quoted
 from dp_core.wire import read_moment
 
-__all__ = ["brief", "read_time", "time"]
+__all__ = ["brief", "read_time", "seconds", "time"]
 
 _UNITS: Final = {
     "weeks": "w",
@@ -56,15 +57,21 @@ def read_time(text: str) -> timedelta | datetime:
             return read_moment(text)
         except InvalidTermsError as error:
             raise ValueError(error.reason) from None
+    try:
+        length = _read_length(text)
+    except OverflowError:
+        raise ValueError(f"{quoted(text)} is too long; {_FORMS}") from None
+    if length is None:
+        raise ValueError(f"{quoted(text)} is not a valid time; {_FORMS}")
+    return length
+
+
+def _read_length(text: str) -> timedelta | None:
+    """Return the length of time that a text says in units; None if it says none."""
     match = _LENGTH.fullmatch(text)
     parts = match.groupdict() if match else {}
     found = {name: float(part) for name, part in parts.items() if part is not None}
-    if not found:
-        raise ValueError(f"{quoted(text)} is not a valid time; {_FORMS}")
-    try:
-        return timedelta(**found)
-    except OverflowError:
-        raise ValueError(f"{quoted(text)} is too long; {_FORMS}") from None
+    return timedelta(**found) if found else None
 
 
 def time(
@@ -75,6 +82,25 @@ def time(
         return None if text is None else read_time(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def seconds(
+    ctx: click.Context, parameter: click.Parameter, text: str | None
+) -> float | None:
+    """Read an option's value: a number of seconds, or a length of time in units."""
+    if text is None:
+        return None
+    try:
+        length = _read_length(text.strip())
+        value = float(text) if length is None else length.total_seconds()
+    except (ValueError, OverflowError):
+        value = -1
+    if not (isfinite(value) and value >= 0):
+        raise click.BadParameter(
+            f"{quoted(text)} is not a valid length of time; write seconds, such as 30 "
+            "or 0.5, or units, such as 10m"
+        )
+    return value
 
 
 def brief(length: timedelta) -> str:

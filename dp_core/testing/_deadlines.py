@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self, final
 
 from dp_core._clock import now, shift_clock
+from dp_core._safe_text import shown
 
 __all__ = ["DeadlineClock"]
 
@@ -25,8 +26,8 @@ class DeadlineClock:
                 await promise.get()
 
     The fixture ``deadline_clock`` of our pytest plugin is one. It is the clock of this
-    process only, for stores that it runs itself: ``memory:`` and ``file:``. Waiters are
-    told at once. Outside of the block the clock is the system's.
+    process only, for stores that it runs itself: ``memory:``, ``file:``, ``sqlite:``.
+    Waiters are told at once. Outside of the block the clock is the system's.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,13 @@ class DeadlineClock:
 
         Raises:
             RuntimeError: Outside of the block.
+            TypeError: *by* is anything but a length of time.
         """
+        if not isinstance(by, timedelta):
+            raise TypeError(
+                f"{shown(by)} is not a valid length of time; write a timedelta, such "
+                "as timedelta(days=3)"
+            )
         if self._before is None:
             raise RuntimeError(
                 "the clock moves only in its block: with DeadlineClock()"

@@ -44,7 +44,9 @@ def check_message(error: str, limit: int = MAX_VALUE_BYTES) -> str:
     """
     if not isinstance(error, str):
         raise InvalidValueError(
-            "$", f"an error message is a string, not {type_name(type(error))}"
+            "$",
+            f"an error message is a string, not {type_name(type(error))}; of an "
+            "exception take str(error)",
         )
     encode(error, limit)
     return error
@@ -298,5 +300,6 @@ def _writer_for(value: object) -> Callable[[Any, int, Draft], None]:
             return _WRITERS[base]
     raise RefusedError(
         f"{type_name(kind)} is not a JSON type; convert it to one (str, int, "
-        "float, bool, None, list, dict) or use a dataclass"
+        "float, bool, None, list, dict), use a dataclass, or settle by a handle that "
+        "has the value's type, as in promise(id, Invoice)"
     )

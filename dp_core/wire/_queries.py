@@ -12,6 +12,7 @@ from dp_core._errors import (
     CodecError,
     CorruptPromiseError,
     DurablePromiseError,
+    InvalidQueryError,
     ProtocolError,
 )
 from dp_core._safe_text import quoted
@@ -86,6 +87,11 @@ def read_query(text: str) -> List:
             )
         if key == "tag":
             tag, _, of = value.partition(":")
+            if "=" in tag:
+                raise InvalidQueryError(
+                    f"{quoted(value)} is not a valid tag of a query; write KEY:VALUE, "
+                    "such as tag=order:17"
+                )
             if tags.setdefault(tag, of) != of:
                 raise ProtocolError(400, f"the tag {quoted(tag)} is there twice")
         elif key in single:

@@ -9,13 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from io import TextIOWrapper
 from typing import Any
 
 import pytest
 
-from dp_core.cli._times import brief, read_time
 from dp_core.testing import DeadlineClock
 from support.core.program import Done, Run, said
 from support.docs.documents import blocks
@@ -346,53 +345,3 @@ def test_an_answer_that_nobody_gets_is_not_known(
             assert b"" == done.stderr
         else:
             assert b"dp: the output cannot be written: %b\n" % why in done.stderr
-
-
-# Times ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "length"),
-    [
-        ("3d", {"days": 3}),
-        ("2h30m", {"hours": 2, "minutes": 30}),
-        ("2h 30min", {"hours": 2, "minutes": 30}),
-        ("90s", {"seconds": 90}),
-        ("1.5h", {"minutes": 90}),
-        ("1w2d", {"days": 9}),
-        ("1m5ms", {"seconds": 60, "milliseconds": 5}),
-        ("250ms", {"milliseconds": 250}),
-        ("0s", {}),
-    ],
-)
-def test_lengths_of_time(text: str, length: dict[str, float]) -> None:
-    """The longest unit comes first, and each comes once."""
-    assert timedelta(**length) == read_time(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "d", "5", "-5s", "5 fortnights", "1s1m", "1d1d", "٣d", "1e3s", "inf"]
-)
-def test_no_lengths_of_time(text: str) -> None:
-    """Anything else is refused, with the forms that there are."""
-    with pytest.raises(ValueError, match="such as 3d, 2h30m or 90s, or a moment"):
-        read_time(text)
-
-
-def test_moments() -> None:
-    """A moment has its zone, whichever it is."""
-    expected = datetime(2026, 11, 26, 14, 30, tzinfo=UTC)
-    for text in ("2026-11-26T14:30:00Z", "2026-11-26 15:30:00+01:00"):
-        assert expected == read_time(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["0s", "59s", "1m30s", "1h", "23h59m", "3d", "3d23h", "400d"]
-)
-def test_a_length_is_shown_as_it_is_typed(text: str) -> None:
-    """In the two largest units; it is rounded to the smaller of these."""
-    length = read_time(text)
-    assert isinstance(length, timedelta)
-
-    assert text == brief(length)
-    assert text == brief(length - timedelta(microseconds=1))

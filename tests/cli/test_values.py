@@ -1,13 +1,16 @@
-"""Values on the command line and on stdin: JSON, or else text."""
+"""Values on the command line and on stdin, JSON or else text; times in options."""
 
 from __future__ import annotations
 
 import resource
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 
+from dp_core.cli._times import brief, read_time, seconds
 from support.core.program import PROGRAM, Run, said
 
 
@@ -136,3 +139,73 @@ def test_a_rejection_may_come_from_stdin(here: Run) -> None:
     done = here("reject", "--json", "id", "-", input=b"5\n")
 
     assert (1, b'{"error":"5"}\n', b"") == said(done)
+
+
+# Times ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("3d", {"days": 3}),
+        ("2h30m", {"hours": 2, "minutes": 30}),
+        ("2h 30min", {"hours": 2, "minutes": 30}),
+        ("90s", {"seconds": 90}),
+        ("1.5h", {"minutes": 90}),
+        ("1w2d", {"days": 9}),
+        ("1m5ms", {"seconds": 60, "milliseconds": 5}),
+        ("250ms", {"milliseconds": 250}),
+        ("0s", {}),
+    ],
+)
+def test_lengths_of_time(text: str, length: dict[str, float]) -> None:
+    """The longest unit comes first, and each comes once."""
+    assert timedelta(**length) == read_time(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [("30", 30), (" 0.5 ", 0.5), ("0", 0), ("90s", 90), ("1m 30s", 90), ("1ms", 0.001)],
+)
+def test_a_timeout_is_seconds_or_has_units(text: str, length: float) -> None:
+    """A bare number is of seconds, as everywhere; units are those of other options."""
+    option = click.Option(["--timeout"])
+    assert length == seconds(click.Context(click.Command("get")), option, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "nan", "inf", "1e999", "soon", "-5s", "9" * 12 + "w"]
+)
+def test_what_is_no_timeout_is_refused(text: str) -> None:
+    """The error shows both forms."""
+    option = click.Option(["--timeout"])
+    with pytest.raises(click.BadParameter, match=r"such as 30 or 0\.5, or units"):
+        seconds(click.Context(click.Command("get")), option, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "d", "5", "-5s", "5 fortnights", "1s1m", "1d1d", "٣d", "1e3s", "inf"]
+)
+def test_no_lengths_of_time(text: str) -> None:
+    """Anything else is refused, with the forms that there are."""
+    with pytest.raises(ValueError, match="such as 3d, 2h30m or 90s, or a moment"):
+        read_time(text)
+
+
+def test_moments() -> None:
+    """A moment has its zone, whichever it is."""
+    expected = datetime(2026, 11, 26, 14, 30, tzinfo=UTC)
+    for text in ("2026-11-26T14:30:00Z", "2026-11-26 15:30:00+01:00"):
+        assert expected == read_time(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["0s", "59s", "1m30s", "1h", "23h59m", "3d", "3d23h", "400d"]
+)
+def test_a_length_is_shown_as_it_is_typed(text: str) -> None:
+    """In the two largest units; it is rounded to the smaller of these."""
+    length = read_time(text)
+    assert isinstance(length, timedelta)
+
+    assert text == brief(length)
+    assert text == brief(length - timedelta(microseconds=1))

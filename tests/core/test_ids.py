@@ -54,3 +54,9 @@ def test_what_cannot_be_a_message_is_refused(message: Any) -> None:
     """A rejection carries a Unicode string within the limit, nothing else."""
     with pytest.raises(InvalidValueError):
         check_message(message, 50)
+
+
+def test_an_exception_is_not_its_message() -> None:
+    """Whoever rejects with an exception is told how to get the message of it."""
+    with pytest.raises(InvalidValueError, match=r"not ValueError.*str\(error\)"):
+        check_message(ValueError("no"))  # type: ignore[arg-type]

@@ -17,11 +17,11 @@ STORES = count()
 DAYS = timedelta(days=3)
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "sqlite"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a store of this process, each kind in turn."""
-    if request.param == "file":
-        return f"file:{tmp_path}/promises"
+    if request.param != "memory":
+        return f"{request.param}:{tmp_path}/promises"
     return f"memory:clock-{next(STORES)}"
 
 
@@ -90,6 +90,14 @@ def test_the_clock_is_the_systems_again() -> None:
     assert abs(clock.now - datetime.now(UTC)) < timedelta(hours=1)
     with pytest.raises(RuntimeError, match="in its block"):
         clock.advance(DAYS)
+
+
+def test_a_number_is_no_length_of_time(deadline_clock: DeadlineClock) -> None:
+    """The error says what to write, and the clock stays where it was."""
+    before = deadline_clock.now
+    with pytest.raises(TypeError, match=r"3 is not .* write a timedelta"):
+        deadline_clock.advance(3)  # type: ignore[arg-type]
+    assert deadline_clock.now - before < DAYS
 
 
 def test_blocks_may_be_nested() -> None:

@@ -200,6 +200,8 @@ def test_one_promise_is_asked_for_by_its_path() -> None:
         ("offset=3", "offset"),
         ("prefix=%FF", "valid"),
         ("tag=%00:1", "NUL"),
+        ("tag=order=17", "write KEY:VALUE"),
+        ("tag=order%3D17:", "write KEY:VALUE"),
         ("&".join(f"tag={n}:" for n in range(33)), "32"),
         ("&".join(f"tag={n}:" for n in range(2000)), "valid"),
     ],

@@ -73,7 +73,10 @@ _MEANINGS: Final[dict[int, tuple[type[BackendError], str]]] = {
     errno.ENFILE: (BackendUnavailableError, "the system has too many open files"),
     errno.EACCES: (AccessDeniedError, "permission denied; check owner and mode"),
     errno.EPERM: (AccessDeniedError, "not permitted; check owner and mode"),
-    errno.ENOTDIR: (BackendUnavailableError, "a part of the path is not a directory"),
+    errno.ENOTDIR: (
+        BackendUnavailableError,
+        "a part of the path is not a directory; name another path",
+    ),
     errno.ELOOP: (AccessDeniedError, "a symbolic link where none may be"),
 }
 

@@ -14,9 +14,10 @@ from dp_core._terms import check_name
 from dp_core.backend import Backend, Registry, wait_or_peek
 from dp_core.cli._commands._asking import ask, checked, comparable, is_made
 from dp_core.cli._examples import examples
-from dp_core.cli._input import json_option, read_text, read_value, seconds, url_option
+from dp_core.cli._input import json_option, read_text, read_value, url_option
 from dp_core.cli._output import complain_once, report
 from dp_core.cli._status import Status
+from dp_core.cli._times import seconds
 from dp_core.values import check_message
 
 __all__ = [
@@ -73,10 +74,10 @@ def peek(id: str, url: str | None, *, as_json: bool) -> Status:
 @click.argument("id")
 @click.option(
     "--timeout",
-    type=float,
     callback=seconds,
     metavar="SECONDS",
-    help="The longest wait.  [default: as long as it takes]",
+    help="The longest wait; also with units, such as 10m.  [default: as long as it "
+    "takes]",
 )
 @url_option
 @json_option

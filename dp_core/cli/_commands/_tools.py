@@ -36,9 +36,11 @@ def backends(*, as_json: bool) -> Status:
     if as_json:
         say_json([dict(zip(_COLUMNS, row, strict=True)) for row in rows])
         return Status.RESOLVED
+    schemes = max(len(scheme) for scheme, _, _ in rows)
+    packages = max(len(package) for _, package, _ in rows)
     for scheme, package, failure in rows:
         line = " ".join((failure or "ok").split())
-        say(for_terminal(f"{scheme:<10} {package:<24} {line}"))
+        say(for_terminal(f"{scheme:<{schemes}}  {package:<{packages}}  {line}"))
     return Status.RESOLVED
 
 

@@ -7,6 +7,7 @@ import click
 from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option, url_option
 from dp_core.cli._looks._diagnosis import diagnose
+from dp_core.cli._output import NobodyReadsError
 from dp_core.cli._status import Status
 
 __all__ = ["doctor"]
@@ -32,4 +33,8 @@ def doctor(url: str | None, *, as_json: bool) -> Status:
 
     The exit code is that of the worst: 0 all is well, 1 a warning, 2 a problem.
     """
-    return diagnose(url, as_json=as_json)
+    try:
+        return diagnose(url, as_json=as_json)
+    except NobodyReadsError:
+        # As those who count on it expect: dp doctor | head
+        return Status.FAILED

@@ -19,6 +19,7 @@ from dp_core.cli._commands import checked_info
 from dp_core.cli._looks._bounded import told_in_time
 from dp_core.cli._looks._named_store import NamedStore
 from dp_core.cli._output import (
+    NobodyReadsError,
     complain_once,
     info_line,
     is_coloured,
@@ -90,10 +91,14 @@ def show_overview(option: str | None, *, as_json: bool) -> Status:
     """
     store = NamedStore.of(option)
     found = _look(store)
-    if as_json:
-        say(_as_json(store, found))
-    else:
-        _say(store, found)
+    try:
+        if as_json:
+            say(_as_json(store, found))
+        else:
+            _say(store, found)
+    except NobodyReadsError:
+        # As those who count on it expect: dp | head
+        return Status.FAILED
     return Status.RESOLVED
 
 

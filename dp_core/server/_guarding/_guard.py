@@ -129,7 +129,11 @@ class Guard:
         if self._bearer.asked:
             access = await self._access(headers, scope)
         if scope["method"] != method:
-            raise ProtocolError(405, f"what is here is asked by {method}")
+            raise ProtocolError(
+                405,
+                f"what is here is asked by {method}; GET /promises lists what the "
+                "store has, and GET /promises/ID tells all about one",
+            )
         return access
 
     def permitted(self, access: Access, call: C, scope: Scope) -> C:

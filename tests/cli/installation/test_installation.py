@@ -54,6 +54,8 @@ def test_backends_lists_what_is_installed(dp: Run) -> None:
     assert {"scheme": "memory", **ours} in rows
     assert [row["scheme"] for row in rows] == [line.split()[0] for line in table]
     assert ["file", "durable-promises", "ok"] == table[0].split()
+    assert 1 == len({line.index("durable-promises") for line in table})
+    assert 1 == len({line.rindex("ok") for line in table})
 
 
 def test_a_broken_plugin_hurts_only_its_own_scheme(
@@ -69,7 +71,9 @@ def test_a_broken_plugin_hurts_only_its_own_scheme(
     env["PYTHONPATH"] = str(tmp_path / "site")
 
     reason = b"plugin 'no_such_module' of broken cannot be imported"
-    assert reason in dp("backends").stdout
+    listed = dp("backends").stdout
+    assert reason in listed
+    assert b"no backend for" not in listed
     assert reason in dp("peek", "id", "--url", "broken:").stderr
     assert 3 == dp("peek", "id").returncode
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,3 +143,18 @@ def test_damaged_promises_are_counted(here: Run, tmp_path: Path, fill: Fill) -> 
     assert 0 == done.returncode
     assert b"\ngood " in done.stdout
     assert b'dp: 1 promises cannot be read; see "dp list"\n' == done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("doctor",)])
+def test_a_pipe_that_is_closed_early_is_no_news(
+    words: tuple[str, ...], env: dict[str, str]
+) -> None:
+    """``dp | head -1`` prints no error; the exit code says that not all was read."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*PROGRAM, *words], env=env, stdout=write, stderr=-1, check=False
+    )
+    os.close(write)
+
+    assert (2, b"") == (done.returncode, done.stderr)

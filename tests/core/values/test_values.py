@@ -117,7 +117,7 @@ REFUSED: list[tuple[Any, str, str]] = [
     ({"a": {None: 1}}, "$.a", "None is not a string"),
     ({"a b": {"\ud800": 1}}, "$['a b']['\\ud800']", "lone surrogate"),
     (["x", "\udfff"], "$[1]", "lone surrogate"),
-    (b"bytes", "$", "bytes is not a JSON type"),
+    (b"bytes", "$", "or settle by a handle that has the value's type"),
     ({"when": {1, 2}}, "$.when", "set is not a JSON type"),
     (Colour.RED, "$", "Colour is not a JSON type"),
     (object, "$", "type is not a JSON type"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, final
@@ -80,6 +81,11 @@ def find_store(root: str, durability: Durability) -> Opened | None:
             status = os.stat(root)
         except FileNotFoundError:
             return None
+        if not stat.S_ISDIR(status.st_mode):
+            raise BackendUnavailableError(
+                f"{root} is not a directory, and so no store; name another path, or, "
+                "for an SQLite database, write sqlite: in place of file:"
+            )
         let_us_in(root, status)
         if format_of(root) is None:
             check_foreign(root)

@@ -243,7 +243,7 @@ def test_a_plain_file_in_the_way(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("mine")
 
-    refused(path, dp.BackendUnavailableError, "not a directory")
+    refused(path, dp.BackendUnavailableError, "write sqlite: in place of file:")
     refused(path / "store", dp.BackendUnavailableError, "not a directory")
     assert "mine" == path.read_text()
 
