@@ -288,10 +288,12 @@ async def test_a_get_is_guarded_like_a_post(
 async def test_each_path_has_its_method(
     promises: App, method: str, path: str, status: int, allow: str | None
 ) -> None:
-    """Another method is refused, and the answer says which it is."""
+    """Another method is refused, and the answer says which it is, and what GET can."""
     answer = await ask(promises, path, method=method)
 
     assert (status, allow) == (answer.status, answer.headers.get("allow"))
+    if allow is not None and answer.body:
+        assert "GET /promises lists" in answer.json()["message"]
 
 
 async def test_a_store_of_outcomes_says_that_it_has_no_terms() -> None:

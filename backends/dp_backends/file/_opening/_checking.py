@@ -66,7 +66,7 @@ def _owner(root: str) -> Check | None:
             _NAME,
             "problem",
             f"{root} belongs to user {status.st_uid}, and this is user {os.geteuid()}",
-            "run as its owner, share it by `dp serve`, or name a directory in it",
+            "run as its owner, share it by `dp serve`, or name another directory",
         )
     if status.st_mode & _OTHERS_MAY_WRITE:
         return Check(

@@ -53,7 +53,7 @@ def check_ours(root: str) -> None:
                 raise AccessDeniedError(
                     f"the store {path} belongs to user {status.st_uid}, you are "
                     f"{os.geteuid()}; share it through `dp serve` instead, or name "
-                    "a directory in it"
+                    "another directory"
                 )
             if _is_private(status):
                 continue
