@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -17,8 +18,11 @@ from urllib.parse import quote
 import psutil
 import pytest
 
+from dp_core.notebook import Lanes
+from support.notebook.chart_texts import Box, assert_apart, texts_of
 from support.notebook.execute import NOTEBOOKS, read
 from support.notebook.execute import write as write_notebook
+from support.notebook.journal_events import EVENTS, event
 
 CHROMIUM: Final = next(
     filter(None, map(shutil.which, ("chromium", "chromium-headless-shell"))), None
@@ -188,6 +192,72 @@ def test_the_state_diagram_is_drawn(lab: Lab) -> None:
     for word in ("Pending", "Resolved", "Rejected", "Resolve, Reject", "Dispose"):
         assert quote(word) in (diagram.get_attribute("src") or "")
     picture(lab, diagram, "states")
+
+
+TEXTS: Final = """
+() => [...document.querySelectorAll("text")].map(text => {
+  const box = text.getBoundingClientRect();
+  return [text.textContent, box.left, box.top, box.right, box.bottom];
+})
+"""
+PIXEL: Final = """
+image => image.decode().then(() => {
+  const canvas = document.createElement("canvas");
+  const pen = canvas.getContext("2d");
+  pen.drawImage(image, 0, 0);
+  return pen.getImageData(6, 6, 1, 1).data[0];
+})
+"""
+
+
+def busy(lanes: int) -> Lanes:
+    """Return the lanes of processes that do the same, one a little after the other."""
+    names = [*(f"worker-{n}" for n in range(lanes - 2)), "m" * 32, "太郎太郎"]
+    events = [
+        replace(one, process=name, pid=one.pid + 3_999_000 + n, at=one.at + n / 1000)
+        for n, name in enumerate(names)
+        for one in (*EVENTS, *OTHERS)
+        if one.process != "bob"
+    ]
+    return Lanes(sorted(events, key=lambda one: one.at))
+
+
+OTHERS: Final = [
+    event("awaiting", at=3600 + n / 1000, id=id)
+    for n, id in enumerate(("W" * 80, "短い" * 30, *map(str, range(28))))
+]
+
+
+@pytest.mark.parametrize("lanes", [3, 10, 40])
+def test_no_text_of_a_chart_covers_another(lab: Lab, lanes: int) -> None:
+    """With the fonts that are there, texts are no wider than they were taken to be."""
+    chart = busy(lanes)
+    [(width, height)] = re.findall(r"min-width:(\d+)px.*height:(\d+)px", chart.html())
+    for wide in (int(width), 2 * int(width)):
+        lab.page.set_content(
+            f"<body style='margin:0'><div style='width:{wide}px'>{chart.svg()}</div>"
+        )
+        boxes = [Box(*found) for found in lab.page.evaluate(TEXTS)]
+
+        assert len(boxes) > 2 * lanes
+        assert_apart(boxes, wide, int(height))
+        expected = texts_of(chart.svg(), wide)
+        assert [box.text for box in expected] == [box.text for box in boxes]
+        for box, most in zip(boxes, expected, strict=True):
+            assert box.right - box.left <= most.right - most.left + 0.5, box.text
+
+
+def test_charts_are_dark_where_pages_are(lab: Lab) -> None:
+    """The colours of a chart are those that the browser prefers."""
+    paper = {}
+    for scheme in ("light", "dark"):
+        lab.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # one of both
+        lab.page.set_content(busy(3).html())
+        paper[scheme] = lab.page.locator(LANES).evaluate(PIXEL)
+    lab.page.emulate_media(color_scheme=None)
+
+    assert paper["light"] > 250
+    assert paper["dark"] < 40
 
 
 def test_example3_runs_and_its_lanes_appear(lab: Lab) -> None:

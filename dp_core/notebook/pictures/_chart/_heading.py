@@ -9,6 +9,7 @@ from typing import Final
 
 from dp_core.notebook._journal import PromiseKey
 from dp_core.notebook.pictures._chart._lettering import fitted, lettering, width_of
+from dp_core.notebook.pictures._look import shown
 from dp_core.notebook.pictures._markup import Element
 from dp_core.notebook.pictures._timeline import PromiseSummary
 
@@ -19,8 +20,8 @@ _TITLE: Final = 12.0
 _SIZE: Final = 11.0
 _LINE: Final = 16.0
 _MOST: Final = 26
-_TWO_COLUMNS: Final = 5
-"""From how many promises on they are in two columns."""
+_TWO_COLUMNS: Final = 9
+"""From how many promises on they are in two columns, and without their values."""
 
 
 def letters_of(promises: Iterable[PromiseKey]) -> Mapping[PromiseKey, str]:
@@ -49,13 +50,13 @@ def heading(
             for promise in promises.values()
         ]
         return texts, 28.0 if texts else 8.0
-    shown = list(letters.items())[:_MOST]
-    columns = 2 if len(shown) >= _TWO_COLUMNS else 1
-    lines = -(-len(shown) // columns)
+    listed = list(letters.items())[:_MOST]
+    columns = 2 if len(listed) >= _TWO_COLUMNS else 1
+    lines = -(-len(listed) // columns)
     room = (width - 2 * _LEFT) / columns
-    texts = list(_listed(promises, shown, lines, room))
+    texts = list(_listed(promises, listed, lines, room))
     bottom = 20 + _LINE * lines
-    if left_out := len(letters) - len(shown):
+    if left_out := len(letters) - len(listed):
         note = f"and {left_out:,} more promises, which the words below name"
         texts.append(lettering(_LEFT, bottom, note, _SIZE, ink="dim"))
         bottom += _LINE
@@ -64,26 +65,30 @@ def heading(
 
 def _listed(
     promises: Mapping[PromiseKey, PromiseSummary],
-    shown: list[tuple[PromiseKey, str]],
+    listed: list[tuple[PromiseKey, str]],
     lines: int,
     room: float,
 ) -> Iterator[Element]:
-    widest = max(width_of(letter, _SIZE) for _, letter in shown)
-    for n, (key, letter) in enumerate(shown):
+    widest = max(width_of(letter, _SIZE) for _, letter in listed)
+    for n, (key, letter) in enumerate(listed):
         column, line = divmod(n, lines)
         x, y = _LEFT + column * room, 20 + _LINE * line
         indent = widest + 8
-        text = _named(promises[key], room - indent - 12, _SIZE)
+        valued = len(listed) < _TWO_COLUMNS
+        text = _named(promises[key], room - indent - 8, _SIZE, valued=valued)
         yield lettering(x, y, letter, _SIZE, bold=True)
         yield lettering(x + indent, y, text, _SIZE)
 
 
-def _named(promise: PromiseSummary, room: float, size: float) -> str:
-    """Return id, state and value; the id has half of the room, if it needs so much."""
-    state = f" {promise.style.shape} {promise.style.word}"
-    value = promise.text and ": "
+def _named(
+    promise: PromiseSummary, room: float, size: float, *, valued: bool = True
+) -> str:
+    """Return id, state and value; the id has half, or what the value leaves."""
+    state = f" {promise.style.shape}" + f" {promise.style.word}" * valued
+    value = ": " if promise.text and valued else ""
     room -= width_of(state + value, size)
-    id = fitted(promise.key[1], size, room / 2 if value else room)
+    wanted = width_of(shown(promise.text), size) if value else 0.0
+    id = fitted(promise.key[1], size, room - min(room / 2, wanted))
     if value:
         value += fitted(promise.text, size, room - width_of(id, size))
     return f"{id}{state}{value}"

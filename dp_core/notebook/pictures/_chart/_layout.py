@@ -27,13 +27,17 @@ __all__ = ["LEFT", "ChartLayout"]
 LEFT: Final = 12.0
 """Pixels before the labels, and behind them."""
 
-_NARROWEST: Final = 640.0
-"""The width for which a chart is laid out, if its events do not need more."""
+_NARROWEST: Final = 440.0
+"""
+The width for which a chart is laid out, if its events do not need more.
+
+So much has an output of JupyterLab in a window of 900 pixels, beside its file browser.
+"""
 
 _WIDEST: Final = 1500.0
 """The width from which on events are drawn as blocks."""
 
-_LABELS: Final = (96.0, 190.0)
+_LABELS: Final = (72.0, 160.0)
 _RIGHT: Final = 14.0
 _OPEN: Final = 66.0
 """Pixels behind the lanes; more if words follow there."""

@@ -23,9 +23,7 @@ BREAK_MARK: Final = Element(
 )
 """Two strokes across the axis: here a pause was cut out."""
 
-_NOTE: Final = (
-    "Time runs to the right; where symbols would cover each other, it is stretched."
-)
+_NOTE: Final = "Time runs to the right, and is stretched where symbols need room."
 _SCALE: Final = "a pause, cut out of the axis; its length is written there"
 _BLOCK: Final = "events too close to each other to be drawn"
 

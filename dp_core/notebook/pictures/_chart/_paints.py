@@ -2,8 +2,9 @@
 `STYLE_SHEET`: the colours of a chart, for light and for dark pages.
 
 An image in a ``data:`` URL cannot see the page's colours. It has a background of its
-own, so that it reads on any page; and where the reader's system asks for dark pages,
-its colours are dark too (CSS Media Queries 5, ``prefers-color-scheme``).
+own, so that it reads on any page; and where the browser prefers dark ones, its colours
+are dark too (CSS Media Queries 5, ``prefers-color-scheme``). Chromium asks the page
+that shows the image, whose theme JupyterLab tells it; others ask the system.
 """
 
 from __future__ import annotations
