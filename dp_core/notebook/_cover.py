@@ -36,7 +36,10 @@ def covered(events: Iterable[JournalEvent], ids: Iterable[str]) -> list[JournalE
     first = min(_entry(_of(theirs, name), named, own[0].at) for name in processes)
     last = math.inf
     if not _pending(own):
-        last = max(_exit(_of(theirs, name), named, own[-1].at) for name in processes)
+        last = own[-1].at
+        # Whatever comes behind that has to do with another promise.
+        then = min((e.at for e in events if e.id and e.at > last), default=math.inf)
+        last = max(_exit(_of(theirs, name), named, last, then) for name in processes)
     return [
         event
         for event in events
@@ -67,12 +70,14 @@ def _entry(events: list[JournalEvent], named: frozenset[str], first: float) -> f
     return entry
 
 
-def _exit(events: list[JournalEvent], named: frozenset[str], last: float) -> float:
+def _exit(
+    events: list[JournalEvent], named: frozenset[str], last: float, then: float
+) -> float:
     """
     Return when the picture of one process ends.
 
-    If it died before it had to do with another promise, that is with its death. The
-    end of the fleet, when all is done, belongs to no promise, but to who waits.
+    If it died before the notebook went on to another promise, that is with its death;
+    or if it waits. The end of the fleet, when all is done, belongs to no other promise.
     """
     waits = 0
     mine = False
@@ -83,7 +88,8 @@ def _exit(events: list[JournalEvent], named: frozenset[str], last: float) -> flo
         elif event.id:
             mine = False
         elif event.kind in ENDS:
-            if event.at > last and mine and (waits or event.kind != "stopped"):
+            died_of_it = event.at < then and event.kind != "stopped"
+            if event.at > last and mine and (waits or died_of_it):
                 return event.at
             mine, waits = False, 0
     return last
