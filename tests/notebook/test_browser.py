@@ -132,7 +132,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
                 browser = playwright.chromium.launch(
                     executable_path=CHROMIUM, args=FLAGS
                 )
-                page = browser.new_page(viewport={"width": 1180, "height": 900})
+                page = browser.new_page(viewport={"width": 1180, "height": 1100})
                 page.set_default_timeout(SECONDS * 1000)
                 yield Lab(url, directory, page)
                 browser.close()
