@@ -50,7 +50,7 @@ torture: $(VENV)/.test programs $(VENV)/.npm
 # permission to fetch news before anything else is seen.
 lab: $(VENV)/.lab
 	@$(PY) -m jupyterlab --ServerApp.root_dir=notebooks \
-		--LabApp.default_url=/lab/tree/01_what_is_a_durable_promise.ipynb \
+		--LabApp.default_url=/lab/tree/00_start_here.ipynb \
 		$$([ "$$(id -u)" != 0 ] || echo --allow-root) $(LAB)
 
 # Runs all notebooks and stores their outputs; NAMES=04_example3 runs one.

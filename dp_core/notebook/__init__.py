@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
     raise without_extra(error, "notebooks need", "notebook") from None
 from dp_core._public import publish
 from dp_core.notebook._journal import JOURNAL, Journal, JournalEvent
-from dp_core.notebook._lesson import Question, check
+from dp_core.notebook.lessons import Question, Sealed, check, seal
 from dp_core.notebook.pictures import (
     Board,
     Lanes,
@@ -47,6 +47,8 @@ from dp_core.notebook.processes import (
     ProcessNameError,
     ProcessStartError,
     UnknownProcessError,
+    VariableError,
+    process_name,
 )
 
 __all__ = [
@@ -66,12 +68,16 @@ __all__ = [
     "ProcessStartError",
     "Question",
     "Result",
+    "Sealed",
     "StateDiagram",
     "UnknownProcessError",
+    "VariableError",
     "board",
     "check",
     "lanes",
     "load_ipython_extension",
+    "process_name",
+    "seal",
     "state_diagram",
     "unload_ipython_extension",
     "watch",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,11 +11,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from dp_core._promise import DurablePromise
 from dp_core.instrumentation import add_observer, remove_observer
 from dp_core.notebook._interrupt import shorten_errors, wake_on_signals
-from dp_core.notebook._journal import JOURNAL, NOTEBOOK, JournalEvent
+from dp_core.notebook._journal import JOURNAL, JournalEvent
 from dp_core.notebook._magics import add_magics, remove_magics
 from dp_core.notebook._recorder import Recorder
 from dp_core.notebook.pictures import WaitingNotices, promise_bundle
-from dp_core.notebook.processes import PROCESS, WAITS, reporter
+from dp_core.notebook.processes import WAITS, process_name, reporter
 from dp_core.wire import write_moment
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
@@ -28,7 +27,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     """Set up a notebook, or a process of one."""
     report = reporter()
     receive = _to_notebook(shell, report) if report else _to_journal
-    recorder = Recorder(os.environ.get(PROCESS, NOTEBOOK), receive)
+    recorder = Recorder(process_name(), receive)
     add_observer(recorder)
     _UNDO.append(lambda: remove_observer(recorder))
     _UNDO.append(_show_promises(shell, recorder))

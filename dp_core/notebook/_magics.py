@@ -1,21 +1,13 @@
-"""
-Magics: ``%%on alice``, ``%promises``, ``%lanes``; added by ``%load_ext``.
-
-A magic cannot await. So a cell that begins with ``%%on`` is rewritten, before IPython
-parses it, into one that awaits the function `on`; the others are plain magics.
-"""
+"""Magics: ``%promises``, ``%lanes``, ``%predict``; added by ``%load_ext``."""
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from typing import Any, Final
 
 import anyio
-from anyio.lowlevel import current_token
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -23,67 +15,17 @@ from dp_core._client import Promises, connect, default_url
 from dp_core._errors import DurablePromiseError, NotSupportedError
 from dp_core.backend import Registry
 from dp_core.notebook._journal import JOURNAL, JournalEvent, PromiseKey
+from dp_core.notebook._on import add_on, remove_on
 from dp_core.notebook._recorder import what_is_known
+from dp_core.notebook._scratch import scratch
+from dp_core.notebook.lessons import Question
 from dp_core.notebook.pictures import Board, Lanes, lanes
-from dp_core.notebook.processes import FleetError, fleet_of, running
+from dp_core.notebook.processes import FleetError
 
-__all__ = ["ON", "add_magics", "on", "remove_magics"]
+__all__ = ["add_magics", "remove_magics"]
 
-ON: Final = "_dp_on"
-"""The name of `on` in the notebook's namespace."""
-
-_CELL: Final = re.compile(r"%%on(?:[ \t]+(?P<where>.*))?$")
-_BLANK: Final = re.compile(r"\s*(#.*)?$")
 _TIMEOUT: Final = 5.0
 """Seconds that ``%promises`` waits for a store."""
-
-
-async def on(where: str, code: str) -> None:
-    """
-    Run a cell in some processes, and show their output.
-
-    Args:
-        where: Names of processes, or ``all``; ``&`` behind them to go on
-            without waiting for its end.
-        code: The cell.
-    """
-    _need_asyncio()
-    *names, last = where.split() or [""]
-    background = last == "&"
-    names = names if background else [*names, last]
-    if names == ["all"]:
-        names = list(running())
-    if not any(names):
-        raise UsageError("%%on needs the name of a process: %%on alice")
-    for name in names:
-        fleet = fleet_of(name)
-        if background:
-            await fleet.begin(name, code)
-        elif len(names) == 1:
-            await fleet.run(name, code)
-    if not background and len(names) > 1:
-        await _together(names, code)
-
-
-async def _together(names: list[str], code: str) -> None:
-    for fleet in {fleet_of(name) for name in names}:
-        own = [name for name in fleet.names if name in names]
-        await fleet.run_each(dict.fromkeys(own, code))
-
-
-def _need_asyncio() -> None:
-    if not isinstance(current_token().native_token, asyncio.AbstractEventLoop):
-        raise FleetError("processes need asyncio; run %autoawait asyncio before")
-
-
-def _rewrite(lines: list[str]) -> list[str]:
-    """Turn ``%%on alice`` and its cell into an ``await``."""
-    first = next((i for i, line in enumerate(lines) if not _BLANK.match(line)), 0)
-    match = _CELL.match(lines[first].rstrip("\n")) if lines else None
-    if match is None:
-        return lines
-    code = "".join(lines[first + 1 :])
-    return [f"await {ON}({(match['where'] or '').strip()!r}, {code!r})\n"]
 
 
 def _promises(line: str) -> Board:
@@ -151,43 +93,71 @@ async def _known(promises: Promises, id: str) -> dict[str, Any]:
     return what_is_known(await backend.peek(id), None)
 
 
-def _misplaced(line: str, cell: str = "") -> None:
+def _scratch(line: str) -> None:
     """
-    Run this cell in a process.
+    Go on in a temporary directory, which is removed when this kernel ends.
 
-    %%on alice       in one, to its end
-    %%on alice bob   in both at once
-    %%on all         in all
-    %%on alice &     in the background; await fleet.join("alice") waits for it
+    %scratch         then file:./promises is in it, and %%writefile writes there
     """
-    raise UsageError("%%on must be in the first line of a cell")
+    scratch()
 
+
+def _predictions(shell: InteractiveShell) -> Callable[[str], None]:
+    """Return the magic that notes predictions for the questions of a notebook."""
+
+    def predict(line: str) -> None:
+        """
+        Predict what will happen.
+
+        %predict QUESTION WORD     one of the words that the question shows
+        %predict QUESTION          says what you have predicted
+        """
+        name, _, word = line.strip().partition(" ")
+        question = shell.user_ns.get(name)
+        if not isinstance(question, Question):
+            raise UsageError(f"%predict: no question {name!r}; run the cell that asks")
+        question.guess(word.strip())
+
+    return predict
+
+
+def _complete(shell: InteractiveShell, event: Any) -> list[str]:
+    """Return what may stand behind ``%predict``: a question, and then its words."""
+    _, *words = event.text_until_cursor.split()
+    if not event.text_until_cursor.endswith(" "):
+        words = words[:-1]
+    if words:
+        question = shell.user_ns.get(words[0])
+        return list(question.words) if isinstance(question, Question) else []
+    # Not IPython's own names for outputs, which begin with "_".
+    return [
+        name
+        for name, value in shell.user_ns.items()
+        if isinstance(value, Question) and not name.startswith("_")
+    ]
+
+
+_PREDICT: Final = "%predict"
 
 _LINE_MAGICS: Final[dict[str, Callable[[str], Any]]] = {
     "promises": _promises,
     "lanes": _lanes,
+    "scratch": _scratch,
 }
 
 
 def add_magics(shell: InteractiveShell) -> None:
     """Add the magics to a shell."""
-    for name, magic in _LINE_MAGICS.items():
+    magics = {**_LINE_MAGICS, "predict": _predictions(shell)}
+    for name, magic in magics.items():
         shell.magics_manager.register_function(magic, "line", name)
-    shell.magics_manager.register_function(_misplaced, "cell", "on")
-    shell.magics_manager.register_function(_misplaced, "line", "%on")
-    # Hidden, as IPython hides its own: not the reader's variable.
-    shell.user_ns[ON] = shell.user_ns_hidden[ON] = on
-    if _rewrite not in shell.input_transformers_cleanup:
-        shell.input_transformers_cleanup.insert(0, _rewrite)
+    shell.set_hook("complete_command", _complete, str_key=_PREDICT)  # type: ignore[no-untyped-call] # IPython's
+    add_on(shell)
 
 
 def remove_magics(shell: InteractiveShell) -> None:
     """Remove the magics from a shell."""
-    for name in _LINE_MAGICS:
+    for name in (*_LINE_MAGICS, "predict"):
         shell.magics_manager.magics["line"].pop(name, None)
-    shell.magics_manager.magics["cell"].pop("on", None)
-    shell.magics_manager.magics["line"].pop("%on", None)
-    shell.user_ns.pop(ON, None)
-    shell.user_ns_hidden.pop(ON, None)
-    if _rewrite in shell.input_transformers_cleanup:
-        shell.input_transformers_cleanup.remove(_rewrite)
+    shell.strdispatchers["complete_command"].strs.pop(_PREDICT, None)
+    remove_on(shell)

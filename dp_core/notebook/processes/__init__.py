@@ -10,12 +10,12 @@ from dp_core.notebook.processes._errors import (
     ProcessNameError,
     ProcessStartError,
     UnknownProcessError,
+    VariableError,
 )
 from dp_core.notebook.processes._fleet import Fleet, fleet_of, running
-from dp_core.notebook.processes._pipes import PROCESS, Pipes, reporter
+from dp_core.notebook.processes._pipes import Pipes, process_name, reporter
 
 __all__ = [
-    "PROCESS",
     "WAITS",
     "CellResult",
     "Fleet",
@@ -27,7 +27,9 @@ __all__ = [
     "ProcessNameError",
     "ProcessStartError",
     "UnknownProcessError",
+    "VariableError",
     "fleet_of",
+    "process_name",
     "reporter",
     "running",
 ]

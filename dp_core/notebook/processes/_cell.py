@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
 from dp_core._safe_text import coloured, for_terminal
-from dp_core.notebook.pictures import bundle, cell_number, in_notebook, show
+from dp_core.notebook.pictures import bundle, show
 from dp_core.notebook.processes._kernel import CellReply, Kernel, Message
 
 __all__ = ["WAITS", "CellResult", "CellResults", "RemoteCell"]
@@ -74,8 +75,9 @@ class RemoteCell:
     """
     A cell that runs in a process.
 
-    Its output appears in the notebook's cell that began it, at any time: IPython
-    routes output by context, and a task keeps the context it was made in.
+    Its output appears in the notebook's cell that began it: IPython routes output by
+    context, and a task keeps the context it was made in. Once that cell has let it go,
+    its output is kept, and appears where somebody joins it; so it appears once.
 
     Args:
         name: The process's name.
@@ -101,8 +103,7 @@ class RemoteCell:
         self._rest: dict[str, str] = {}
         self._text: list[str] = []
         self._value = ""
-        self._cell = cell_number()
-        self._late: list[str] | None = None
+        self._late: list[Callable[[], object]] | None = None
         self.task: asyncio.Task[CellResult] = asyncio.create_task(self._run(code))
 
     @property
@@ -111,15 +112,14 @@ class RemoteCell:
         return "".join(self._text)
 
     def let_go(self) -> None:
-        """Keep the output from here on, for `replay`."""
+        """Keep the output from here on, for `catch_up`."""
         self._late = []
 
-    def replay(self) -> None:
-        """Print the output since `let_go` again, if a later cell asks for it."""
-        if cell_number() != self._cell or not in_notebook():
-            for line in self._late or ():
-                print(line)  # noqa: T201 - it is a print
-        self._late = None
+    def catch_up(self) -> None:
+        """Show, in the running cell, the output since `let_go`."""
+        late, self._late = self._late, None
+        for put_out in late or ():
+            put_out()
 
     async def _run(self, code: str) -> CellResult:
         reply = await self.kernel.run(code, self._hear)
@@ -158,7 +158,9 @@ class RemoteCell:
     def _say(self, stream: str, line: str) -> None:
         labelled = f"{self._label} │ {coloured(line)}"
         if self._late is not None:
-            self._late.append(labelled)
+            # Shown in one go, on one stream: two would not keep their order.
+            self._late.append(lambda: print(labelled, flush=True))  # noqa: T201 - it is a print
+            return
         print(labelled, file=sys.stderr if stream == "stderr" else sys.stdout)
 
     def _display(self, kind: str, content: dict[str, Any]) -> None:
@@ -173,6 +175,13 @@ class RemoteCell:
         if data.keys() == {"text/plain"}:
             for line in plain.split("\n"):
                 self._say("stdout", line)
+            return
+
+        if self._late is None:
+            self._show(data, content)
         else:
-            show(bundle(f"{self._label} │"))
-            show(data, content.get("metadata"))
+            self._late.append(lambda: self._show(data, content))
+
+    def _show(self, data: dict[str, Any], content: dict[str, Any]) -> None:
+        show(bundle(f"{self._label} │"))
+        show(data, content.get("metadata"))

@@ -13,6 +13,7 @@ __all__ = [
     "ProcessNameError",
     "ProcessStartError",
     "UnknownProcessError",
+    "VariableError",
 ]
 
 
@@ -145,3 +146,22 @@ class UnknownProcessError(FleetError, LookupError):
     def __str__(self) -> str:
         there = ", ".join(self.known) or "none; start some with Fleet(...).start()"
         return f"there is no process {quoted(self.process)}; running are: {there}"
+
+
+class VariableError(FleetError, ValueError):
+    """
+    A variable of the notebook cannot be sent to a process.
+
+    Attributes:
+        variable: Its name.
+        reason: The reason, and what to do.
+    """
+
+    def __init__(self, variable: str, reason: str) -> None:
+        super().__init__(variable, reason)
+        self.variable = variable
+        self.reason = reason
+
+    def __str__(self) -> str:
+        reason = for_terminal(self.reason)
+        return f"variable {quoted(self.variable)} cannot be sent to a process: {reason}"

@@ -21,6 +21,7 @@ from dp_core.notebook.processes._errors import UnknownProcessError
 from dp_core.notebook.processes._kernel import Kernel
 from dp_core.notebook.processes._process import Process, check_name
 from dp_core.notebook.processes._resources import FleetResources, room_for
+from dp_core.notebook.processes._variables import assignment
 
 __all__ = ["Fleet", "fleet_of", "running"]
 
@@ -177,6 +178,27 @@ class Fleet:
 
     # Work -------------------------------------------------------------------
 
+    async def assign(self, variables: Mapping[str, object], *names: str) -> None:
+        """
+        Set variables in these processes, or in all; ``%%on … --with`` calls it.
+
+        Args:
+            variables: Their names and values. A value travels as JSON, so that a
+                tuple arrives as a list.
+            names: The processes' names.
+
+        Raises:
+            VariableError: A value is none that JSON can hold; nothing was sent.
+            ProcessDiedError: A process died meanwhile.
+            ProcessBusyError: One runs a cell.
+            UnknownProcessError: There is no process of that name.
+        """
+        code = assignment(variables)
+        idle = [self._idle(name) for name in names or self.names]
+        await asyncio.gather(
+            *(process.prepare(kernel, code) for process, kernel in idle)
+        )
+
     async def run(self, name: str, code: str, *, check: bool = True) -> CellResult:
         """
         Run a cell in one process, to its end, and return its result.
@@ -252,7 +274,9 @@ class Fleet:
         """
         Wait for the cells that `begin` began, and show their output since then.
 
-        Cancelled, it leaves the processes alone.
+        `begin` lets go of a cell, and its lines are kept: they are shown once, where
+        somebody asks for them, and `said` has them before. Cancelled, it leaves the
+        processes alone.
         """
         named = [self._process(name) for name in names or self.names]
         try:
@@ -260,7 +284,7 @@ class Fleet:
         finally:
             for process in named:
                 if process.cell is not None and not process.busy:
-                    process.cell.replay()
+                    process.cell.catch_up()
 
     # Inside -----------------------------------------------------------------
 

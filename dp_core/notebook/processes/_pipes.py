@@ -21,9 +21,9 @@ from dataclasses import asdict
 from threading import Thread
 from typing import Final, final
 
-from dp_core.notebook._journal import JournalEvent
+from dp_core.notebook._journal import NOTEBOOK, JournalEvent
 
-__all__ = ["PROCESS", "Pipes", "die_with_notebook", "reporter"]
+__all__ = ["PROCESS", "Pipes", "die_with_notebook", "process_name", "reporter"]
 
 PROCESS: Final = "DP_NOTEBOOK_PROCESS"
 """The environment variable that holds a process's name."""
@@ -106,6 +106,11 @@ def reporter() -> Callable[[JournalEvent], None] | None:
             os.write(int(fd), line + b"\n")
 
     return report
+
+
+def process_name() -> str:
+    """Return the name of this process; that of the notebook itself is "notebook"."""
+    return os.environ.get(PROCESS, NOTEBOOK)
 
 
 def die_with_notebook() -> None:

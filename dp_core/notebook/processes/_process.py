@@ -13,7 +13,12 @@ from dp_core.notebook._journal import JOURNAL, NOTEBOOK, JournalEvent, Kind
 from dp_core.notebook.pictures import Timeline
 from dp_core.notebook.processes._cell import RemoteCell
 from dp_core.notebook.processes._end_watch import ProcessEnd
-from dp_core.notebook.processes._errors import ProcessBusyError, ProcessNameError
+from dp_core.notebook.processes._errors import (
+    ProcessBusyError,
+    ProcessDiedError,
+    ProcessFailedError,
+    ProcessNameError,
+)
 from dp_core.notebook.processes._kernel import Kernel
 from dp_core.notebook.processes._resources import FleetResources
 
@@ -123,6 +128,19 @@ class Process:
         """Run a cell in its kernel; see `RemoteCell`."""
         self.cell = RemoteCell(self.name, width, kernel, code, until)
         return self.cell
+
+    async def prepare(self, kernel: Kernel, code: str) -> None:
+        """
+        Run code of ours, which says nothing, before a cell of the reader's.
+
+        Raises:
+            ProcessDiedError: The process died meanwhile.
+        """
+        reply = await kernel.run(code, lambda message: None)
+        if reply.died:
+            raise ProcessDiedError(self.name, kernel.pid)
+        if reply.error:
+            raise ProcessFailedError(self.name, reply.error, reply.traceback)
 
     @property
     def busy(self) -> bool:

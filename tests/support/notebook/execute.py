@@ -4,7 +4,7 @@ Run notebooks as a reader would, and store what came of it.
     PYTHONPATH=tests python -m support.notebook.execute [NAME ...]
 
 runs the notebooks (all, if none is named) from their ``.py`` and writes the
-``.ipynb`` beside it, with the outputs of that run. ``make notebooks`` calls it.
+``.ipynb``, with the outputs of that run. ``make notebooks`` calls it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ from support.paths import NOTEBOOKS
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["FOREIGN", "NAMES", "execute", "output_text", "read", "write"]
+__all__ = ["FOREIGN", "NAMES", "SOURCE", "execute", "output_text", "read", "write"]
 
-NAMES: Final = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
+SOURCE: Final = NOTEBOOKS / "source"
+"""The notebooks as they are reviewed; readers need not see them."""
+
+NAMES: Final = sorted(path.stem for path in SOURCE.glob("*.py"))
+
+_PATIENCE: Final = 60
+"""Seconds in which a temporary directory of a kernel that is gone must be gone."""
 
 FOREIGN: Final = re.compile(
     r"/(?:home|root|tmp|Users|work|var|opt)/|site-packages|Warning"
@@ -40,7 +46,8 @@ def read(name: str, kind: str = "py") -> NotebookNode:
     """Return a notebook as it is reviewed (py) or as it is shipped (ipynb)."""
     import jupytext  # noqa: PLC0415 - see above
 
-    notebook: NotebookNode = jupytext.read(NOTEBOOKS / f"{name}.{kind}")
+    folder = SOURCE if kind == "py" else NOTEBOOKS
+    notebook: NotebookNode = jupytext.read(folder / f"{name}.{kind}")
     return notebook
 
 
@@ -75,8 +82,23 @@ def execute(
         )
         # So that it ends the kernel and closes its sockets.
         client.owns_km = True
-        client.execute(cwd=str(directory), env={**os.environ, **env})
+        scratch = Path(place, "tmp")
+        scratch.mkdir()
+        environment = {**os.environ, "TMPDIR": str(scratch), **env}
+        client.execute(cwd=str(directory), env=environment)
+        _wait_until_empty(scratch)
+    if left := list(directory.iterdir()):
+        raise AssertionError(f"the notebook has left {left}")
     return notebook
+
+
+def _wait_until_empty(scratch: Path) -> None:
+    """Wait until what the notebook worked in is gone, as it should be by itself."""
+    deadline = time.monotonic() + _PATIENCE
+    while left := list(scratch.iterdir()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"the notebook has left {left}")
+        time.sleep(0.05)
 
 
 @contextmanager

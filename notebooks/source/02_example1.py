@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
+#     formats: ipynb,source//py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -14,28 +14,23 @@
 # %% [markdown]
 # # Example 1: peek, await, resolve, reject
 #
+# [← What is a durable promise?](01_what_is_a_durable_promise.ipynb) · [all pages](00_start_here.ipynb) · [next: Example 2 →](03_example2.ipynb)
+#
 # This is the first example of the original system (Restate's *promise as a service*),
-# cell by cell. As a script it is `examples/example1.py`; it prints
+# cell by cell. As a script it is `examples/example1.py`, and prints four lines. The last
+# one surprises most people. At the end you can explain it.
 #
-# ```text
-# Peeked value: null
-# Result value: This promise will notify everyone
-# Actual result after completing: This promise will notify everyone
-# Actual result after rejection: This promise will notify everyone
-# ```
-#
-# The last line surprises most people. At the end you can explain it.
-#
-# The store is the one that `DP_URL` names; without it, a directory next to this
-# notebook. Everything here is the same on any store.
+# The store is the one that `DP_URL` names; without it, a directory in the directory of
+# this page. Everything here is the same on any store.
 
 # %%
 # %load_ext dp_core.notebook
+# %scratch
 import asyncio
 import secrets
 
 import dp_core as dp
-from dp_core.notebook import Question, check
+from dp_core.notebook import Question, Sealed, check
 
 ID = f"my-durable-promise-id-{secrets.token_hex(3)}"
 promises = dp.connect()
@@ -59,16 +54,19 @@ promise
 # %%
 peeking = Question(
     "What does peek() say about an id that nobody has used before?",
-    a="an error: there is no such promise",
-    b="Pending()",
-    c="None",
+    error="an error: there is no such promise",
+    pending="Pending()",
+    none="None",
 )
-peeking.guess("")
+peeking
+
+# %%
+# %predict peeking
 
 # %%
 peeked = await promise.peek()
-print("Peeked value:", "null" if peeked == dp.Pending() else peeked)
-peeking.reveal({dp.Pending: "b", type(None): "c"}[type(peeked)])
+print("Peeked value:", peeked)
+peeking.compare(pending=peeked == dp.Pending(), none=peeked is None)
 
 # %% [markdown]
 # **What happened.** A promise exists as soon as it is named, and it is pending. There
@@ -116,16 +114,21 @@ print("Actual result after completing:", won.unwrap())
 # %%
 rejecting = Question(
     "What will the line `Actual result after rejection:` say?",
-    a="Oh dear, rejected",
-    b="This promise will notify everyone",
-    c="nothing: reject() raises an error because the promise is settled already",
+    rejected="Oh dear, rejected",
+    resolved="This promise will notify everyone",
+    error="nothing: reject() raises an error because the promise is settled already",
 )
-rejecting.guess("")
+rejecting
+
+# %%
+# %predict rejecting
 
 # %%
 won = await promise.reject("Oh dear, rejected")
 print("Actual result after rejection:", won.unwrap())
-rejecting.reveal("b" if isinstance(won, dp.Resolved) else "a")
+rejecting.compare(
+    rejected=isinstance(won, dp.Rejected), resolved=isinstance(won, dp.Resolved)
+)
 
 # %% [markdown]
 # **Why it prints what it prints.** The first settle wins, for ever. `reject` came
@@ -171,6 +174,20 @@ other
 # %lanes
 
 # %% [markdown]
+# ## As the original prints it
+#
+# ```text
+# Peeked value: null
+# Result value: This promise will notify everyone
+# Actual result after completing: This promise will notify everyone
+# Actual result after rejection: This promise will notify everyone
+# ```
+#
+# Three of the four lines are yours, too. The first is not: the original says `null` where
+# the promise is pending, and leaves open whether it has the value null. You have met that
+# [on the page before](01_what_is_a_durable_promise.ipynb): `Pending()` is no value.
+
+# %% [markdown]
 # ## Check
 
 # %%
@@ -210,8 +227,8 @@ tries = [
     i_was_first(dp.Rejected("a"), "a"),
 ]
 check(
-    None if tries == [None] * 3 else tries,
-    [True, False, False],
+    tries,
+    Sealed("row.a6c3.1cf48bf4.8d26b0ef.8d26b0ef"),
     "A rejection with the text 'a' is not a resolution with the value 'a'.",
 )
 
@@ -225,19 +242,25 @@ check(
 
 # %%
 answer_2 = ...
-check(answer_2, "pending", "Try it: promises.promise('some-fresh-id').")
+check(
+    answer_2, Sealed("one.029a.5e1809ad"), "Try it: promises.promise('some-fresh-id')."
+)
 
 # %% [markdown]
-# **3.** Run this notebook a second time, but with the same id (edit the cell that
-# makes `ID`). Which line prints something else than in the first run: 1 (`Peeked
-# value`), 2 (`Result value`), 3 or 4?
+# **3.** Run this page a second time with the same id: leave out the cell that makes `ID`,
+# and do not restart the kernel. Which of the four lines prints something else than in the
+# first run: 1 (`Peeked value`), 2 (`Result value`), 3 or 4?
 #
 # <details><summary>Hint</summary>The promise is still there. Only one line asks for the
 # state <em>before</em> the settle.</details>
 
 # %%
 answer_3 = ...
-check(answer_3, 1, "Who has settled the promise when the second run begins?")
+check(
+    answer_3,
+    Sealed("one.ec09.2c0294f1.6eae6833.c328c5f9.fe279000"),
+    "Who has settled the promise when the second run begins?",
+)
 
 # %% [markdown]
-# Next: [example 2](03_example2.ipynb), the same with several processes.
+# [← What is a durable promise?](01_what_is_a_durable_promise.ipynb) · [all pages](00_start_here.ipynb) · [next: Example 2 →](03_example2.ipynb)

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
+#     formats: ipynb,source//py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -13,6 +13,8 @@
 
 # %% [markdown]
 # # What is a durable promise?
+#
+# [← Start here](00_start_here.ipynb) · [next: Example 1 →](02_example1.ipynb)
 #
 # A *promise* (Python says *future*) stands for a value that is not there yet.
 # Somebody awaits it; somebody else sets it, once.
@@ -28,20 +30,20 @@
 # 3. draw the state machine from the table that the library runs,
 # 4. find out why "no value yet" and "the value is null" are two things.
 #
-# Each section asks you for a **prediction**, runs something, and then compares.
-# Put the letter of your answer between the quotes before you run the cell.
+# Each section asks you for a **prediction**, runs something, and then compares. Write one
+# of the words behind `%predict` before you go on.
 #
 # The outputs below are of a real run, and they give the answers away. If you want to
 # predict honestly, clear them first: *Edit → Clear Outputs of All Cells*.
 
 # %%
 # %load_ext dp_core.notebook
-import asyncio
+# %scratch
 import secrets
 from pathlib import Path
 
 import dp_core as dp
-from dp_core.notebook import Fleet, Question, check, state_diagram
+from dp_core.notebook import Fleet, Question, Sealed, check, state_diagram
 
 RUN = secrets.token_hex(3)  # ids of this run; run the notebook again, get new ones
 STORE = "file:./promises"
@@ -69,21 +71,32 @@ print("I am process", os.getpid(), "and my future has the value:", await future)
 # Now the process dies, the hard way: `kill -9`. Then it is started again.
 
 # %%
-first = Question(
+future_dies = Question(
     "What does `await future` give in the new process?",
-    a="'hello from the future'",
-    b="an error: there is no future any more",
-    c="it waits for ever",
+    value="'hello from the future'",
+    error="an error: there is no future any more",
+    waits="it waits for ever",
 )
-first.guess("")
+future_dies
+
+# %%
+# %predict future_dies
 
 # %%
 pid_before = alone.pids["alice"]
 await alone.kill("alice")
 await alone.restart("alice")
-result = await alone.run("alice", "await future", check=False)
+
+# %%
+# %%on alice --no-raise-error --out result
+await future
+
+# %%
 print(result)
-first.reveal("b" if result.error.startswith("NameError") else "a")
+future_dies.compare(
+    value="hello from the future" in result.value,
+    error=result.error.startswith("NameError"),
+)
 
 # %% [markdown]
 # **What happened.** The future was an object in the memory of the first process.
@@ -100,7 +113,7 @@ assert result.error.startswith("NameError")
 # ## 2. The same with a store
 #
 # `durable_promise(id, url)` returns a handle. The *id* says which promise, the
-# *store URL* says where it lives; here it is a directory next to this notebook.
+# *store URL* says where it lives; here it is a directory, in the directory of this page.
 # Making a handle asks nothing and sends nothing, so it cannot know the state yet:
 
 # %%
@@ -117,32 +130,39 @@ print(state)
 promise
 
 # %% [markdown]
-# `alice` resolves it. Then she is killed again.
+# `alice` resolves it. Then she is killed again. `--with` sends her two variables of this page, as JSON.
 
 # %%
-await alone.run("alice", f"GREETING, STORE = {GREETING!r}, {STORE!r}")
-
-# %%
-# %%on alice
+# %%on alice --with GREETING STORE
 import dp_core as dp
 
 won = await dp.durable_promise(GREETING, STORE).resolve("hello from a dead process")
 print(won)
 
 # %%
-second = Question(
+killed = Question(
     "alice is killed with -9. What does `await promise` give, here in the notebook?",
-    a="'hello from a dead process'",
-    b="PromiseRejectedError, because the process that resolved it is gone",
-    c="it waits until alice is back",
+    value="'hello from a dead process'",
+    error="PromiseRejectedError, because the process that resolved it is gone",
+    waits="it waits until alice is back",
 )
-second.guess("")
+killed
+
+# %%
+# %predict killed
 
 # %%
 await alone.kill("alice")
-value = await promise.get(timeout=10)
+try:
+    value = await promise.get(timeout=10)
+except dp.DurablePromiseError as error:
+    value = error
 print(value)
-second.reveal("a" if value == "hello from a dead process" else "c")
+killed.compare(
+    value=value == "hello from a dead process",
+    error=isinstance(value, dp.PromiseRejectedError),
+    waits=isinstance(value, dp.PromiseTimeoutError),
+)
 
 # %% [markdown]
 # **What happened.** `resolve` returned to alice only after the value was on disk
@@ -174,18 +194,23 @@ resolved = dp.transition(pending, dp.Resolve("yes"))
 print(resolved)
 
 # %%
-third = Question(
+too_late = Question(
     "It is resolved with 'yes'. Somebody rejects it with 'no'. What is it now?",
-    a="Rejected('no'): the last word counts",
-    b="Resolved('yes'): the first word counts",
-    c="an error is raised",
+    rejected="Rejected('no'): the last word counts",
+    resolved="Resolved('yes'): the first word counts",
+    error="an error is raised",
 )
-third.guess("")
+too_late
+
+# %%
+# %predict too_late
 
 # %%
 late = dp.transition(resolved, dp.Reject("no"))
 print(late)
-third.reveal({dp.Rejected: "a", dp.Resolved: "b"}[type(late)])
+too_late.compare(
+    rejected=isinstance(late, dp.Rejected), resolved=isinstance(late, dp.Resolved)
+)
 
 # %% [markdown]
 # **What happened.** `Resolved` and `Rejected` are *absorbing*: in the picture, their
@@ -208,20 +233,25 @@ for before in (dp.Pending(), dp.Resolved("yes"), dp.Rejected("no")):
 # "the value is null" with "there is no value yet".
 
 # %%
-fourth = Question(
+null = Question(
     "A promise is resolved with None. What does peek() return?",
-    a="Pending()",
-    b="None",
-    c="Resolved(value=None)",
+    pending="Pending()",
+    none="None",
+    resolved="Resolved(value=None)",
 )
-fourth.guess("")
+null
+
+# %%
+# %predict null
 
 # %%
 nothing = dp.durable_promise(f"nothing-{RUN}", STORE)
 await nothing.resolve(None)
 seen = await nothing.peek()
 print(seen)
-fourth.reveal({dp.Pending: "a", type(None): "b", dp.Resolved: "c"}[type(seen)])
+null.compare(
+    pending=seen == dp.Pending(), none=seen is None, resolved=seen == dp.Resolved(None)
+)
 
 # %% [markdown]
 # **What happened.** A state is an object of one of three classes, and the value is
@@ -267,7 +297,9 @@ print("All true.")
 
 # %%
 answer_1 = ...
-check(answer_1, {"Dispose"}, "Follow the arrow at the left of the picture.")
+check(
+    answer_1, Sealed("set.f89e.c92e2cb5"), "Follow the arrow that ends where it begins."
+)
 
 # %% [markdown]
 # **2.** Write a function that tells a promise's age group: `"new"` for a pending one,
@@ -282,11 +314,9 @@ def age_group(state): ...
 
 
 check(
-    [age_group(s) for s in (dp.Pending(), dp.Resolved(None), dp.Resolved(0))]
-    if age_group(dp.Pending())
-    else None,
-    ["new", "done", "done"],
-    "Resolved(None) and Resolved(0) are settled.",
+    [age_group(s) for s in (dp.Pending(), dp.Resolved(None), dp.Resolved(0))],
+    Sealed("row.1cc9.e877136f.dcb32af4.dcb32af4"),
+    "They are tried with Pending(), Resolved(None) and Resolved(0).",
 )
 
 # %% [markdown]
@@ -303,10 +333,10 @@ exercise = dp.durable_promise(f"exercise-{RUN}", STORE)
 
 state = await exercise.peek()
 check(
-    None if state == dp.Pending() else state,
-    dp.Resolved({"answer": 42}),
+    state.unwrap() if isinstance(state, dp.Resolved) else None,
+    Sealed("map.cad6.e370e252-45dd61fb"),
     "It is settled for ever; choose a new id and try again.",
 )
 
 # %% [markdown]
-# Next: [example 1](02_example1.ipynb), the first example of the original, cell by cell.
+# [← Start here](00_start_here.ipynb) · [next: Example 1 →](02_example1.ipynb)

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
+#     formats: ipynb,source//py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -13,6 +13,8 @@
 
 # %% [markdown]
 # # The same code on any backend
+#
+# [← Example 3](04_example3.ipynb) · [all pages](00_start_here.ipynb) · [next: Build your own →](06_build_your_own.ipynb)
 #
 # Your code names a *store URL*. What stands behind it is a *backend*. This notebook
 # runs one and the same cell on three of them, and then looks at what each of them can
@@ -30,11 +32,12 @@
 
 # %%
 # %load_ext dp_core.notebook
+# %scratch
 import asyncio
 import secrets
 
 import dp_core as dp
-from dp_core.notebook import Fleet, Question, check
+from dp_core.notebook import Fleet, Question, Sealed, check
 
 RUN = secrets.token_hex(3)
 
@@ -53,17 +56,23 @@ dp.installed_schemes()
 # %%
 fleet = Fleet("server", "alice")
 await fleet.start()
-SERVE = """
+PORT = 0
+
+# %%
+# %%on server --with PORT --until http &
 from dp_core.server import serve
+
 
 def announce(line):
     if "http" in line:
         print(line, flush=True)
 
-await serve("file:./promises", port={port}, announce=announce)
-"""
-await fleet.begin("server", SERVE.format(port=0), until="\n")
+
+await serve("file:./promises", port=PORT, announce=announce)
+
+# %%
 SERVER = fleet.said("server").split()[-1]
+PORT = int(SERVER.rpartition(":")[2])
 
 # %% [markdown]
 # ## One cell of code
@@ -84,11 +93,14 @@ async def story(url):
 # %%
 same = Question(
     "The cell below runs it on memory, file and HTTP. What do the three runs return?",
-    a="three times the same",
-    b="the HTTP one returns text instead of Python values",
-    c="the HTTP one finds the promise of the file run, and begins with Resolved",
+    same="three times the same",
+    text="the HTTP one returns text instead of Python values",
+    found="the HTTP one finds the promise of the file run, and begins with Resolved",
 )
-same.guess("")
+same
+
+# %%
+# %predict same
 
 # %%
 URLS = ["memory:", f"file:./promises-{RUN}", SERVER]
@@ -96,7 +108,11 @@ told = {url: await story(url) for url in URLS}
 for url, what in told.items():
     print(url.replace(RUN, "…"), *what, sep="\n    ")
 first, *others = told.values()
-same.reveal("a" if all(other == first for other in others) else "c")
+same.compare(
+    same=all(other == first for other in others),
+    text=isinstance(told[SERVER][-1], str),
+    found=isinstance(told[SERVER][0], dp.Resolved),
+)
 
 # %% [markdown]
 # **What happened.** The five operations mean the same everywhere. That is not a promise
@@ -113,27 +129,34 @@ same.reveal("a" if all(other == first for other in others) else "c")
 # %%
 sharing = Question(
     "On which stores does alice see the value?",
-    a="on all three",
-    b="on file and HTTP, not on memory",
-    c="on HTTP only",
+    all="on all three",
+    two="on file and HTTP, not on memory",
+    http="on HTTP only",
 )
-sharing.guess("")
+sharing
 
 # %%
+# %predict sharing
+
+# %%
+SHARED = f"shared-{RUN}"
 for url in URLS:
-    await dp.durable_promise(f"shared-{RUN}", url).resolve("hello alice")
-seen = await fleet.run(
-    "alice",
-    f"""
+    await dp.durable_promise(SHARED, url).resolve("hello alice")
+
+# %%
+# %%on alice --with SHARED URLS --out seen
 import dp_core as dp
-for url in {URLS!r}:
-    print(type(await dp.durable_promise("shared-{RUN}", url).peek()).__name__)
-""",
-)
+
+for url in URLS:
+    print(type(await dp.durable_promise(SHARED, url).peek()).__name__)
+
+# %%
 found = dict(zip(["memory", "file", "HTTP"], seen.text.split(), strict=True))
 print(found)
-wanted = {"memory": "Pending", "file": "Resolved", "HTTP": "Resolved"}
-sharing.reveal("b" if found == wanted else "a")
+shared = {name for name, state in found.items() if state == "Resolved"}
+sharing.compare(
+    all=shared == set(found), two=shared == {"file", "HTTP"}, http=shared == {"HTTP"}
+)
 
 # %% [markdown]
 # **What happened.** `memory:` is a different place in every process. It is right for
@@ -166,26 +189,43 @@ print(value)
 
 # %%
 OUTAGE = f"outage-{RUN}"
-await fleet.begin(
-    "alice", f"print('got:', await dp.durable_promise({OUTAGE!r}, {SERVER!r}))"
-)
+
+# %%
+# %%on alice --with OUTAGE SERVER &
+print("got:", await dp.durable_promise(OUTAGE, SERVER))
 
 # %%
 outage = Question(
     "What does alice see of it?",
-    a="an error: connection lost; she has to try again",
-    b="no error: her client tries again, and she gets the value a little later",
-    c="her wait is forgotten, and she waits for ever",
+    error="an error: connection lost; she has to try again",
+    later="no error: her client tries again, and she gets the value a little later",
+    forgotten="her wait is forgotten, and she waits for ever",
 )
-outage.guess("")
+outage
+
+# %%
+# %predict outage
 
 # %%
 await fleet.kill("server")
 await fleet.restart("server")
-await fleet.begin("server", SERVE.format(port=SERVER.rpartition(":")[2]), until="\n")
+
+# %%
+# %%on server --with PORT --until http &
+from dp_core.server import serve
+
+
+def announce(line):
+    if "http" in line:
+        print(line, flush=True)
+
+
+await serve("file:./promises", port=PORT, announce=announce)
+
+# %%
 await dp.durable_promise(OUTAGE, SERVER).resolve("after the outage")
-reply = (await fleet.join("alice"))["alice"]
-outage.reveal("b" if reply.text == "got: after the outage\n" else "c")
+reply = (await fleet.join("alice", check=False))["alice"]
+outage.compare(error=bool(reply.error), later=reply.text == "got: after the outage\n")
 
 # %% [markdown]
 # **What happened.** alice's client lost its connection, said so, and asked again until
@@ -218,7 +258,7 @@ for before, won, late, got in told.values():
     assert before == dp.Pending()
     assert won == late == dp.Resolved(expected)
     assert got == expected
-assert found == wanted
+assert shared == {"file", "HTTP"}
 assert value == "from curl"
 assert reply.text == "got: after the outage\n"
 await fleet.stop()
@@ -235,7 +275,11 @@ print("All true.")
 
 # %%
 answer_1 = ...
-check(answer_1, "http", "What can all languages speak without our library?")
+check(
+    answer_1,
+    Sealed("one.d722.6db8b714.bc980828"),
+    "What can all languages speak without our library?",
+)
 
 # %% [markdown]
 # **2.** A unit test awaits a promise that its code resolves, a thousand times a second.
@@ -245,7 +289,7 @@ check(answer_1, "http", "What can all languages speak without our library?")
 
 # %%
 answer_2 = ...
-check(answer_2, "memory", "Each fsync takes a good part of a millisecond, or more.")
+check(answer_2, Sealed("one.aae9.9f18d9dc"), "What must it keep, and for how long?")
 
 # %% [markdown]
 # **3.** Make a handle on a store that does not exist, `"redis://localhost"`, read the
@@ -255,7 +299,7 @@ check(answer_2, "memory", "Each fsync takes a good part of a millisecond, or mor
 
 # %%
 answer_3 = ...
-check(answer_3, "UnknownBackendError", "The name stands before the colon.")
+check(answer_3, Sealed("one.5c45.557cc326"), "The name stands before the colon.")
 
 # %% [markdown]
-# Next: [build your own](06_build_your_own.ipynb).
+# [← Example 3](04_example3.ipynb) · [all pages](00_start_here.ipynb) · [next: Build your own →](06_build_your_own.ipynb)

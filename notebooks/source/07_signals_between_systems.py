@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
+#     formats: ipynb,source//py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -13,6 +13,8 @@
 
 # %% [markdown]
 # # Signals between systems
+#
+# [← Build your own](06_build_your_own.ipynb) · [all pages](00_start_here.ipynb) · [next: The same in a trio world →](08_trio.ipynb)
 #
 # What do people use durable promises for? For the moments in which one system has to
 # *wait for another*, and either may be restarted meanwhile:
@@ -28,6 +30,7 @@
 
 # %%
 # %load_ext dp_core.notebook
+# %scratch
 import asyncio
 import json
 import secrets
@@ -36,33 +39,40 @@ import subprocess
 from datetime import UTC, datetime
 
 import dp_core as dp
-from dp_core.notebook import Fleet, Question, check, lanes
+from dp_core.notebook import Fleet, Question, Sealed, check, lanes
 
 RUN = secrets.token_hex(3)
 
 # %% [markdown]
-# A server (as in the notebook before the last), so that others can reach the promises;
+# A server (as on [the page about backends](05_same_code_any_backend.ipynb)), so that others can reach the promises;
 # and four processes that use it.
 
 # %%
 fleet = Fleet("server", "orders", "ann", "ben", "cem")
 await fleet.start()
-await fleet.begin(
-    "server",
-    """
+
+# %%
+# %%on server --until http &
 from dp_core.server import serve
-await serve("file:./promises", port=0, announce=lambda line: print(line, flush=True) if "http" in line else None)
-""",
-    until="\n",
-)
+
+
+def announce(line):
+    if "http" in line:
+        print(line, flush=True)
+
+
+await serve("file:./promises", port=0, announce=announce)
+
+# %%
 SERVER = fleet.said("server").split()[-1]
-USERS = [name for name in fleet.names if name != "server"]
-await fleet.run_each(
-    {
-        name: f"import dp_core as dp\npromises = dp.connect({SERVER!r})\nme = {name!r}"
-        for name in USERS
-    }
-)
+
+# %%
+# %%on ann ben cem --with SERVER
+import dp_core as dp
+from dp_core.notebook import process_name
+
+promises = dp.connect(SERVER)
+me = process_name()
 
 # %% [markdown]
 # ## 1. A callback
@@ -73,11 +83,13 @@ await fleet.run_each(
 
 # %%
 PAYMENT = f"payment-{RUN}"
-ORDER = f"""
-payment = await promises.promise({PAYMENT!r}).get()
+
+# %%
+# %%on orders --with SERVER PAYMENT &
+import dp_core as dp
+
+payment = await dp.durable_promise(PAYMENT, SERVER)
 print("paid:", payment["amount"], payment["currency"], "- shipping the order")
-"""
-await fleet.begin("orders", ORDER)
 
 # %% [markdown]
 # Before the provider answers, `orders` is deployed anew: killed and started again.
@@ -85,16 +97,18 @@ await fleet.begin("orders", ORDER)
 # %%
 await fleet.kill("orders")
 await fleet.restart("orders")
-await fleet.run("orders", f"import dp_core as dp\npromises = dp.connect({SERVER!r})")
 
 # %%
 callback = Question(
     "The provider calls back now; `orders` will ask only afterwards. Is the order shipped?",
-    a="yes",
-    b="no: nobody was listening when the callback came",
-    c="only if the provider calls a second time",
+    yes="yes",
+    no="no: nobody was listening when the callback came",
+    second="only if the provider calls a second time",
 )
-callback.guess("")
+callback
+
+# %%
+# %predict callback
 
 # %% [markdown]
 # The provider knows nothing about Python. It posts JSON.
@@ -106,8 +120,17 @@ body = json.dumps({"amount": 25, "currency": "EUR"})
 # !curl -s {SERVER}/promises/{PAYMENT}/resolve -H 'content-type: application/json' -d '{body}'
 
 # %%
-shipped = await fleet.run("orders", ORDER)
-callback.reveal("a" if shipped.text.startswith("paid: 25 EUR") else "b")
+# %%on orders --with SERVER PAYMENT --no-raise-error --out shipped
+import dp_core as dp
+
+payment = await dp.durable_promise(PAYMENT, SERVER).get(timeout=10)
+print("paid:", payment["amount"], payment["currency"], "- shipping the order")
+
+# %%
+callback.compare(
+    yes=shipped.text.startswith("paid: 25 EUR"),
+    no=shipped.error.startswith("PromiseTimeoutError"),
+)
 
 # %% [markdown]
 # **What happened.** The answer was kept for as long as it took. And if the provider
@@ -126,30 +149,37 @@ callback.reveal("a" if shipped.text.startswith("paid: 25 EUR") else "b")
 APPROVAL = f"approval-{RUN}"
 approval = Question(
     "Both press their button within a millisecond. What do they see on their screens?",
-    a="ann sees 'approved', ben sees 'refused'",
-    b="both see the same: whichever came first",
-    c="one of them sees an error",
+    own="ann sees 'approved', ben sees 'refused'",
+    same="both see the same: whichever came first",
+    error="one of them sees an error",
 )
-approval.guess("")
+approval
 
 # %%
-APPROVE = f"""
-won = await promises.promise({APPROVAL!r}).resolve({{"approved by": me}})
+# %predict approval
+
+# %% tags=["varies"]
+# %%on ann ben --with APPROVAL --no-raise-error --out screens
+promise = promises.promise(APPROVAL)
+if me == "ann":
+    won = await promise.resolve({"approved by": me})
+else:
+    won = await promise.reject(f"refused by {me}")
 print("my screen says:", won)
-"""
-REFUSE = f"""
-won = await promises.promise({APPROVAL!r}).reject(f"refused by {{me}}")
-print("my screen says:", won)
-"""
-screens = await fleet.run_each({"ann": APPROVE, "ben": REFUSE})
+
+# %%
 shown = {result.text for result in screens.values()}
-approval.reveal("b" if len(shown) == 1 else "a")
+approval.compare(
+    own=len(shown) == 2,
+    same=len(shown) == 1,
+    error=any(result.error for result in screens.values()),
+)
 
 # %% [markdown]
 # **What happened.** A decision is a promise: one outcome, and everybody is told which.
 # The program that waits for it gets the value, or an error with the reason:
 
-# %%
+# %% tags=["varies"]
 try:
     print("go on:", await dp.durable_promise(APPROVAL, SERVER))
 except dp.PromiseRejectedError as error:
@@ -161,27 +191,38 @@ except dp.PromiseRejectedError as error:
 # The next order needs an approval, too, and this time nobody answers. So `orders` does
 # not only name the promise; it *creates* it, with terms: a deadline (two seconds here,
 # three days in real life), what it settles to then, tags to find it by, and data for
-# whoever has to decide.
+# whoever has to decide. It will do so twice, so its program is a file.
+
+# %%
+# %%writefile asking.py
+from datetime import timedelta
+
+import dp_core as dp
+
+
+async def ask(server, id):
+    promise = await dp.connect(server).create(
+        id,
+        deadline=timedelta(seconds=2),
+        otherwise=dp.Rejected("nobody approved in time"),
+        tags={"kind": "approval", "order": "18"},
+        data={"amount": 1200, "currency": "EUR"},
+    )
+    print("the deadline is", promise.terms.deadline)
+    try:
+        print("go on:", await promise)
+    except dp.PromiseRejectedError as error:
+        print("stop:", error)
+
 
 # %%
 LATE = f"approval-late-{RUN}"
-ASK = f"""
-from datetime import timedelta
 
-promise = await promises.create(
-    {LATE!r},
-    deadline=timedelta(seconds=2),
-    otherwise=dp.Rejected("nobody approved in time"),
-    tags={{"kind": "approval", "order": "18"}},
-    data={{"amount": 1200, "currency": "EUR"}},
-)
-print("the deadline is", promise.terms.deadline)
-try:
-    print("go on:", await promise)
-except dp.PromiseRejectedError as error:
-    print("stop:", error)
-"""
-await fleet.begin("orders", ASK)
+# %%
+# %%on orders --with SERVER LATE &
+import asking
+
+await asking.ask(SERVER, LATE)
 
 # %% [markdown]
 # It waits. Then its process is killed: creator and waiter are gone, and the deadline
@@ -198,32 +239,39 @@ await asyncio.sleep((deadline - datetime.now(UTC)).total_seconds())
 # %%
 too_late = Question(
     "ann approves now. Who wins, the late answer or the deadline?",
-    a="ann: no process was there that could have noticed the deadline",
-    b="the deadline, though nobody was there",
-    c="whichever the new `orders` sees first",
+    ann="ann: no process was there that could have noticed the deadline",
+    deadline="the deadline, though nobody was there",
+    first="whichever the new `orders` sees first",
 )
-too_late.guess("")
+too_late
 
 # %%
-answered = await fleet.run(
-    "ann",
-    f"""
-won = await promises.promise({LATE!r}).resolve("yes", by=me)
+# %predict too_late
+
+# %%
+# %%on ann --with LATE --out answered
+won = await promises.promise(LATE).resolve("yes", by=me)
 print("my screen says:", won)
-""",
+
+# %%
+too_late.compare(
+    ann="'yes'" in answered.text, deadline="nobody approved in time" in answered.text
 )
-too_late.reveal("b" if "nobody approved in time" in answered.text else "a")
 
 # %% [markdown]
-# `orders` comes back, and runs the same cell once more. To create again changes nothing:
+# `orders` comes back, and asks the same once more. To create again changes nothing:
 # the first terms stand, and so does their deadline.
 
 # %%
 await fleet.restart("orders")
-await fleet.run("orders", f"import dp_core as dp\npromises = dp.connect({SERVER!r})")
-told = await fleet.run("orders", ASK)
 
 # %%
+# %%on orders --with SERVER LATE --out told
+import asking
+
+await asking.ask(SERVER, LATE)
+
+# %% tags=["varies"]
 # %promises {APPROVAL} {LATE}
 
 # %%
@@ -251,40 +299,57 @@ for info in found:
 # finished the first. Each has a promise; each resolves its own and awaits all.
 
 # %%
-BARRIER = [f"arrived-{name}-{RUN}" for name in ("ann", "ben", "cem")]
-PHASES = f"""
-import anyio, random
-await anyio.sleep(random.uniform(0.0, 0.3))   # the work of phase one
-await promises.promise(f"arrived-{{me}}-{RUN}").resolve()
-for id in {BARRIER!r}:
-    await promises.promise(id)
-print(me, "begins phase two")
-"""
+BARRIER = {name: f"arrived-{name}-{RUN}" for name in ("ann", "ben", "cem")}
 barrier = Question(
     "ben is killed before he arrives, and restarted. What happens at the barrier?",
-    a="the others begin without him",
-    b="the others wait until the new ben has arrived",
-    c="the barrier is broken, all have to begin again",
+    without="the others begin without him",
+    waits="the others wait until the new ben has arrived",
+    broken="the barrier is broken, all have to begin again",
 )
-barrier.guess("")
+barrier
+
+# %%
+# %predict barrier
 
 # %%
 await fleet.kill("ben")
-for name in ("ann", "cem"):
-    await fleet.begin(name, PHASES)
-waiting = [fleet.said(name) for name in ("ann", "cem")]
-print("begun without ben:", [text for text in waiting if text])
 
-await fleet.restart("ben")
-await fleet.run(
-    "ben", f"import dp_core as dp\npromises = dp.connect({SERVER!r})\nme = 'ben'"
-)
-await fleet.run("ben", PHASES)
-passed = await fleet.join("ann", "cem")
-barrier.reveal("b" if waiting == ["", ""] else "a")
+# %% tags=["varies"]
+# %%on ann cem --with BARRIER &
+import random
+
+import anyio
+
+await anyio.sleep(random.uniform(0.0, 0.3))  # the work of phase one
+await promises.promise(BARRIER[me]).resolve()
+for id in BARRIER.values():
+    await promises.promise(id)
+print(me, "begins phase two")
 
 # %%
-lanes(*BARRIER)
+waiting = [fleet.said(name) for name in ("ann", "cem")]
+print("begun without ben:", [text for text in waiting if text])
+await fleet.restart("ben")
+
+# %%
+# %%on ben --with SERVER BARRIER
+import dp_core as dp
+from dp_core.notebook import process_name
+
+promises = dp.connect(SERVER)
+me = process_name()
+
+await promises.promise(BARRIER[me]).resolve()
+for id in BARRIER.values():
+    await promises.promise(id)
+print(me, "begins phase two")
+
+# %%
+passed = await fleet.join("ann", "cem")
+barrier.compare(without=any(waiting), waits=not any(waiting))
+
+# %% tags=["varies"]
+lanes(*BARRIER.values())
 
 # %% [markdown]
 # **What happened.** Find the last filled dot: no lane goes on before it. ann and cem
@@ -300,7 +365,7 @@ lanes(*BARRIER)
 # Three workers, nine tasks. The notebook collects: it awaits nine promises at once.
 
 # %%
-TASKS = {name: range(i * 3, i * 3 + 3) for i, name in enumerate(("ann", "ben", "cem"))}
+TASKS = {"ann": [0, 1, 2], "ben": [3, 4, 5], "cem": [6, 7, 8]}
 
 
 async def collect():
@@ -309,15 +374,13 @@ async def collect():
 
 
 collecting = asyncio.create_task(collect())
-await fleet.run_each(
-    {
-        name: f"""
-for n in {list(numbers)}:
-    await promises.promise(f"task-{{n}}-{RUN}").resolve(n * n)
-"""
-        for name, numbers in TASKS.items()
-    }
-)
+
+# %%
+# %%on ann ben cem --with TASKS RUN
+for n in TASKS[me]:
+    await promises.promise(f"task-{n}-{RUN}").resolve(n * n)
+
+# %%
 squares = await collecting
 print(squares)
 
@@ -331,7 +394,7 @@ print(squares)
 # The wire is HTTP and JSON. curl you have seen. This is Node, with no library at all:
 # it waits for a promise, and then resolves another one.
 
-# %%
+# %% tags=["varies"]
 NODE = """
 const [server, run] = process.argv.slice(1);
 const post = (path, body) =>
@@ -354,7 +417,7 @@ program = node and subprocess.Popen(
 )
 print("node waits for a question" if program else "no node here: python answers")
 
-# %%
+# %% tags=["varies"]
 question, answer = (
     dp.durable_promise(f"{name}-{RUN}", SERVER) for name in ("question", "answer")
 )
@@ -402,7 +465,11 @@ print("All true.")
 
 # %%
 answer_1 = ...
-check(answer_1, "both: the outcome", "What does resolve() return to the one who lost?")
+check(
+    answer_1,
+    Sealed("one.7680.588f4166.967b912a"),
+    "What does resolve() return to the one who lost?",
+)
 
 # %% [markdown]
 # **2.** Write `first_of(*promises)`: it returns the value of whichever promise is
@@ -419,7 +486,9 @@ async def first_of(*promises): ...
 
 one, two = (dp.durable_promise(f"{name}-{RUN}", "memory:") for name in ("one", "two"))
 await two.resolve("two")
-check(await first_of(one, two), "two", "'one' is pending for ever.")
+check(
+    await first_of(one, two), Sealed("one.879c.675a2491"), "'one' is pending for ever."
+)
 
 # %% [markdown]
 # **3.** A program waits by `get(timeout=2)` for an approval whose deadline is in three
@@ -431,7 +500,11 @@ check(await first_of(one, two), "two", "'one' is pending for ever.")
 
 # %%
 answer_3 = ...
-check(answer_3, "resolved", "A time-out changes nothing for anybody else.")
+check(
+    answer_3,
+    Sealed("one.ef53.dca23e46"),
+    "What does a time-out end, and what a deadline?",
+)
 
 # %% [markdown]
-# Next: [the same in a trio world](08_trio.ipynb).
+# [← Build your own](06_build_your_own.ipynb) · [all pages](00_start_here.ipynb) · [next: The same in a trio world →](08_trio.ipynb)

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
+#     formats: ipynb,source//py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -14,6 +14,8 @@
 # %% [markdown]
 # # Build your own
 #
+# [← The same code on any backend](05_same_code_any_backend.ipynb) · [all pages](00_start_here.ipynb) · [next: Signals between systems →](07_signals_between_systems.ipynb)
+#
 # There is no magic in a durable promise. In this notebook you
 #
 # 1. build one in 25 lines, around one system call: `os.link`,
@@ -23,6 +25,7 @@
 
 # %%
 # %load_ext dp_core.notebook
+# %scratch
 import os
 import secrets
 import tempfile
@@ -34,13 +37,14 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 import dp_core as dp
-from dp_core.notebook import Fleet, Question, check
+from dp_core.notebook import Fleet, Question, Sealed, check
 from dp_core.testing import LAWS, ConformanceError, Effort, check_backend
 
 # %% [markdown]
 # ## 1. In 25 lines
 #
-# The next cell writes a module next to this notebook. Read it from top to bottom.
+# The next cell writes a module into the directory of this page. Read it from top to
+# bottom; without its imports and its empty lines it has 25.
 
 # %%
 # %%writefile tiny.py
@@ -86,34 +90,39 @@ async def get(path):
 # Five processes use it at once. Two resolve, three wait.
 
 # %%
-place = tempfile.TemporaryDirectory()
 fleet = Fleet("ann", "ben", "cem", "dan", "eve")
 await fleet.start()
 
 # %%
-tiny = Question(
+same_path = Question(
     "ann and ben resolve the same path at the same moment. What do the five print?",
-    a="five times the same value",
-    b="ann and ben print their own values, the others one of the two",
-    c="sometimes one of them reads half a value",
+    same="five times the same value",
+    own="ann and ben print their own values, the others one of the two",
+    half="sometimes one of them reads half a value",
 )
-tiny.guess("")
+same_path
 
 # %%
-SETTLER = f"""
+# %predict same_path
+
+# %% tags=["varies"]
+# %%on all --no-raise-error --out results
 import tiny
-print(tiny.resolve({place.name + "/promise"!r}, "by " + NAME))
-"""
-WAITER = f"""
-import tiny
-print(await tiny.get({place.name + "/promise"!r}))
-"""
-await fleet.run_each({name: f"NAME = {name!r}" for name in fleet.names})
-results = await fleet.run_each(
-    {name: SETTLER if name in ("ann", "ben") else WAITER for name in fleet.names}
-)
+from dp_core.notebook import process_name
+
+me = process_name()
+if me in ("ann", "ben"):
+    print(tiny.resolve("./promise", f"by {me}"))
+else:
+    print(await tiny.get("./promise"))
+
+# %%
 values = {result.text for result in results.values()}
-tiny.reveal("a" if len(values) == 1 else "b")
+same_path.compare(
+    same=len(values) == 1,
+    own=len(values) == 2,
+    half=any(result.error for result in results.values()),
+)
 
 # %% [markdown]
 # **What happened.** `link(2)` is the whole trick. It gives a file a second name, and
@@ -124,14 +133,23 @@ tiny.reveal("a" if len(values) == 1 else "b")
 
 # %%
 await fleet.stop()
-place.cleanup()
 assert len(values) == 1
 
 # %% [markdown]
 # ## 2. A backend
 #
 # A backend has five operations: `peek`, `settle`, `wait`, `dispose`, `aclose`. It moves
-# JSON text as bytes, never Python objects.
+# JSON text as bytes, never Python objects. These are the rules that it has to keep, in any
+# number of processes:
+#
+# 1. The first outcome wins, until the promise is disposed of. Later settles change nothing
+#    and return it.
+# 2. An outcome that `settle` has returned survives the crash of any process, and a power
+#    cut.
+# 3. An outcome that anybody was ever shown never changes and never disappears, except by
+#    `dispose`: none is shown before it is durable.
+# 4. `wait` returns whether the promise is settled before it, after it, or from elsewhere.
+# 5. Cancelling any operation leaves a whole state, and repeating it is safe.
 #
 # To find out what a **power cut** would do without pulling the plug of your machine,
 # the backend below writes to a `Disk` that can lose its power: whatever was not fsynced
@@ -143,7 +161,7 @@ class Disk:
     """A directory that forgets, when its plug is pulled, what was not fsynced."""
 
     def __init__(self):
-        self.place = tempfile.TemporaryDirectory()
+        self.place = tempfile.TemporaryDirectory(dir=".")
         self.root = Path(self.place.name)
         self.unsafe_files, self.unsafe_names, self.users = set(), set(), 0
 
@@ -355,16 +373,23 @@ class NoFsync(Mine):
 # %%
 fsync = Question(
     "Which kind of law breaks?",
-    a="first-completion-wins: two processes may both win",
-    b="outcomes-survive-reopening: what was acknowledged is gone or damaged",
-    c="none: the operating system writes it out in time",
+    winner="first-completion-wins: two processes may both win",
+    lost="outcomes-survive-reopening: what was acknowledged is gone or damaged",
+    none="none: the operating system writes it out in time",
 )
-fsync.guess("")
+fsync
 
 # %%
+# %predict fsync
+
+# %% tags=["varies"]
 verdict_fsync = await judge(NoFsync)
 print(verdict_fsync)
-fsync.reveal("b" if "outcomes-survive-reopening" in verdict_fsync else "c")
+fsync.compare(
+    winner="first-completion-wins" in verdict_fsync,
+    lost="outcomes-survive-reopening" in verdict_fsync,
+    none=not verdict_fsync,
+)
 
 # %% [markdown]
 # **What happened.** The *name* was safe, the *bytes* were not: after the power cut
@@ -395,16 +420,23 @@ class Rename(Mine):
 # %%
 rename = Question(
     "Which law breaks?",
-    a="racing-settlers-agree: two look, both see nothing, both rename",
-    b="outcomes-survive-reopening",
-    c="none, because rename is atomic",
+    race="racing-settlers-agree: two look, both see nothing, both rename",
+    lost="outcomes-survive-reopening",
+    none="none, because rename is atomic",
 )
-rename.guess("")
+rename
 
 # %%
+# %predict rename
+
+# %% tags=["varies"]
 verdict_rename = await judge(Rename)
 print(verdict_rename)
-rename.reveal("a" if "racing-settlers-agree" in verdict_rename else "c")
+rename.compare(
+    race="racing-settlers-agree" in verdict_rename,
+    lost="outcomes-survive-reopening" in verdict_rename,
+    none=not verdict_rename,
+)
 
 # %% [markdown]
 # **What happened.** `rename` is atomic, but it *replaces*. The question "is it taken?"
@@ -444,21 +476,24 @@ class Early(Mine):
 # %%
 early = Question(
     "A waiter hears of a value before it is published. What can go wrong?",
-    a="nothing; it will be published a moment later",
-    b="it may hear a value that loses, or that a crash takes back",
-    c="it may hear the value twice",
+    nothing="nothing; it will be published a moment later",
+    lies="it may hear a value that loses, or that a crash takes back",
+    twice="it may hear the value twice",
 )
-early.guess("")
+early
 
 # %%
+# %predict early
+
+# %% tags=["varies"]
 verdict_early = await judge(Early)
 print(verdict_early)
-early.reveal("b" if verdict_early else "a")
+early.compare(nothing=not verdict_early, lies="what-was-seen-stands" in verdict_early)
 
 # %% [markdown]
 # **What happened.** A settler that is too late spreads its value all the same. And one
 # that is killed between the rumour and the publication has told a value that never was.
-# Rule 3 of the contract: *what was ever shown never changes*. So: publish, make it
+# That is rule 3: *what was ever shown never changes*. So: publish, make it
 # durable, **then** tell.
 
 # %% [markdown]
@@ -517,7 +552,11 @@ check(
 
 # %%
 answer_2 = ...
-check(answer_2, "the name", "Try it: derive NoNames and let the kit judge it.")
+check(
+    answer_2,
+    Sealed("one.d34a.4e165e04"),
+    "Try it: derive NoNames and let the kit judge it.",
+)
 
 # %% [markdown]
 # **3.** Why does a `peek` by somebody else, between `link` and `fsync_names`, break rule
@@ -531,7 +570,9 @@ check(answer_2, "the name", "Try it: derive NoNames and let the kit judge it.")
 
 # %%
 answer_3 = ...
-check(answer_3, "fsync_names", "What is seen, but not safe, at that moment?")
+check(
+    answer_3, Sealed("one.b722.c02d072e"), "What is seen, but not safe, at that moment?"
+)
 
 # %% [markdown]
-# Next: [signals between systems](07_signals_between_systems.ipynb).
+# [← The same code on any backend](05_same_code_any_backend.ipynb) · [all pages](00_start_here.ipynb) · [next: Signals between systems →](07_signals_between_systems.ipynb)

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
+#     formats: ipynb,source//py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -13,6 +13,8 @@
 
 # %% [markdown]
 # # Example 3: ten processes at once, and `kill -9`
+#
+# [← Example 2](03_example2.ipynb) · [all pages](00_start_here.ipynb) · [next: The same code on any backend →](05_same_code_any_backend.ipynb)
 #
 # Ten kernels run example 2 in parallel on one promise. You watch their lanes live.
 # Then processes die at the worst moments:
@@ -26,12 +28,13 @@
 
 # %%
 # %load_ext dp_core.notebook
+# %scratch
 import os
 import random
 import secrets
 
 import dp_core as dp
-from dp_core.notebook import JOURNAL, Board, Fleet, Question, check, watch
+from dp_core.notebook import JOURNAL, Board, Fleet, Question, Sealed, check, watch
 
 RUN = secrets.token_hex(3)
 NAMES = [f"p{i}" for i in range(10)]
@@ -46,7 +49,7 @@ await fleet.start()
 # process resolves.
 
 
-# %%
+# %% tags=["varies"]
 def draws(seed, name):
     """Tell whether a process will resolve: it computes the same."""
     return random.Random(f"{seed}-{name}").random() < 0.3
@@ -61,47 +64,47 @@ PARALLEL = f"my-example-3-id-{RUN}"
 resolvers = sum(draws(SEED, name) for name in NAMES)
 print(f"seed {SEED}: {resolvers} of 10 will resolve")
 
-await fleet.run_each(
-    {name: f"me, seed, promise_id = {name!r}, {SEED}, {PARALLEL!r}" for name in NAMES}
-)
-
 # %%
 parallel = Question(
     "Some await, some resolve, all at the same time. How many outcomes are there?",
-    a="exactly one, and all ten are told the same",
-    b="one for each process that resolves",
-    c="usually one; sometimes two, if they are very close together",
+    one="exactly one, and all ten are told the same",
+    each="one for each process that resolves",
+    usually="usually one; sometimes two, if they are very close together",
 )
-parallel.guess("")
+parallel
+
+# %%
+# %predict parallel
 
 # %% [markdown]
 # The next cell shows the board and the lanes. They follow what happens; run the cell
 # after it and look back up here.
 
-# %%
+# %% tags=["varies"]
 watch(PARALLEL)
 
-# %%
-# %%on all
+# %% tags=["varies"]
+# %%on all --with SEED PARALLEL
 import os
 import random
 
 import dp_core as dp
+from dp_core.notebook import process_name
 
-pid = os.getpid()
-promise = dp.durable_promise(promise_id)
-resolve = random.Random(f"{seed}-{me}").random() < 0.3
+pid, me = os.getpid(), process_name()
+promise = dp.durable_promise(PARALLEL)
+resolve = random.Random(f"{SEED}-{me}").random() < 0.3
 print(f"{pid} will {'RESOLVE' if resolve else 'AWAIT'} the promise")
 
 peeked = await promise.peek()
-print(f"{pid} : Peek '{promise_id}' = {peeked}")
+print(f"{pid} : Peek '{PARALLEL}' = {peeked}")
 
 if resolve:
     won = await promise.resolve(f"Completed by {pid}")
-    print(f"{pid} : '{promise_id}' actually resolved to '{won.unwrap()}'")
+    print(f"{pid} : '{PARALLEL}' actually resolved to '{won.unwrap()}'")
 else:
-    print(f"{pid} : Awaiting '{promise_id}'...")
-    print(f"{pid} : Got result for '{promise_id}' = '{await promise}'")
+    print(f"{pid} : Awaiting '{PARALLEL}'...")
+    print(f"{pid} : Got result for '{PARALLEL}' = '{await promise}'")
 
 # %%
 SETTLED = ("got", "won", "refused")
@@ -109,7 +112,7 @@ told = {e.process: e.text for e in JOURNAL.about(PARALLEL) if e.kind in SETTLED}
 pids = {e.process: e.pid for e in JOURNAL.about(PARALLEL) if e.kind in SETTLED}
 outcomes = set(told.values())
 print(len(set(pids.values())), "processes were told", outcomes)
-parallel.reveal("a" if len(outcomes) == 1 else "b")
+parallel.compare(one=len(outcomes) == 1, each=len(outcomes) > 1)
 
 # %% [markdown]
 # **What happened.** Ten pids, one outcome. The filled dot is the settle that took
@@ -129,42 +132,50 @@ parallel.reveal("a" if len(outcomes) == 1 else "b")
 
 # %%
 BEFORE = f"before-{RUN}"
-await fleet.begin("p1", f"print(await dp.durable_promise({BEFORE!r}))")
-await fleet.begin(
-    "p0",
-    f"""
+
+# %%
+# %%on p1 --with BEFORE &
+print(await dp.durable_promise(BEFORE))
+
+# %%
+# %%on p0 --with BEFORE --until computing &
 import time
-promise = dp.durable_promise({BEFORE!r})
+
+promise = dp.durable_promise(BEFORE)
 print(await promise.peek(), "and computing ...", flush=True)
 time.sleep(3600)
 await promise.resolve("from p0")
-""",
-    until="computing",
-)
 
 # %%
 before = Question(
     "p0 is killed before it could resolve. What is the promise now?",
-    a="pending, and p1 goes on waiting",
-    b="rejected, because its resolver died",
-    c="lost: p1 waits for ever, whatever anybody does",
+    pending="pending, and p1 goes on waiting",
+    rejected="rejected, because its resolver died",
+    lost="lost: p1 waits for ever, whatever anybody does",
 )
-before.guess("")
+before
+
+# %%
+# %predict before
 
 # %%
 await fleet.kill("p0")
 state_after_kill = await dp.durable_promise(BEFORE).peek()
 print(state_after_kill)
-before.reveal("a" if state_after_kill == dp.Pending() else "b")
+before.compare(
+    pending=state_after_kill == dp.Pending(),
+    rejected=isinstance(state_after_kill, dp.Rejected),
+)
 
 # %% [markdown]
 # **What happened.** Nothing, and that is right. No promise belongs to a process, so the
 # death of one settles nothing. Anybody may take over, for example `p2`:
 
 # %%
-await fleet.run(
-    "p2", f"await dp.durable_promise({BEFORE!r}).resolve('from p2 instead')"
-)
+# %%on p2 --with BEFORE
+await dp.durable_promise(BEFORE).resolve("from p2 instead")
+
+# %%
 await fleet.join("p1")
 
 # %% [markdown]
@@ -178,49 +189,68 @@ await fleet.join("p1")
 # %%
 await fleet.restart("p0")
 VICTIMS = {"p0": 0, "p3": 2, "p4": 8, "p5": 30}
-DYING = """
-import os, signal, threading, time
-import dp_core as dp
-
-def die(milliseconds):
-    time.sleep(milliseconds / 1000)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-promise = dp.durable_promise({id!r})
-threading.Thread(target=die, args=({milliseconds},)).start()
-await promise.resolve("from the victim")
-import asyncio; await asyncio.sleep(3600)
-"""
+DURING = {name: f"during-{name}-{RUN}" for name in VICTIMS}
 
 # %%
 during = Question(
     "In which state may such a promise be found afterwards?",
-    a="pending or resolved, never anything else",
-    b="always pending: the process did not finish",
-    c="possibly damaged: half of a value may have been written",
+    whole="pending or resolved, never anything else",
+    pending="always pending: the process did not finish",
+    damaged="possibly damaged: half of a value may have been written",
 )
-during.guess("")
+during
 
 # %%
-victims = await fleet.run_each(
-    {
-        name: DYING.format(id=f"during-{name}-{RUN}", milliseconds=milliseconds)
-        for name, milliseconds in VICTIMS.items()
-    },
-    check=False,
-)
+# %predict during
+
+# %%
+# %%on p0 p3 p4 p5 --with VICTIMS DURING --no-raise-error --out victims
+import asyncio
+import os
+import signal
+import threading
+import time
+
+import dp_core as dp
+from dp_core.notebook import process_name
+
+me = process_name()
+
+
+def die():
+    time.sleep(VICTIMS[me] / 1000)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+promise = dp.durable_promise(DURING[me])
+# The event loop gets to it when resolve() has begun, and waits for the first time.
+asyncio.get_running_loop().call_soon(threading.Thread(target=die).start)
+await promise.resolve("from the victim")
+await asyncio.sleep(3600)
+
+# %% tags=["varies"]
 print(victims)
-states = {
-    name: await dp.durable_promise(f"during-{name}-{RUN}").peek() for name in VICTIMS
-}
+
+
+async def look(id):
+    try:
+        return await dp.durable_promise(id).peek()
+    except dp.CorruptPromiseError as error:
+        return error
+
+
+states = {name: await look(id) for name, id in DURING.items()}
 for name, milliseconds in VICTIMS.items():
     print(f"{name}, killed {milliseconds} ms after it began: {states[name]}")
 WHOLE = (dp.Pending(), dp.Resolved("from the victim"))
-during.reveal("a" if all(s in WHOLE for s in states.values()) else "c")
+during.compare(
+    whole=all(state in WHOLE for state in states.values()),
+    damaged=not all(state in WHOLE for state in states.values()),
+)
 
 # %% [markdown]
 # **What happened.** Each promise is either as before, or resolved with the whole value.
-# Run the cell again (after restarting the victims) and the milliseconds at which it
+# Run the cells again (after restarting the victims, and with another `RUN`) and the milliseconds at which it
 # tips will differ; a third state you will not find. The value is written to a
 # temporary file first; only when that is safe on disk it gets its final name, in one
 # indivisible step.
@@ -229,9 +259,9 @@ during.reveal("a" if all(s in WHOLE for s in states.values()) else "c")
 # not need to: **it resolves again**. Either this one takes effect, or it is told that
 # the first one did. Here a value of another text is used to see which:
 
-# %%
+# %% tags=["varies"]
 await fleet.restart("p0")
-second = await dp.durable_promise(f"during-p0-{RUN}").resolve("from the second try")
+second = await dp.durable_promise(DURING["p0"]).resolve("from the second try")
 print(f"{states['p0']}, and after another resolve: {second}")
 
 # %% [markdown]
@@ -242,28 +272,39 @@ print(f"{states['p0']}, and after another resolve: {second}")
 
 # %%
 AFTER = f"after-{RUN}"
-await fleet.begin("p1", f"print(await dp.durable_promise({AFTER!r}))")
-after = Question(
-    "p6 dies right after resolve() has returned. What does p1 get?",
-    a="the value",
-    b="an error: its partner died",
-    c="nothing",
-)
-after.guess("")
 
 # %%
-last_words = await fleet.run(
-    "p6",
-    f"""
-import os, signal
-await dp.durable_promise({AFTER!r}).resolve("last words")
-os.kill(os.getpid(), signal.SIGKILL)
-""",
-    check=False,
+# %%on p1 --with AFTER &
+print(await dp.durable_promise(AFTER))
+
+# %%
+after = Question(
+    "p6 dies right after resolve() has returned. What does p1 get?",
+    value="the value",
+    error="an error: its partner died",
+    nothing="nothing",
 )
+after
+
+# %%
+# %predict after
+
+# %%
+# %%on p6 --with AFTER --no-raise-error --out last_words
+import os
+import signal
+
+await dp.durable_promise(AFTER).resolve("last words")
+os.kill(os.getpid(), signal.SIGKILL)
+
+# %%
 print(last_words)
-heard = await fleet.join("p1")
-after.reveal("a" if heard["p1"].text == "last words\n" else "c")
+heard = (await fleet.join("p1", check=False))["p1"]
+after.compare(
+    value=heard.text == "last words\n",
+    error=bool(heard.error),
+    nothing=not heard.error and not heard.text,
+)
 
 # %% [markdown]
 # ## The awaiter is killed
@@ -273,34 +314,57 @@ after.reveal("a" if heard["p1"].text == "last words\n" else "c")
 
 # %%
 AGAIN = f"again-{RUN}"
-AWAIT = f"import dp_core as dp\nprint(await dp.durable_promise({AGAIN!r}))"
-await fleet.begin("p7", AWAIT)
+
+# %%
+# %%on p7 --with AGAIN &
+print(await dp.durable_promise(AGAIN))
+
+# %%
 old_pid = fleet.pids["p7"]
 await fleet.kill("p7")
-await fleet.run("p8", f"await dp.durable_promise({AGAIN!r}).resolve('you missed this')")
+
+# %%
+# %%on p8 --with AGAIN
+await dp.durable_promise(AGAIN).resolve("you missed this")
 
 # %%
 again = Question(
     "p7 was dead when the promise was resolved. It is restarted and awaits again.",
-    a="it waits for ever: it has missed the signal",
-    b="it gets 'you missed this'",
-    c="it must be told first, by p8, that there is something to read",
+    waits="it waits for ever: it has missed the signal",
+    value="it gets 'you missed this'",
+    told="it must be told first, by p8, that there is something to read",
 )
-again.guess("")
+again
+
+# %%
+# %predict again
 
 # %%
 await fleet.restart("p7")
-reply = await fleet.run("p7", AWAIT)
-once_more = await fleet.run("p7", AWAIT)
-again.reveal("b" if reply.text == "you missed this\n" else "a")
+
+# %%
+# %%on p7 --with AGAIN --no-raise-error --out reply
+import dp_core as dp
+
+print(await dp.durable_promise(AGAIN).get(timeout=10))
+
+# %%
+# %%on p7 --out once_more
+print(await dp.durable_promise(AGAIN))
+
+# %%
+again.compare(
+    waits=reply.error.startswith("PromiseTimeoutError"),
+    value=reply.text == "you missed this\n",
+)
 print("p7 was", old_pid, "and is", fleet.pids["p7"])
 
 # %% [markdown]
 # The lanes of all four deaths. Find the crosses, and what the others did:
 
 # %%
-DURING = " ".join(f"during-{name}-{RUN}" for name in VICTIMS)
-# %lanes {BEFORE} {DURING} {AFTER} {AGAIN}
+ids = " ".join(DURING.values())
+# %lanes {BEFORE} {ids} {AFTER} {AGAIN}
 
 # %% [markdown]
 # **What happened.** Waiting leaves no trace: a waiter that dies takes nothing with it,
@@ -342,7 +406,7 @@ print("All true.")
 
 # %%
 answer_1 = ...
-check(answer_1, False, "Who would write it?")
+check(answer_1, Sealed("one.ff04.3e232b54"), "Who would write it?")
 
 # %% [markdown]
 # **2.** Which of the four deaths needs a *deadline* somewhere, so that the others do
@@ -353,7 +417,11 @@ check(answer_1, False, "Who would write it?")
 
 # %%
 answer_2 = ...
-check(answer_2, "before", "'during' may have settled it; 'before' certainly has not.")
+check(
+    answer_2,
+    Sealed("one.0aff.d00250e3"),
+    "In which of them is it certain that nobody has settled it, and nobody will?",
+)
 
 # %% [markdown]
 # **3.** Make a process that is *slow* rather than dead: start a fleet of two, stop one
@@ -366,7 +434,7 @@ check(answer_2, "before", "'during' may have settled it; 'before' certainly has 
 
 # %%
 answer_3 = ...
-check(answer_3, True, "Try it: it is there, it only takes longer.")
+check(answer_3, Sealed("one.f2b1.833fd378"), "Try it.")
 
 # %% [markdown]
-# Next: [the same code on any backend](05_same_code_any_backend.ipynb).
+# [← Example 2](03_example2.ipynb) · [all pages](00_start_here.ipynb) · [next: The same code on any backend →](05_same_code_any_backend.ipynb)

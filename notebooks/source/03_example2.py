@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
+#     formats: ipynb,source//py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -13,6 +13,8 @@
 
 # %% [markdown]
 # # Example 2: processes that signal each other
+#
+# [← Example 1](02_example1.ipynb) · [all pages](00_start_here.ipynb) · [next: Example 3 →](04_example3.ipynb)
 #
 # In the original you start the same program several times, in different shells. By
 # chance each run either resolves the promise or awaits it.
@@ -26,12 +28,13 @@
 
 # %%
 # %load_ext dp_core.notebook
+# %scratch
 import os
 import random
 import secrets
 
 import dp_core as dp
-from dp_core.notebook import JOURNAL, Fleet, Question, check, watch
+from dp_core.notebook import JOURNAL, Fleet, Question, Sealed, check, watch
 
 RUN = secrets.token_hex(3)
 fleet = Fleet("alice", "bob")
@@ -54,15 +57,20 @@ assert len(pids) == 3
 # %% [markdown]
 # ## The listener comes first
 #
-# Both processes get the id of a promise.
+# Both processes get the id of a promise: `--with` sends them variables of this page.
 
 # %%
 FIRST = f"listener-first-{RUN}"
-await fleet.run_all(f"import dp_core as dp\npromise = dp.durable_promise({FIRST!r})")
+
+# %%
+# %%on all --with FIRST
+import dp_core as dp
+
+promise = dp.durable_promise(FIRST)
 
 # %% [markdown]
 # alice awaits. The `&` lets her do so in the background: the cell comes back as soon
-# as she waits, and whatever she says later appears below it.
+# as she waits. What she says later, `fleet.join("alice")` shows.
 
 # %%
 # %%on alice &
@@ -75,12 +83,15 @@ print(os.getpid(), ": Got result =", result)
 
 # %%
 waking = Question(
-    "bob resolves the promise. How does alice learn of it?",
-    a="bob sends a message to alice's process",
-    b="alice asks the store again when its directory changes, or when a timer fires",
-    c="not at all: she has to ask again",
+    "bob resolves the promise. What must alice do to learn of it?",
+    nothing="nothing: her `await` returns by itself, with the value",
+    ask="ask again: her `await` has looked once, and found nothing",
+    connect="she must have connected to bob's process before",
 )
-waking.guess("")
+waking
+
+# %%
+# %predict waking
 
 # %%
 # %%on bob
@@ -88,8 +99,10 @@ won = await promise.resolve(f"Completed by {os.getpid()}")
 print(os.getpid(), ": actually resolved to", won.unwrap())
 
 # %%
-await fleet.join("alice")
-waking.reveal("b")
+joined = await fleet.join("alice")
+hers = [e.kind for e in JOURNAL.about(FIRST) if e.process == "alice" and e.id]
+print("alice's steps:", hers)
+waking.compare(nothing=hers == ["awaiting", "got"], ask=hers.count("awaiting") > 1)
 
 # %% [markdown]
 # **What happened.** bob does not know that alice exists. He wrote to the store. alice's
@@ -110,28 +123,34 @@ waking.reveal("b")
 
 # %%
 SECOND = f"settler-first-{RUN}"
-await fleet.run_all(f"promise = dp.durable_promise({SECOND!r})")
 
 # %%
-# %%on bob
-await promise.resolve("nobody is listening")
+# %%on bob --with SECOND
+await dp.durable_promise(SECOND).resolve("nobody is listening")
 
 # %%
 early = Question(
     "bob resolved it before anybody waited. alice awaits it now. What does she get?",
-    a="'nobody is listening', at once",
-    b="nothing: the signal is over, she waits for the next one",
-    c="an error: the promise is settled already",
+    value="'nobody is listening', at once",
+    waits="nothing: the signal is over, she waits for the next one",
+    error="an error: the promise is settled already",
 )
-early.guess("")
+early
 
 # %%
-# %%on alice
-await promise
+# %predict early
 
 # %%
-got = [e for e in JOURNAL if e.process == "alice" and e.kind == "got"][-1]
-early.reveal("a" if got.text == '"nobody is listening"' else "b")
+# %%on alice --with SECOND --no-raise-error --out heard
+await dp.durable_promise(SECOND).get(timeout=10)
+
+# %%
+late = heard.error.startswith("PromiseTimeoutError")
+early.compare(
+    value=heard.value == "'nobody is listening'",
+    waits=late,
+    error=bool(heard.error) and not late,
+)
 
 # %% [markdown]
 # **What happened.** A promise is not a signal that flies past, like a message on a
@@ -146,15 +165,21 @@ early.reveal("a" if got.text == '"nobody is listening"' else "b")
 
 # %%
 THIRD = f"never-met-{RUN}"
-await fleet.run("bob", f"await dp.durable_promise({THIRD!r}).resolve('from the past')")
-await fleet.kill("bob")
 
 # %%
+# %%on bob --with THIRD
+await dp.durable_promise(THIRD).resolve("from the past")
+
+# %%
+await fleet.kill("bob")
 newcomer = Fleet("carol")
 await newcomer.start()
-result = await newcomer.run(
-    "carol", f"import dp_core as dp\nprint(await dp.durable_promise({THIRD!r}))"
-)
+
+# %%
+# %%on carol --with THIRD --out result
+import dp_core as dp
+
+print(await dp.durable_promise(THIRD))
 
 # %%
 # %lanes
@@ -197,48 +222,49 @@ print("seed:", SEED)
 team = Fleet(*NAMES)
 await team.start()
 TEAM = f"my-example-2-id-{RUN}"
-await team.run_each(
-    {name: f"me, seed, promise_id = {name!r}, {SEED}, {TEAM!r}" for name in NAMES}
-)
 
 # %%
 many = Question(
     "Several may resolve, each with its own pid. How many different outcomes are seen?",
-    a="one for each process that resolves",
-    b="exactly one",
-    c="it depends on the timing",
+    each="one for each process that resolves",
+    one="exactly one",
+    timing="it depends on the timing",
 )
-many.guess("")
+many
 
 # %%
+# %predict many
+
+# %% tags=["varies"]
 watch(TEAM)
 
-# %%
-# %%on ann ben cem dan eve
+# %% tags=["varies"]
+# %%on ann ben cem dan eve --with SEED TEAM
 import os
 import random
 
 import dp_core as dp
+from dp_core.notebook import process_name
 
-pid = os.getpid()
-promise = dp.durable_promise(promise_id)
-resolve = random.Random(f"{seed}-{me}").random() < 0.3
+pid, me = os.getpid(), process_name()
+promise = dp.durable_promise(TEAM)
+resolve = random.Random(f"{SEED}-{me}").random() < 0.3
 print(f"{pid} will {'RESOLVE' if resolve else 'AWAIT'} the promise")
 
 peeked = await promise.peek()
-print(f"{pid} : Peek '{promise_id}' = {peeked}")
+print(f"{pid} : Peek '{TEAM}' = {peeked}")
 
 if resolve:
     won = await promise.resolve(f"Completed by {pid}")
-    print(f"{pid} : '{promise_id}' actually resolved to '{won.unwrap()}'")
+    print(f"{pid} : '{TEAM}' actually resolved to '{won.unwrap()}'")
 else:
-    print(f"{pid} : Awaiting '{promise_id}'...")
-    print(f"{pid} : Got result for '{promise_id}' = '{await promise}'")
+    print(f"{pid} : Awaiting '{TEAM}'...")
+    print(f"{pid} : Got result for '{TEAM}' = '{await promise}'")
 
 # %%
 outcomes = {e.text for e in JOURNAL.about(TEAM) if e.kind in ("got", "won", "refused")}
 print(outcomes)
-many.reveal("b" if len(outcomes) == 1 else "a")
+many.compare(one=len(outcomes) == 1, each=len(outcomes) > 1)
 
 # %% [markdown]
 # **What happened.** Everybody who awaited, and everybody who resolved, was told one and
@@ -272,7 +298,11 @@ print("All true.")
 
 # %%
 answer_1 = ...
-check(answer_1, "neither", "Think of carol, and of a reader in the middle of a write.")
+check(
+    answer_1,
+    Sealed("one.b30b.47fc5ad7"),
+    "Think of carol, and of a reader in the middle of a write.",
+)
 
 # %% [markdown]
 # **2.** Find a seed with which **all five** processes resolve. How many of them are
@@ -280,11 +310,16 @@ check(answer_1, "neither", "Think of carol, and of a reader in the middle of a w
 #
 # <details><summary>Hint</summary>
 # <code>next(s for s in range(100_000) if all(draws(s, n) for n in NAMES))</code>. Then
-# put it in for <code>SEED</code>, run from there on, and count the signs.</details>
+# put it in for <code>SEED</code>, give <code>TEAM</code> another end, run from there on, and
+# count the signs.</details>
 
 # %%
 answer_2 = ...
-check(answer_2, 4, "Five want to be first, and one is.")
+check(
+    answer_2,
+    Sealed("one.2323.47df2e83.d4a13bdb"),
+    "Count the signs “too late, refused” in the lanes.",
+)
 
 # %% [markdown]
 # **3.** Write the code of a process that awaits a promise but gives up after two
@@ -300,7 +335,11 @@ async def value_or_timeout(promise): ...
 
 
 attempt = await value_or_timeout(dp.durable_promise(f"slow-{RUN}"))
-check(attempt, "timeout", "Return (await promise.resolve('timeout')).unwrap().")
+check(
+    attempt,
+    Sealed("one.e802.ae39f949"),
+    "What does resolve() return, also if it comes second?",
+)
 
 # %% [markdown]
-# Next: [example 3](04_example3.ipynb), ten processes at once, and `kill -9`.
+# [← Example 1](02_example1.ipynb) · [all pages](00_start_here.ipynb) · [next: Example 3 →](04_example3.ipynb)

@@ -1,0 +1,132 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,source//py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Start here
+#
+# [next: What is a durable promise? →](01_what_is_a_durable_promise.ipynb)
+#
+# **For whom?** For you, if you write Python, have seen `await` once, and have ever asked
+# yourself: *what if the program is killed while it waits?* You need to know nothing about
+# databases, distributed systems or Restate. You need JupyterLab; this page runs in it when
+# you enter `make lab`.
+#
+# A **promise** is *pending* until somebody *settles* it, once: it is *resolved* with a
+# value, or *rejected* with an error message. A **durable promise** is kept in a *store*,
+# not in a process, and outlives every process that ever used it.
+#
+# | page | takes about | afterwards you can |
+# |---|---|---|
+# | [01 What is a durable promise?](01_what_is_a_durable_promise.ipynb) | 20 min | say what survives `kill -9`, and draw the state machine |
+# | [02 Example 1](02_example1.ipynb) | 15 min | peek, wait, resolve and reject, and explain who wins |
+# | [03 Example 2](03_example2.ipynb) | 25 min | let processes signal each other, in any order |
+# | [04 Example 3](04_example3.ipynb) | 30 min | kill a process at any moment, and say what the others may rely on |
+# | [05 The same code on any backend](05_same_code_any_backend.ipynb) | 25 min | choose a store, talk to it with curl, survive its server |
+# | [06 Build your own](06_build_your_own.ipynb) | 45 min | write a backend, and find out what is wrong with one |
+# | [07 Signals between systems](07_signals_between_systems.ipynb) | 45 min | callbacks, approvals, deadlines, barriers, fan-in |
+# | [08 The same in a trio world](08_trio.ipynb) | 20 min | use all of it from trio |
+#
+# 01 to 04 build on each other; take them in this order. After them, 05 to 08 can be read
+# in any order. Who has one hour takes 01, 03 and 04.
+
+# %% [markdown]
+# ## How a page works
+#
+# Run the cells from top to bottom, each with *Shift+Enter*. There are two things to do on
+# the way, and this is where you try both.
+#
+# **Predict.** Before something happens, a cell asks what will. The cell below it says
+# `%predict` and the name of the question. Write *one of the words* behind that, and run it.
+# Then run what comes next: your prediction is compared with what really happened. Whoever
+# has predicted, rightly or wrongly, remembers.
+
+# %%
+# %load_ext dp_core.notebook
+# %scratch
+import dp_core as dp
+from dp_core.notebook import Question, Sealed, check
+
+# %% [markdown]
+# (`%scratch` lets the page work in a temporary directory. Whatever it writes is gone when
+# its kernel ends, also if that is killed.)
+
+# %%
+twice = Question(
+    "A promise is resolved with `'one'`, and then with `'two'`. Which value has it then?",
+    one="`'one'`",
+    two="`'two'`",
+    error="none: the second `resolve` raises an error",
+)
+twice
+
+# %%
+# %predict twice
+
+# %%
+promise = dp.durable_promise("twice", "memory:")
+try:
+    await promise.resolve("one")
+    await promise.resolve("two")
+    value = await promise
+except dp.DurablePromiseError as error:
+    value = error
+twice.compare(
+    one=value == "one",
+    two=value == "two",
+    error=isinstance(value, dp.DurablePromiseError),
+)
+
+# %% [markdown]
+# You may predict *after* the run as well, and be compared at once; or have it told without
+# a prediction:
+#
+# ```python
+# twice.reveal()
+# ```
+#
+# If you choose *Run All*, questions stay open and the page goes on.
+#
+# **Try.** At the end of each page there are exercises. Put your answer in the place of the
+# dots and run the cell. It knows the answer, but the page does not say it; case, order and
+# quotation marks do not matter, and it tells you which part is wrong.
+#
+# In which *two* states is a promise that has been settled? Write them like this:
+# `{"pending", "sleeping"}`.
+#
+# <details><summary>Hint</summary>They are in italics at the top of this page, in the
+# sentence that says what a promise is.</details>
+
+# %%
+answer = ...
+check(
+    answer, Sealed("set.6a0d.6c8f0417.b0ca7c6a"), "Settling is done in one of two ways."
+)
+
+# %% [markdown]
+# ## What you see
+#
+# * The outputs that a page has when you open it are of a real run. They show what
+#   happened, so they give answers away. *Edit → Clear Outputs of All Cells* hides them.
+# * Cells that begin with `%%on alice` run in **alice**, which is a process of her own with
+#   her own pid; others run here, in the process of the page. Real processes are started
+#   and really killed; all of them end with the page.
+# * A cell that waits says for whom. The *Stop* button ends the wait, and leaves the promise
+#   as it is.
+# * Each page ends in a check of what it has shown:
+
+# %%
+assert value == "one"
+print("All true.")
+
+# %% [markdown]
+# [next: What is a durable promise? →](01_what_is_a_durable_promise.ipynb)
