@@ -20,7 +20,7 @@ import pytest
 
 from dp_core.notebook import Lanes
 from support.notebook.chart_texts import Box, assert_apart, texts_of
-from support.notebook.execute import NOTEBOOKS, read
+from support.notebook.execute import NAMES, NOTEBOOKS, read
 from support.notebook.execute import write as write_notebook
 from support.notebook.journal_events import EVENTS, event
 
@@ -103,6 +103,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     shutil.copy(
         NOTEBOOKS / "01_what_is_a_durable_promise.ipynb", directory / "states.ipynb"
     )
+    for name in NAMES[:2]:
+        shutil.copy(NOTEBOOKS / f"{name}.ipynb", directory)
     write_notebook(read("04_example3"), directory / "run.ipynb")
     write(directory / "stop.ipynb", *STOP)
     settings = home / "config" / "labconfig" / "page_config.json"
@@ -277,6 +279,25 @@ def test_example3_runs_and_its_lanes_appear(lab: Lab) -> None:
     picture(lab, board.locator(".jp-Cell-outputArea"), "lanes")
     output = lab.page.locator(".jp-Cell", has_text="%%on all")
     picture(lab, output.locator(".jp-Cell-outputArea"), "ten-processes")
+
+
+def test_a_readers_way(lab: Lab) -> None:
+    """Run All leaves a question open, a word answers it, a link leads on."""
+    lab.open(f"{NAMES[0]}.ipynb")
+    lab.menu("Run", "Run All Cells")
+    lab.page.get_by_text("All true.", exact=True).wait_for()
+    assert 0 == lab.page.get_by_text("It is one").count()
+
+    line = lab.page.locator(".jp-CodeCell .cm-content", has_text="%predict twice").first
+    line.click()
+    lab.page.keyboard.press("End")
+    lab.page.keyboard.type(" two")
+    lab.page.keyboard.press("Shift+Enter")
+    lab.page.get_by_text("You predicted two. It is one").wait_for()
+
+    lab.page.locator(".jp-Notebook a", has_text="next: ").first.click()
+    title = lab.page.locator(".jp-Notebook h1", has_text="What is a durable promise?")
+    title.first.wait_for()
 
 
 def test_the_stop_button(lab: Lab) -> None:

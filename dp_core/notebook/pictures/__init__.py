@@ -5,7 +5,6 @@ from dp_core.notebook.pictures._board import Board, board
 from dp_core.notebook.pictures._cell_output import (
     LiveOutput,
     bundle,
-    cell_number,
     in_notebook,
     show,
 )
@@ -37,7 +36,6 @@ __all__ = [
     "WaitingNotices",
     "board",
     "bundle",
-    "cell_number",
     "in_notebook",
     "lanes",
     "pill",

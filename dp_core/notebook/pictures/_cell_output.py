@@ -10,7 +10,7 @@ from IPython.core.getipython import get_ipython
 
 from dp_core.notebook.pictures._markup import Element
 
-__all__ = ["LiveOutput", "bundle", "cell_number", "in_notebook", "show"]
+__all__ = ["LiveOutput", "bundle", "in_notebook", "show"]
 
 Bundle = Mapping[str, Any]
 
@@ -18,11 +18,6 @@ Bundle = Mapping[str, Any]
 def in_notebook() -> bool:
     """Tell whether this process is a kernel."""
     return hasattr(get_ipython(), "kernel")
-
-
-def cell_number() -> int:
-    """Return the number of the running cell; 0 outside of IPython."""
-    return getattr(get_ipython(), "execution_count", 0)
 
 
 def bundle(plain: str, html: Element | None = None) -> dict[str, str]:
