@@ -105,7 +105,7 @@ def test_a_parent_that_is_interrupted_leaves_no_child(tmp_path: Path) -> None:
         until(lambda: len(list(tmp_path.glob("run-*"))) == 4)
         children = psutil.Process(parent.pid).children()
         parent.send_signal(signal.SIGINT)
-        parent.communicate()
+        parent.communicate(timeout=60)
 
     assert 4 == len(children)
     assert [] == [child for child in children if child.is_running()]
