@@ -66,6 +66,16 @@ class AlarmError(Exception):
     """Raised by a signal handler of the program."""
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C be heard, though these tests may run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def backend() -> Endless:
     """A backend of a test's own."""
