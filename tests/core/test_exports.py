@@ -106,6 +106,7 @@ ERRORS: dict[type[DurablePromiseError], tuple[Any, ...]] = {
     dp_core.notebook.ProcessNameError: ("²", "write letters"),
     dp_core.notebook.ProcessStartError: ("alice", "no ipykernel"),
     dp_core.notebook.UnknownProcessError: ("carol", ("alice", "bob")),
+    dp_core.notebook.VariableError: ("seed", "it is not JSON"),
 }
 
 
