@@ -209,7 +209,7 @@ def test_a_peer_that_never_reads_is_given_up() -> None:
     with victim(settings={"send_seconds": 2}) as server:
         value = b'"%b"' % (b"x" * (MIB - 2))
         assert 200 == server.ask("/promises/x/resolve", value)[0]
-        at_rest = server.files()
+        at_rest = server.files_at_rest()
         request = server.request("/promises/x/peek") * 8
         with all_open(server.connect() for _ in range(50)) as streams:
             # The connection that has asked may have been open yet when it was counted.
@@ -240,7 +240,7 @@ def test_half_a_goodbye_leaves_nothing_behind(path: str) -> None:
     """A peer that closes its sending half, and never the other, keeps no place."""
     with victim() as server:
         is_served(server)
-        at_rest = server.files()
+        at_rest = server.files_at_rest()
         with all_open(server.connect() for _ in range(50)) as streams:
             for stream in streams:
                 if path != "nothing":
@@ -353,7 +353,7 @@ def test_a_stop_with_a_thousand_waiters(load: str) -> None:
     with victim(settings={**limits, **grace}) as server:
         value = b'"%b"' % (b"x" * (MIB - 2))
         assert 200 == server.ask("/promises/large/resolve", value)[0]
-        at_rest = server.files()
+        at_rest = server.files_at_rest()
         with (
             all_open(server.connect() for _ in range(1000)) as waiters,
             all_open(server.connect() for _ in range(20)) as others,

@@ -32,7 +32,7 @@ def test_streams_that_nobody_reads_cost_a_bounded_buffer() -> None:
     ids = [f"{n}" for n in range(200)]
     calls = [{"op": "resolve", "promiseId": id, "value": "x" * 60_000} for id in ids]
     with victim(settings={"send_seconds": 2}) as server:
-        at_rest, before = server.files(), server.memory()
+        at_rest, before = server.files_at_rest(), server.memory()
         with all_open(server.connect() for _ in range(20)) as streams:
             for stream in streams:
                 stream.sendall(watch(server, *ids))

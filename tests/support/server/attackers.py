@@ -95,7 +95,16 @@ class Victim:
         return self._status("VmRSS") * 1024
 
     def files(self) -> int:
+        """Return how many files it has open."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def files_at_rest(self) -> int:
+        """Return how many files it has open while nobody is connected."""
+        with self.connect() as stream:
+            # It listens before all of its threads have opened theirs.
+            stream.sendall(self.request("/promises/honest/peek"))
+            assert answer(stream)[0] == 200
+            return self.files() - 1
 
     def cpu(self) -> float:
         """Return the seconds of CPU that it has used."""
