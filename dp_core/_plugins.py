@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+from difflib import get_close_matches
 from functools import partial
 from typing import Final
 
@@ -124,10 +125,12 @@ def _claimant(scheme: str, url: str) -> Plugin:
         # Not before: the scheme of another package may be named like a host.
         raise UnknownBackendError(url, f"for a server write {quoted(server)}")
     if not claims:
+        alike = get_close_matches(scheme, installed_schemes(), n=1)
+        advice = f"write {alike[0]}:, if you mean that, or " if alike else ""
         raise UnknownBackendError(
             url,
-            f"the schemes known here are {_known()}; install the package that brings "
-            f"{scheme}:",
+            f"{advice}install the package that brings {scheme}:; the schemes known "
+            f"here are {_known()}",
         )
     return claims[0]
 
@@ -188,6 +191,9 @@ def plugin_manager() -> pluggy.PluginManager:
 
 
 def _known() -> str:
-    schemes = installed_schemes()
-    named = (f"{scheme}: ({schemes[scheme]})" for scheme in sorted(schemes))
-    return ", ".join(named)
+    """Return the schemes, and where one is not ours the package that provides it."""
+    ours = {plugin.name for plugin in installed_plugins(PROJECT) if plugin.is_ours}
+    return ", ".join(
+        f"{scheme}:" if scheme in ours else f"{scheme}: ({package})"
+        for scheme, package in sorted(installed_schemes().items())
+    )

@@ -52,18 +52,18 @@ def read_value(argument: str | None, form: str) -> bytes:
     return b"null" if argument is None else FORMS[form](read_text(argument))
 
 
-def read_option_value(argument: str) -> bytes:
+def read_option_value(option: str, argument: str) -> bytes:
     """
     Return the JSON text of an option's value: JSON where it reads as JSON, else text.
 
     Raises:
-        InvalidValueError: It is not a valid value.
+        click.BadParameter: It is not a valid value.
     """
     try:
         return _as_either(read_text(argument))
     except InvalidValueError as error:
-        reason = error.reason.removesuffix(_SAY_TEXT)
-        raise InvalidValueError(error.place, reason) from None
+        reason = str(error).removesuffix(_SAY_TEXT)
+        raise click.BadParameter(reason, param_hint=option) from None
 
 
 def read_text(argument: str) -> str:

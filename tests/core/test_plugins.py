@@ -131,20 +131,30 @@ def test_a_plugin_that_does_not_register_its_scheme_is_named(install: Install) -
 @pytest.mark.parametrize(
     ("url", "advice"),
     [
-        ("mem:x", "memory: (durable-promises)"),
-        ("redis://x", "file: (durable-promises)"),
+        ("memry:x", "'memry:x': write memory:, if you mean that, or install"),
+        ("Sqlite3:x", "'Sqlite3:x': write sqlite:, if you mean that, or install"),
+        ("mem:x", "; the schemes known here are file:, http:, https:, memory:, "),
+        ("redis://x", "'redis://x': install the package that brings redis:; the"),
         ("./promises", "for a directory write 'file:./promises'"),
         ("/var/promises", "for a directory write 'file:/var/promises'"),
     ],
 )
 def test_an_unknown_url_lists_what_is_known(url: str, advice: str) -> None:
-    """The error names the URL, the schemes there are, and their packages."""
+    """The error says first what to do, and names all schemes that there are."""
     with pytest.raises(UnknownBackendError) as caught:
         connect(url)
 
     assert advice in str(caught.value)
     assert url in str(caught.value)
     assert isinstance(caught.value, LookupError)
+
+
+def test_a_scheme_of_a_third_party_is_named_with_its_package(install: Install) -> None:
+    """Whoever reads the error knows which package brought it; ours need no word."""
+    install("dp-third", "third", PLUGIN.format(scheme="third"))
+
+    with pytest.raises(UnknownBackendError, match=r"sqlite:, third: \(dp-third\)$"):
+        connect("redis:")
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,9 @@ def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> S
     does no harm. A promise with another outcome, or other terms, there is
     reported. One that is damaged, or that TO cannot take, is left out, and named at
     the end. Either makes the exit code 1. Waiters do not move: point them to TO.
-    Times of creating and settling are those of the copy, and what a deadline has
-    settled is an outcome like any other there.
+    Times of creating and settling are those of the copy, so promises that are copied
+    together may be listed in another order, and what a deadline has settled is an
+    outcome like any other there.
 
     Where FROM cannot list its promises, as Restate cannot, name the ids.
     """

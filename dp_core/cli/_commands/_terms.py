@@ -132,7 +132,7 @@ def _otherwise(value: str | None, error: str | None) -> Outcome[bytes] | None:
             "--otherwise-value and --otherwise-error exclude each other"
         )
     if value is not None:
-        return Resolved(read_option_value(value))
+        return Resolved(read_option_value("--otherwise-value", value))
     return None if error is None else Rejected(check_message(read_text(error)))
 
 
@@ -147,7 +147,7 @@ def _asked(
 
     Raises:
         InvalidTermsError: No promise can have them.
-        InvalidValueError: The data is not a JSON value.
+        click.BadParameter: A value is not JSON.
     """
     if deadline is None and otherwise is not None:
         raise click.UsageError(
@@ -157,7 +157,7 @@ def _asked(
     within: timedelta | None = None
     if isinstance(deadline, timedelta):
         within, deadline = deadline, moment_after(now(), deadline)
-    text = None if data is None else read_option_value(data)
+    text = None if data is None else read_option_value("--data", data)
     return Terms(
         deadline=deadline,
         otherwise=otherwise,

@@ -77,7 +77,7 @@ def test_long_texts_fit_a_terminal(env: dict[str, str]) -> None:
     assert shown.rstrip().endswith("1 problem.")
     long = [line for line in shown.splitlines() if len(line) > 60]
     assert [] == [line for line in long if " " in line[26:].strip()]
-    assert "\r\n                          -> the schemes known here" in shown
+    assert "\r\n                          -> install the package that" in shown
 
 
 def test_a_working_directory_that_was_removed_is_a_problem(
