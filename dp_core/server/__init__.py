@@ -1,9 +1,10 @@
 """
 Promises over HTTP: `app` is an ASGI app over any backend, `serve` runs it.
 
-The form of requests and answers is in `dp_core.wire`. Here is the rest:
-`_guard` refuses requests, `_app` does what they ask for, `_waits` holds those
-that wait, `_http_server` and `_run` make a process of it.
+The form of requests and answers is in `dp_core.wire`. Here is the rest: `_endpoints`
+is the table of all that is answered, by which `_routing` finds the row of a request;
+`_guarding` refuses requests, `_answering` does what they ask for, `_waiting` holds
+those that wait, `_listening` and `_run` make a process of it.
 
 .. code-block:: python
 

@@ -41,6 +41,7 @@ __all__ = [
     "PromiseCall",
     "Settle",
     "Wait",
+    "no_operation",
     "read_call",
     "read_get",
     "read_members",
@@ -206,10 +207,12 @@ def read_call(path: str, body: bytes, limit: int = MAX_VALUE_BYTES) -> PromiseCa
             members = _bare_members(operation, body)
             return _READERS[operation](_path_id(id), members, limit)
         case _:
-            raise ProtocolError(
-                404,
-                f"no operation at {quoted(path)}; {_FORMS}",
-            )
+            raise no_operation(path)
+
+
+def no_operation(path: str) -> ProtocolError:
+    """Return the error of a path at which there is no operation (404)."""
+    return ProtocolError(404, f"no operation at {quoted(path)}; {_FORMS}")
 
 
 def read_get(path: str, query: str) -> Info | List:

@@ -130,7 +130,7 @@ async def test_a_large_body_is_read_beside_the_event_loop(
         threads.add(threading.current_thread() is threading.main_thread())
         return original(*arguments)
 
-    monkeypatch.setattr("dp_core.server._app.read_call", read_call)
+    monkeypatch.setattr("dp_core.server._answering._requests.read_call", read_call)
     await ask(promises, "/promise/resolve", {**X, "value": [[]] * 50_000})
 
     assert {False} == threads

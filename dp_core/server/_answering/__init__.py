@@ -1,7 +1,9 @@
 """
-Answers to calls, as a backend gives them.
+Answers to requests and their calls, as a backend gives them.
 
 =============== ============================================================
+``_requests``   requests in the wire's form, answered
+``_serving``    what the answers of one app share
 ``_operations`` one call: done, or failed as a client may see it
 ``_batch``      the calls of one request, together
 ``_registry``   terms and lists; deadlines nobody asks for
@@ -11,5 +13,28 @@ Answers to calls, as a backend gives them.
 from dp_core.server._answering._batch import BatchAnswers
 from dp_core.server._answering._operations import Operations
 from dp_core.server._answering._registry import RegistryAnswers, Sweeping
+from dp_core.server._answering._requests import (
+    answer_batch,
+    answer_call,
+    answer_get,
+    answer_health,
+    answer_unknown,
+    answer_watch,
+    answer_watch_query,
+)
+from dp_core.server._answering._serving import Serving
 
-__all__ = ["BatchAnswers", "Operations", "RegistryAnswers", "Sweeping"]
+__all__ = [
+    "BatchAnswers",
+    "Operations",
+    "RegistryAnswers",
+    "Serving",
+    "Sweeping",
+    "answer_batch",
+    "answer_call",
+    "answer_get",
+    "answer_health",
+    "answer_unknown",
+    "answer_watch",
+    "answer_watch_query",
+]

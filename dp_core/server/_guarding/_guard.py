@@ -14,9 +14,8 @@ counted while they arrive, whatever a header says about their length.
                                 of this one (``same-site``), asks
 no or another bearer token      401
 a token that does not allow it  403, by `permitted`
-not POST                        405: links and images must not change anything
-not ``application/json``        415: the types a foreign page can send
-                                without asking first (Fetch §2.2.2)
+not the type that is asked for  415: of ``application/json``, no foreign page can
+                                send it without asking first (Fetch §2.2.2)
 a body too long, or too slow    413, 408
 =============================== ======================================
 
@@ -40,7 +39,6 @@ from dp_core.server._guarding._hosts import Hosts
 from dp_core.server._guarding._permitted import permitted
 from dp_core.server._notices import Notices
 from dp_core.server._settings import Settings
-from dp_core.wire import ENVELOPE_BYTES
 
 __all__ = ["ClientGoneError", "Guard", "Headers"]
 
@@ -91,7 +89,6 @@ class Guard:
         self._hosts = Hosts(settings.allowed_hosts)
         self._origins = frozenset(origin.lower() for origin in settings.allowed_origins)
         self._bearer = Bearer(settings, notices)
-        self._limit = settings.max_value_bytes + ENVELOPE_BYTES
         self._seconds = settings.body_seconds
         self._notices = notices
 
@@ -113,44 +110,28 @@ class Guard:
         self._check_origin(headers, host, scope)
         return headers
 
-    async def check_caller(self, headers: Headers, scope: Scope, method: str) -> Access:
+    async def access(
+        self, headers: Headers, scope: Scope, *, asks_for_token: bool
+    ) -> Access | None:
         """
         Return what the sender of a request may do.
 
         Args:
             headers: Its headers.
             scope: The request.
-            method: The method that it must have.
+            asks_for_token: Whether it needs a token, where this server has some.
+
+        Returns:
+            The access of its token; None for one that needs none, unless there are no
+            tokens at all.
 
         Raises:
-            ProtocolError: It has no token of this server, or another method.
+            ProtocolError: It has no token of this server (401).
         """
-        access = EVERYTHING
-        if self._bearer.asked:
-            access = await self._access(headers, scope)
-        if scope["method"] != method:
-            raise ProtocolError(
-                405,
-                f"what is here is asked by {method}; GET /promises lists what the "
-                "store has, and GET /promises/ID tells all about one",
-            )
-        return access
-
-    def permitted(self, access: Access, call: C, scope: Scope) -> C:
-        """
-        Return a call as whoever has this access may make it; see `permitted`.
-
-        Raises:
-            ProtocolError: It is not allowed (403).
-        """
-        try:
-            return permitted(access, call)
-        except ProtocolError as error:
-            raise self._refused(
-                scope, error, "its token does not allow what it asked for"
-            ) from None
-
-    async def _access(self, headers: Headers, scope: Scope) -> Access:
+        if not self._bearer.asked:
+            return EVERYTHING
+        if not asks_for_token:
+            return None
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         token = token.strip()
         if scheme.lower() != b"bearer" or not token:
@@ -159,6 +140,15 @@ class Guard:
                 ProtocolError(401, "this server asks for a token"),
                 "it sent no token; clients send that of DP_TOKEN or DP_TOKEN_FILE",
             )
+        return await self.access_of(token, scope)
+
+    async def access_of(self, token: bytes, scope: Scope) -> Access:
+        """
+        Return what a token allows, however it was sent.
+
+        Raises:
+            ProtocolError: It is not a token of this server (401).
+        """
         try:
             return await self._bearer.access(token)
         except AccessDeniedError as error:
@@ -168,8 +158,38 @@ class Guard:
                 f"it sent another token than ours ({error.reason}); {_TOKENS}",
             ) from None
 
+    def check_rights(
+        self, access: Access | None, rights: frozenset[str], scope: Scope
+    ) -> None:
+        """
+        Refuse a request that takes rights, whatever the promise, without these.
+
+        Raises:
+            ProtocolError: They are not there (403).
+        """
+        if rights and (access is None or not rights <= access.rights):
+            raise self._not_allowed(
+                scope, ProtocolError(403, "this token does not allow that")
+            )
+
+    def permitted(self, access: Access | None, call: C, scope: Scope) -> C:
+        """
+        Return a call as whoever has this access may make it; see `permitted`.
+
+        Raises:
+            ProtocolError: It is not allowed (403).
+        """
+        try:
+            return permitted(access, call)
+        except ProtocolError as error:
+            raise self._not_allowed(scope, error) from None
+
     async def read_body(
-        self, headers: Headers, receive: Receive, limit: int | None = None
+        self,
+        headers: Headers,
+        receive: Receive,
+        limit: int,
+        media_type: str = "application/json",
     ) -> bytes:
         """
         Return the body of a request.
@@ -177,14 +197,12 @@ class Guard:
         Args:
             headers: The request's headers.
             receive: The ASGI channel.
-            limit: How many bytes it may have; None for those of one value and its
-                envelope.
+            limit: How many bytes it may have.
+            media_type: The type that it must have.
 
         Raises:
-            ProtocolError: It is too long, too slow, cut off, or not of JSON's type.
+            ProtocolError: It is too long, too slow, cut off, or not of that type.
         """
-        if limit is None:
-            limit = self._limit
         # A client that expects a go-ahead sends nothing without it (RFC 9110
         # §10.1.1).
         lingers = 0 if b"expect" in headers else LINGER_BYTES
@@ -196,19 +214,17 @@ class Guard:
             raise ProtocolError(408, f"the body took over {self._seconds:g} s")
         if len(body) > limit:
             raise _too_long(limit)
-        _check_content_type(headers, body)
+        _check_content_type(headers, body, media_type)
         return body
 
     async def throw_away_body(
-        self, headers: Headers, receive: Receive, limit: int | None = None
+        self, headers: Headers, receive: Receive, limit: int
     ) -> None:
         """
         Read the body of a refused request, as far as a good one could go.
 
         So its client can read why, and an endless one is not read on.
         """
-        if limit is None:
-            limit = self._limit
         if b"expect" in headers or _declared(headers) > limit:
             return
         size, more = 0, True
@@ -246,6 +262,9 @@ class Guard:
             f"{pages} may not ask; --allow-origin allows a site",
             "; the server's owner can allow a site: dp serve --allow-origin",
         )
+
+    def _not_allowed(self, scope: Scope, error: ProtocolError) -> ProtocolError:
+        return self._refused(scope, error, "its token does not allow what it asked for")
 
     def _refused(
         self, scope: Scope, error: ProtocolError, why: str, what_to_do: str = ""
@@ -309,12 +328,12 @@ def _declared(headers: Headers) -> int:
     return int(length) if length.isdigit() else 0
 
 
-def _check_content_type(headers: Headers, body: bytes) -> None:
+def _check_content_type(headers: Headers, body: bytes, media_type: str) -> None:
     coding = headers.get(b"content-encoding", b"identity").strip().lower()
     if coding != b"identity":
         raise ProtocolError(415, "the body must be sent as it is, without a coding")
     if not body and b"content-type" not in headers:
         return
-    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media_type != b"application/json":
-        raise ProtocolError(415, "the body must have the content type application/json")
+    found = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if found != media_type.encode():
+        raise ProtocolError(415, f"the body must have the content type {media_type}")

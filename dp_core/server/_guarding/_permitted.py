@@ -49,12 +49,12 @@ _OF_SEVERAL: Final[Mapping[type, frozenset[str]]] = {
 """The rights to a call on several promises, all of which it takes."""
 
 
-def permitted(access: Access, call: C) -> C:
+def permitted(access: Access | None, call: C) -> C:
     """
     Return a call as whoever has this access may make it.
 
     Who settles is said by the access, where that names somebody; a list has the
-    promises that the access is for.
+    promises that the access is for. Without any access nothing is allowed.
 
     Raises:
         ProtocolError: It is not allowed (403). One text says so, whatever the call, and
@@ -62,6 +62,8 @@ def permitted(access: Access, call: C) -> C:
     """
     if access is EVERYTHING:
         return call
+    if access is None:
+        raise _refused()
     kind = type(call)
     asked: Any = call
     if kind in _OF_ONE:
@@ -71,10 +73,14 @@ def permitted(access: Access, call: C) -> C:
     if allowed and isinstance(call, WatchCall):
         allowed = all(map(access.is_for, call.ids))
     if not allowed:
-        raise ProtocolError(403, "this token does not allow that")
+        raise _refused()
     if isinstance(call, Settle) and access.name is not None:
         asked = replace(call, outcome=replace(call.outcome, by=access.name))
     if isinstance(call, List):
         asked = replace(call, query=replace(call.query, ids=access.patterns()))
     allowed_call: C = asked
     return allowed_call
+
+
+def _refused() -> ProtocolError:
+    return ProtocolError(403, "this token does not allow that")

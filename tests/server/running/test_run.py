@@ -19,7 +19,8 @@ import pytest
 
 import dp_core as dp
 from dp_core import BackendUnavailableError, UnknownBackendError
-from dp_core.server import Settings, _listener, serve
+from dp_core.server import Settings, serve
+from dp_core.server._listening import _listener
 from support.server_process import JSON, TIMEOUT, Server, read, running
 
 AWAIT: Final = "/promise/await"

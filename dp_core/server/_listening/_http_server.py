@@ -26,15 +26,15 @@ from granian.server.embed import Server
 from starlette.types import Receive, Scope, Send
 
 from dp_core._errors import BackendUnavailableError
-from dp_core.server._listener import BACKLOG, take_over
-from dp_core.server._settings import Settings
-from dp_core.server._sockets import (
+from dp_core.server._listening._listener import BACKLOG, take_over
+from dp_core.server._listening._sockets import (
     Descriptor,
     bound_sockets,
     connections,
     find_listener,
     waiting_to_be_accepted,
 )
+from dp_core.server._settings import Settings
 
 __all__ = ["HttpServer", "Served"]
 

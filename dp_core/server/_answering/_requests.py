@@ -1,0 +1,140 @@
+"""Requests in the wire's form, answered: one function for each kind of endpoint."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from anyio import move_on_after
+
+from dp_core._errors import BackendError, DurablePromiseError, ProtocolError
+from dp_core._states import Pending
+from dp_core.server._answering._serving import Serving
+from dp_core.server._routing import (
+    HEADERS,
+    HEADERS_OF_STATUS,
+    AdmittedRequest,
+    Response,
+)
+from dp_core.wire import (
+    BatchedCall,
+    List,
+    Peek,
+    PromiseCall,
+    Wait,
+    WatchCall,
+    no_operation,
+    prefer_wait,
+    read_batch,
+    read_call,
+    read_get,
+    read_prefer,
+    read_watch,
+    read_watch_query,
+    write_answer,
+)
+
+__all__ = [
+    "answer_batch",
+    "answer_call",
+    "answer_get",
+    "answer_health",
+    "answer_unknown",
+    "answer_watch",
+    "answer_watch_query",
+]
+
+_HEALTH_ID: Final = "dp.health"
+_HEALTH_SECONDS: Final = 5.0
+
+
+async def answer_call(serving: Serving, request: AdmittedRequest) -> Response:
+    """Answer a POST about one promise, in any of the three forms."""
+    read = partial(read_call, request.path, request.body, serving.largest)
+    return await _done(serving, request, await serving.parsed(read, request.body))
+
+
+async def answer_get(serving: Serving, request: AdmittedRequest) -> Response:
+    """Answer a GET: of one promise, or of those that a query finds."""
+    return await _done(serving, request, read_get(request.path, request.query))
+
+
+async def answer_batch(serving: Serving, request: AdmittedRequest) -> Response:
+    """Answer many calls at once."""
+    read = partial(read_batch, request.body, serving.largest)
+    calls = await serving.parsed(read, request.body)
+    asked = [_permitted_or_why(serving, request, call) for call in calls]
+    return Response(200, await serving.batches.answer(asked))
+
+
+async def answer_watch(serving: Serving, request: AdmittedRequest) -> None:
+    """Answer a POST by an event stream."""
+    read = partial(read_watch, request.body)
+    await _stream(serving, request, await serving.parsed(read, request.body))
+
+
+async def answer_watch_query(serving: Serving, request: AdmittedRequest) -> None:
+    """Answer a GET by an event stream."""
+    await _stream(serving, request, read_watch_query(request.query))
+
+
+async def answer_health(serving: Serving, request: AdmittedRequest) -> Response:
+    """Answer whether the store answers, and nothing else."""
+    with move_on_after(_HEALTH_SECONDS):
+        try:
+            await serving.backend.peek(_HEALTH_ID)
+        except BackendError as error:
+            serving.operations.tell_failure(Peek(_HEALTH_ID), error)
+        else:
+            return Response(200, b"")
+    return Response(503, b"", HEADERS_OF_STATUS[503])
+
+
+async def answer_unknown(serving: Serving, request: AdmittedRequest) -> Response:
+    """Refuse a request for what is not here, with all forms that are."""
+    raise no_operation(request.path)
+
+
+async def _done(
+    serving: Serving, request: AdmittedRequest, call: PromiseCall | List
+) -> Response:
+    call = serving.guard.permitted(request.access, call, request.scope)
+    try:
+        if isinstance(call, Wait):
+            return await _waited(serving, request, call)
+        return Response(*await serving.operations.do(call))
+    except BackendError as error:
+        raise serving.operations.as_seen(error, call) from None
+
+
+async def _waited(serving: Serving, request: AdmittedRequest, call: Wait) -> Response:
+    seconds = read_prefer(request.prefer)
+    state = await serving.waits.outcome(call.id, request.receive, seconds)
+    if seconds is None or not isinstance(state, Pending):
+        return Response(200, write_answer(state))
+    applied = (b"preference-applied", prefer_wait(seconds).encode())
+    return Response(202, write_answer(state), (applied,))
+
+
+async def _stream(serving: Serving, request: AdmittedRequest, call: WatchCall) -> None:
+    call = serving.guard.permitted(request.access, call, request.scope)
+    try:
+        failure = await serving.streams.answer(
+            call, request.receive, request.send, HEADERS
+        )
+    except BackendError as error:
+        raise serving.operations.as_seen(error, call) from None
+    if failure is not None:
+        serving.operations.tell_failure(call, failure)
+
+
+def _permitted_or_why(
+    serving: Serving, request: AdmittedRequest, asked: BatchedCall | DurablePromiseError
+) -> BatchedCall | DurablePromiseError:
+    """Return a call of a batch, or the error that is its answer."""
+    if isinstance(asked, DurablePromiseError):
+        return asked
+    try:
+        return serving.guard.permitted(request.access, asked, request.scope)
+    except ProtocolError as error:
+        return error

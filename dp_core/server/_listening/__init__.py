@@ -1,0 +1,14 @@
+"""
+Listening: the HTTP server in this process, and its sockets.
+
+================ ===========================================================
+``_http_server`` Granian, with bounds, and a stop that answers waits
+``_listener``    an address where a server may listen
+``_sockets``     sockets of this process, as its kernel lists them
+================ ===========================================================
+"""
+
+from dp_core.server._listening._http_server import HttpServer
+from dp_core.server._listening._listener import authority, reserve
+
+__all__ = ["HttpServer", "authority", "reserve"]

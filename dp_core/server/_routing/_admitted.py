@@ -1,0 +1,58 @@
+"""`AdmittedRequest`: a request that was let in, and the channels to its client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+from starlette.types import Receive, Scope, Send
+
+from dp_core._access import Access
+from dp_core.server._routing._targets import query_of
+
+__all__ = ["AdmittedRequest"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AdmittedRequest:
+    """
+    A request that was let in.
+
+    Attributes:
+        path: Its path below where the app is mounted, percent-encoded.
+        parameters: The segments of the path that the endpoint has parameters for,
+            percent-encoded.
+        headers: Its headers, by their names in lower case.
+        body: Its body; empty where the endpoint reads none.
+        access: What its sender may do; None where the endpoint asks nobody for a token
+            and the server asks for tokens.
+        scope: The request, as ASGI has it.
+        receive: The ASGI channel, which now only reports that the client went away.
+        send: The ASGI channel, for what is answered piece by piece.
+    """
+
+    path: str
+    parameters: tuple[str, ...]
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    access: Access | None
+    scope: Scope
+    receive: Receive
+    send: Send
+
+    @property
+    def query(self) -> str:
+        """
+        The query string.
+
+        Raises:
+            ProtocolError: It is not text (400).
+        """
+        return query_of(self.scope)
+
+    @property
+    def prefer(self) -> str:
+        """The header ``Prefer``."""
+        return self.headers.get(b"prefer", b"").decode("latin-1")
