@@ -1,11 +1,13 @@
 """
-`Pipes`: the two pipes between a notebook and its processes.
+`Pipes`: how processes report to their notebook, and learn that it is gone.
 
-Through the first, processes report events, each a line of JSON. A written line is
-in the kernel's hands, so that it arrives also if the process is killed right after;
-and lines up to PIPE_BUF bytes do not mix (write(2)).
+Processes append their events to a file, each a line of JSON. What is written is in the
+operating system's hands, so that it arrives also if the process is killed right after;
+and a file is never full, as a pipe is while the notebook is busy: nothing is lost, and
+nobody stands still. A byte in the first pipe, the bell, says that there is something
+to read.
 
-Nothing is ever written to the second. The notebook alone holds its writing end, so
+Nothing is ever written to the second pipe. The notebook alone holds its writing end, so
 that processes read its end of file when the notebook is gone, for whatever reason.
 """
 
@@ -16,8 +18,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from pathlib import Path
 from threading import Thread
 from typing import Final, final
 
@@ -29,6 +32,7 @@ PROCESS: Final = "DP_NOTEBOOK_PROCESS"
 """The environment variable that holds a process's name."""
 
 _LIFELINE: Final = "DP_NOTEBOOK_LIFELINE"
+_BELL: Final = "DP_NOTEBOOK_BELL"
 _REPORTS: Final = "DP_NOTEBOOK_REPORTS"
 _PLACE: Final = "DP_NOTEBOOK_PLACE"
 _SIZE: Final = 65536
@@ -37,7 +41,7 @@ _SIZE: Final = 65536
 @final
 class Pipes:
     """
-    The notebook's ends of both pipes.
+    The notebook's ends of both pipes, and the file of the reports.
 
     Args:
         place: A directory; processes remove it if the notebook died before it
@@ -49,21 +53,21 @@ class Pipes:
     """
 
     def __init__(self, place: str) -> None:
-        lifeline, self._lifeline = os.pipe()
-        try:
-            self._reports, reports = os.pipe()
-        except OSError:
-            os.close(lifeline)
-            os.close(self._lifeline)
-            raise
-        for fd in (self._reports, reports):
+        with ExitStack() as begun:
+            lifeline, self._lifeline = _pipe(begun)
+            self._bell, bell = _pipe(begun)
+            self._reports = _nameless_file(place, begun)
+            self._opened = begun.pop_all()
+        for fd in (self._bell, bell):
             os.set_blocking(fd, False)
-        self.inherited = (lifeline, reports)
+        self.inherited = (lifeline, bell, self._reports)
         self.env: Mapping[str, str] = {
             _LIFELINE: str(lifeline),
-            _REPORTS: str(reports),
+            _BELL: str(bell),
+            _REPORTS: str(self._reports),
             _PLACE: place,
         }
+        self._read = 0
         self._rest = b""
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -71,39 +75,61 @@ class Pipes:
         """Call *hear* with every event, from the running loop."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(self._reports, self.drain, hear)
+            self._loop.add_reader(self._bell, self.drain, hear)
 
     def drain(self, hear: Callable[[JournalEvent], object]) -> None:
         """Call *hear* with the events that have been reported up to now."""
+        # The bell first: who rings after this has us called again.
         with suppress(BlockingIOError):
-            while data := os.read(self._reports, _SIZE):
-                *lines, self._rest = (self._rest + data).split(b"\n")
-                for line in lines:
-                    # A line that was too long is not written whole, and not JSON.
-                    with suppress(ValueError, TypeError):
-                        hear(JournalEvent(**json.loads(line)))
+            while os.read(self._bell, _SIZE):
+                pass
+        while data := os.pread(self._reports, _SIZE, self._read):
+            self._read += len(data)
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in filter(None, lines):
+                # On a full disk a line may be cut short, and is not JSON then.
+                with suppress(ValueError, TypeError):
+                    hear(JournalEvent(**json.loads(line)))
 
     def close(self) -> None:
-        """Close both; processes that still hold the other ends then exit."""
+        """Close all; processes that still hold the other ends then exit."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_reader(self._reports)
-        for fd in (*self.inherited, self._lifeline, self._reports):
-            os.close(fd)
+            self._loop.remove_reader(self._bell)
+        self._opened.close()
+
+
+def _pipe(opened: ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    for fd in ends:
+        opened.callback(os.close, fd)
+    return ends
+
+
+def _nameless_file(place: str, opened: ExitStack) -> int:
+    """Return a file to which every write is appended, whole, whoever writes."""
+    path = f"{place}/reports"
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+    opened.callback(os.close, fd)
+    Path(path).unlink()
+    return fd
 
 
 def reporter() -> Callable[[JournalEvent], None] | None:
     """Return a function that reports to the notebook; None if there is none."""
-    fd = os.environ.get(_REPORTS)
-    if fd is None:
+    if _REPORTS not in os.environ:
         return None
+    reports, bell = int(os.environ[_REPORTS]), int(os.environ[_BELL])
 
     def report(event: JournalEvent) -> None:
         # The environment's name of this process may hold what UTF-8 cannot.
         line = json.dumps(asdict(event), ensure_ascii=False).encode(errors="replace")
-        # The pipe is full only if the notebook is busy for long. Pictures with
-        # gaps are better than processes that stand still.
+        # Pictures with gaps are better than processes that fail. The first line feed
+        # ends a line that a full disk has cut short; it is not in JSON.
+        with suppress(OSError):
+            os.write(reports, b"\n%b\n" % line)
+        # A bell that is full rings already.
         with suppress(BlockingIOError):
-            os.write(int(fd), line + b"\n")
+            os.write(bell, b"\n")
 
     return report
 

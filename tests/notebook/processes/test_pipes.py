@@ -1,19 +1,37 @@
-"""Reports of processes travel through a pipe."""
+"""Reports of processes travel through a file, and a bell says that there are some."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Final
+
+import pytest
 
 from dp_core.notebook import JournalEvent
-from dp_core.notebook.processes import Pipes
+from dp_core.notebook.processes import Pipes, reporter
+
+MANY: Final = 5_000
+"""Reports of which a pipe would hold one in fifty."""
+
+BUSY: Final = f"""
+from dp_core.notebook import JournalEvent
+from dp_core.notebook.processes import reporter
+report = reporter()
+for n in range({MANY}):
+    report(JournalEvent("busy", n, "got", "id" * 500, text="€" * 400))
+print("all reported", flush=True)
+input()
+"""
 
 
 def test_reports_arrive_whole_or_not_at_all(tmp_path: Path) -> None:
     """Lines arrive as events, also in pieces; a line that is not one is left out."""
     pipes = Pipes(str(tmp_path))
     heard: list[JournalEvent] = []
-    _, reports = pipes.inherited
+    *_, reports = pipes.inherited
     try:
         os.write(
             reports, b'{"process": "a", "pid": 1, "kind": "won", "at": 1.0}\n{"pro'
@@ -27,3 +45,59 @@ def test_reports_arrive_whole_or_not_at_all(tmp_path: Path) -> None:
         pipes.close()
 
     assert [("a", "won"), ("b", "got")] == [(e.process, e.kind) for e in heard]
+
+
+def test_a_busy_notebook_loses_nothing(tmp_path: Path) -> None:
+    """
+    A process that reports much while nobody reads goes on, and all of it arrives.
+
+    Also what it reported just before it was killed.
+    """
+    pipes = Pipes(str(tmp_path))
+    heard: list[JournalEvent] = []
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", BUSY],
+            env={**os.environ, **pipes.env},
+            pass_fds=pipes.inherited,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert "all reported\n" == process.stdout.readline()
+            process.kill()
+        pipes.drain(heard.append)
+    finally:
+        pipes.close()
+
+    assert [*range(MANY)] == [event.pid for event in heard]
+    assert {"€" * 400} == {event.text for event in heard}
+
+
+def test_what_a_full_disk_cuts_short_costs_one_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line without its end does not take the next one with it."""
+    pipes = Pipes(str(tmp_path))
+    heard: list[JournalEvent] = []
+    for name, value in pipes.env.items():
+        monkeypatch.setenv(name, value)
+    report = reporter()
+    assert report is not None
+    *_, reports = pipes.inherited
+    try:
+        os.write(reports, b'\n{"process": "a", "pi')
+        report(JournalEvent("b", 2, "got"))
+        pipes.drain(heard.append)
+    finally:
+        pipes.close()
+
+    assert ["b"] == [event.process for event in heard]
+
+
+def test_nothing_is_left_in_the_directory(tmp_path: Path) -> None:
+    """The file has no name, and goes with the last process that has it open."""
+    Pipes(str(tmp_path)).close()
+
+    assert [] == [*tmp_path.iterdir()]

@@ -21,6 +21,7 @@ from jupyter_client import launcher
 from jupyter_client.manager import AsyncKernelManager
 
 from dp_core.notebook import Fleet, FleetError, ProcessStartError
+from dp_core.notebook.processes import _pipes
 from dp_core.notebook.processes._kernel import Kernel
 
 THREE = ("alice", "bob", "carol")
@@ -138,6 +139,7 @@ FULL = OSError(errno.EMFILE, "Too many open files")
 FAILURES = {
     "the first pipe": (os, "pipe", 1, FULL),
     "the second pipe": (os, "pipe", 2, FULL),
+    "the file of the reports": (_pipes, "_nameless_file", 1, FULL),
     "the directory": (tempfile, "mkdtemp", 1, OSError(errno.ENOSPC, "No space left")),
     "the context": (zmq.asyncio, "Context", 1, zmq.ZMQError(errno.EMFILE)),
     "the second process": (launcher, "Popen", 2, FULL),
