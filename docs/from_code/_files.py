@@ -17,12 +17,13 @@ def replace(folder: Path, pages: Mapping[str, str]) -> None:
 
     Args:
         folder: Where the pages are; made if it is missing.
-        pages: The text of each page by the name of its file.
+        pages: The text of each page by the path of its file in *folder*.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in {path.name for path in folder.iterdir()} - pages.keys():
-        (folder / stale).unlink(missing_ok=True)
+    there = {path for path in folder.rglob("*") if not path.is_dir()}
+    for stale in there - {folder / name for name in pages}:
+        stale.unlink(missing_ok=True)
     for name, text in pages.items():
         page = folder / name
+        page.parent.mkdir(parents=True, exist_ok=True)
         if not page.exists() or page.read_text(encoding="utf-8") != text:
             page.write_text(text, encoding="utf-8")

@@ -24,11 +24,12 @@ def link_pages(app: Sphinx, page: str, source: list[str]) -> None:
     place = PurePosixPath(page).parent
 
     def rewritten(link: re.Match[str]) -> str:
-        root = Path(app.srcdir).parent
+        notebooks = Path(app.srcdir).parent / "notebooks"
         target = (Path(app.srcdir) / place / link["path"]).resolve()
-        if target.parent != root / "notebooks" or target.suffix != ".ipynb":
+        if not target.is_relative_to(notebooks) or target.suffix != ".ipynb":
             return link[0]
-        path = relpath(f"tutorial/notebooks/{target.name}", place)
+        name = target.relative_to(notebooks).as_posix()
+        path = relpath(f"tutorial/notebooks/{name}", place)
         return f"]({path}{link['anchor'] or ''})"
 
     source[0] = _LINK.sub(rewritten, source[0])

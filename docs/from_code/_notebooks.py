@@ -19,7 +19,10 @@ def write_notebooks(folder: Path, notebooks: Path) -> None:
     to where they really are. Cells are highlighted as IPython's, which have
     magics; a notebook that was stored by a program does not say so.
     """
-    replace(folder, {path.name: _page(path) for path in notebooks.glob("*.ipynb")})
+    pages = (*notebooks.glob("*.ipynb"), *notebooks.glob("*/*.ipynb"))
+    replace(
+        folder, {path.relative_to(notebooks).as_posix(): _page(path) for path in pages}
+    )
 
 
 def _page(path: Path) -> str:

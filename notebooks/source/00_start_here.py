@@ -33,11 +33,16 @@
 # | [04 Example 3](04_example3.ipynb) | 30 min | kill a process at any moment, and say what the others may rely on |
 # | [05 The same code on any backend](05_same_code_any_backend.ipynb) | 25 min | choose a store, talk to it with curl, survive its server |
 # | [06 Build your own](06_build_your_own.ipynb) | 45 min | write a backend, and find out what is wrong with one |
-# | [07 Signals between systems](07_signals_between_systems.ipynb) | 45 min | callbacks, approvals, deadlines, barriers, fan-in |
+# | [07 Signals between systems](07_signals_between_systems.ipynb) | 35 min | let a callback, a person or a program in another language settle, and build a barrier |
 # | [08 The same in a trio world](08_trio.ipynb) | 20 min | use all of it from trio |
 #
 # 01 to 04 build on each other; take them in this order. After them, 05 to 08 can be read
-# in any order. Who has one hour takes 01, 03 and 04.
+# in any order, and so can the second part, which is about practice. Who has one hour takes
+# 01, 03 and 04.
+#
+# | in practice | takes about | afterwards you can |
+# |---|---|---|
+# | [09 Deadlines and late answers](in_practice/09_deadlines.ipynb) | 25 min | give a question a deadline, and say who wins when an answer is late |
 
 # %% [markdown]
 # ## How a page works

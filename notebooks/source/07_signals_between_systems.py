@@ -21,22 +21,19 @@
 #
 # 1. a **callback**: a payment provider tells us, some time, that the money is there
 # 2. an **approval**: a person decides, perhaps two of them at the same time
-# 3. a **deadline**: nobody decides, and the question must not stay open for ever
-# 4. a **barrier**: nobody goes on before all have arrived
-# 5. a **fan-in**: many workers, one who collects
-# 6. a **settler in another language**: curl, and Node
+# 3. a **barrier**: nobody goes on before all have arrived
+# 4. a **settler in another language**: curl, and Node
 #
-# All of them are the same few operations. What differs is who has the id.
+# All of them are the same few operations. What differs is who has the id. (And if nobody
+# answers, ever? [Deadlines and late answers](in_practice/09_deadlines.ipynb) is about that.)
 
 # %%
 # %load_ext dp_core.notebook
 # %scratch
-import asyncio
 import json
 import secrets
 import shutil
 import subprocess
-from datetime import UTC, datetime
 
 import dp_core as dp
 from dp_core.notebook import Fleet, Question, Sealed, check, lanes
@@ -186,114 +183,7 @@ except dp.PromiseRejectedError as error:
     print("stop:", error)
 
 # %% [markdown]
-# ## 3. A deadline
-#
-# The next order needs an approval, too, and this time nobody answers. So `orders` does
-# not only name the promise; it *creates* it, with terms: a deadline (two seconds here,
-# three days in real life), what it settles to then, tags to find it by, and data for
-# whoever has to decide. It will do so twice, so its program is a file.
-
-# %%
-# %%writefile asking.py
-from datetime import timedelta
-
-import dp_core as dp
-
-
-async def ask(server, id):
-    promise = await dp.connect(server).create(
-        id,
-        deadline=timedelta(seconds=2),
-        otherwise=dp.Rejected("nobody approved in time"),
-        tags={"kind": "approval", "order": "18"},
-        data={"amount": 1200, "currency": "EUR"},
-    )
-    print("the deadline is", promise.terms.deadline)
-    try:
-        print("go on:", await promise)
-    except dp.PromiseRejectedError as error:
-        print("stop:", error)
-
-
-# %%
-LATE = f"approval-late-{RUN}"
-
-# %%
-# %%on orders --with SERVER LATE &
-import asking
-
-await asking.ask(SERVER, LATE)
-
-# %% [markdown]
-# It waits. Then its process is killed: creator and waiter are gone, and the deadline
-# passes with nobody there.
-
-# %%
-await fleet.kill("orders")
-
-# %%
-late = dp.durable_promise(LATE, SERVER)
-deadline = (await late.info()).terms.deadline
-await asyncio.sleep((deadline - datetime.now(UTC)).total_seconds())
-
-# %%
-too_late = Question(
-    "ann approves now. Who wins, the late answer or the deadline?",
-    ann="ann: no process was there that could have noticed the deadline",
-    deadline="the deadline, though nobody was there",
-    first="whichever the new `orders` sees first",
-)
-too_late
-
-# %%
-# %predict too_late
-
-# %%
-# %%on ann --with LATE --out answered
-won = await promises.promise(LATE).resolve("yes", by=me)
-print("my screen says:", won)
-
-# %%
-too_late.compare(
-    ann="'yes'" in answered.text, deadline="nobody approved in time" in answered.text
-)
-
-# %% [markdown]
-# `orders` comes back, and asks the same once more. To create again changes nothing:
-# the first terms stand, and so does their deadline.
-
-# %%
-await fleet.restart("orders")
-
-# %%
-# %%on orders --with SERVER LATE --out told
-import asking
-
-await asking.ask(SERVER, LATE)
-
-# %% tags=["varies"]
-# %promises {APPROVAL} {LATE}
-
-# %%
-lanes(LATE)
-
-# %% [markdown]
-# **What happened.** A deadline is *one more settler, which comes through the same door*.
-# Whoever looks at a pending promise after its deadline settles it with what the terms
-# say, and only then goes on: the server, which looks by itself, or ann's late answer.
-# So the first one wins here, too. Had ann been faster by a millisecond, hers would be
-# the outcome, and the deadline would mean nothing. A clock decides *when*, never *what*.
-#
-# The board says who settled each of them, until when, and its tags. Tags are also how
-# somebody who does not know the id finds what is to be decided:
-
-# %%
-found = [info async for info in dp.connect(SERVER).list(tags={"kind": "approval"})]
-for info in found:
-    print(info.id, info.terms.data, info.state, "expired" if info.expired else "")
-
-# %% [markdown]
-# ## 4. A barrier
+# ## 3. A barrier
 #
 # ann, ben and cem each do some work. Nobody may start the second phase before all have
 # finished the first. Each has a promise; each resolves its own and awaits all.
@@ -360,36 +250,7 @@ lanes(*BARRIER.values())
 # again, is told so, and goes on to wait.
 
 # %% [markdown]
-# ## 5. A fan-in
-#
-# Three workers, nine tasks. The notebook collects: it awaits nine promises at once.
-
-# %%
-TASKS = {"ann": [0, 1, 2], "ben": [3, 4, 5], "cem": [6, 7, 8]}
-
-
-async def collect():
-    promises = [dp.durable_promise(f"task-{n}-{RUN}", SERVER) for n in range(9)]
-    return await asyncio.gather(*promises)
-
-
-collecting = asyncio.create_task(collect())
-
-# %%
-# %%on ann ben cem --with TASKS RUN
-for n in TASKS[me]:
-    await promises.promise(f"task-{n}-{RUN}").resolve(n * n)
-
-# %%
-squares = await collecting
-print(squares)
-
-# %% [markdown]
-# Had the collector been killed, a new one would get all nine at once: the results are
-# in the store. That is the difference to a queue, from which they would be gone.
-
-# %% [markdown]
-# ## 6. In another language
+# ## 4. In another language
 #
 # The wire is HTTP and JSON. curl you have seen. This is Node, with no library at all:
 # it waits for a promise, and then resolves another one.
@@ -442,12 +303,8 @@ answer
 assert shipped.text.startswith("paid: 25 EUR")
 assert (await dp.durable_promise(PAYMENT, SERVER))["amount"] == 25
 assert len(shown) == 1
-assert "nobody approved in time" in answered.text
-assert told.text.endswith("stop: nobody approved in time\n")
-assert [(info.id, info.expired) for info in found] == [(LATE, True)]
 assert waiting == ["", ""]
 assert all(result.text.endswith("begins phase two\n") for result in passed.values())
-assert squares == [n * n for n in range(9)]
 assert said.startswith("42")
 await fleet.stop()
 print("All true.")
@@ -472,38 +329,29 @@ check(
 )
 
 # %% [markdown]
-# **2.** Write `first_of(*promises)`: it returns the value of whichever promise is
-# settled first.
+# **2.** ann has arrived at the barrier, and is killed there. Nobody starts her again. ben
+# and cem arrive later. Do they go on? (`True` or `False`)
 #
-# <details><summary>Hint</summary><code>asyncio.wait(tasks,
-# return_when=asyncio.FIRST_COMPLETED)</code>, then cancel the others. Cancelling a wait
-# changes nothing for anybody else.</details>
-
+# <details><summary>Hint</summary>What do ben and cem wait for: for ann, or for her
+# promise?</details>
 
 # %%
-async def first_of(*promises): ...
-
-
-one, two = (dp.durable_promise(f"{name}-{RUN}", "memory:") for name in ("one", "two"))
-await two.resolve("two")
-check(
-    await first_of(one, two), Sealed("one.879c.675a2491"), "'one' is pending for ever."
-)
+answer_2 = ...
+check(answer_2, Sealed("one.ae89.488e935f"), "Who keeps her arrival?")
 
 # %% [markdown]
-# **3.** A program waits by `get(timeout=2)` for an approval whose deadline is in three
-# days, and gives up. Then ann approves. What is the promise? Replace the dots by
-# `"pending"`, `"resolved"` or `"rejected"`.
+# **3.** The provider is quick: it calls back before `orders` has ever named the promise.
+# Is the payment `"lost"`, `"refused"` or `"kept"`?
 #
-# <details><summary>Hint</summary>A time-out ends this wait. A deadline ends the
-# promise.</details>
+# <details><summary>Hint</summary>Every id is a pending promise, before anybody names
+# it.</details>
 
 # %%
 answer_3 = ...
 check(
     answer_3,
-    Sealed("one.ef53.dca23e46"),
-    "What does a time-out end, and what a deadline?",
+    Sealed("one.2a3c.c90461e7"),
+    "In which state is a promise of which nobody has heard?",
 )
 
 # %% [markdown]

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # The same in a trio world
 #
-# [← Signals between systems](07_signals_between_systems.ipynb) · [all pages](00_start_here.ipynb)
+# [← Signals between systems](07_signals_between_systems.ipynb) · [all pages](00_start_here.ipynb) · [next: Deadlines and late answers →](in_practice/09_deadlines.ipynb)
 #
 # Everything so far ran on asyncio, the event loop of Jupyter. The library runs on
 # *trio* as well, with the same code. On this page the cells themselves are trio:
@@ -286,4 +286,4 @@ answer_3 = ...
 check(answer_3, Sealed("one.5e7c.06ebfc20"), "Try it.")
 
 # %% [markdown]
-# [← Signals between systems](07_signals_between_systems.ipynb) · [all pages](00_start_here.ipynb)
+# [← Signals between systems](07_signals_between_systems.ipynb) · [all pages](00_start_here.ipynb) · [next: Deadlines and late answers →](in_practice/09_deadlines.ipynb)

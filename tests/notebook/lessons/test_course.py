@@ -6,6 +6,8 @@ import ast
 import re
 from functools import cache
 from itertools import pairwise
+from os.path import relpath
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -45,13 +47,28 @@ def prose(name: str) -> list[str]:
     return [cell["source"] for cell in cells if cell["cell_type"] == "markdown"]
 
 
-def test_the_folder() -> None:
+def link(page: str, other: str) -> str:
+    """Return what a page links another one by."""
+    return f"{relpath(other, Path(page).parent)}.ipynb"
+
+
+def test_the_folders() -> None:
     """Pages are numbered, and what a reader sees is they and a folder of sources."""
     assert [FIRST, *NAMES[1:]] == NAMES
-    assert [*range(len(NAMES))] == [int(name[:2]) for name in NAMES]
-    names = {path.name for path in NOTEBOOKS.iterdir() if path.name[0] != "."}
-    assert {*(f"{name}.ipynb" for name in NAMES), SOURCE.name} == names
-    assert len(names) <= 12
+    assert [*range(len(NAMES))] == [int(Path(name).name[:2]) for name in NAMES]
+    shown = {
+        path.relative_to(NOTEBOOKS).as_posix()
+        for path in NOTEBOOKS.rglob("*")
+        if not path.is_dir() and "/." not in str(path) and SOURCE not in path.parents
+    }
+    assert {f"{name}.ipynb" for name in NAMES} == shown
+
+
+def test_two_parts() -> None:
+    """The pages of a folder follow each other: first what it is, then practice."""
+    folders = [str(Path(name).parent) for name in NAMES]
+    assert sorted(folders) == folders
+    assert {".", "in_practice"} == {*folders}
 
 
 def test_the_first_page() -> None:
@@ -59,9 +76,8 @@ def test_the_first_page() -> None:
     text = "\n".join(prose(FIRST))
 
     assert "**For whom?**" in text
-    rows = re.findall(
-        r"^\| \[[^]]+\]\((\w+)\.ipynb\) \| (\d+) min \| .{20,} \|$", text, re.MULTILINE
-    )
+    row = r"^\| \[[^]]+\]\(([\w/]+)\.ipynb\) \| (\d+) min \| .{20,} \|$"
+    rows = re.findall(row, text, re.MULTILINE)
     assert NAMES[1:] == [name for name, _ in rows]
 
 
@@ -69,17 +85,18 @@ def test_each_page_leads_to_its_neighbours() -> None:
     """At its head and at its end a page links the one before and the next."""
     for before, after in pairwise(NAMES):
         for cell in (prose(before)[0], prose(before)[-1]):
-            assert re.search(rf"\[next: .+ →\]\({after}\.ipynb\)", cell)
+            assert re.search(rf"\[next: .+ →\]\({link(before, after)}\)", cell)
         for cell in (prose(after)[0], prose(after)[-1]):
-            assert re.search(rf"\[← .+\]\({before}\.ipynb\)", cell)
-            assert f"({FIRST}.ipynb)" in cell
+            assert re.search(rf"\[← .+\]\({link(after, before)}\)", cell)
+            assert f"({link(after, FIRST)})" in cell
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_links_lead_to_pages(name: str) -> None:
     """A link to a page, in any sentence, leads to one that is there."""
     for target in re.findall(r"\]\(([^)#]+)\)", "\n".join(prose(name))):
-        assert (NOTEBOOKS / target).exists() or target.startswith("https:")
+        page = NOTEBOOKS / name
+        assert (page.parent / target).exists() or target.startswith("https:")
 
 
 @pytest.mark.parametrize("name", NAMES)

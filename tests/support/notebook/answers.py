@@ -35,11 +35,17 @@ HAPPENS: Final[dict[str, dict[str, str]]] = {
     "07_signals_between_systems": {
         "callback": "yes",
         "approval": "same",
-        "too_late": "deadline",
         "barrier": "waits",
     },
     # Chance decides "order": whatever it is, one of its answers.
     "08_trio": {"scoped": "pending"},
+    "in_practice/09_deadlines": {
+        "late": "deadline",
+        "anew": "first",
+        "race": "one",
+        "ahead": "expired",
+        "back": "settled",
+    },
 }
 """What each question's run gives."""
 
@@ -91,13 +97,17 @@ EXERCISES: Final[dict[str, list[tuple[list[Any], list[Any]]]]] = {
     ],
     "07_signals_between_systems": [
         (["both: the outcome", "Both", "both, the outcome"], ["nobody", "a lock"]),
-        (["two"], ["one"]),
-        (["resolved", "Resolved"], ["pending", "rejected"]),
+        ([True, "yes"], [False]),
+        (["kept", "Kept."], ["lost", "refused"]),
     ],
     "08_trio": [
         (["cancelled", "canceled"], ["goes on", "gets the error"]),
         ([["default", "from a program"]], [["from a program", "default"]]),
         (["KeyboardInterrupt", KeyboardInterrupt], ["CancelledError"]),
+    ],
+    "in_practice/09_deadlines": [
+        (["resolved", "Resolved"], ["pending", "rejected"]),
+        ([["ann", False], ("ann", "no")], [["ann", True], [None, False], "ann"]),
     ],
 }
 """For each sealed answer, in the order of the page: what is right, and what is not."""

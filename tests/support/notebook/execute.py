@@ -3,8 +3,9 @@ Run notebooks as a reader would, and store what came of it.
 
     PYTHONPATH=tests python -m support.notebook.execute [NAME ...]
 
-runs the notebooks (all, if none is named) from their ``.py`` and writes the
-``.ipynb``, with the outputs of that run. ``make notebooks`` calls it.
+runs the notebooks (all, if none is named; ``in_practice/09_deadlines`` is one) from
+their ``.py`` and writes the ``.ipynb``, with the outputs of that run.
+``make notebooks`` calls it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ __all__ = ["FOREIGN", "NAMES", "SOURCE", "execute", "output_text", "read", "writ
 SOURCE: Final = NOTEBOOKS / "source"
 """The notebooks as they are reviewed; readers need not see them."""
 
-NAMES: Final = sorted(path.stem for path in SOURCE.glob("*.py"))
+NAMES: Final = [
+    path.relative_to(SOURCE).with_suffix("").as_posix()
+    for path in sorted(SOURCE.rglob("*.py"), key=lambda path: path.name)
+]
+"""Each page by its path in the folder, in the order in which they teach."""
 
 _PATIENCE: Final = 60
 """Seconds in which a temporary directory of a kernel that is gone must be gone."""
@@ -142,6 +147,7 @@ def main(names: list[str]) -> int:
         print(f"{name}: {took:.1f} s", *bad)  # noqa: T201 - a program
         if bad:
             return 1
+        (NOTEBOOKS / name).parent.mkdir(exist_ok=True)
         write(_plain_to_store(notebook), NOTEBOOKS / f"{name}.ipynb")
     return 0
 
