@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from dp_core._codec import Codec
 from dp_core._errors import PromiseExistsError
+from dp_core._extras import without_extra
 from dp_core._ids import check_id
 from dp_core._observation import Observation
 from dp_core._plugins import open_backend
@@ -21,13 +22,14 @@ from dp_core._registry import (
     are_equal,
     ask_terms,
     moment_before,
+    moment_later,
     registry_of,
 )
 from dp_core._safe_text import quoted, without_password
 from dp_core._states import Outcome
 from dp_core._terms import PromiseInfo, Query, StateName
 from dp_core._type_form import TypeForm
-from dp_core.backend import Backend, Located
+from dp_core.backend import Backend, Located, in_thread
 from dp_core.values import MAX_VALUE_BYTES
 
 __all__ = ["DEFAULT_URL", "Promises", "connect", "default_url", "durable_promise"]
@@ -268,6 +270,51 @@ class Promises:
                     count += 1
                     observed.count = count
         return count
+
+    async def link(
+        self,
+        id: str,
+        *,
+        expires: Deadline,
+        by: str | None = None,
+        base: str | None = None,
+        secret: str | None = None,
+    ) -> str:
+        """
+        Return a link by which a person can look at a promise, and settle it.
+
+        It leads to a page of the server, and has a token for this promise alone.
+        Whoever has the link has these rights, until it is over. It is to an id,
+        whatever becomes of the promise: ask by fresh ids.
+
+        Args:
+            id: The promise's id; it need not have been created yet.
+            expires: Until when, by the clock of this process: a `datetime.timedelta`
+                from now, or a `datetime.datetime` with a time zone.
+            by: Who gets the link. What they settle is by them, whatever they say.
+            base: The URL by which people reach the server; by default that of the
+                store, where it is a server.
+            secret: A secret of the server; by default the first in the file that
+                ``DP_SECRET_FILE`` names.
+
+        Raises:
+            InvalidPromiseIdError: *id* cannot name a promise.
+            InvalidLinkError: *expires* is not such a time, or over already; or the link
+                leads nowhere.
+            AccessDeniedError: There is no secret, or it is not a valid one; or nobody
+                can have that name.
+            ModuleNotFoundError: The extra ``server`` is not installed.
+        """
+        try:
+            from dp_core import _access  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            raise without_extra(error, "links need", "server") from None
+
+        moment = moment_later(expires)
+        base = _access.link_base(base, self.url)
+        if secret is None:
+            secret = (await in_thread(_access.signing_secrets, None))[0]
+        return _access.write_link(id, moment, secret, base, by)
 
     async def aclose(self) -> None:
         """Release what the handle holds; the promises are not touched."""

@@ -12,6 +12,7 @@ from dp_core._clock import now
 from dp_core._codec import Codec
 from dp_core._errors import (
     BackendError,
+    InvalidLinkError,
     InvalidQueryError,
     NotSupportedError,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "are_equal",
     "ask_terms",
     "moment_before",
+    "moment_later",
     "registry_of",
 ]
 
@@ -171,6 +173,28 @@ def moment_before(age: Deadline) -> datetime:
     raise InvalidQueryError(
         f"{shown(age)} is not a valid age; write timedelta(days=90) for all that is "
         "older, or a datetime with a time zone"
+    )
+
+
+def moment_later(expires: Deadline) -> datetime:
+    """
+    Return the moment that is so far from now, or that moment itself.
+
+    Raises:
+        InvalidLinkError: It is not a moment.
+    """
+    if isinstance(expires, timedelta):
+        try:
+            return now() + expires
+        except OverflowError:
+            raise InvalidLinkError(
+                "a link expires within the years 1 to 9999; give it less time"
+            ) from None
+    if isinstance(expires, datetime) and expires.utcoffset() is not None:
+        return expires
+    raise InvalidLinkError(
+        f"{shown(expires)} is not a valid time; write timedelta(days=3), or a datetime "
+        "with a time zone"
     )
 
 

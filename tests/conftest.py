@@ -68,6 +68,7 @@ SLOW: Final = (
     "packaging/test_make.py",
     "packaging/test_types.py",
     "server/attacks",
+    "server/pages/browser",
     "server/test_embedded.py",
     "server/test_run.py",
     "core/sync/test_processes.py",
@@ -98,6 +99,7 @@ SYSTEM: Final = (
     "packaging/test_types.py",
     "server/attacks/test_pages.py",
     "server/attacks/test_smuggling.py",
+    "server/pages/browser",
     "testing/test_crash.py",
 )
 """Tests that need what a machine may lack: root, strace, a browser, npm, proxies."""

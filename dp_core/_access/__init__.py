@@ -5,25 +5,39 @@ Access: what whoever asks a server may do, and tokens that say so.
 ``_rights``  `Access`: rights, for some ids, of somebody
 ``_secrets`` the secrets that sign tokens, and the file that holds them
 ``_signed``  access as a signed token (JWT, RFC 7519), and back
+``_links``   links for people: the page of a promise, and a token for it
 ============ =================================================================
 """
 
+from dp_core._access._links import PAGES_PATH, link_base, page_of, write_link
 from dp_core._access._rights import EVERYTHING, RIGHTS, Access
 from dp_core._access._secrets import (
     check_signing_secrets,
     read_secrets_file,
     secrets_file_from_environment,
+    signing_secrets,
 )
-from dp_core._access._signed import SignedAccess, read_access, write_access
+from dp_core._access._signed import (
+    TOKEN_IS_OVER,
+    SignedAccess,
+    read_access,
+    write_access,
+)
 
 __all__ = [
     "EVERYTHING",
+    "PAGES_PATH",
     "RIGHTS",
+    "TOKEN_IS_OVER",
     "Access",
     "SignedAccess",
     "check_signing_secrets",
+    "link_base",
+    "page_of",
     "read_access",
     "read_secrets_file",
     "secrets_file_from_environment",
+    "signing_secrets",
     "write_access",
+    "write_link",
 ]

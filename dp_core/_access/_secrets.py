@@ -19,6 +19,7 @@ __all__ = [
     "check_signing_secrets",
     "read_secrets_file",
     "secrets_file_from_environment",
+    "signing_secrets",
 ]
 
 MIN_LENGTH: Final = 32
@@ -38,6 +39,25 @@ def secrets_file_from_environment(file: str | None = None) -> str | None:
         file: A file that the command line names; it comes before ``DP_SECRET_FILE``.
     """
     return file or os.environ.get("DP_SECRET_FILE") or None
+
+
+def signing_secrets(file: str | None = None) -> tuple[str, ...]:
+    """
+    Return the secrets of this process; the first one signs.
+
+    Args:
+        file: As for `secrets_file_from_environment`.
+
+    Raises:
+        AccessDeniedError: There is no such file, or as for `read_secrets_file`.
+    """
+    file = secrets_file_from_environment(file)
+    if file is None:
+        raise AccessDeniedError(
+            "there is no secret to sign with: name the server's file by --secret-file "
+            "or DP_SECRET_FILE"
+        )
+    return read_secrets_file(file)
 
 
 def read_secrets_file(path: str) -> tuple[str, ...]:

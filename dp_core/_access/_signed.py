@@ -19,7 +19,10 @@ import jwt
 from dp_core._access._rights import Access
 from dp_core._errors import AccessDeniedError
 
-__all__ = ["SignedAccess", "read_access", "write_access"]
+__all__ = ["TOKEN_IS_OVER", "SignedAccess", "read_access", "write_access"]
+
+TOKEN_IS_OVER: Final = "this token is over"  # noqa: S105 - a reason
+"""The reason by which a token is refused that was good before."""
 
 _ALGORITHM: Final = "HS256"
 
@@ -77,7 +80,7 @@ def read_access(token: bytes, secrets: Sequence[str]) -> SignedAccess:
         except jwt.InvalidSignatureError:
             continue
         except jwt.ExpiredSignatureError:
-            raise AccessDeniedError("this token is over") from None
+            raise AccessDeniedError(TOKEN_IS_OVER) from None
         except Exception:  # noqa: BLE001 - what strangers sent is parsed
             break
         return _read_claims(read["header"], read["payload"])

@@ -12,6 +12,7 @@ Errors: `DurablePromiseError` and all that this library raises on purpose.
     ├── InvalidTypeError              no value can be kept as this type
     ├── InvalidTermsError             no promise can have these terms
     ├── InvalidQueryError             nothing can be listed by this
+    ├── InvalidLinkError              no link can be made from this
     ├── PromiseExistsError            create(exist_ok=False): it has other terms
     ├── CodecError
     │   ├── InvalidValueError         the value is not strict JSON
@@ -34,6 +35,7 @@ it survives pickling and may cross processes.
 
 from dp_core._errors._asked import (
     EventLoopRunningError,
+    InvalidLinkError,
     InvalidPromiseIdError,
     InvalidQueryError,
     InvalidTermsError,
@@ -70,6 +72,7 @@ __all__ = [
     "DuplicateBackendError",
     "DurablePromiseError",
     "EventLoopRunningError",
+    "InvalidLinkError",
     "InvalidPromiseIdError",
     "InvalidQueryError",
     "InvalidTermsError",

@@ -7,6 +7,7 @@ from dp_core._safe_text import quoted
 
 __all__ = [
     "EventLoopRunningError",
+    "InvalidLinkError",
     "InvalidPromiseIdError",
     "InvalidQueryError",
     "InvalidTermsError",
@@ -92,6 +93,19 @@ class InvalidTermsError(DurablePromiseError, ValueError):
 class InvalidQueryError(DurablePromiseError, ValueError):
     """
     Promises cannot be listed, or pruned, by this.
+
+    Attributes:
+        reason: What is wrong with it, and what to write instead.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class InvalidLinkError(DurablePromiseError, ValueError):
+    """
+    No link can be made from this.
 
     Attributes:
         reason: What is wrong with it, and what to write instead.

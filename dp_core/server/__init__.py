@@ -21,7 +21,7 @@ try:
     from dp_core.server._run import serve
 except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
-    if missing not in {"granian", "starlette"}:
+    if missing not in {"granian", "jinja2", "jwt", "starlette"}:
         raise
     raise ImportError(
         f"the server needs {missing}: pip install 'durable-promises[server]'",

@@ -55,6 +55,7 @@ class App:
             batches=BatchAnswers(self._operations),
             waits=Waits(backend, self._places),
             streams=Streams(backend, self._places, settings.send_seconds),
+            places=self._places,
             largest=settings.max_value_bytes,
         )
         self._stopped = False
@@ -137,7 +138,7 @@ class App:
         if response is not None:
             if self._stopped:
                 response = response.and_close()
-            await response.send(send)
+            await response.send(send, only_head=scope["method"] == "HEAD")
 
     async def _respond(
         self,
@@ -152,7 +153,7 @@ class App:
         rule = endpoint.body
         longest = rule.longest(self._serving.largest) if rule else 0
         try:
-            headers = guard.check(scope)
+            headers = guard.check(scope, is_form=endpoint.is_form)
             access = await guard.access(
                 headers, scope, asks_for_token=found.asks_for_token
             )

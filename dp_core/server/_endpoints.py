@@ -22,6 +22,7 @@ from dp_core.server._answering import (
     answer_watch,
     answer_watch_query,
 )
+from dp_core.server._pages import PAGES
 from dp_core.server._routing import JSON, Body, Endpoint, Endpoints
 from dp_core.wire import (
     BATCH_PATH,
@@ -88,6 +89,7 @@ ENDPOINTS: Final = Endpoints[Serving](
             body=None,
             asks_for_token=False,
         ),
+        *PAGES,
     ),
     unknown=replace(_post("/"), answer=answer_unknown),
 )

@@ -245,6 +245,50 @@ class Promises:
             prefix=prefix,
         )
 
+    def link(
+        self,
+        id: str,
+        *,
+        expires: Deadline,
+        by: str | None = None,
+        base: str | None = None,
+        secret: str | None = None,
+    ) -> str:
+        """
+        Return a link by which a person can look at a promise, and settle it.
+
+        It leads to a page of the server, and has a token for this promise alone.
+        Whoever has the link has these rights, until it is over. It is to an id,
+        whatever becomes of the promise: ask by fresh ids.
+
+        Args:
+            id: The promise's id; it need not have been created yet.
+            expires: Until when, by the clock of this process: a `datetime.timedelta`
+                from now, or a `datetime.datetime` with a time zone.
+            by: Who gets the link. What they settle is by them, whatever they say.
+            base: The URL by which people reach the server; by default that of the
+                store, where it is a server.
+            secret: A secret of the server; by default the first in the file that
+                ``DP_SECRET_FILE`` names.
+
+        Raises:
+            InvalidPromiseIdError: *id* cannot name a promise.
+            InvalidLinkError: *expires* is not such a time, or over already; or the link
+                leads nowhere.
+            AccessDeniedError: There is no secret, or it is not a valid one; or nobody
+                can have that name.
+            ModuleNotFoundError: The extra ``server`` is not installed.
+        """
+        return call(
+            "await promises.link(…)",
+            self._promises.link,
+            id,
+            expires=expires,
+            by=by,
+            base=base,
+            secret=secret,
+        )
+
     def close(self) -> None:
         """Release what the handle holds; the promises are not touched."""
         call("await promises.aclose()", self._promises.aclose)

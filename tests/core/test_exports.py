@@ -84,6 +84,7 @@ ERRORS: dict[type[DurablePromiseError], tuple[Any, ...]] = {
     dp_core.CodecError: ("broken",),
     dp_core.CorruptPromiseError: ("damaged",),
     dp_core.DuplicateBackendError: ("s3", ("one", "two")),
+    dp_core.InvalidLinkError: ("it is over",),
     dp_core.InvalidPromiseIdError: ("", "it is empty"),
     dp_core.InvalidQueryError: ("no state",),
     dp_core.InvalidTermsError: ("no time zone",),

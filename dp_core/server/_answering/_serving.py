@@ -12,7 +12,7 @@ from dp_core.backend import Backend, in_thread
 from dp_core.server._answering._batch import BatchAnswers
 from dp_core.server._answering._operations import Operations
 from dp_core.server._guarding import Guard
-from dp_core.server._waiting import Streams, Waits
+from dp_core.server._waiting import Places, Streams, Waits
 
 __all__ = ["Serving"]
 
@@ -35,6 +35,7 @@ class Serving:
         batches: Many calls at once.
         waits: Requests that wait for one promise.
         streams: Requests that wait for many.
+        places: All requests that are held.
         largest: The largest value to accept, in bytes of JSON text.
     """
 
@@ -44,6 +45,7 @@ class Serving:
     batches: BatchAnswers
     waits: Waits
     streams: Streams
+    places: Places
     largest: int
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 

@@ -10,6 +10,7 @@ from typing import Final, final
 
 from dp_core._access import (
     EVERYTHING,
+    TOKEN_IS_OVER,
     Access,
     SignedAccess,
     read_access,
@@ -94,7 +95,7 @@ class Bearer:
                 self._known.clear()
             self._known[hashed] = known
         elif known.expires <= time.time():
-            raise AccessDeniedError("this token is over")
+            raise AccessDeniedError(TOKEN_IS_OVER)
         return known.access
 
     async def _look(self, seconds: float) -> bool:

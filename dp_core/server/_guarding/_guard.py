@@ -19,6 +19,12 @@ not the type that is asked for  415: of ``application/json``, no foreign page ca
 a body too long, or too slow    413, 408
 =============================== ======================================
 
+The page of a link lets nobody know where its reader was, as there is a token in its
+URL, and so a browser says ``Origin: null`` for the form in it (Fetch §3.2), as it does
+for pages of anybody's in a sandbox. Where it says ``Sec-Fetch-Site: same-origin``, too,
+that is a page of ours. It says so over TLS and to this machine only; elsewhere such a
+form has to bring the token itself, which no foreign page has: `Guard.check_form`.
+
 Who is refused for a name, a page or a token leaves a line in the log, with the option
 that would allow it.
 """
@@ -74,7 +80,8 @@ _TOKENS: Final = (
     "of --secret-file or DP_SECRET_FILE"
 )
 
-_OWN_SITES: Final = (b"none", b"same-origin")
+_OWN_PAGE: Final = b"same-origin"
+_OWN_SITES: Final = (b"none", _OWN_PAGE)
 """Names that browsers have for the user, and for pages of this server's own."""
 
 
@@ -92,9 +99,14 @@ class Guard:
         self._seconds = settings.body_seconds
         self._notices = notices
 
-    def check(self, scope: Scope) -> Headers:
+    def check(self, scope: Scope, *, is_form: bool = False) -> Headers:
         """
         Return the headers of a request that names this server, and no foreign page.
+
+        Args:
+            scope: The request.
+            is_form: Whether `check_form` has the last word, as the body may have a
+                token.
 
         Raises:
             ProtocolError: The request is refused.
@@ -107,8 +119,26 @@ class Guard:
             raise ProtocolError(400, "the body has two lengths")
         host = _text(headers, b"host")
         self._check_host(host, scope)
-        self._check_origin(headers, host, scope)
+        self._check_origin(headers, host, scope, may_hide=is_form)
         return headers
+
+    def check_form(self, headers: Headers, scope: Scope, *, has_token: bool) -> None:
+        """
+        Refuse a form of a page that may be foreign.
+
+        Args:
+            headers: The request's headers.
+            scope: The request.
+            has_token: Whether the form itself has the token that counts.
+
+        Raises:
+            ProtocolError: It is refused (403).
+        """
+        host = _text(headers, b"host")
+        # What a site was allowed is to send tokens, not to use those of its readers.
+        self._check_origin(
+            headers, host, scope, may_hide=has_token, only_own=not has_token
+        )
 
     async def access(
         self, headers: Headers, scope: Scope, *, asks_for_token: bool
@@ -245,12 +275,27 @@ class Guard:
                 "; its owner can allow that name: dp serve --allow-host",
             )
 
-    def _check_origin(self, headers: Headers, host: str, scope: Scope) -> None:
+    def _check_origin(
+        self,
+        headers: Headers,
+        host: str,
+        scope: Scope,
+        *,
+        may_hide: bool = False,
+        only_own: bool = False,
+    ) -> None:
         if b"origin" in headers:
             origin = _text(headers, b"origin")
-            if origin in self._origins:
+            if origin in self._origins and not only_own:
                 return
-            if origin != f"{scope.get('scheme', 'http')}://{host}":
+            own = {f"{scope.get('scheme', 'http')}://{host}"}
+            site = headers.get(b"sec-fetch-site")
+            if site == _OWN_PAGE:
+                # Its page hides where it is, or a proxy has ended its TLS.
+                own |= {"null", f"https://{host}"}
+            elif site is None and may_hide:
+                own.add("null")
+            if origin not in own:
                 raise self._foreign(scope, f"pages of {quoted(origin)}")
         if headers.get(b"sec-fetch-site", b"none") not in _OWN_SITES:
             raise self._foreign(scope, "pages of other sites")

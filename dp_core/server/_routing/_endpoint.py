@@ -59,6 +59,8 @@ class Endpoint(Generic[S]):
         asks_for_token: Whether the sender must show what it may do, by a bearer token,
             where the server asks for tokens.
         rights: Rights that it takes, whatever the promise; calls have theirs besides.
+        is_form: Whether bodies are forms, in which there may be a token: `answer` asks
+            `Guard.check_form` whom to let in.
         streams: Whether it answers piece by piece, for as long as it takes.
         fail: Returns the response that says a failure: in the wire's form for programs,
             as a page for people.
@@ -70,5 +72,6 @@ class Endpoint(Generic[S]):
     body: Body | None = JSON
     asks_for_token: bool = True
     rights: frozenset[str] = frozenset()
+    is_form: bool = False
     streams: bool = False
     fail: Callable[[DurablePromiseError], Response] = json_failure

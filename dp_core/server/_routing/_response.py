@@ -61,8 +61,8 @@ class Response:
         allow = (b"allow", ", ".join(methods).encode())
         return replace(self, headers=(*self.headers, allow))
 
-    async def send(self, send: Send) -> None:
-        """Send it."""
+    async def send(self, send: Send, *, only_head: bool = False) -> None:
+        """Send it; without its body where only the head was asked for."""
         own = dict(self.headers)
         headers = [
             (b"content-length", b"%d" % len(self.body)),
@@ -78,7 +78,8 @@ class Response:
                 "headers": headers,
             }
         )
-        await send({"type": "http.response.body", "body": self.body})
+        body = b"" if only_head else self.body
+        await send({"type": "http.response.body", "body": body})
 
 
 def json_failure(error: DurablePromiseError) -> Response:

@@ -67,6 +67,11 @@ class Places:
         self._running: dict[_HeldRequest, None] = {}
         self._stopped = False
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the server stops."""
+        return self._stopped
+
     async def hold(
         self, receive: Receive, work: Callable[[], Awaitable[T]], ids: int = 0
     ) -> T:

@@ -42,11 +42,11 @@ def failed(error: Exception) -> Response:
     return Response(status, b"<h1>failed", media_type=b"text/html")
 
 
-ROW: Final = Endpoint(methods=("GET",), path="/p/{id}", answer=page, fail=failed)
+ROW: Final = Endpoint(methods=("GET",), path="/page/{id}", answer=page, fail=failed)
 ROWS: Final = (
     replace(ROW, body=None, asks_for_token=False),
     replace(ROW, methods=("POST",), body=FORM, asks_for_token=False),
-    replace(ROW, path="/p/board", asks_for_token=False),
+    replace(ROW, path="/page/board", asks_for_token=False),
     replace(ROW, path="/counts", rights=frozenset({"list"})),
 )
 
@@ -131,7 +131,7 @@ async def test_405_names_the_methods_of_the_path(pages: App) -> None:
         ("/health", "GET, HEAD"),
         ("/promise/peek", "POST"),
         ("/promises", "GET"),
-        ("/p/x", "GET, POST"),
+        ("/page/x", "GET, POST"),
         ("/nowhere", "POST"),
     ):
         for method in ("PUT", "OPTIONS"):
@@ -143,7 +143,7 @@ async def test_405_names_the_methods_of_the_path(pages: App) -> None:
 
 async def test_a_row_may_answer_with_a_page(pages: App) -> None:
     """Its own type and headers, in place of those of the wire; without a token."""
-    answer = await ask(pages, "/p/a%20b", method="GET")
+    answer = await ask(pages, "/page/a%20b", method="GET")
 
     assert (200, b"<p>a%20b  False") == (answer.status, answer.body)
     assert "text/html" == answer.headers["content-type"]
@@ -172,7 +172,7 @@ async def test_a_row_may_take_a_form(pages: App) -> None:
         (b"a" * 101, b"application/x-www-form-urlencoded", 413),
         (b"fail", b"application/x-www-form-urlencoded", 410),
     ):
-        request = Request("/p/x", body)
+        request = Request("/page/x", body)
         request._scope["headers"][1] = (b"content-type", media_type)
         await request.run(pages)
 
@@ -193,16 +193,16 @@ async def test_a_row_fails_in_its_own_way(
     pages: App, how: dict[str, object], status: int
 ) -> None:
     """Whoever refuses the request, people are told by a page."""
-    answer = await ask(pages, "/p/x", **how)
+    answer = await ask(pages, "/page/x", **how)
 
     assert (status, b"<h1>failed") == (answer.status, answer.body)
 
 
 async def test_what_is_named_is_not_a_parameter(pages: App) -> None:
     """A row with a name in a place goes before one with a parameter there."""
-    assert b"<p> " in (await ask(pages, "/p/board", method="GET")).body
-    assert b"<p>boar " in (await ask(pages, "/p/boar", method="GET")).body
-    assert b"<p>{} " in (await ask(pages, "/p/{}", method="GET")).body
+    assert b"<p> " in (await ask(pages, "/page/board", method="GET")).body
+    assert b"<p>boar " in (await ask(pages, "/page/boar", method="GET")).body
+    assert b"<p>{} " in (await ask(pages, "/page/{}", method="GET")).body
 
 
 async def test_a_row_may_take_rights(pages: App) -> None:

@@ -49,6 +49,9 @@ class Request:
         self.ended = anyio.Event()
         self._sent = anyio.Event()
         self._gone = anyio.Event()
+        own = list(headers)
+        if not any(name == b"content-type" for name, _ in own):
+            own.append((b"content-type", b"application/json"))
         self._scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -58,11 +61,7 @@ class Request:
             "path": path,
             "raw_path": path.encode(),
             "query_string": query.encode(),
-            "headers": [
-                (b"host", b"localhost"),
-                (b"content-type", b"application/json"),
-                *headers,
-            ],
+            "headers": [(b"host", b"localhost"), *own],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
         }

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import click
 
 from dp_core._clock import now
-from dp_core._errors import AccessDeniedError, BackendUnavailableError
+from dp_core._errors import BackendUnavailableError
 from dp_core._extras import without_extra
 from dp_core._terms import moment_after
 from dp_core.cli._examples import examples
@@ -77,8 +77,7 @@ def token(  # noqa: PLR0913 - options
     try:
         from dp_core._access import (  # noqa: PLC0415 - an extra
             Access,
-            read_secrets_file,
-            secrets_file_from_environment,
+            signing_secrets,
             write_access,
         )
     except ModuleNotFoundError as error:
@@ -87,12 +86,7 @@ def token(  # noqa: PLR0913 - options
 
     if bool(ids) == (id is not None):
         raise click.UsageError("name the promises by --ids, or the one by --id")
-    file = secrets_file_from_environment(secret_file)
-    if file is None:
-        raise AccessDeniedError(
-            "there is no secret to sign with: name a file by --secret-file or "
-            "DP_SECRET_FILE"
-        )
+    secrets = signing_secrets(secret_file)
     access = Access(
         frozenset(filter(None, (right.strip() for right in rights.split(",")))),
         ids or None,
@@ -103,5 +97,5 @@ def token(  # noqa: PLR0913 - options
         expires = moment_after(now(), expires)
     if expires <= now():
         raise click.UsageError("a token that is over allows nothing: --expires later")
-    say(write_access(access, expires, read_secrets_file(file)))
+    say(write_access(access, expires, secrets))
     return Status.RESOLVED

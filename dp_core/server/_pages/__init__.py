@@ -1,0 +1,13 @@
+"""
+`PAGES` for people: the page of a promise, by a link, and the board.
+
+================== ===========================================================
+``_rows``          what of the table of endpoints is for people
+``_promise_pages`` answers to requests for the page of a promise
+``_promise_page``  the page of a promise, and what it says of an answer
+================== ===========================================================
+"""
+
+from dp_core.server._pages._rows import PAGES
+
+__all__ = ["PAGES"]

@@ -1,0 +1,58 @@
+"""`PAGES`: the rows of the table of endpoints that are for people."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+from dp_core._access import PAGES_PATH
+from dp_core.server._answering import Serving
+from dp_core.server._pages._asking import FORM_TYPE, LOOKS, form_bytes
+from dp_core.server._pages._promise_pages import answer_promise_page
+from dp_core.server._pages._showing import ASSETS, asset_response, failure_page
+from dp_core.server._routing import AdmittedRequest, Body, Endpoint, Response
+from dp_core.wire import ENVELOPE_BYTES
+
+__all__ = ["PAGES"]
+
+_Answer: TypeAlias = Callable[[Serving, AdmittedRequest], Awaitable[Response | None]]
+
+_FORM: Final = Body(FORM_TYPE, lambda largest: form_bytes(largest) + ENVELOPE_BYTES)
+
+
+def _looks(path: str, answer: _Answer, root: str) -> Endpoint[Serving]:
+    return Endpoint(
+        methods=LOOKS,
+        path=path,
+        answer=answer,
+        body=None,
+        asks_for_token=False,
+        fail=partial(failure_page, root=root),
+    )
+
+
+def _form(path: str, answer: _Answer, root: str) -> Endpoint[Serving]:
+    return Endpoint(
+        methods=("POST",),
+        path=path,
+        answer=answer,
+        body=_FORM,
+        asks_for_token=False,
+        is_form=True,
+        fail=partial(failure_page, root=root),
+    )
+
+
+def _asset(name: str) -> Endpoint[Serving]:
+    async def answer(serving: Serving, request: AdmittedRequest) -> Response:
+        return asset_response(name)
+
+    return _looks(f"/assets/{name}", answer, "../")
+
+
+PAGES: Final[tuple[Endpoint[Serving], ...]] = (
+    _looks(f"{PAGES_PATH}{{id}}", answer_promise_page, "../"),
+    _form(f"{PAGES_PATH}{{id}}", answer_promise_page, "../"),
+    *map(_asset, ASSETS),
+)
