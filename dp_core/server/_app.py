@@ -153,7 +153,7 @@ class App:
         rule = endpoint.body
         longest = rule.longest(self._serving.largest) if rule else 0
         try:
-            headers = guard.check(scope, is_form=endpoint.is_form)
+            headers = guard.check(scope, is_page=endpoint.is_page)
             access = await guard.access(
                 headers, scope, asks_for_token=found.asks_for_token
             )

@@ -19,6 +19,10 @@ not the type that is asked for  415: of ``application/json``, no foreign page ca
 a body too long, or too slow    413, 408
 =============================== ======================================
 
+People open pages from anywhere: a link in a mail that is read in a browser comes from
+another site (``Sec-Fetch-Mode: navigate``, ``Sec-Fetch-Dest: document``). That changes
+nothing, and the other site reads nothing of it.
+
 The page of a link lets nobody know where its reader was, as there is a token in its
 URL, and so a browser says ``Origin: null`` for the form in it (Fetch §3.2), as it does
 for pages of anybody's in a sandbox. Where it says ``Sec-Fetch-Site: same-origin``, too,
@@ -99,14 +103,14 @@ class Guard:
         self._seconds = settings.body_seconds
         self._notices = notices
 
-    def check(self, scope: Scope, *, is_form: bool = False) -> Headers:
+    def check(self, scope: Scope, *, is_page: bool = False) -> Headers:
         """
         Return the headers of a request that names this server, and no foreign page.
 
         Args:
             scope: The request.
-            is_form: Whether `check_form` has the last word, as the body may have a
-                token.
+            is_page: Whether it is for a page, which people may open from anywhere; of a
+                form, `check_form` has the last word, as there may be a token in it.
 
         Raises:
             ProtocolError: The request is refused.
@@ -119,7 +123,8 @@ class Guard:
             raise ProtocolError(400, "the body has two lengths")
         host = _text(headers, b"host")
         self._check_host(host, scope)
-        self._check_origin(headers, host, scope, may_hide=is_form)
+        if not (is_page and _opens(headers, scope)):
+            self._check_origin(headers, host, scope, may_hide=is_page)
         return headers
 
     def check_form(self, headers: Headers, scope: Scope, *, has_token: bool) -> None:
@@ -293,7 +298,7 @@ class Guard:
             if site == _OWN_PAGE:
                 # Its page hides where it is, or a proxy has ended its TLS.
                 own |= {"null", f"https://{host}"}
-            elif site is None and may_hide:
+            elif may_hide:
                 own.add("null")
             if origin not in own:
                 raise self._foreign(scope, f"pages of {quoted(origin)}")
@@ -358,6 +363,16 @@ async def _piece(receive: Receive) -> tuple[bytes, bool]:
 
 def _text(headers: Headers, name: bytes) -> str:
     return headers.get(name, b"").decode("latin-1").lower()
+
+
+def _opens(headers: Headers, scope: Scope) -> bool:
+    """Tell whether a person has opened a page in a window of its own."""
+    return (
+        scope["method"] == "GET"
+        and b"origin" not in headers
+        and headers.get(b"sec-fetch-mode") == b"navigate"
+        and headers.get(b"sec-fetch-dest") == b"document"
+    )
 
 
 def _check_single(scope: Scope) -> None:

@@ -28,6 +28,7 @@ def _looks(path: str, answer: _Answer, root: str) -> Endpoint[Serving]:
         answer=answer,
         body=None,
         asks_for_token=False,
+        is_page=True,
         fail=partial(failure_page, root=root),
     )
 
@@ -39,7 +40,7 @@ def _form(path: str, answer: _Answer, root: str) -> Endpoint[Serving]:
         answer=answer,
         body=_FORM,
         asks_for_token=False,
-        is_form=True,
+        is_page=True,
         fail=partial(failure_page, root=root),
     )
 

@@ -59,8 +59,8 @@ class Endpoint(Generic[S]):
         asks_for_token: Whether the sender must show what it may do, by a bearer token,
             where the server asks for tokens.
         rights: Rights that it takes, whatever the promise; calls have theirs besides.
-        is_form: Whether bodies are forms, in which there may be a token: `answer` asks
-            `Guard.check_form` whom to let in.
+        is_page: Whether it is for people, who may open it from anywhere. Of a form,
+            `answer` asks `Guard.check_form`, as there may be a token in it.
         streams: Whether it answers piece by piece, for as long as it takes.
         fail: Returns the response that says a failure: in the wire's form for programs,
             as a page for people.
@@ -72,6 +72,6 @@ class Endpoint(Generic[S]):
     body: Body | None = JSON
     asks_for_token: bool = True
     rights: frozenset[str] = frozenset()
-    is_form: bool = False
+    is_page: bool = False
     streams: bool = False
     fail: Callable[[DurablePromiseError], Response] = json_failure

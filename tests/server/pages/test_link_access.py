@@ -156,6 +156,33 @@ async def test_forms_of_other_sites(
     assert (expected == 200) == (Resolved(True) == await promises.promise("x").peek())  # noqa: FBT003 - a value
 
 
+NAVIGATES: Final = {
+    b"sec-fetch-site": b"cross-site",
+    b"sec-fetch-mode": b"navigate",
+    b"sec-fetch-dest": b"document",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, 200),
+        ({b"sec-fetch-dest": b"iframe"}, 403),
+        ({b"sec-fetch-mode": b"no-cors", b"sec-fetch-dest": b"image"}, 403),
+        ({b"sec-fetch-mode": b"cors", b"origin": b"http://evil.test"}, 403),
+    ],
+)
+async def test_a_page_is_opened_from_anywhere(
+    pages: App, change: dict[bytes, bytes], expected: int
+) -> None:
+    """In a window of its own; frames, images and scripts of others get nothing."""
+    headers = list((NAVIGATES | change).items())
+
+    assert expected == (await look(pages, link("x"), headers=headers)).status
+    assert 403 == (await look(pages, "/promises/x", headers=headers)).status
+    assert 403 == (await send(pages, link("x"), {"text": "y"}, headers)).status
+
+
 @pytest.mark.parametrize(
     "headers", [[NULL], [NULL, (b"sec-fetch-site", b"cross-site")]]
 )

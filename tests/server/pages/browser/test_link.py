@@ -249,6 +249,23 @@ def test_pictures_for_the_docs(place: Place) -> None:
         page.context.close()
 
 
+def test_a_link_is_followed_from_another_site(place: Place) -> None:
+    """As from a mail that is read in a browser: it opens, and its form works."""
+    link = place.link("followed", data=DATA)
+    page = place.page()
+    page.route(
+        "http://mail.test/",
+        lambda route: route.fulfill(
+            content_type="text/html", body=f'<a href="{link}">answer</a>'
+        ),
+    )
+    page.goto("http://mail.test/")
+    page.get_by_role("link").click()
+    page.get_by_role("button", name="approve").click()
+
+    page.get_by_text("Your answer was taken.").wait_for()
+
+
 def test_no_other_site_frames_it(place: Place) -> None:
     """A page that frames a link sees nothing of it, and a click in it does nothing."""
     link = place.link("framed", data=DATA)
