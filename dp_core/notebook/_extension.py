@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -64,12 +65,30 @@ def _show_promises(shell: InteractiveShell, recorder: Recorder) -> Callable[[], 
 def _to_notebook(
     shell: InteractiveShell, report: Callable[[JournalEvent], None]
 ) -> Callable[[JournalEvent], None]:
+    told: set[asyncio.AbstractEventLoop] = set()
+
+    def tell() -> None:
+        # The notebook's cell may return now, after all output up to here.
+        sys.stdout.flush()
+        shell.display_pub.publish({WAITS: {}})
+
+    def tell_once(loop: asyncio.AbstractEventLoop) -> None:
+        told.discard(loop)
+        tell()
+
     def receive(event: JournalEvent) -> None:
         report(event)
-        if event.kind == "awaiting":
-            # The notebook's cell may return now, after all output up to here.
-            sys.stdout.flush()
-            shell.display_pub.publish({WAITS: {}})
+        if event.kind != "awaiting":
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            tell()  # Another event loop, which may wait in this very turn.
+            return
+        # Who waits for thousands begins all these waits in one turn, and says so once.
+        if loop not in told:
+            told.add(loop)
+            loop.call_soon(tell_once, loop)
 
     return receive
 

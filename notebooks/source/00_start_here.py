@@ -43,6 +43,7 @@
 # | in practice | takes about | afterwards you can |
 # |---|---|---|
 # | [09 Deadlines and late answers](in_practice/09_deadlines.ipynb) | 25 min | give a question a deadline, and say who wins when an answer is late |
+# | [10 Many at once](in_practice/10_many_at_once.ipynb) | 30 min | wait for all, for the first, or for each of many, at the price of one |
 
 # %% [markdown]
 # ## How a page works

@@ -237,6 +237,43 @@ async def test_a_cell_that_waits_says_for_what(
     assert re.match(rf"waited .* s for '{id}'", shown["text/plain"])
 
 
+async def test_a_cell_that_waits_for_many_says_so_in_one_line(
+    notebook: Notebook, store: str, id: str
+) -> None:
+    """One line for all that `gather` waits for: the first by name, the rest counted."""
+    task, cell = await notebook.run_until(
+        f"many = [dp.durable_promise(f'{id}-{{n}}') for n in range(1200)]\n"
+        "first, _ = await dp.race(*many)\nfirst.id",
+        "this cell waits for",
+    )
+    [text] = [data["text/plain"] for data in cell.shown.values()] or [cell.text]
+    await dp.durable_promise(f"{id}-7", store).resolve("seven")
+    await task
+
+    names = f"'{id}-0', '{id}-1', '{id}-2' and 1,197 more at "
+    assert f"this cell waits for {names}" in text
+    assert "leaves them as they are" in text
+    assert f"'{id}-7'" in cell.text
+    [shown] = cell.shown.values()
+    assert re.match(rf"waited .* s for {names}", shown["text/plain"])
+
+
+async def test_who_waits_for_many_in_the_background_says_so_once(
+    notebook: Notebook, id: str
+) -> None:
+    """``%%on alice &`` names the first of her promises, and counts the rest."""
+    alice, _ = await fleet_pids(notebook)
+
+    waits = await notebook.run(
+        f"%%on alice &\nimport dp_core as dp\n"
+        f"many = [dp.durable_promise(f'{id}-{{n}}') for n in range(1200)]\n"
+        "await dp.gather(*many, many[0])"
+    )
+
+    names = f"'{id}-0', '{id}-1', '{id}-2' and 1,197 more"
+    assert f"… alice ({alice}) waits for {names}, in the background\n" == waits.text
+
+
 async def test_under_trio(notebook: Notebook, store: str, id: str) -> None:
     """With ``%autoawait trio`` promises work, and ``%%on`` says what it needs."""
     await fleet_pids(notebook)

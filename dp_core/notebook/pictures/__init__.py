@@ -18,6 +18,7 @@ from dp_core.notebook.pictures._look import (
     pill,
     preview,
     promise_bundle,
+    several,
     style_of,
 )
 from dp_core.notebook.pictures._markup import Element
@@ -42,6 +43,7 @@ __all__ = [
     "preview",
     "promise_bundle",
     "refresh",
+    "several",
     "show",
     "state_diagram",
     "style_of",

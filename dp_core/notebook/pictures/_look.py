@@ -9,7 +9,7 @@ theme. Everything has a plain-text twin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -26,6 +26,7 @@ __all__ = [
     "pill",
     "preview",
     "promise_bundle",
+    "several",
     "shown",
     "style_of",
 ]
@@ -105,6 +106,14 @@ def promise_bundle(
 def shown(text: str, limit: int = 60) -> str:
     """Return an id, a value, a URL or a name as all pictures show it, on one line."""
     return shortened(visible(text), limit)
+
+
+def several(ids: Iterable[str], limit: int = 3) -> str:
+    """Return ids as a sentence has them: the first in quotes, the others by number."""
+    names = [f"'{shown(id)}'" for id in dict.fromkeys(ids)]
+    if len(names) > limit:
+        return f"{', '.join(names[:limit])} and {len(names) - limit:,} more"
+    return ", ".join(names)
 
 
 def clock_time(moment: str) -> str:

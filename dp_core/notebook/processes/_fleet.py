@@ -262,6 +262,8 @@ class Fleet:
         finally:
             quiet.cancel()
         cell.let_go()
+        # It waits, so that it has reported for what.
+        self._catch_up()
         if not cell.task.done():
             show(bundle(f"… {process} {process.doing}, in the background"))
 

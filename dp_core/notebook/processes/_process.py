@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
-from dp_core._safe_text import quoted, visible
+from dp_core._safe_text import visible
 from dp_core.notebook._journal import JOURNAL, NOTEBOOK, JournalEvent, Kind
-from dp_core.notebook.pictures import Timeline
+from dp_core.notebook.pictures import Timeline, several
 from dp_core.notebook.processes._cell import RemoteCell
 from dp_core.notebook.processes._end_watch import ProcessEnd
 from dp_core.notebook.processes._errors import (
@@ -154,4 +154,4 @@ class Process:
         waits = track.open_waits if track else []
         if not waits:
             return "is running"
-        return f"waits for {', '.join(quoted(wait.begin.id) for wait in waits)}"
+        return f"waits for {several(wait.begin.id for wait in waits)}"

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Deadlines and late answers: who wins?
 #
-# [← The same in a trio world](../08_trio.ipynb) · [all pages](../00_start_here.ipynb)
+# [← The same in a trio world](../08_trio.ipynb) · [all pages](../00_start_here.ipynb) · [next: Many at once →](10_many_at_once.ipynb)
 #
 # **For whom?** For you, if your program asks somebody (a person, a payment provider,
 # another team) and cannot wait for ever. You know [example 2](../03_example2.ipynb).
@@ -397,4 +397,4 @@ check(
 )
 
 # %% [markdown]
-# [← The same in a trio world](../08_trio.ipynb) · [all pages](../00_start_here.ipynb)
+# [← The same in a trio world](../08_trio.ipynb) · [all pages](../00_start_here.ipynb) · [next: Many at once →](10_many_at_once.ipynb)

@@ -46,6 +46,13 @@ HAPPENS: Final[dict[str, dict[str, str]]] = {
         "ahead": "expired",
         "back": "settled",
     },
+    "in_practice/10_many_at_once": {
+        "collected": "all",
+        "fails": "raises",
+        "loser": "pending",
+        "one_dies": "waits",
+        "price": "few",
+    },
 }
 """What each question's run gives."""
 
@@ -108,6 +115,11 @@ EXERCISES: Final[dict[str, list[tuple[list[Any], list[Any]]]]] = {
     "in_practice/09_deadlines": [
         (["resolved", "Resolved"], ["pending", "rejected"]),
         ([["ann", False], ("ann", "no")], [["ann", True], [None, False], "ann"]),
+    ],
+    "in_practice/10_many_at_once": [
+        ([["alpha", "beta"]], [["beta", "alpha"], "alpha"]),
+        ([0, "0", 0.0], [1, 9]),
+        (["good"], ["bad", "not here"]),
     ],
 }
 """For each sealed answer, in the order of the page: what is right, and what is not."""

@@ -21,12 +21,18 @@ from dataclasses import asdict as _asdict
 from dp_core.notebook import JOURNAL as _journal
 from dp_core.notebook._cover import covered as _covered
 _ids = sorted({event.id for event in _journal if event.id})
-print(_json.dumps({
+_ids = _ids[:: len(_ids) // 100 + 1]
+print(_json.dumps(indent=0, obj={
     "journal": [_asdict(event) for event in _journal],
     "pictures": {id: [_asdict(e) for e in _covered(_journal, [id])] for id in _ids},
 }))
 """
-"""A last cell of a notebook, which prints its journal, and what pictures show of it."""
+"""
+A last cell of a notebook, which prints its journal, and what pictures show of it.
+
+Of thousands of promises it takes about a hundred; in many lines, because nbclient takes
+very long over very long ones.
+"""
 
 _ENDS: Final = ("killed", "ended", "stopped")
 _LABEL: Final = re.compile(r"^(\S+) (\d+(?: → \d+)*)  ", re.MULTILINE)
