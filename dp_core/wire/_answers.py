@@ -341,9 +341,8 @@ def _error_of_status(call: Call, status: int, message: str) -> DurablePromiseErr
     if status == 422 and isinstance(call, Create):
         return InvalidTermsError(f"the server refuses them: {message}")
     if status in (401, 403):
-        return AccessDeniedError(
-            f"the server refuses access ({message}); {TOKEN_ADVICE}"
-        )
+        advice = TOKEN_ADVICE if status == 401 else "it may allow it to another token"
+        return AccessDeniedError(f"the server refuses access ({message}); {advice}")
     if status in (413, 422):
         return InvalidValueError("$", f"the server refuses it: {message}")
     if status in TURNED_AWAY or status >= 500:

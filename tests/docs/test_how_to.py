@@ -24,6 +24,7 @@ ELSEWHERE: Final = {
     "write-a-backend": "tests/docs/test_write_a_backend.py",
 }
 NEEDS: Final = {
+    "ask-a-human": ("curl", "mcp"),
     "frameworks/celery": ("celery",),
     "frameworks/django": ("django", "gunicorn", "curl"),
     "frameworks/fastapi": ("fastapi", "curl"),

@@ -7,7 +7,7 @@
 ``_list``        *list*: a table for people, lines of JSON for programs
 ``_prune``       *prune*
 ``_watch``       *watch*
-``_serving``     *serve*, *token*, *link*: of a server
+``_serving``     *serve*, *token*, *link*, *mcp*: for others
 ``_copy``        *copy*
 ``_conformance`` *conformance*
 ``_tools``       *backends*, *completion*: on the installation
@@ -28,7 +28,7 @@ from dp_core.cli._commands._copy import copy
 from dp_core.cli._commands._list import list_promises
 from dp_core.cli._commands._promises import dispose, get, peek, reject, resolve
 from dp_core.cli._commands._prune import prune
-from dp_core.cli._commands._serving import link, serve, token
+from dp_core.cli._commands._serving import link, mcp, serve, token
 from dp_core.cli._commands._terms import create, info
 from dp_core.cli._commands._tools import backends, completion
 from dp_core.cli._commands._watch import watch
@@ -49,6 +49,7 @@ COMMANDS: Final[Mapping[str, click.Command]] = {
     "serve": serve,
     "token": token,
     "link": link,
+    "mcp": mcp,
     "copy": copy,
     "conformance": conformance,
     "backends": backends,

@@ -37,6 +37,7 @@ async def main():
 anyio.run(main)
 """
 NEEDED_BY = {
+    "mcp": "mcp.server.mcpserver",
     "notebook": "dp_core.notebook",
     "pydantic": "pydantic",
     "postgresql": "dp_backends.sql.postgresql",
@@ -47,6 +48,7 @@ NEEDED_BY = {
 }
 """The module of each extra."""
 ASKED_BY = {
+    "mcp": ["dp", "mcp"],
     "notebook": [sys.executable, "-I", "-c", "import dp_core.notebook"],
     "pydantic": [sys.executable, "-I", "-c", PATHS],
     "postgresql": ["dp", "peek", "--url", "postgresql://h/d", "id"],

@@ -1,15 +1,17 @@
 """
-Commands about a server: *serve*, *token*, *link*.
+Commands that serve: *serve*, *token*, *link*, *mcp*.
 
-========== =================================
-``_serve`` *serve*: a store, over HTTP
-``_token`` *token*: what others may do there
-``_link``  *link*: a page for a person there
-========== =================================
+=========== ==============================================
+``_serve``  *serve*: a store, over HTTP
+``_token``  *token*: what others may do there
+``_link``   *link*: a page for a person there
+``_agents`` *mcp*: a store as tools for an agent, on stdin
+=========== ==============================================
 """
 
+from dp_core.cli._commands._serving._agents import mcp
 from dp_core.cli._commands._serving._link import link
 from dp_core.cli._commands._serving._serve import serve
 from dp_core.cli._commands._serving._token import token
 
-__all__ = ["link", "serve", "token"]
+__all__ = ["link", "mcp", "serve", "token"]
