@@ -50,7 +50,7 @@ async def cheat(client: Client) -> None:
 
 async def wait(client: Client) -> None:
     """Wait for the answer."""
-    known = await call(client, "wait_for_promise", id=QUESTION, seconds=60)
+    known = await call(client, "wait_for_promise", id=QUESTION, seconds=600)
     print(known["value"], "by", known["settledBy"])
 
 
