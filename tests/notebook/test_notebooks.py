@@ -16,7 +16,14 @@ import pytest
 
 from support.notebook.answers import HAPPENS
 from support.notebook.comparison import normal_outputs
-from support.notebook.execute import FOREIGN, NAMES, execute, output_text, read
+from support.notebook.execute import (
+    FOREIGN,
+    NAMES,
+    execute,
+    output_text,
+    read,
+    surroundings,
+)
 from support.notebook.happened import ASK, assert_it_happened
 from support.notebook.witness import Witness
 
@@ -71,7 +78,8 @@ def test_notebooks_run_on_files(name: str, tmp_path: Path) -> None:
     out what is shipped, but for pids, times and ids; leaves nothing, neither in its
     directory nor in the temporary one; and decides each of its questions.
     """
-    notebook, happened = watched(name, tmp_path, {"DP_URL": ""})
+    with surroundings(name) as env:
+        notebook, happened = watched(name, tmp_path, env)
 
     check(name, notebook)
     SHOWN.get(name, lambda notebook: None)(notebook)
@@ -90,6 +98,24 @@ def test_examples_run_over_http(name: str, tmp_path: Path, server: str) -> None:
     notebook, _ = watched(name, tmp_path, {"DP_URL": server})
 
     check(name, notebook)
+
+
+def test_without_postgresql_a_section_is_left_out(tmp_path: Path) -> None:
+    """Where no server can be reached, the page says so and goes on to its end."""
+    name = "in_practice/11_a_thousand_settlers"
+    nobody = "postgresql://somebody@localhost:1/postgres"
+    env = {"DP_URL": "", "LESSON_POSTGRESQL": nobody}
+    notebook, happened = watched(name, tmp_path, env)
+
+    check(name, notebook)
+    text = all_text(notebook)
+    assert "No PostgreSQL can be reached, so this section is left out." in text
+    assert "fsyncs of the server" not in text
+    assert {
+        "winners": "one",
+        "together": "few",
+        "alike": "",
+    }.items() <= happened.items()
 
 
 def watched(

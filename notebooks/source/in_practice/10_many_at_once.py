@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Many at once
 #
-# [← Deadlines and late answers](09_deadlines.ipynb) · [all pages](../00_start_here.ipynb)
+# [← Deadlines and late answers](09_deadlines.ipynb) · [all pages](../00_start_here.ipynb) · [next: A thousand settlers →](11_a_thousand_settlers.ipynb)
 #
 # **For whom?** For you, if one part of your system collects what many others do. You know
 # [example 2](../03_example2.ipynb). **It takes** about 30 minutes. **Afterwards you can** wait
@@ -351,7 +351,8 @@ print("more tasks, threads and files than before:", *more)
 price.compare(each=max(more) >= MANY, few=0 < max(more) < 20, polls=max(more) <= 0)
 
 # %% [markdown]
-# Now ann settles all of them, as fast as she can. (Why that is fast is a story of its own.)
+# Now ann settles all of them, as fast as she can. ([The next page](11_a_thousand_settlers.ipynb) says
+# why that is fast.)
 
 # %%
 # %%on ann --with NAME MANY
@@ -439,4 +440,4 @@ check(
 )
 
 # %% [markdown]
-# [← Deadlines and late answers](09_deadlines.ipynb) · [all pages](../00_start_here.ipynb)
+# [← Deadlines and late answers](09_deadlines.ipynb) · [all pages](../00_start_here.ipynb) · [next: A thousand settlers →](11_a_thousand_settlers.ipynb)

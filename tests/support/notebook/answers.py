@@ -53,6 +53,11 @@ HAPPENS: Final[dict[str, dict[str, str]]] = {
         "one_dies": "waits",
         "price": "few",
     },
+    "in_practice/11_a_thousand_settlers": {
+        "winners": "one",
+        "together": "few",
+        "alike": "few",
+    },
 }
 """What each question's run gives."""
 
@@ -120,6 +125,11 @@ EXERCISES: Final[dict[str, list[tuple[list[Any], list[Any]]]]] = {
         ([["alpha", "beta"]], [["beta", "alpha"], "alpha"]),
         ([0, "0", 0.0], [1, 9]),
         (["good"], ["bad", "not here"]),
+    ],
+    "in_practice/11_a_thousand_settlers": [
+        ([[4, 0.04], ("4", "0.04")], [[0.04, 4], [4, 4], 4]),
+        ([0, "0"], [1, 4]),
+        (["neither", "Neither."], ["what was acknowledged is there"]),
     ],
 }
 """For each sealed answer, in the order of the page: what is right, and what is not."""

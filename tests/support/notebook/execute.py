@@ -1,6 +1,8 @@
 """
 Run notebooks as a reader would, and store what came of it.
 
+One of them needs a PostgreSQL server, and gets one of its own.
+
     PYTHONPATH=tests python -m support.notebook.execute [NAME ...]
 
 runs the notebooks (all, if none is named; ``in_practice/09_deadlines`` is one) from
@@ -22,12 +24,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from support.notebook.kernels import Manager
 from support.paths import NOTEBOOKS
+from support.postgresql.server import running
 
 # To import nbformat takes seconds, in every run that only collects these tests.
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-__all__ = ["FOREIGN", "NAMES", "SOURCE", "execute", "output_text", "read", "write"]
+__all__ = [
+    "FOREIGN",
+    "NAMES",
+    "SOURCE",
+    "execute",
+    "output_text",
+    "read",
+    "surroundings",
+    "write",
+]
 
 SOURCE: Final = NOTEBOOKS / "source"
 """The notebooks as they are reviewed; readers need not see them."""
@@ -45,6 +57,16 @@ FOREIGN: Final = re.compile(
     r"/(?:home|root|tmp|Users|work|var|opt)/|site-packages|Warning"
 )
 """What a stored output must not have: paths of a machine, and warnings."""
+
+
+@contextmanager
+def surroundings(name: str) -> Iterator[dict[str, str]]:
+    """Return the environment of a notebook, with the server that it needs."""
+    if name != "in_practice/11_a_thousand_settlers":
+        yield {"DP_URL": ""}
+        return
+    with running() as server:
+        yield {"DP_URL": "", "LESSON_POSTGRESQL": server.url()}
 
 
 def read(name: str, kind: str = "py") -> NotebookNode:
@@ -136,8 +158,8 @@ def main(names: list[str]) -> int:
     """Run and store; return the exit code."""
     for name in names or NAMES:
         notebook, begun = read(name), time.monotonic()
-        with tempfile.TemporaryDirectory() as directory:
-            execute(notebook, Path(directory), {"DP_URL": ""})
+        with tempfile.TemporaryDirectory() as directory, surroundings(name) as env:
+            execute(notebook, Path(directory), env)
         took = time.monotonic() - begun
         bad = [
             match[0]
