@@ -14,6 +14,7 @@ from dp_core.testing import LAWS
 from from_code._api import skips, write_api
 from from_code._commands import as_code, escape
 from from_code._diagram import diagram
+from from_code._interface import interface
 from from_code._links import link_pages
 from from_code._museum import museum_pages, write_museum
 from from_code._names import public_modules, public_names
@@ -28,6 +29,7 @@ def substitutions() -> dict[str, str]:
     """Return what stands for ``{{ name }}`` in the pages."""
     return {
         "error_tree": error_tree(),
+        "interface": interface(),
         "laws": laws(),
         "number_of_laws": str(len(LAWS)),
         "state_diagram": diagram(),

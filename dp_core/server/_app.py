@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from functools import lru_cache, partial
 from typing import final
 
 from starlette.middleware.cors import CORSMiddleware
@@ -15,9 +16,16 @@ from dp_core.server._answering import BatchAnswers, Operations, Serving, Sweepin
 from dp_core.server._endpoints import ENDPOINTS
 from dp_core.server._guarding import ClientGoneError, Guard
 from dp_core.server._notices import Notices
-from dp_core.server._routing import AdmittedRequest, Response, Route, path_of
+from dp_core.server._routing import (
+    AdmittedRequest,
+    Response,
+    Route,
+    openapi,
+    path_of,
+)
 from dp_core.server._settings import Settings
 from dp_core.server._waiting import Places, Streams, Waits
+from dp_core.values import encode
 
 __all__ = ["App", "app"]
 
@@ -57,6 +65,7 @@ class App:
             streams=Streams(backend, self._places, settings.send_seconds),
             places=self._places,
             largest=settings.max_value_bytes,
+            description=partial(_description, asks=settings.asks_for_tokens),
         )
         self._stopped = False
         self._asking: set[tuple[str, int]] = set()
@@ -173,3 +182,9 @@ class App:
             path, found.parameters, headers, body, access, scope, receive, send
         )
         return await endpoint.answer(self._serving, request)
+
+
+@lru_cache(maxsize=16)
+def _description(root: str, *, asks: bool) -> bytes:
+    """Return the OpenAPI document of an app; it takes milliseconds to make."""
+    return encode(openapi(ENDPOINTS, asks_for_tokens=asks, root=root.rstrip("/")))

@@ -1,9 +1,9 @@
 """
 `ENDPOINTS`: all that a server answers, a row each.
 
-Routing, the failures 404 and 405, and the server's description are derived from these
-rows. A row may also answer with a page: it has its own media type, form of a failure,
-and type of body (see `Endpoint`).
+Routing, the failures 404 and 405, and the description of the server (OpenAPI) are
+derived from these rows. A row may also answer with a page: it has its own type of body,
+form of a failure, and media type (see `Endpoint`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from dp_core.server._answering import (
     answer_call,
     answer_get,
     answer_health,
+    answer_openapi,
     answer_unknown,
     answer_watch,
     answer_watch_query,
 )
 from dp_core.server._pages import PAGES
-from dp_core.server._routing import JSON, Body, Endpoint, Endpoints
+from dp_core.server._routing import JSON, About, Body, Endpoint, Endpoints, about
 from dp_core.wire import (
     BATCH_PATH,
     ENVELOPE_BYTES,
@@ -37,36 +38,42 @@ __all__ = ["ENDPOINTS"]
 _TWO_VALUES: Final = Body(longest=lambda largest: 2 * (largest + ENVELOPE_BYTES))
 """The body of a create: data, and the outcome after the deadline."""
 
-_FORMS: Final = (
-    "/promise/{}",
-    "/promises/{{id}}/{}",
-    "/durablePromiseServer/{}",
-)
-_OPERATIONS: Final = ("peek", "await", "resolve", "reject", "dispose")
-
 
 def _calls() -> Iterator[Endpoint[Serving]]:
-    for form in _FORMS:
-        for operation in _OPERATIONS:
-            yield _post(form.format(operation))
-    yield _post("/promise/create", body=_TWO_VALUES)
-    yield _post("/promise/info")
+    for form, operations in about.FORMS.items():
+        for operation, said in operations.items():
+            yield _post(form.format(operation), said)
+    yield _post("/promise/create", about.CREATE, _TWO_VALUES)
+    yield _post("/promise/info", about.INFO)
 
 
-def _post(path: str, body: Body = JSON) -> Endpoint[Serving]:
-    return Endpoint(methods=("POST",), path=path, answer=answer_call, body=body)
+def _post(path: str, said: About | None, body: Body = JSON) -> Endpoint[Serving]:
+    return Endpoint(
+        methods=("POST",), path=path, answer=answer_call, body=body, about=said
+    )
 
 
 ENDPOINTS: Final = Endpoints[Serving](
     rows=(
         *_calls(),
-        Endpoint(methods=("GET",), path="/promises", answer=answer_get),
-        Endpoint(methods=("GET",), path="/promises/{id}", answer=answer_get),
+        Endpoint(
+            methods=("GET",),
+            path="/promises",
+            answer=answer_get,
+            about=about.LIST_PROMISES,
+        ),
+        Endpoint(
+            methods=("GET",),
+            path="/promises/{id}",
+            answer=answer_get,
+            about=about.GET_INFO,
+        ),
         Endpoint(
             methods=("POST",),
             path=BATCH_PATH,
             answer=answer_batch,
             body=Body(longest=max_batch_bytes),
+            about=about.BATCH,
         ),
         Endpoint(
             methods=("POST",),
@@ -74,6 +81,7 @@ ENDPOINTS: Final = Endpoints[Serving](
             answer=answer_watch,
             body=Body(longest=lambda _: MAX_WATCH_BYTES),
             streams=True,
+            about=about.WATCH,
         ),
         Endpoint(
             methods=("GET",),
@@ -81,6 +89,7 @@ ENDPOINTS: Final = Endpoints[Serving](
             answer=answer_watch_query,
             body=Body(longest=lambda _: MAX_WATCH_BYTES),
             streams=True,
+            about=about.WATCH_BY_GET,
         ),
         Endpoint(
             methods=("GET", "HEAD"),
@@ -88,8 +97,18 @@ ENDPOINTS: Final = Endpoints[Serving](
             answer=answer_health,
             body=None,
             asks_for_token=False,
+            about=about.HEALTH,
+        ),
+        # It says what the documentation says, and nothing about the store.
+        Endpoint(
+            methods=("GET", "HEAD"),
+            path="/openapi.json",
+            answer=answer_openapi,
+            body=None,
+            asks_for_token=False,
+            about=about.OPENAPI,
         ),
         *PAGES,
     ),
-    unknown=replace(_post("/"), answer=answer_unknown),
+    unknown=replace(_post("/", None), answer=answer_unknown),
 )

@@ -94,6 +94,7 @@ from dp_core.wire._terms import (
 from dp_core.wire._watch import (
     MAX_WATCH_BYTES,
     MAX_WATCHED,
+    MAX_WATCHED_BY_GET,
     WATCH_PATH,
     WatchCall,
     read_watch,
@@ -112,6 +113,7 @@ __all__ = [
     "MAX_BATCH_CALLS",
     "MAX_LIMIT",
     "MAX_WATCHED",
+    "MAX_WATCHED_BY_GET",
     "MAX_WATCH_BYTES",
     "TRANSIENT",
     "TURNED_AWAY",

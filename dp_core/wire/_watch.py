@@ -14,6 +14,7 @@ from dp_core.values import decode, encode, split_array, split_object
 
 __all__ = [
     "MAX_WATCHED",
+    "MAX_WATCHED_BY_GET",
     "MAX_WATCH_BYTES",
     "WATCH_PATH",
     "WatchCall",

@@ -39,6 +39,7 @@ __all__ = [
     "answer_call",
     "answer_get",
     "answer_health",
+    "answer_openapi",
     "answer_unknown",
     "answer_watch",
     "answer_watch_query",
@@ -88,6 +89,11 @@ async def answer_health(serving: Serving, request: AdmittedRequest) -> Response:
         else:
             return Response(200, b"")
     return Response(503, b"", HEADERS_OF_STATUS[503])
+
+
+async def answer_openapi(serving: Serving, request: AdmittedRequest) -> Response:
+    """Answer with the description of all endpoints."""
+    return Response(200, serving.description(request.scope.get("root_path", "")))
 
 
 async def answer_unknown(serving: Serving, request: AdmittedRequest) -> Response:

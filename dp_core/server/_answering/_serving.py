@@ -37,6 +37,8 @@ class Serving:
         streams: Requests that wait for many.
         places: All requests that are held.
         largest: The largest value to accept, in bytes of JSON text.
+        description: Returns what the server answers as an OpenAPI document, given the
+            path below which the app is mounted.
     """
 
     backend: Backend
@@ -47,6 +49,7 @@ class Serving:
     streams: Streams
     places: Places
     largest: int
+    description: Callable[[str], bytes]
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
     async def parsed(self, read: Callable[[], T], body: bytes) -> T:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar, final
 
 from dp_core._errors import DurablePromiseError
+from dp_core.server._routing._about import About
 from dp_core.server._routing._admitted import AdmittedRequest
 from dp_core.server._routing._response import Response, json_failure
 from dp_core.wire import ENVELOPE_BYTES
@@ -64,6 +65,8 @@ class Endpoint(Generic[S]):
         streams: Whether it answers piece by piece, for as long as it takes.
         fail: Returns the response that says a failure: in the wire's form for programs,
             as a page for people.
+        about: What the description of the server says about it; None for what is there
+            for browsers.
     """
 
     methods: tuple[str, ...]
@@ -75,3 +78,4 @@ class Endpoint(Generic[S]):
     is_page: bool = False
     streams: bool = False
     fail: Callable[[DurablePromiseError], Response] = json_failure
+    about: About | None = None

@@ -96,6 +96,14 @@ class Endpoints(Generic[S]):
         """Iterate over the rows, in their order."""
         return iter(self._rows)
 
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._rows)
+
+    def __contains__(self, row: object) -> bool:
+        """Tell whether it is one of the rows."""
+        return row in self._rows
+
     @property
     def methods(self) -> list[str]:
         """All methods, sorted."""
