@@ -14,7 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from dp_core import connect
 from dp_core.server import App, Settings, app
 from dp_core.server._endpoints import ENDPOINTS
-from dp_core.server._routing import openapi
+from dp_core.server._routing import json_failure, openapi
 from support.server.asgi_driver import Request, ask
 
 TOKEN: Final = "t" * 40
@@ -52,7 +52,7 @@ def test_it_has_all_rows_of_the_table() -> None:
     for row in ENDPOINTS:
         names = {f"{method} {row.path}" for method in row.methods}
         assert names <= said if row.about else names.isdisjoint(said)
-        assert row.about or row.fail.__name__ != "json_failure"
+        assert row.about or row.fail is not json_failure
     ids = [operation["operationId"] for _, operation in operations()]
     assert len(set(ids)) == len(ids) == len(said)
 
@@ -116,7 +116,8 @@ async def test_everybody_may_read_it(method: str) -> None:
 
     assert 200 == answer.status
     assert "application/json" == answer.headers["content-type"]
-    assert document(asks_for_tokens=True) == json.loads(answer.body)
+    if method == "GET":
+        assert document(asks_for_tokens=True) == json.loads(answer.body)
 
 
 async def test_no_foreign_page_reads_it() -> None:
