@@ -31,8 +31,7 @@ from starlette.types import Receive, Scope, Send
 
 from dp_core import connect
 from dp_core.server import Settings, app
-from dp_core.server._http_server import HttpServer
-from dp_core.server._listener import reserve
+from dp_core.server._listening import HttpServer, reserve
 
 CONNECTIONS: Final = 64
 

@@ -42,6 +42,7 @@ from dp_core._errors import (
     ValueMismatchError,
 )
 from dp_core._ids import MAX_ID_BYTES
+from dp_core._notify import MAX_CALLBACKS, Callback
 from dp_core._plugins import installed_schemes
 from dp_core._promise import DurablePromise
 from dp_core._states import (
@@ -75,6 +76,7 @@ from dp_core.values import MAX_DEPTH, MAX_VALUE_BYTES
 __all__ = [
     "DEADLINE_PASSED",
     "DEFAULT_URL",
+    "MAX_CALLBACKS",
     "MAX_DEPTH",
     "MAX_ID_BYTES",
     "MAX_TAGS",
@@ -88,6 +90,7 @@ __all__ = [
     "BackendClosedError",
     "BackendError",
     "BackendUnavailableError",
+    "Callback",
     "CodecError",
     "Command",
     "CorruptPromiseError",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from secrets import token_hex
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, overload
@@ -14,6 +14,7 @@ from dp_core._errors import PromiseExistsError
 from dp_core._extras import without_extra
 from dp_core._ids import check_id
 from dp_core._observation import Observation
+from dp_core._outbox import create_with_callbacks
 from dp_core._plugins import open_backend
 from dp_core._promise import DurablePromise
 from dp_core._registry import (
@@ -21,6 +22,7 @@ from dp_core._registry import (
     FoundPromises,
     are_equal,
     ask_terms,
+    dispose_of_settled,
     moment_before,
     moment_later,
     registry_of,
@@ -118,6 +120,7 @@ class Promises:
         otherwise: Outcome[Any] | None = None,
         tags: Mapping[str, str] | None = None,
         data: object = None,
+        notify: Iterable[str] | None = None,
         exist_ok: bool = True,
     ) -> DurablePromise[Any]: ...
     @overload
@@ -130,6 +133,7 @@ class Promises:
         otherwise: Outcome[T] | None = None,
         tags: Mapping[str, str] | None = None,
         data: object = None,
+        notify: Iterable[str] | None = None,
         exist_ok: bool = True,
     ) -> DurablePromise[T]: ...
     @overload
@@ -142,6 +146,7 @@ class Promises:
         otherwise: Outcome[T] | None = None,
         tags: Mapping[str, str] | None = None,
         data: object = None,
+        notify: Iterable[str] | None = None,
         exist_ok: bool = True,
     ) -> DurablePromise[T]: ...
     async def create(  # noqa: PLR0913 - each is one of the terms
@@ -153,6 +158,7 @@ class Promises:
         otherwise: Outcome[Any] | None = None,
         tags: Mapping[str, str] | None = None,
         data: object = None,
+        notify: Iterable[str] | None = None,
         exist_ok: bool = True,
     ) -> DurablePromise[Any]:
         """
@@ -171,6 +177,8 @@ class Promises:
             tags: What `list` can find it by, see `Terms`. Keys that begin with ``dp.``
                 are the library's own.
             data: JSON for whoever settles it; None for nothing.
+            notify: URLs that a server of the store calls once it is settled, at least
+                once each; see the guide "Call another system".
             exist_ok: Whether other terms may stand. Equal ones are taken for ours.
 
         Raises:
@@ -188,9 +196,11 @@ class Promises:
         )
         registry = registry_of(self.backend, self.url)
         codec: Codec[Any] = Codec(type, self._limit)
-        asked = await ask_terms(codec, deadline, otherwise, tags, data)
+        asked = await ask_terms(codec, deadline, otherwise, tags, data, notify)
         with Observation("create", promise.id, self.url) as observed:
-            observed.terms = stand = await registry.create(promise.id, asked)
+            observed.terms = stand = await create_with_callbacks(
+                self.backend, registry, promise.id, asked
+            )
         if not exist_ok and not await are_equal(registry, promise.id, asked, stand):
             raise PromiseExistsError(promise.id)
         promise.terms = await codec.decode_terms(promise.id, stand)
@@ -258,18 +268,10 @@ class Promises:
         before = moment_before(settled_before)
         registry = registry_of(self.backend, self.url)
         query = Query(state, tags or {}, prefix)
-        found = FoundPromises(registry, query, None, _as_it_is)
         with Observation("prune", "", self.url) as observed:
-            count = observed.count = 0
-            async for info in found:
-                if info.settled_at is None or info.settled_at >= before:
-                    continue
-                # A page may be old by now, and its promise made anew.
-                if (await registry.info(info.id)).settled_at == info.settled_at:
-                    await self.promise(info.id).dispose()
-                    count += 1
-                    observed.count = count
-        return count
+            return await dispose_of_settled(
+                registry, query, before, lambda id: self.promise(id).dispose(), observed
+            )
 
     async def link(
         self,
@@ -330,10 +332,6 @@ class Promises:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-async def _as_it_is(info: PromiseInfo[bytes]) -> PromiseInfo[bytes]:
-    return info
 
 
 def connect(

@@ -145,6 +145,7 @@ class Codec(Generic[T]):
             otherwise=otherwise,
             tags=terms.tags,
             data=None if terms.data is None else await _PLAIN.decode(terms.data),
+            notify=terms.notify,
         )
 
     async def decode_info(self, info: PromiseInfo[bytes]) -> PromiseInfo[T]:

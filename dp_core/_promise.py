@@ -14,6 +14,7 @@ from dp_core._errors import (
     PromiseTimeoutError,
 )
 from dp_core._observation import OBSERVERS, Observation
+from dp_core._outbox import dispose_with_deliveries
 from dp_core._registry import registry_of
 from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import Pending, Rejected, Resolved, State
@@ -216,10 +217,10 @@ class DurablePromise(Generic[T]):
             BackendError: The store could not be asked.
         """
         if not OBSERVERS:
-            await self._backend.dispose(self.id)
+            await dispose_with_deliveries(self._backend, self.id)
             return
         with Observation("dispose", self.id, self.url) as observed:
-            await self._backend.dispose(self.id)
+            await dispose_with_deliveries(self._backend, self.id)
             observed.state = Pending()
 
     async def _get_now(self, timeout: float | None) -> Resolved[T] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, Self, TypeAlias, TypeVar, final
@@ -16,7 +16,9 @@ from dp_core._errors import (
     InvalidQueryError,
     NotSupportedError,
 )
+from dp_core._notify import ask_callbacks
 from dp_core._observation import OBSERVERS, Observation
+from dp_core._outbox import without_deliveries
 from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import SETTLED, Outcome, Resolved
 from dp_core._terms import (
@@ -36,6 +38,7 @@ __all__ = [
     "FoundPromises",
     "are_equal",
     "ask_terms",
+    "dispose_of_settled",
     "moment_before",
     "moment_later",
     "registry_of",
@@ -67,12 +70,13 @@ def registry_of(backend: Backend, url: str) -> Registry:
     )
 
 
-async def ask_terms(
+async def ask_terms(  # noqa: PLR0913, PLR0917 - each is one of the terms
     codec: Codec[Any],
     deadline: Deadline | None,
     otherwise: Outcome[Any] | None,
     tags: Mapping[str, str] | None,
     data: object,
+    notify: Iterable[str] | None,
 ) -> Terms[bytes]:
     """
     Return terms as a backend is asked for them.
@@ -91,6 +95,7 @@ async def ask_terms(
         otherwise=otherwise,
         tags={} if tags is None else tags,
         within=within,
+        notify=ask_callbacks(notify),
     )
     refuse_reserved(terms.tags)
     return Terms(
@@ -103,6 +108,7 @@ async def ask_terms(
         tags=terms.tags,
         data=None if data is None else await codec.encode_plain(data),
         within=within,
+        notify=terms.notify,
     )
 
 
@@ -114,7 +120,8 @@ async def are_equal(
 
     A deadline that was asked for as a time from now is compared as that: a program that
     died may ask again, later. Values are compared as what they say, not as text: who
-    asks again may have built them in another order.
+    asks again may have built them in another order. Callbacks are compared by their
+    URLs: whoever repeats a create has minted other deliveries.
     """
     if await _are_same(asked, standing):
         return True
@@ -133,7 +140,8 @@ async def are_equal(
 async def _are_same(one: Terms[bytes], other: Terms[bytes]) -> bool:
     """Tell whether terms are equal, whatever the spelling of their values."""
     return (
-        (one.deadline, one.tags) == (other.deadline, other.tags)
+        (one.deadline, one.tags, one.notify)
+        == (other.deadline, other.tags, other.notify)
         and await _say_the_same(one.data, other.data)
         and await _end_the_same(one.otherwise, other.otherwise)
     )
@@ -283,7 +291,7 @@ class FoundPromises(Generic[T]):
                 f"the store's listing does not go on after {quoted(page.after)}; it is "
                 "at fault, or what answers in its place"
             )
-        return page
+        return replace(page, infos=without_deliveries(self._query, page.infos))
 
     def _tell_failures(self) -> None:
         if not self._failures:
@@ -294,3 +302,27 @@ class FoundPromises(Generic[T]):
         raise type(error)(
             f"promise {quoted(name)} cannot be read{also}: {error.reason}"
         )
+
+
+async def dispose_of_settled(
+    registry: Registry,
+    query: Query,
+    before: datetime,
+    dispose: Callable[[str], Awaitable[None]],
+    observed: Observation,
+) -> int:
+    """Dispose of what a query finds that was settled before a moment; say how many."""
+    count = observed.count = 0
+    async for info in FoundPromises(registry, query, None, _as_it_is):
+        if info.settled_at is None or info.settled_at >= before:
+            continue
+        # A page may be old by now, and its promise made anew.
+        if (await registry.info(info.id)).settled_at == info.settled_at:
+            await dispose(info.id)
+            count += 1
+            observed.count = count
+    return count
+
+
+async def _as_it_is(info: PromiseInfo[bytes]) -> PromiseInfo[bytes]:
+    return info

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, Literal, TypeVar, final, get_args
 
 from dp_core._errors import BackendError, InvalidQueryError, InvalidTermsError
+from dp_core._notify import Callback, check_callbacks
 from dp_core._safe_text import quoted, shown
 from dp_core._states import SETTLED, Outcome, Pending, Rejected, State
 
@@ -34,6 +35,7 @@ __all__ = [
     "check_name",
     "check_tags",
     "expiry",
+    "is_reserved",
     "is_text",
     "moment_after",
     "refuse_reserved",
@@ -63,7 +65,7 @@ StateName = Literal["pending", "resolved", "rejected"]
 @dataclass(frozen=True, slots=True)
 class Terms(Generic[T_co]):
     """
-    Deadline, tags and data that a promise was created with.
+    Deadline, tags, data and callbacks that a promise was created with.
 
     For a `Backend`, ``data`` and the value of ``otherwise`` are JSON text as bytes.
 
@@ -74,6 +76,7 @@ class Terms(Generic[T_co]):
             without a deadline.
         tags: What it can be found by: at most 32, see `check_tags`.
         data: JSON for whoever settles it; None if there is none.
+        notify: Who is told once it is settled, in the order of their URLs.
         within: How far away the deadline was when it was asked for; None where a
             moment was named, and in terms that stand. No part of the equality.
         is_first: Whether the create that returned them has given them; None where the
@@ -89,6 +92,7 @@ class Terms(Generic[T_co]):
     otherwise: Outcome[T_co] | None = None
     tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     data: Any = field(default=None, hash=False)
+    notify: tuple[Callback, ...] = field(default=(), kw_only=True)
     within: timedelta | None = field(default=None, compare=False, kw_only=True)
     is_first: bool | None = field(default=None, compare=False, kw_only=True, repr=False)
 
@@ -108,6 +112,8 @@ class Terms(Generic[T_co]):
                 "dp_core.Rejected('too late') or dp_core.Resolved(value)"
             )
         object.__setattr__(self, "tags", check_tags(self.tags))
+        if self.notify:
+            object.__setattr__(self, "notify", check_callbacks(self.notify))
 
     def given_at(self, moment: datetime) -> Terms[T_co]:
         """
@@ -194,11 +200,16 @@ def refuse_reserved(tags: Mapping[str, str]) -> None:
     Raises:
         InvalidTermsError: One of them is.
     """
-    if mine := [key for key in tags if key.startswith(RESERVED)]:
+    if mine := [key for key in tags if is_reserved(key)]:
         raise InvalidTermsError(
             f"the tag {quoted(mine[0])} begins with {RESERVED!r}, as the library's own "
             "do; choose another key"
         )
+
+
+def is_reserved(key: str) -> bool:
+    """Tell whether the key of a tag is the library's own."""
+    return key.startswith(RESERVED)
 
 
 def check_name(name: object, what: str, *, may_be_empty: bool = False) -> str:

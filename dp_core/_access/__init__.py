@@ -16,6 +16,7 @@ from dp_core._access._secrets import (
     read_secrets_file,
     secrets_file_from_environment,
     signing_secrets,
+    webhook_keys,
 )
 from dp_core._access._signed import (
     TOKEN_IS_OVER,
@@ -38,6 +39,7 @@ __all__ = [
     "read_secrets_file",
     "secrets_file_from_environment",
     "signing_secrets",
+    "webhook_keys",
     "write_access",
     "write_link",
 ]

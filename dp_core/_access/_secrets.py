@@ -7,7 +7,9 @@ that it has signed is over: links live longer than deployments.
 
 from __future__ import annotations
 
+import hmac
 import os
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import Final
 
@@ -20,6 +22,7 @@ __all__ = [
     "read_secrets_file",
     "secrets_file_from_environment",
     "signing_secrets",
+    "webhook_keys",
 ]
 
 MIN_LENGTH: Final = 32
@@ -96,3 +99,18 @@ def check_signing_secrets(
                 f"and would be guessed; {_MAKE_ONE}"
             )
     return found
+
+
+_WEBHOOK: Final = b"dp webhook v1"
+
+
+def webhook_keys(secrets: Iterable[str]) -> list[str]:
+    """
+    Return the keys by which receivers verify callbacks, one for each secret.
+
+    They are as Standard Webhooks writes them. Who has such a key can make no tokens.
+    """
+    return [
+        "whsec_" + b64encode(hmac.digest(secret.encode(), _WEBHOOK, "sha256")).decode()
+        for secret in secrets
+    ]

@@ -94,6 +94,7 @@ def size_of(info: PromiseInfo[bytes]) -> int:
     if info.terms is not None:
         size += len(info.terms.data or b"") + _bytes_of(info.terms.otherwise)
         size += sum(map(len, (*info.terms.tags, *info.terms.tags.values())))
+        size += sum(len(each.url) for each in info.terms.notify)
     return size
 
 

@@ -11,7 +11,7 @@ from typing import Final, final
 
 from dp_core._safe_text import visible
 from dp_core._states import Outcome, Pending, Rejected, Resolved
-from dp_core._terms import PromiseInfo, state_name
+from dp_core._terms import PromiseInfo, Terms, state_name
 from dp_core.backend import now
 from dp_core.cli._output import Colour, in_colour
 from dp_core.cli._times import brief
@@ -238,21 +238,8 @@ def _facts(info: PromiseInfo[bytes]) -> Iterator[tuple[str, str]]:
             yield "value", _whole(info.state)
         case Rejected():
             yield "error", _whole(info.state)
-    terms = info.terms
-    if terms is not None:
-        if terms.deadline is not None:
-            until = f" ({_until(terms.deadline)})"
-            is_pending = isinstance(info.state, Pending)
-            yield "deadline", write_moment(terms.deadline) + until * is_pending
-        if terms.otherwise is not None:
-            yield (
-                "otherwise",
-                f"{state_name(terms.otherwise)} {_whole(terms.otherwise)}",
-            )
-        for key, of in terms.tags.items():
-            yield "tag", visible(f"{key}={of}")
-        if terms.data is not None:
-            yield "data", _whole(Resolved(terms.data))
+    if info.terms is not None:
+        yield from _terms_facts(info, info.terms)
     for name, moment, by in (
         ("created", info.created_at, ""),
         ("settled", info.settled_at, _settler(info)),
@@ -260,6 +247,26 @@ def _facts(info: PromiseInfo[bytes]) -> Iterator[tuple[str, str]]:
         if moment is not None:
             ago = f"{write_moment(moment)} ({brief(now() - moment)} ago)"
             yield name, f"{ago} {by}".rstrip()
+
+
+def _terms_facts(
+    info: PromiseInfo[bytes], terms: Terms[bytes]
+) -> Iterator[tuple[str, str]]:
+    if terms.deadline is not None:
+        until = f" ({_until(terms.deadline)})"
+        is_pending = isinstance(info.state, Pending)
+        yield "deadline", write_moment(terms.deadline) + until * is_pending
+    if terms.otherwise is not None:
+        yield (
+            "otherwise",
+            f"{state_name(terms.otherwise)} {_whole(terms.otherwise)}",
+        )
+    for key, of in terms.tags.items():
+        yield "tag", visible(f"{key}={of}")
+    if terms.data is not None:
+        yield "data", _whole(Resolved(terms.data))
+    for each in terms.notify:
+        yield "notify", each.url
 
 
 def _whole(outcome: Outcome[bytes]) -> str:

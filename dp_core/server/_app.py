@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dp_core._errors import ProtocolError
 from dp_core.backend import Backend
 from dp_core.server._answering import BatchAnswers, Operations, Serving, Sweeping
+from dp_core.server._callbacks import Callbacks
 from dp_core.server._endpoints import ENDPOINTS
 from dp_core.server._guarding import ClientGoneError, Guard
 from dp_core.server._notices import Notices
@@ -55,7 +56,10 @@ class App:
         self._guard = Guard(settings, self._notices)
         self._places = Places(settings.max_waiters, settings.max_watched)
         self._sweeping = Sweeping(backend, self._notices)
-        self._operations = Operations(backend, self._notices)
+        self._callbacks = Callbacks(
+            backend, settings.notify_allow, self._guard.secrets, self._notices
+        )
+        self._operations = Operations(backend, self._notices, self._callbacks)
         self._serving = Serving(
             backend=backend,
             guard=self._guard,
@@ -102,6 +106,20 @@ class App:
         it, a deadline settles its promise when somebody asks or waits for it.
         """
         await self._sweeping.run()
+
+    async def deliver(self) -> None:
+        """
+        Make callbacks, until cancelled. `serve` runs it.
+
+        Whoever serves the app otherwise may run it in the app's event loop; without
+        it, callbacks are made by another server of the store, or wait for one.
+        """
+        await self._callbacks.run()
+
+    @property
+    def callbacks_pending(self) -> int:
+        """The number of callbacks that are still to be made, as far as is known."""
+        return self._callbacks.pending
 
     def look(self, closed: int = 0, most: int = 0) -> None:
         """

@@ -39,6 +39,10 @@ class Settings:
         allowed_origins: Origins, such as ``https://example.com``, whose pages may
             send requests; browsers are told so (CORS). Pages of any other origin
             are refused.
+        notify_allow: Hosts that callbacks may go to: ``HOST`` or ``HOST:PORT``, which
+            may be in a private network, ``*.example.com`` and ``*``, as far as their
+            addresses are public. Without any, creates that ask for callbacks are
+            refused.
         max_value_bytes: The largest value, in bytes of its JSON text.
         max_waiters: The most requests that may wait at once. For one more, the one
             that has waited longest is answered 503, and may ask again.
@@ -60,6 +64,7 @@ class Settings:
     secret_file: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    notify_allow: tuple[str, ...] = ()
     max_value_bytes: int = MAX_VALUE_BYTES
     max_waiters: int = 10_000
     max_watched: int = 1_000_000

@@ -22,6 +22,7 @@ What was written for `dp_core` differs by ``await``, ``async`` and the name of
 from dp_core import (
     DEADLINE_PASSED,
     DEFAULT_URL,
+    MAX_CALLBACKS,
     MAX_ID_BYTES,
     MAX_TAG_BYTES,
     MAX_TAGS,
@@ -32,6 +33,7 @@ from dp_core import (
     BackendClosedError,
     BackendError,
     BackendUnavailableError,
+    Callback,
     CodecError,
     Command,
     CorruptPromiseError,
@@ -87,6 +89,7 @@ from dp_core.values import MAX_DEPTH, MAX_VALUE_BYTES
 __all__ = [
     "DEADLINE_PASSED",
     "DEFAULT_URL",
+    "MAX_CALLBACKS",
     "MAX_DEPTH",
     "MAX_ID_BYTES",
     "MAX_TAGS",
@@ -100,6 +103,7 @@ __all__ = [
     "BackendClosedError",
     "BackendError",
     "BackendUnavailableError",
+    "Callback",
     "CodecError",
     "Command",
     "CorruptPromiseError",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
@@ -96,6 +96,7 @@ class Promises:
         otherwise: Outcome[Any] | None = None,
         tags: Mapping[str, str] | None = None,
         data: object = None,
+        notify: Iterable[str] | None = None,
         exist_ok: bool = True,
     ) -> DurablePromise[Any]: ...
     @overload
@@ -108,6 +109,7 @@ class Promises:
         otherwise: Outcome[T] | None = None,
         tags: Mapping[str, str] | None = None,
         data: object = None,
+        notify: Iterable[str] | None = None,
         exist_ok: bool = True,
     ) -> DurablePromise[T]: ...
     @overload
@@ -120,6 +122,7 @@ class Promises:
         otherwise: Outcome[T] | None = None,
         tags: Mapping[str, str] | None = None,
         data: object = None,
+        notify: Iterable[str] | None = None,
         exist_ok: bool = True,
     ) -> DurablePromise[T]: ...
     def create(  # noqa: PLR0913 - each is one of the terms
@@ -131,6 +134,7 @@ class Promises:
         otherwise: Outcome[Any] | None = None,
         tags: Mapping[str, str] | None = None,
         data: object = None,
+        notify: Iterable[str] | None = None,
         exist_ok: bool = True,
     ) -> DurablePromise[Any]:
         """
@@ -149,6 +153,8 @@ class Promises:
             tags: What `list` can find it by, see `Terms`. Keys that begin with ``dp.``
                 are the library's own.
             data: JSON for whoever settles it; None for nothing.
+            notify: URLs that a server of the store calls once it is settled, at least
+                once each; see the guide "Call another system".
             exist_ok: Whether other terms may stand. Equal ones are taken for ours.
 
         Raises:
@@ -170,6 +176,7 @@ class Promises:
             otherwise=otherwise,
             tags=tags,
             data=data,
+            notify=notify,
             exist_ok=exist_ok,
         )
         return DurablePromise(created)

@@ -17,7 +17,7 @@ from dp_core._errors import (
 from dp_core._ids import check_id
 from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Rejected, Resolved
-from dp_core._terms import Terms, check_name, refuse_reserved
+from dp_core._terms import Terms, check_name
 from dp_core.values import (
     MAX_VALUE_BYTES,
     check_message,
@@ -27,7 +27,7 @@ from dp_core.values import (
     split_object,
 )
 from dp_core.wire._queries import List, read_query, write_query
-from dp_core.wire._terms import TERMS, terms_of, write_asked
+from dp_core.wire._terms import ASKED, asked_terms, write_asked
 from dp_core.wire._watch import WATCH_PATH, WatchCall, write_watch
 
 __all__ = [
@@ -140,9 +140,7 @@ def _by(members: _Members) -> str | None:
 
 
 def _create(id: str, members: _Members, limit: int) -> Create:
-    terms = terms_of(members, limit)
-    refuse_reserved(terms.tags)
-    return Create(id, terms)
+    return Create(id, asked_terms(members, limit))
 
 
 _SETTLES: Final[Mapping[str, Callable[[str, _Members, int], Settle]]] = {
@@ -175,7 +173,7 @@ _FORMS: Final = (
 _BARE_MEMBER: Final = {"resolve": "value", "reject": "errorMessage"}
 _ARGUMENT: Final[Mapping[str, tuple[str, ...]]] = {
     **{operation: (name, "by") for operation, name in _BARE_MEMBER.items()},
-    "create": TERMS,
+    "create": ASKED,
 }
 
 

@@ -10,9 +10,16 @@ from typing import Final
 
 from dp_core._clock import now
 from dp_core._errors import CodecError, InvalidTermsError, ProtocolError
+from dp_core._notify import Callback
 from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
-from dp_core._terms import PromiseInfo, Terms, moment_after, state_name
+from dp_core._terms import (
+    PromiseInfo,
+    Terms,
+    moment_after,
+    refuse_reserved,
+    state_name,
+)
 from dp_core.values import (
     MAX_VALUE_BYTES,
     check_message,
@@ -24,7 +31,9 @@ from dp_core.values import (
 )
 
 __all__ = [
+    "ASKED",
     "TERMS",
+    "asked_terms",
     "read_info",
     "read_moment",
     "read_terms",
@@ -74,6 +83,8 @@ def write_terms(terms: Terms[bytes]) -> bytes:
 def write_asked(terms: Terms[bytes]) -> bytes:
     """Return terms as a JSON object that asks for them, without what is null."""
     members = _terms_members(terms)
+    if terms.notify:
+        members["notify"] = encode([each.url for each in terms.notify])
     if terms.within is not None:
         # By the clock of the store.
         members["deadline"] = b"%r" % terms.within.total_seconds()
@@ -100,16 +111,28 @@ def write_info(info: PromiseInfo[bytes]) -> bytes:
 
 def _terms_members(terms: Terms[bytes]) -> dict[str, bytes]:
     deadline, otherwise = terms.deadline, terms.otherwise
-    return {
+    members = {
         "deadline": _NULL if deadline is None else encode(write_moment(deadline)),
         "otherwise": _NULL if otherwise is None else write_outcome(otherwise),
         "tags": encode(dict(terms.tags)),
         "data": _NULL if terms.data is None else terms.data,
     }
+    # Where there are none the member is left out, as it was before there were any.
+    if terms.notify:
+        members["notify"] = encode(
+            [{"url": each.url, "delivery": each.delivery} for each in terms.notify]
+        )
+    return members
 
+
+_NOTIFY_BYTES: Final = 128 * 1024
+"""More than the callbacks of a promise take in JSON."""
 
 TERMS: Final = ("deadline", "otherwise", "tags", "data")
-"""The members that say terms."""
+"""The members that say terms, of each promise that was created."""
+
+ASKED: Final = (*TERMS, "notify")
+"""The members that ask for terms."""
 
 
 def _object(members: _Members) -> bytes:
@@ -182,7 +205,7 @@ def read_info(text: bytes, limit: int = MAX_VALUE_BYTES) -> PromiseInfo[bytes]:
     if id is None:
         raise ProtocolError(400, "'promiseId' is missing")
     created_at = _moment(members, "createdAt")
-    if created_at is None and any(_given(members, key) for key in TERMS):
+    if created_at is None and any(_given(members, key) for key in ASKED):
         raise ProtocolError(400, "it has terms, and was not created")
     info = PromiseInfo(
         id=id,
@@ -244,6 +267,15 @@ def split(text: bytes) -> _Members:
         raise ProtocolError(400, f"not a JSON object: {error}") from None
 
 
+def asked_terms(members: _Members, limit: int) -> Terms[bytes]:
+    """Return the terms that members of an object ask for; see `read_terms`."""
+    terms = terms_of(members, limit)
+    refuse_reserved(terms.tags)
+    if any(each.delivery is not None for each in terms.notify):
+        raise _not_urls()
+    return terms
+
+
 def terms_of(members: _Members, limit: int) -> Terms[bytes]:
     """Return the terms that members of an object say; see `read_terms`."""
     otherwise: Outcome[bytes] | None = None
@@ -263,6 +295,7 @@ def terms_of(members: _Members, limit: int) -> Terms[bytes]:
         tags=_tags(members),
         data=None if data is None else check_text(data, limit),
         within=within,
+        notify=_notify(members),
     )
 
 
@@ -293,6 +326,31 @@ def _tags(members: _Members) -> dict[str, str]:
             'tags are an object of strings, such as {"order": "17"}'
         )
     return tags
+
+
+def _notify(members: _Members) -> tuple[Callback, ...]:
+    text = _given(members, "notify")
+    if text is None:
+        return ()
+    found = decode(check_text(text, _NOTIFY_BYTES))
+    if not isinstance(found, list):
+        raise _not_urls()
+    return tuple(map(_callback, found))
+
+
+def _callback(found: object) -> Callback:
+    match found:
+        case str():
+            return Callback(found)
+        case {"url": str(url), "delivery": str() | None as delivery}:
+            return Callback(url, delivery)
+    raise _not_urls()
+
+
+def _not_urls() -> InvalidTermsError:
+    return InvalidTermsError(
+        "'notify' is an array of URLs, such as [\"https://example.com/hook\"]"
+    )
 
 
 _TAGS_BYTES: Final = 128 * 1024

@@ -25,6 +25,7 @@ ELSEWHERE: Final = {
 }
 NEEDS: Final = {
     "ask-a-human": ("curl", "mcp"),
+    "call-another-system": ("standardwebhooks",),
     "frameworks/celery": ("celery",),
     "frameworks/django": ("django", "gunicorn", "curl"),
     "frameworks/fastapi": ("fastapi", "curl"),

@@ -81,6 +81,7 @@ from dp_backends.restate._stored import (
     how_far_ahead,
     read_key,
     read_settled,
+    refuse_callbacks,
     settled_text,
 )
 from dp_core import (
@@ -174,6 +175,7 @@ async def create(ctx: ObjectContext, body: bytes) -> bytes:
     """Give the promise the terms that the body asks for, unless it has some."""
     with _checked(ctx) as id:
         asked = read_terms(body)
+        refuse_callbacks(asked)
         created = await read_key(ctx, TERMS)
         if created is None:
             moment = await clock(ctx)

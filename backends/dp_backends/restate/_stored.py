@@ -25,6 +25,7 @@ from dp_backends.restate._invocations import PENDING, RAW
 from dp_core import (
     CorruptPromiseError,
     DurablePromiseError,
+    InvalidTermsError,
     Outcome,
     Pending,
     PromiseInfo,
@@ -53,6 +54,7 @@ __all__ = [
     "how_far_ahead",
     "read_key",
     "read_settled",
+    "refuse_callbacks",
     "settled_text",
 ]
 
@@ -126,6 +128,20 @@ async def read_key(ctx: ObjectContext | ObjectSharedContext, key: str) -> bytes 
     """Return what the state of the object has under a key."""
     text: bytes | None = await ctx.get(key, RAW)
     return text
+
+
+def refuse_callbacks(terms: Terms[bytes]) -> None:
+    """
+    Refuse terms with callbacks, which nobody would make here.
+
+    Raises:
+        InvalidTermsError: They have such.
+    """
+    if terms.notify:
+        raise InvalidTermsError(
+            "promises of Restate make no callbacks; let a handler wait for the "
+            "promise, and make the request"
+        )
 
 
 def created_text(id: str, terms: Terms[bytes], moment: datetime) -> bytes:

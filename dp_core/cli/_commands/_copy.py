@@ -24,6 +24,7 @@ from dp_core._errors import (
     ProtocolError,
 )
 from dp_core._ids import check_id
+from dp_core._outbox import create_with_callbacks, without_deliveries
 from dp_core._registry import registry_of
 from dp_core._safe_text import quoted, without_password
 from dp_core._states import Pending, Resolved
@@ -79,7 +80,8 @@ def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> S
     the end. Either makes the exit code 1. Waiters do not move: point them to TO.
     Times of creating and settling are those of the copy, so promises that are copied
     together may be listed in another order, and what a deadline has settled is an
-    outcome like any other there.
+    outcome like any other there. What is pending takes its callbacks along; those of
+    what is settled stay with the server of FROM.
 
     Where FROM cannot list its promises, as Restate cannot, name the ids.
     """
@@ -178,7 +180,7 @@ async def _copy_all(here: Promises, copy_one: _CopyOne, progress: _Progress) -> 
         page = await registry.list(Query(), after, AT_ONCE)
         for id, error in page.failures:
             progress.fail(id, str(error))
-        await for_each(page.infos, copy_one)
+        await for_each(without_deliveries(Query(), page.infos), copy_one)
         if page.infos:
             progress.last = page.infos[-1].id
         if page.after is None:
@@ -237,7 +239,10 @@ async def _create(
         return True
     try:
         registry = registry_of(there.backend, there.url)
-        first = await registry.create(info.id, info.terms)
+        terms = info.terms
+        if not isinstance(info.state, Pending):
+            terms = replace(terms, notify=())
+        first = await create_with_callbacks(there.backend, registry, info.id, terms)
     except NotSupportedError:
         if isinstance(info.state, Pending):
             raise
@@ -251,6 +256,8 @@ def _comparable_terms(terms: Terms[bytes]) -> Terms[bytes]:
     otherwise, data = terms.otherwise, terms.data
     return replace(
         terms,
+        # Those of what is settled are not copied.
+        notify=(),
         otherwise=None if otherwise is None else comparable(otherwise),
         data=None if data is None else comparable(Resolved(data)),
     )

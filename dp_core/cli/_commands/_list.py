@@ -10,6 +10,7 @@ import click
 
 from dp_core._client import Promises
 from dp_core._errors import BackendError, CorruptPromiseError
+from dp_core._outbox import without_deliveries
 from dp_core._registry import registry_of
 from dp_core._safe_text import quoted
 from dp_core._terms import PromiseInfo, Query, StateName
@@ -104,7 +105,7 @@ class _Telling:
                     self._query, after, min(self._left, MAX_LIMIT)
                 )
                 self._failures += page.failures
-                self._say(page.infos)
+                self._say(without_deliveries(self._query, page.infos))
                 after = page.after
                 if after is None:
                     break

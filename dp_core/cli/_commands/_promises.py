@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import click
 
 from dp_core._client import DEFAULT_URL, Promises, default_url
 from dp_core._ids import check_id
+from dp_core._outbox import dispose_with_deliveries
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import check_name
 from dp_core.backend import Backend, Registry, wait_or_peek
@@ -164,7 +166,7 @@ def reject(
 @json_option
 def dispose(id: str, url: str | None, *, as_json: bool) -> Status:
     """Forget ID: its waiters fail, it is pending again."""
-    _ask(url, id, lambda store: store.dispose(id))
+    _ask(url, id, partial(dispose_with_deliveries, id=id))
     if as_json:
         report(Pending(), as_json=True)
     return Status.RESOLVED

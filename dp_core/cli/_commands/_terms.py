@@ -11,6 +11,8 @@ import click
 
 from dp_core._client import Promises
 from dp_core._ids import check_id
+from dp_core._notify import ask_callbacks
+from dp_core._outbox import create_with_callbacks
 from dp_core._registry import are_equal, registry_of
 from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved
@@ -45,6 +47,7 @@ __all__ = ["create", "info"]
     epilog=examples(
         "dp create approve-17 --deadline 3d --tag kind=approval",
         "dp create approve-18 --deadline 2h30m --otherwise-value '\"no\"'",
+        "dp create approve-19 --notify https://example.com/hook",
         'id=$(dp create --data \'{"path": "in.csv"}\')',
     ),
 )
@@ -67,6 +70,12 @@ __all__ = ["create", "info"]
 @tag_option("A tag to find it by; repeatable.")
 @click.option("--data", metavar="VALUE", help="JSON for whoever settles it.")
 @click.option(
+    "--notify",
+    multiple=True,
+    metavar="URL",
+    help="A URL that a server of the store calls once it is settled; repeatable.",
+)
+@click.option(
     "--exist-ok/--no-exist-ok",
     default=True,
     help="Whether other terms may have been there before.  [default: exist-ok]",
@@ -81,12 +90,13 @@ def create(  # noqa: PLR0913 - click passes each option by its name
     otherwise_error: str | None,
     tags: dict[str, str],
     data: str | None,
+    notify: tuple[str, ...],
     url: str | None,
     exist_ok: bool,
     as_json: bool,
 ) -> Status:
     """
-    Give ID its terms: a deadline, tags, and data.
+    Give ID its terms: a deadline, tags, data, and who is told.
 
     Prints all that is known about the promise then. Without ID it takes a new one of
     128 random bits, and prints that alone on stdout. The first terms win, and repeating
@@ -96,13 +106,14 @@ def create(  # noqa: PLR0913 - click passes each option by its name
     if [otherwise_value, otherwise_error, data].count("-") > 1:
         raise click.UsageError("only one of the options can be read from stdin (-)")
     refuse_reserved(tags)
-    asked = _asked(deadline, _otherwise(otherwise_value, otherwise_error), tags, data)
+    otherwise = _otherwise(otherwise_value, otherwise_error)
+    asked = _asked(deadline, otherwise, tags, data, notify)
 
     async def give(promises: Promises) -> tuple[PromiseInfo[bytes], bool]:
         name = token_hex(16) if id is None else id
         check_id(name)
         registry = registry_of(promises.backend, promises.url)
-        first = await registry.create(name, asked)
+        first = await create_with_callbacks(promises.backend, registry, name, asked)
         is_ours = await are_equal(registry, name, asked, first)
         if not (is_ours or exist_ok):
             raise click.ClickException(
@@ -141,6 +152,7 @@ def _asked(
     otherwise: Outcome[bytes] | None,
     tags: dict[str, str],
     data: str | None,
+    notify: tuple[str, ...],
 ) -> Terms[bytes]:
     """
     Return the terms to ask for, with values in the bytes that were given.
@@ -164,6 +176,7 @@ def _asked(
         tags=tags,
         data=None if text == b"null" else text,
         within=within,
+        notify=ask_callbacks(notify),
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, final
 
 from dp_core._client import connect
 from dp_core._errors import CorruptPromiseError, DurablePromiseError, NotSupportedError
+from dp_core._outbox import without_deliveries
 from dp_core._registry import registry_of
 from dp_core._safe_text import described
 from dp_core._terms import PromiseInfo, Query
@@ -137,10 +138,11 @@ async def _pages(url: str) -> AsyncIterator[Page | _NoStore]:
             yield _NoStore()
             return
         registry = registry_of(backend, promises.url)
-        after: str | None = None
+        query, after = Query(newest=True), None
         missing = _ROWS
         while missing > 0:
-            page = await registry.list(Query(newest=True), after, missing)
+            page = await registry.list(query, after, missing)
+            page = replace(page, infos=without_deliveries(query, page.infos))
             yield page
             missing -= len(page.infos)
             after = page.after

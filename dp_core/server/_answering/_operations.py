@@ -21,6 +21,7 @@ from dp_core._errors import (
 from dp_core._safe_text import quoted, visible
 from dp_core.backend import Backend
 from dp_core.server._answering._registry import RegistryAnswers
+from dp_core.server._callbacks import Callbacks
 from dp_core.server._notices import Notices
 from dp_core.wire import (
     BatchedCall,
@@ -49,12 +50,16 @@ class Operations:
     Args:
         backend: The backend.
         notices: Where failures are told.
+        callbacks: What else creates and disposals bring about.
     """
 
-    def __init__(self, backend: Backend, notices: Notices) -> None:
+    def __init__(
+        self, backend: Backend, notices: Notices, callbacks: Callbacks
+    ) -> None:
         self._backend = backend
         self._notices = notices
-        self._registry = RegistryAnswers(backend)
+        self._callbacks = callbacks
+        self._registry = RegistryAnswers(backend, callbacks)
 
     async def do(self, call: Operation) -> tuple[int, bytes]:
         """
@@ -69,7 +74,7 @@ class Operations:
             case Settle(id, outcome):
                 return 200, write_answer(await self._backend.settle(id, outcome))
             case Dispose(id):
-                await self._backend.dispose(id)
+                await self._callbacks.dispose(id)
                 return 200, write_answer(None)
             case Create() | Info() | List():
                 return await self._registry.answer(call)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Final, final
 
 import anyio
 
 from dp_core._errors import BackendError, NotSupportedError
+from dp_core._outbox import without_deliveries
 from dp_core._safe_text import quoted
 from dp_core._states import Pending
 from dp_core._terms import PromiseInfo
 from dp_core.backend import Backend, Registry, in_thread, now
+from dp_core.server._callbacks import Callbacks
 from dp_core.server._notices import Notices
 from dp_core.wire import Create, Info, List, write_info, write_page
 
@@ -32,10 +35,12 @@ class RegistryAnswers:
 
     Args:
         backend: The backend.
+        callbacks: By which promises are created.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, callbacks: Callbacks) -> None:
         self._backend = backend
+        self._callbacks = callbacks
         # Whether its creates say that they were the first, as far as is known.
         self._says_first = False
 
@@ -55,15 +60,17 @@ class RegistryAnswers:
                 return await self._create(registry, call)
             case List(query, after, limit):
                 page = await registry.list(query, after, limit)
+                page = replace(page, infos=without_deliveries(query, page.infos))
                 failures = {id: _why(error) for id, error in page.failures}
                 return 200, await in_thread(write_page, page, failures)
 
     async def _create(self, registry: Registry, call: Create) -> tuple[int, bytes]:
+        await self._callbacks.check(call.terms)
         if not self._says_first:
             before = await registry.info(call.id)
             if before.terms is not None:
                 return 200, write_info(before)
-        stands = await registry.create(call.id, call.terms)
+        stands = await self._callbacks.create(registry, call.id, call.terms)
         self._says_first = stands.is_first is not None
         info = await registry.info(call.id)
         if info.terms is None:

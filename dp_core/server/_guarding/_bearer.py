@@ -83,6 +83,11 @@ class Bearer:
                 raise
         return self._find(token)
 
+    async def secrets(self) -> Sequence[str]:
+        """Return the secrets that sign; there may be none."""
+        await self._look(LOOK_SECONDS)
+        return self._secrets
+
     def _find(self, token: bytes) -> Access:
         hashed = _hash(token)
         # Hashes have one length, so that the time tells nothing.

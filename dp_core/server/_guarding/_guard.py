@@ -100,6 +100,7 @@ class Guard:
         self._hosts = Hosts(settings.allowed_hosts)
         self._origins = frozenset(origin.lower() for origin in settings.allowed_origins)
         self._bearer = Bearer(settings, notices)
+        self.secrets = self._bearer.secrets  # For those who sign.
         self._seconds = settings.body_seconds
         self._notices = notices
 

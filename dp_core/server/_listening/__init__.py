@@ -1,7 +1,8 @@
 """
-Listening: the HTTP server in this process, and its sockets.
+Listening: a process that serves, the HTTP server in it, and its sockets.
 
 ================ ===========================================================
+``_run``         `serve`, until it is told to stop
 ``_http_server`` Granian, with bounds, and a stop that answers waits
 ``_listener``    an address where a server may listen
 ``_sockets``     sockets of this process, as its kernel lists them
@@ -10,5 +11,6 @@ Listening: the HTTP server in this process, and its sockets.
 
 from dp_core.server._listening._http_server import HttpServer
 from dp_core.server._listening._listener import authority, reserve
+from dp_core.server._listening._run import serve
 
-__all__ = ["HttpServer", "authority", "reserve"]
+__all__ = ["HttpServer", "authority", "reserve", "serve"]

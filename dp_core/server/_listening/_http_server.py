@@ -76,6 +76,9 @@ class Served(Protocol):
     async def sweep(self) -> None:
         """Settle what is over, until cancelled."""
 
+    async def deliver(self) -> None:
+        """Make callbacks, until cancelled."""
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
 
@@ -146,6 +149,7 @@ class HttpServer:
                 tasks.start_soon(self._make_room, listener)
                 tasks.start_soon(self._until_it_ends, tasks.cancel_scope)
                 tasks.start_soon(self._app.sweep)
+                tasks.start_soon(self._app.deliver)
                 await stop.wait()
                 tasks.cancel_scope.cancel()
         finally:

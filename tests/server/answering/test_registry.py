@@ -134,7 +134,7 @@ async def test_info_is_told_in_two_ways(promises: App) -> None:
 @pytest.mark.parametrize(
     ("status", "terms"),
     [
-        (400, {"notify": ["https://example.com"]}),
+        (422, {"notify": ["https://example.com"]}),
         (400, {"value": 1}),
         (400, {"deadline": 1, "otherwise": {"error": 1}}),
         (422, {"deadline": "tomorrow"}),

@@ -61,7 +61,7 @@ async def slow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """A slow backend, which the server takes for every store."""
     slow = Slow(request.node.nodeid)
     monkeypatch.setattr(
-        "dp_core.server._run.connect", lambda url: Promises(slow, "slow:")
+        "dp_core.server._listening._run.connect", lambda url: Promises(slow, "slow:")
     )
     return slow
 

@@ -82,7 +82,7 @@ def test_it_says_where_it_listens_and_where_its_store_is(
 )
 def test_a_store_is_shown_without_secrets(url: str, store: str) -> None:
     """Passwords are not announced."""
-    assert store == dp.server._run._findable(url)
+    assert store == dp.server._listening._run._findable(url)
 
 
 async def lines_of(*arguments: Any, **more: Any) -> list[str]:

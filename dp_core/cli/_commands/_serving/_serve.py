@@ -25,6 +25,7 @@ __all__ = ["serve"]
         "dp serve --url sqlite:./promises.db --port 9090",
         "dp serve --host 0.0.0.0 --token-file ./token",
         "dp serve --host 0.0.0.0 --secret-file ./secrets",
+        "dp serve --secret-file ./secrets --notify-allow hooks.example.com",
     ),
 )
 @click.option(
@@ -62,6 +63,13 @@ __all__ = ["serve"]
     multiple=True,
     metavar="ORIGIN",
     help="A web site whose pages may send requests, such as https://example.com.",
+)
+@click.option(
+    "--notify-allow",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="A host that callbacks may go to; an asterisk is for all that are public;"
+    " repeatable.  [default: none]",
 )
 @click.option(
     "--idle-seconds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import click
 
@@ -29,11 +30,11 @@ secret_file_option = click.option(
     epilog=examples(
         "dp token --secret-file ./secrets --rights list,read --ids '*' --expires 9d",
         "dp token --secret-file ./secrets --rights settle --id a-17 --expires 2h",
+        "dp token --secret-file ./secrets --webhook-key",
     ),
 )
 @click.option(
     "--rights",
-    required=True,
     metavar="RIGHTS",
     help="What it allows: some of read, create, settle, dispose and list, with commas"
     " between them.",
@@ -51,43 +52,51 @@ secret_file_option = click.option(
 @click.option(
     "--expires",
     callback=time,
-    required=True,
     metavar="TIME",
     help="Until when: from now, such as 3d, or a moment such as 2026-11-26T14:30:00Z.",
 )
 @click.option(
     "--for", "name", metavar="NAME", help="Who has it: what they settle is by NAME."
 )
+@click.option(
+    "--webhook-key",
+    is_flag=True,
+    help="Print the keys by which receivers verify callbacks, one for each secret.",
+)
 @secret_file_option
 def token(  # noqa: PLR0913 - options
     *,
-    rights: str,
+    rights: str | None,
     ids: tuple[str, ...],
     id: str | None,
-    expires: timedelta | datetime,
+    expires: timedelta | datetime | None,
     name: str | None,
     secret_file: str | None,
+    webhook_key: bool,
 ) -> Status:
     """
     Print a token that allows some things with some promises, for a time.
 
     A server with the same secrets takes it; it is sent as DP_TOKEN is. It cannot be
     taken back but by taking away the secret that has signed it.
-    """
-    try:
-        from dp_core._access import (  # noqa: PLC0415 - an extra
-            Access,
-            signing_secrets,
-            write_access,
-        )
-    except ModuleNotFoundError as error:
-        missing = without_extra(error, "tokens need", "server")
-        raise BackendUnavailableError(str(missing)) from None
 
+    With --webhook-key it prints what receivers of callbacks need instead. That key
+    verifies; no token can be made with it.
+    """
+    if webhook_key:
+        if rights or ids or id is not None or expires or name:
+            raise click.UsageError("--webhook-key goes with --secret-file alone")
+        for key in _access().webhook_keys(_access().signing_secrets(secret_file)):
+            say(key)
+        return Status.RESOLVED
+    if rights is None or expires is None:
+        raise click.UsageError(
+            "say what it allows, by --rights, and until when, by --expires"
+        )
     if bool(ids) == (id is not None):
         raise click.UsageError("name the promises by --ids, or the one by --id")
-    secrets = signing_secrets(secret_file)
-    access = Access(
+    secrets = _access().signing_secrets(secret_file)
+    access = _access().Access(
         frozenset(filter(None, (right.strip() for right in rights.split(",")))),
         ids or None,
         id,
@@ -97,5 +106,15 @@ def token(  # noqa: PLR0913 - options
         expires = moment_after(now(), expires)
     if expires <= now():
         raise click.UsageError("a token that is over allows nothing: --expires later")
-    say(write_access(access, expires, secrets))
+    say(_access().write_access(access, expires, secrets))
     return Status.RESOLVED
+
+
+def _access() -> Any:
+    """Return the room of rights, which needs an extra."""
+    try:
+        from dp_core import _access  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        missing = without_extra(error, "tokens need", "server")
+        raise BackendUnavailableError(str(missing)) from None
+    return _access

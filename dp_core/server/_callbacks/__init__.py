@@ -1,0 +1,19 @@
+"""
+Callbacks: requests that tell other systems of promises that are settled.
+
+============== ============================================================
+``_callbacks`` `Callbacks`: from unfinished deliveries to finished ones
+``_finding``   deliveries that others have made in the store
+``_watches``   the promises that are waited for
+``_queue``     which delivery is due, a few of a host at a time
+``_rules``     which deliveries count, and what follows from an answer; pure
+``_sending``   requests, by httpcore
+``_addresses`` which hosts and addresses may be called
+``_signing``   signatures, and the keys of receivers
+============== ============================================================
+"""
+
+from dp_core.server._callbacks._addresses import AllowedHosts
+from dp_core.server._callbacks._callbacks import Callbacks
+
+__all__ = ["AllowedHosts", "Callbacks"]

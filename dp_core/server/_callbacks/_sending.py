@@ -1,0 +1,193 @@
+"""
+`Sender`: a request to a receiver, by httpcore, to an address that was looked at.
+
+httpcore follows no redirects, and asks no proxy. By a network backend, as it documents,
+the name is resolved here, once, and the connection is made to the address that was
+allowed; TLS and ``Host`` go by the name of the URL.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any, Final, TypeAlias, final
+
+import httpcore
+from anyio import CapacityLimiter, fail_after, to_thread
+
+from dp_core._notify import CallbackUrl
+from dp_core._safe_text import quoted
+from dp_core.server._callbacks._addresses import AllowedHosts
+from dp_core.server._callbacks._rules import Answer
+
+__all__ = ["ATTEMPT_SECONDS", "Resolve", "Sender"]
+
+ATTEMPT_SECONDS: Final = 15.0
+"""The longest time that one attempt takes."""
+
+_CONNECT_SECONDS: Final = 5.0
+"""The longest time to wait for one of several addresses."""
+
+_READ_BYTES: Final = 64 * 1024
+"""The part of an answer's body that is read; nobody looks at it."""
+
+_RESOLVING: Final = 8
+"""The most names that are looked up at once, each in a thread."""
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Returns the addresses of a host."""
+
+
+@final
+class _NameLookup:
+    """Looks up names, as this machine does."""
+
+    def __init__(self) -> None:
+        self._limiter = CapacityLimiter(_RESOLVING)
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """
+        Return the addresses of a host, the best one first.
+
+        Raises:
+            OSError: There is none.
+        """
+        # A name server that does not answer holds up its thread, and nobody else.
+        found = await to_thread.run_sync(
+            lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
+            abandon_on_cancel=True,
+            limiter=self._limiter,
+        )
+        return list(dict.fromkeys(str(address[4][0]) for address in found))
+
+
+class _NotCalledError(Exception):
+    """There is no address to which we connect."""
+
+
+@final
+class _CheckedNetwork(httpcore.AsyncNetworkBackend):
+    """Connects to the addresses of one URL that are allowed."""
+
+    def __init__(self, url: CallbackUrl, hosts: AllowedHosts, resolve: Resolve) -> None:
+        self._url = url
+        self._hosts = hosts
+        self._resolve = resolve
+        self._network = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            ip_address(self._url.host)
+            found: Sequence[str] = [self._url.host]
+        except ValueError:
+            found = await self._resolve(self._url.host, port)
+        # One of several that leads inside says enough of who answers for the name.
+        if not found or not all(self._hosts.is_allowed(self._url, a) for a in found):
+            raise _NotCalledError(
+                f"{quoted(self._url.host)} leads to an address that this server does "
+                "not call; see dp serve --notify-allow"
+            )
+        *others, last = found
+        for address in others:
+            try:
+                return await self._network.connect_tcp(
+                    address, port, _CONNECT_SECONDS, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await self._network.connect_tcp(
+            last, port, timeout, local_address, socket_options
+        )
+
+
+@final
+class Sender:
+    """
+    Makes requests to receivers.
+
+    Args:
+        hosts: The hosts that may be called.
+        resolve: How names are looked up; None for as this machine does.
+    """
+
+    def __init__(self, hosts: AllowedHosts, resolve: Resolve | None = None) -> None:
+        self._hosts = hosts
+        self._resolve = resolve or _NameLookup().addresses
+        self._tls: ssl.SSLContext | None = None
+
+    async def post(
+        self, url: CallbackUrl, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        """Make one attempt; return what came of it."""
+        try:
+            with fail_after(ATTEMPT_SECONDS):
+                return await self._post(url, headers, body)
+        except TimeoutError:
+            return Answer(None, f"no answer in {ATTEMPT_SECONDS:g} s")
+        except _NotCalledError as error:
+            return Answer(None, str(error))
+        except (
+            httpcore.NetworkError,
+            httpcore.TimeoutException,
+            httpcore.ProtocolError,
+            OSError,
+        ) as error:
+            kind = type(error).__name__
+            return Answer(None, f"no answer: {kind} {quoted(str(error), 200)}")
+
+    async def _post(
+        self, url: CallbackUrl, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        if url.scheme == "https" and self._tls is None:
+            self._tls = ssl.create_default_context()
+        origin = httpcore.Origin(url.scheme.encode(), url.host.encode(), url.port)
+        network = _CheckedNetwork(url, self._hosts, self._resolve)
+        request = httpcore.Request(
+            "POST",
+            httpcore.URL(
+                scheme=origin.scheme,
+                host=origin.host,
+                port=origin.port,
+                target=url.target.encode(),
+            ),
+            headers=[
+                ("Host", _authority(url)),
+                ("Content-Length", str(len(body))),
+                ("Connection", "close"),
+                *headers.items(),
+            ],
+            content=body,
+            extensions={"timeout": dict.fromkeys(_TIMEOUTS, ATTEMPT_SECONDS)},
+        )
+        async with httpcore.AsyncHTTPConnection(
+            origin, ssl_context=self._tls, network_backend=network
+        ) as connection:
+            response = await connection.handle_async_request(request)
+            retry_after = None
+            for name, value in response.headers:
+                if name.lower() == b"retry-after":
+                    retry_after = value.decode("latin-1")
+            read = 0
+            async for part in response.aiter_stream():
+                read += len(part)
+                if read > _READ_BYTES:
+                    break
+            return Answer(response.status, retry_after=retry_after)
+
+
+_TIMEOUTS: Final = ("connect", "read", "write")
+
+
+def _authority(url: CallbackUrl) -> str:
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    is_default = url.port == {"http": 80, "https": 443}[url.scheme]
+    return host if is_default else f"{host}:{url.port}"
