@@ -103,7 +103,7 @@ class Victim:
         with self.connect() as stream:
             # It listens before all of its threads have opened theirs.
             stream.sendall(self.request("/promises/honest/peek"))
-            assert answer(stream)[0] == 200
+            assert 200 == answer(stream)[0]
             return self.files() - 1
 
     def cpu(self) -> float:
