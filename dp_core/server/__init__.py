@@ -21,7 +21,7 @@ try:
     from dp_core.server._listening import serve
 except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
-    if missing not in {"granian", "httpcore", "jinja2", "jwt", "starlette"}:
+    if missing not in {"granian", "httpcore2", "jinja2", "jwt", "starlette"}:
         raise
     raise ImportError(
         f"the server needs {missing}: pip install 'durable-promises[server]'",

@@ -7,7 +7,7 @@ Callbacks: requests that tell other systems of promises that are settled.
 ``_watches``   the promises that are waited for
 ``_queue``     which delivery is due, a few of a host at a time
 ``_rules``     which deliveries count, and what follows from an answer; pure
-``_sending``   requests, by httpcore
+``_sending``   requests, by httpcore2
 ``_addresses`` which hosts and addresses may be called
 ``_signing``   signatures, and the keys of receivers
 ============== ============================================================

@@ -1,7 +1,7 @@
 """
-`Sender`: a request to a receiver, by httpcore, to an address that was looked at.
+`Sender`: a request to a receiver, by httpcore2, to an address that was looked at.
 
-httpcore follows no redirects, and asks no proxy. By a network backend, as it documents,
+httpcore2 follows no redirects, and asks no proxy. By a network backend, as it documents,
 the name is resolved here, once, and the connection is made to the address that was
 allowed; TLS and ``Host`` go by the name of the URL.
 """
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any, Final, TypeAlias, final
 
-import httpcore
+import httpcore2
 from anyio import CapacityLimiter, fail_after, to_thread
 
 from dp_core._notify import CallbackUrl
@@ -68,14 +68,14 @@ class _NotCalledError(Exception):
 
 
 @final
-class _CheckedNetwork(httpcore.AsyncNetworkBackend):
+class _CheckedNetwork(httpcore2.AsyncNetworkBackend):
     """Connects to the addresses of one URL that are allowed."""
 
     def __init__(self, url: CallbackUrl, hosts: AllowedHosts, resolve: Resolve) -> None:
         self._url = url
         self._hosts = hosts
         self._resolve = resolve
-        self._network = httpcore.AnyIOBackend()
+        self._network = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -84,7 +84,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    ) -> httpcore2.AsyncNetworkStream:
         try:
             ip_address(self._url.host)
             found: Sequence[str] = [self._url.host]
@@ -102,7 +102,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
                 return await self._network.connect_tcp(
                     address, port, _CONNECT_SECONDS, local_address, socket_options
                 )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 continue
         return await self._network.connect_tcp(
             last, port, timeout, local_address, socket_options
@@ -136,9 +136,9 @@ class Sender:
         except _NotCalledError as error:
             return Answer(None, str(error))
         except (
-            httpcore.NetworkError,
-            httpcore.TimeoutException,
-            httpcore.ProtocolError,
+            httpcore2.NetworkError,
+            httpcore2.TimeoutException,
+            httpcore2.ProtocolError,
             OSError,
         ) as error:
             kind = type(error).__name__
@@ -149,11 +149,11 @@ class Sender:
     ) -> Answer:
         if url.scheme == "https" and self._tls is None:
             self._tls = ssl.create_default_context()
-        origin = httpcore.Origin(url.scheme.encode(), url.host.encode(), url.port)
+        origin = httpcore2.Origin(url.scheme.encode(), url.host.encode(), url.port)
         network = _CheckedNetwork(url, self._hosts, self._resolve)
-        request = httpcore.Request(
+        request = httpcore2.Request(
             "POST",
-            httpcore.URL(
+            httpcore2.URL(
                 scheme=origin.scheme,
                 host=origin.host,
                 port=origin.port,
@@ -168,7 +168,7 @@ class Sender:
             content=body,
             extensions={"timeout": dict.fromkeys(_TIMEOUTS, ATTEMPT_SECONDS)},
         )
-        async with httpcore.AsyncHTTPConnection(
+        async with httpcore2.AsyncHTTPConnection(
             origin, ssl_context=self._tls, network_backend=network
         ) as connection:
             response = await connection.handle_async_request(request)
