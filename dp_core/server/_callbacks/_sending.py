@@ -1,7 +1,7 @@
 """
 `Sender`: a request to a receiver, by httpcore2, to an address that was looked at.
 
-httpcore2 follows no redirects, and asks no proxy. By a network backend, as it documents,
+httpcore2 follows no redirects, and asks no proxy. By a network backend, as documented,
 the name is resolved here, once, and the connection is made to the address that was
 allowed; TLS and ``Host`` go by the name of the URL.
 """
