@@ -19,6 +19,7 @@ from dp_core._safe_text import quoted, shown
 
 __all__ = [
     "MAX_CALLBACKS",
+    "MAX_URL_BYTES",
     "Callback",
     "CallbackUrl",
     "ask_callbacks",

@@ -14,7 +14,7 @@ with our server and ours with it.
                                            "value" | "errorMessage"}}``
 ``POST /promise/create``, terms; ``info``  ours alone: ``{"promiseId",
                                            "deadline", "otherwise", "tags",
-                                           "data"}``
+                                           "data", "notify"}``
 ``GET /promises/{id}``                     ours alone: what is known of it
 ``GET /promises?state=&tag=&prefix=…``     ours alone: what a store holds
 ``POST /watch``, ``GET /watch?promiseId=`` ours alone: ``{"promiseIds"}``, answered by

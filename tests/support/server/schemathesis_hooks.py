@@ -2,20 +2,24 @@
 Hooks of schemathesis, by which no request of its waits for what nobody does.
 
 Loaded by it from ``SCHEMATHESIS_HOOKS``. A wait for a promise would be held until
-somebody settles it, and so would an event stream. And two things are valid that no
-schema can say: a cursor is what a page has told, and a deadline is in the calendar.
+somebody settles it, and so would an event stream. And three things are valid that no
+schema can say: a cursor is what a page has told, a deadline is in the calendar, and a
+server calls hosts that its operator has named.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import schemathesis
+
+import dp_core as dp
 
 __all__ = ["before_call"]
 
@@ -34,10 +38,21 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         deadline = case.body.get("deadline")
         if isinstance(deadline, float | int) and abs(deadline) > CENTURY:
             case.body["deadline"] = CENTURY
+        if _are_urls(case.body.get("notify")):
+            case.body["notify"] = None
     if path == "/promises" and case.query:
         case.query.pop("after", None)
     if path == "/watch" or path.endswith("/await"):
         _settle(case.operation.base_url, list(_texts(case)))
+
+
+def _are_urls(value: object) -> bool:
+    """Tell whether these may be called by a server, though not by this one."""
+    return (
+        isinstance(value, list)
+        and len(value) <= dp.MAX_CALLBACKS
+        and all(re.fullmatch(r"(?i)https?://.{1,2040}", str(url)) for url in value)
+    )
 
 
 def _texts(case: Any) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from dp_core._ids import MAX_ID_BYTES
+from dp_core._notify import MAX_CALLBACKS, MAX_URL_BYTES
 from dp_core._terms import MAX_TAG_BYTES, MAX_TAGS, RESERVED
 from dp_core.server._routing._about import Schema
 from dp_core.wire import MAX_BATCH_CALLS, MAX_WATCHED
@@ -56,11 +57,24 @@ _OUTCOMES: Final[Mapping[str, Schema]] = {
     "value": struct({"value": ref("Value")}),
     "error": struct({"error": ref("Message")}),
 }
+_CALLED: Final[Schema] = {
+    "type": "string",
+    "format": "uri",
+    "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://",
+    "maxLength": MAX_URL_BYTES,
+}
 TERMS: Final[Mapping[str, Schema]] = {
     "deadline": _or_null(ref("Deadline")),
     "otherwise": _or_null(ref("Outcome")),
     "tags": _or_null(ref("Tags")),
     "data": ref("Value"),
+    "notify": _or_null(
+        {
+            "description": "URLs that the server calls once the promise is settled, "
+            "of hosts that its operator has named",
+            **array(_CALLED, MAX_CALLBACKS),
+        }
+    ),
 }
 """Members of a request that gives a promise its terms."""
 
@@ -78,6 +92,11 @@ _KNOWN: Final[Mapping[str, Schema]] = {
     "settledBy": _or_null(ref("Name")),
     "expired": {"type": "boolean"},
     "cursor": _or_null(_TEXT),
+    "notify": {
+        "description": "callbacks, where there are some, and the promises that keep "
+        "whether they were made",
+        **array(struct({"url": _CALLED, "delivery": _or_null(ref("Id"))})),
+    },
 }
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
@@ -131,7 +150,9 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         "oneOf": [_MOMENT, {"type": "number"}],
     },
     "Info": {
-        **struct(_KNOWN, needs=[key for key in _KNOWN if key not in _OUTCOMES]),
+        **struct(
+            _KNOWN, needs=[key for key in _KNOWN if key not in {*_OUTCOMES, "notify"}]
+        ),
         "description": "all that is known about a promise; null where there is none",
     },
     "Page": struct(

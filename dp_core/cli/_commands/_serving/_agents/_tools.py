@@ -21,6 +21,7 @@ from dp_core._errors import (
     PromiseRejectedError,
     PromiseTimeoutError,
 )
+from dp_core._outbox import without_deliveries
 from dp_core._promise import DurablePromise
 from dp_core._registry import registry_of
 from dp_core._states import Rejected, Resolved
@@ -226,7 +227,8 @@ class _Tools:
         page = await registry.list(query, after, limit)
         for _, error in page.failures:
             raise error
-        return PromisePage(promises=list(map(_known, page.infos)), after=page.after)
+        shown = without_deliveries(query, page.infos)
+        return PromisePage(promises=list(map(_known, shown)), after=page.after)
 
     async def _known(self, promise: DurablePromise[Any]) -> PromiseReport:
         backend = self._promises.backend
