@@ -68,6 +68,7 @@ SLOW: Final = (
     "packaging/test_make.py",
     "packaging/test_types.py",
     "server/attacks",
+    "server/callbacks/test_processes.py",
     "server/pages/browser",
     "server/running/test_embedded.py",
     "server/running/test_run.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
 from threading import Thread
 from typing import Any, Final
+
+import trustme
 
 __all__ = ["Received", "Receiver", "receiving"]
 
@@ -53,6 +56,7 @@ def receiving(
     *statuses: int,
     answer: Callable[[Received], Answer] | None = None,
     port: int = 0,
+    certificate: trustme.LeafCert | None = None,
 ) -> Iterator[Receiver]:
     """
     Run a receiver until the block ends.
@@ -61,6 +65,7 @@ def receiving(
         statuses: The statuses of the first answers; the last one is that of all others.
         answer: In their place, what returns the answer to a request.
         port: The port; 0 for any that is free.
+        certificate: By which it speaks TLS.
     """
     script = list(statuses or (204,))
 
@@ -92,6 +97,10 @@ def receiving(
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            certificate.configure_cert(context)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         server.block_on_close = False
         receiver.port = server.server_address[1]
         thread = Thread(target=server.serve_forever, args=(0.02,))
