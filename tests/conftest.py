@@ -68,6 +68,7 @@ SLOW: Final = (
     "packaging/test_make.py",
     "packaging/test_types.py",
     "server/attacks",
+    "server/callbacks/test_postgresql.py",
     "server/callbacks/test_processes.py",
     "server/pages/browser",
     "server/running/test_embedded.py",
@@ -100,6 +101,7 @@ SYSTEM: Final = (
     "packaging/test_types.py",
     "server/attacks/test_pages.py",
     "server/attacks/test_smuggling.py",
+    "server/callbacks/test_postgresql.py",
     "server/pages/browser",
     "testing/test_crash.py",
 )

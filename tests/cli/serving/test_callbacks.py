@@ -68,10 +68,8 @@ def test_a_create_names_urls(tmp_path: Path) -> None:
     assert [URL, f"{URL}b"] == [each["url"] for each in again["notify"]]
     assert 1 == len(listed.splitlines())
     assert 2 == len(tagged.splitlines())
-    assert (
-        "--notify"
-        not in run("create", "b", "--notify", "x", "--url", url, code=1).stdout
-    )
+    refused = run("create", "b", "--notify", "x", "--url", url, code=2)
+    assert "not a valid URL to notify" in refused.stderr
     run("dispose", "a", "--url", url)
     tagged = run("list", "--json", "--tag", "dp.of=a", "--url", url).stdout
     assert ["rejected"] * 2 == [
@@ -107,4 +105,4 @@ def test_a_misspelt_host_ends_the_server(tmp_path: Path) -> None:
     """It does not start, and says what a host is."""
     arguments = ["--url", "memory:", "--port", "0", "--notify-allow", "https://x.org"]
 
-    assert "not a valid host" in run("serve", *arguments, code=1).stderr
+    assert "not a valid host" in run("serve", *arguments, code=2).stderr

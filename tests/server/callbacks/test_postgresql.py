@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 import dp_core.sync as blocking
+from support.postgresql.server import running as postgres_running
 from support.server.calling import SECRET
-from support.server.receivers import receiving
+from support.server.receivers import Receiver, receiving
 from support.server_process import running
 
 TERMS: Final[dict[str, dict[str, Any]]] = {
@@ -17,11 +18,18 @@ TERMS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def test_promises_are_told(url: str) -> None:
+def test_promises_are_told() -> None:
     """Each is told, by its id: also what was settled before, and by its deadline."""
     options = {"secrets": [SECRET], "notify_allow": ["127.0.0.1"]}
     with (
         receiving() as receiver,
+        postgres_running() as database,
+    ):
+        _tell(receiver, database.url(schema=database.new_schema()), options)
+
+
+def _tell(receiver: Receiver, url: str, options: dict[str, Any]) -> None:
+    with (
         running(url, **options),
         running(url, **options),
         blocking.connect(url) as promises,
