@@ -12,7 +12,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dp_core._errors import ProtocolError
 from dp_core.backend import Backend
-from dp_core.server._answering import BatchAnswers, Operations, Serving, Sweeping
+from dp_core.server._answering import (
+    BatchAnswers,
+    Operations,
+    Serving,
+    Sweeping,
+    full_page,
+)
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._endpoints import ENDPOINTS
 from dp_core.server._guarding import ClientGoneError, Guard
@@ -25,7 +31,7 @@ from dp_core.server._routing import (
     path_of,
 )
 from dp_core.server._settings import Settings
-from dp_core.server._waiting import Places, Streams, Waits
+from dp_core.server._waiting import Changes, Places, Streams, Waits
 from dp_core.values import encode
 
 __all__ = ["App", "app"]
@@ -59,7 +65,12 @@ class App:
         self._callbacks = Callbacks(
             backend, settings.notify_allow, self._guard.secrets, self._notices
         )
-        self._operations = Operations(backend, self._notices, self._callbacks)
+        changes = Changes(
+            partial(full_page, backend), self._places, settings.send_seconds
+        )
+        self._operations = Operations(
+            backend, self._notices, self._callbacks, changes.note
+        )
         self._serving = Serving(
             backend=backend,
             guard=self._guard,
@@ -68,6 +79,7 @@ class App:
             waits=Waits(backend, self._places),
             streams=Streams(backend, self._places, settings.send_seconds),
             places=self._places,
+            changes=changes,
             largest=settings.max_value_bytes,
             description=partial(_description, asks=settings.asks_for_tokens),
         )

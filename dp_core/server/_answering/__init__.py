@@ -4,6 +4,7 @@ Answers to requests and their calls, as a backend gives them.
 =============== ============================================================
 ``_requests``   requests in the wire's form, answered
 ``_serving``    what the answers of one app share
+``_shared``     answers that are made once for many
 ``_operations`` one call: done, or failed as a client may see it
 ``_batch``      the calls of one request, together
 ``_registry``   terms and lists; deadlines nobody asks for
@@ -12,7 +13,7 @@ Answers to requests and their calls, as a backend gives them.
 
 from dp_core.server._answering._batch import BatchAnswers
 from dp_core.server._answering._operations import Operations
-from dp_core.server._answering._registry import RegistryAnswers, Sweeping
+from dp_core.server._answering._registry import RegistryAnswers, Sweeping, full_page
 from dp_core.server._answering._requests import (
     answer_batch,
     answer_call,
@@ -39,4 +40,5 @@ __all__ = [
     "answer_unknown",
     "answer_watch",
     "answer_watch_query",
+    "full_page",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias, Union, final
 
 from dp_core._errors import (
@@ -51,12 +51,18 @@ class Operations:
         backend: The backend.
         notices: Where failures are told.
         callbacks: What else creates and disposals bring about.
+        note: Called when an operation has changed something.
     """
 
     def __init__(
-        self, backend: Backend, notices: Notices, callbacks: Callbacks
+        self,
+        backend: Backend,
+        notices: Notices,
+        callbacks: Callbacks,
+        note: Callable[[], None] = lambda: None,
     ) -> None:
         self._backend = backend
+        self._note = note
         self._notices = notices
         self._callbacks = callbacks
         self._registry = RegistryAnswers(backend, callbacks)
@@ -72,11 +78,18 @@ class Operations:
             case Peek(id):
                 return 200, write_answer(await self._backend.peek(id))
             case Settle(id, outcome):
-                return 200, write_answer(await self._backend.settle(id, outcome))
+                stands = await self._backend.settle(id, outcome)
+                self._note()
+                return 200, write_answer(stands)
             case Dispose(id):
                 await self._callbacks.dispose(id)
+                self._note()
                 return 200, write_answer(None)
-            case Create() | Info() | List():
+            case Create():
+                answer = await self._registry.answer(call)
+                self._note()
+                return answer
+            case Info() | List():
                 return await self._registry.answer(call)
 
     def as_seen(self, error: Exception, call: Call | None) -> DurablePromiseError:

@@ -13,13 +13,13 @@ from dp_core._errors import BackendError, NotSupportedError
 from dp_core._outbox import without_deliveries
 from dp_core._safe_text import quoted
 from dp_core._states import Pending
-from dp_core._terms import PromiseInfo
+from dp_core._terms import Page, PromiseInfo
 from dp_core.backend import Backend, Registry, in_thread, now
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._notices import Notices
 from dp_core.wire import Create, Info, List, write_info, write_page
 
-__all__ = ["RegistryAnswers", "Sweeping"]
+__all__ = ["RegistryAnswers", "Sweeping", "full_page"]
 
 
 def _registry(backend: Backend) -> Registry:
@@ -58,9 +58,8 @@ class RegistryAnswers:
                 return 200, write_info(await registry.info(id))
             case Create():
                 return await self._create(registry, call)
-            case List(query, after, limit):
-                page = await registry.list(query, after, limit)
-                page = replace(page, infos=without_deliveries(query, page.infos))
+            case List():
+                page = await _page(registry, call)
                 failures = {id: _why(error) for id, error in page.failures}
                 return 200, await in_thread(write_page, page, failures)
 
@@ -84,6 +83,37 @@ class RegistryAnswers:
         else:
             is_first = stands.is_first
         return 201 if is_first else 200, write_info(info)
+
+
+async def _page(registry: Registry, call: List) -> Page:
+    """Return a page of a store, as everybody is shown it."""
+    page = await registry.list(call.query, call.after, call.limit)
+    return replace(page, infos=without_deliveries(call.query, page.infos))
+
+
+async def full_page(backend: Backend, call: List) -> Page:
+    """
+    Return a page of a store that is as long as it may be, if so many follow.
+
+    Raises:
+        BackendError: The store failed, or keeps outcomes only.
+        InvalidQueryError: The cursor is not one of the store's.
+    """
+    registry = _registry(backend)
+    page = await _page(registry, call)
+    for _ in range(_MOST_PAGES):
+        left = call.limit - len(page.infos)
+        if not left or page.after is None:
+            break
+        more = await _page(registry, replace(call, after=page.after, limit=left))
+        page = Page(
+            (*page.infos, *more.infos), more.after, (*page.failures, *more.failures)
+        )
+    return page
+
+
+_MOST_PAGES: Final = 5
+"""The most short pages of a store that make one."""
 
 
 def _why(error: BackendError) -> str:

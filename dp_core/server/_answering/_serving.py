@@ -11,8 +11,10 @@ from anyio import CapacityLimiter
 from dp_core.backend import Backend, in_thread
 from dp_core.server._answering._batch import BatchAnswers
 from dp_core.server._answering._operations import Operations
+from dp_core.server._answering._shared import SharedAnswers
 from dp_core.server._guarding import Guard
-from dp_core.server._waiting import Places, Streams, Waits
+from dp_core.server._routing import Response
+from dp_core.server._waiting import Changes, Places, Streams, Waits
 
 __all__ = ["Serving"]
 
@@ -36,6 +38,8 @@ class Serving:
         waits: Requests that wait for one promise.
         streams: Requests that wait for many.
         places: All requests that are held.
+        changes: Says when what is in the store may have changed.
+        pages: Pages that many look at.
         largest: The largest value to accept, in bytes of JSON text.
         description: Returns what the server answers as an OpenAPI document, given the
             path below which the app is mounted.
@@ -48,8 +52,10 @@ class Serving:
     waits: Waits
     streams: Streams
     places: Places
+    changes: Changes
     largest: int
     description: Callable[[str], bytes]
+    pages: SharedAnswers[Response] = field(default_factory=SharedAnswers)
     _readers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
     async def parsed(self, read: Callable[[], T], body: bytes) -> T:

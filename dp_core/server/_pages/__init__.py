@@ -3,6 +3,9 @@
 
 ================== ===========================================================
 ``_rows``          what of the table of endpoints is for people
+``_board``         answers to requests for the board
+``_board_page``    the board
+``_new_promise``   the page on which a promise is made
 ``_promise_pages`` answers to requests for the page of a promise
 ``_promise_page``  the page of a promise, and what it says of an answer
 ================== ===========================================================

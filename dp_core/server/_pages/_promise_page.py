@@ -167,7 +167,7 @@ def promise_page(
         on_board=not reader.has_link,
         name=access.name,
         token=reader.token,
-        action="./" if is_dots else f"./{page}",
+        action="../p/" if is_dots else f"../p/{page}",
         create_at=f"../board/new{page if is_dots else f'?id={page}'}",
         notice=notice,
         entered=_entered(entered),

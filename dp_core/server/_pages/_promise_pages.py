@@ -43,7 +43,7 @@ from dp_core.server._pages._promise_page import (
 from dp_core.server._routing import AdmittedRequest, Response
 from dp_core.wire import Dispose, Info
 
-__all__ = ["FIELDS_OF_PAGE", "answer_promise_page"]
+__all__ = ["FIELDS_OF_PAGE", "answer_promise_page", "page_after"]
 
 ROOT: Final = "../"
 FIELDS_OF_PAGE: Final = frozenset({"token", "id", "dispose", *FIELDS})
@@ -73,6 +73,17 @@ async def _answer(visit: Visit) -> Response:
     if one_of(visit.form, (*FIELDS, "dispose")) == "dispose":
         return await _dispose(visit, id)
     return await _settle(visit, info)
+
+
+async def page_after(visit: Visit, id: str, status: int, message: Message) -> Response:
+    """
+    Return the page of a promise to which something was done.
+
+    Raises:
+        ProtocolError: This person may not read it (403).
+        BackendError: The store failed.
+    """
+    return await _page(visit, await _info(visit, id), status, message)
 
 
 async def _settle(visit: Visit, before: PromiseInfo[bytes]) -> Response:
@@ -112,7 +123,7 @@ async def _dispose(visit: Visit, id: str) -> Response:
     if (visit.form or {})["dispose"] != "yes":
         raise ProtocolError(400, "this is not a form of this server")
     await visit.serving.operations.do(visit.permitted(Dispose(id)))
-    return await _page(visit, await _info(visit, id), 200, _FORGOTTEN)
+    return await page_after(visit, id, 200, _FORGOTTEN)
 
 
 async def _info(visit: Visit, id: str) -> PromiseInfo[bytes]:

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeAlias
 
 from dp_core._access import PAGES_PATH
 from dp_core.server._answering import Serving
 from dp_core.server._pages._asking import FORM_TYPE, LOOKS, form_bytes
+from dp_core.server._pages._board import (
+    answer_board,
+    answer_changes,
+    answer_leave,
+    answer_root,
+    answer_token,
+)
+from dp_core.server._pages._new_promise import answer_new
 from dp_core.server._pages._promise_pages import answer_promise_page
 from dp_core.server._pages._showing import ASSETS, asset_response, failure_page
-from dp_core.server._routing import AdmittedRequest, Body, Endpoint, Response
+from dp_core.server._routing import (
+    AdmittedRequest,
+    Body,
+    Endpoint,
+    Response,
+    about,
+    json_failure,
+)
 from dp_core.wire import ENVELOPE_BYTES
 
 __all__ = ["PAGES"]
@@ -53,6 +69,16 @@ def _asset(name: str) -> Endpoint[Serving]:
 
 
 PAGES: Final[tuple[Endpoint[Serving], ...]] = (
+    _looks("", answer_root, "./"),
+    # What fails before its `Accept` is looked at fails as for programs.
+    replace(
+        _looks("/", answer_board, "./"), fail=json_failure, about=about.FIRST_STEPS
+    ),
+    replace(_looks("/board/changes", answer_changes, "../"), streams=True),
+    _looks("/board/new", answer_new, "../"),
+    _form("/board/new", answer_new, "../"),
+    _form("/board/token", answer_token, "../"),
+    _form("/board/leave", answer_leave, "../"),
     _looks(f"{PAGES_PATH}{{id}}", answer_promise_page, "../"),
     _form(f"{PAGES_PATH}{{id}}", answer_promise_page, "../"),
     *map(_asset, ASSETS),

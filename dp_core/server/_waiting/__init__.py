@@ -5,11 +5,13 @@ Requests that wait: for one promise, or for many as an event stream.
 ``_places``  requests that are held, bounded
 ``_waits``   waits for one promise
 ``_streams`` event streams
+``_changes`` event streams that say that a list may have changed
 ============ ====================================================
 """
 
+from dp_core.server._waiting._changes import Changes
 from dp_core.server._waiting._places import Places
 from dp_core.server._waiting._streams import Streams
 from dp_core.server._waiting._waits import Waits
 
-__all__ = ["Places", "Streams", "Waits"]
+__all__ = ["Changes", "Places", "Streams", "Waits"]

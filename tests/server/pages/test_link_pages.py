@@ -278,7 +278,7 @@ async def test_any_id_has_a_page(pages: App, promises: Promises, id: str) -> Non
 
     assert (200, 200) == (page.status, answer.status)
     path = link(id).partition("?")[0].removeprefix("/p/")
-    assert f'action="./{path}"'.encode() in page.body
+    assert f'action="../p/{path}"'.encode() in page.body
     assert await promises.promise(id) is True
 
 

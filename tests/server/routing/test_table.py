@@ -105,7 +105,6 @@ def test_two_rows_for_one_request_are_an_error(path: str) -> None:
         ("/promises/a/peek/", None),
         ("/promise/{}", None),
         ("promises/a/peek", None),
-        ("", None),
         ("//promise/peek", None),
     ],
 )

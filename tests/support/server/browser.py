@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pytest
 
+import dp_core.sync as dp
 from support.paths import ROOT
+from support.server.people import SECRET
+from support.server_process import Server, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-__all__ = ["SECONDS", "contrasts", "opened", "overflow", "picture", "require_chromium"]
+__all__ = [
+    "Place",
+    "contrasts",
+    "opened",
+    "overflow",
+    "picture",
+    "require_chromium",
+    "running_place",
+]
+
+T = TypeVar("T")
 
 SECONDS: Final = 60
 """The patience of a test: far more than anything takes."""
@@ -35,6 +51,59 @@ def require_chromium() -> None:
         if "CI" in os.environ:
             pytest.fail(missing, pytrace=False)
         pytest.skip(missing, allow_module_level=True)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server that runs, and a browser."""
+
+    server: Server
+    browser: Browser
+    promises: dp.Promises
+    thread: Executor
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+    def do(self, work: Callable[[dp.Promises], T]) -> T:
+        """Return what is done with the promises; this thread is the browser's."""
+        return self.thread.submit(work, self.promises).result(SECONDS)
+
+    def info(self, id: str) -> dp.PromiseInfo[Any]:
+        """Return what the store knows."""
+        return self.do(lambda promises: promises.promise(id).info())
+
+    def link(self, id: str, by: str | None = "alice", **terms: Any) -> str:
+        """Make a promise and a link to it."""
+        if terms:
+            self.do(lambda promises: promises.create(id, **terms))
+        days = timedelta(days=3)
+        return self.do(
+            lambda promises: promises.link(
+                id, expires=days, by=by, base=self.url, secret=SECRET
+            )
+        )
+
+    def page(self, **options: Any) -> Page:
+        """Open a page in which no script runs."""
+        context = self.browser.new_context(
+            **{"java_script_enabled": False, "viewport": {"width": 900, "height": 700}}
+            | options
+        )
+        context.set_default_timeout(SECONDS * 1000)
+        return context.new_page()
+
+
+@contextmanager
+def running_place(folder: Path, browser: Browser, **settings: Any) -> Iterator[Place]:
+    """Run a server for a browser, on a store in a directory, until the block ends."""
+    url = f"file:{folder}/store"
+    with running(url, **settings) as server, ThreadPoolExecutor(1) as thread:
+        promises = thread.submit(dp.connect, url).result(SECONDS)
+        yield Place(server, browser, promises, thread, folder)
+        thread.submit(promises.close).result(SECONDS)
 
 
 @contextmanager

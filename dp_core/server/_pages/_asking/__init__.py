@@ -17,6 +17,11 @@ from dp_core.server._pages._asking._answers import (
     read_answer,
     text_of_choice,
 )
+from dp_core.server._pages._asking._cookie import (
+    MAX_TOKEN,
+    cookie_of,
+    token_in_cookie,
+)
 from dp_core.server._pages._asking._forms import (
     FORM_TYPE,
     Form,
@@ -29,14 +34,17 @@ __all__ = [
     "FIELDS",
     "FORM_TYPE",
     "LOOKS",
+    "MAX_TOKEN",
     "ChoiceGoneError",
     "Form",
     "Visit",
     "choices_of",
+    "cookie_of",
     "form_bytes",
     "one_of",
     "read_answer",
     "read_path",
     "text_of_choice",
+    "token_in_cookie",
     "visited",
 ]

@@ -84,12 +84,13 @@ class Visit:
         self.call = allowed  # type: ignore[assignment] # one of them
         return allowed
 
-    async def read(self, fields: Collection[str]) -> None:
+    async def read(self, fields: Collection[str], *, brings_it: bool) -> None:
         """
         Read the query, and the form.
 
         Args:
             fields: The fields that the form may have.
+            brings_it: Whether a token in the form is what lets it in.
 
         Raises:
             ProtocolError: They are not ours (400); or the form may be that of a page of
@@ -109,7 +110,7 @@ class Visit:
         serving.guard.check_form(
             request.headers,
             request.scope,
-            has_token=self.token is not None and request.access is None,
+            has_token=self.token is not None and request.access is None and brings_it,
         )
 
     async def enter(self) -> None:
@@ -151,7 +152,7 @@ async def visited(
         ClientGoneError: The client went away.
     """
     try:
-        await visit.read(fields)
+        await visit.read(fields, brings_it=needs_token)
         if needs_token:
             await visit.enter()
         return await work(visit)

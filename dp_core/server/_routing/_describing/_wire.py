@@ -14,6 +14,7 @@ from dp_core.wire import EVENT_STREAM
 __all__ = [
     "BATCH",
     "CREATE",
+    "FIRST_STEPS",
     "FORMS",
     "GET_INFO",
     "HEALTH",
@@ -233,6 +234,17 @@ HEALTH: Final = About(
     summary="Tell whether the store answers, and nothing else",
     topic="The server",
     replies={200: DescribedResponse("it does"), 503: DescribedResponse("it does not")},
+)
+FIRST_STEPS: Final = About(
+    summary="Tell where things are; a browser gets the board of promises",
+    topic="The server",
+    replies={
+        200: DescribedResponse(
+            "what to ask next",
+            {"type": "object", "additionalProperties": {"type": "string"}},
+        )
+    },
+    failures=frozenset({401}),
 )
 OPENAPI: Final = About(
     summary="Describe all this",

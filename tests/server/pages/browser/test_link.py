@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Final
 
 import pytest
 
 import dp_core.sync as dp
 from support.server.browser import (
-    SECONDS,
+    Place,
     contrasts,
     opened,
     overflow,
     picture,
     require_chromium,
+    running_place,
 )
 from support.server.people import SECRET
-from support.server_process import Server, running
 
 require_chromium()
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-T = TypeVar("T")
 
 DATA: Final = {
     "question": "Ship order 17?",
@@ -40,61 +32,12 @@ DATA: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Place:
-    """A server that runs, and a browser."""
-
-    server: Server
-    browser: Browser
-    promises: dp.Promises
-    thread: Executor
-    folder: Path
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.port}"
-
-    def do(self, work: Callable[[dp.Promises], T]) -> T:
-        """Return what is done with the promises; this thread is the browser's."""
-        return self.thread.submit(work, self.promises).result(SECONDS)
-
-    def info(self, id: str) -> dp.PromiseInfo[Any]:
-        """Return what the store knows."""
-        return self.do(lambda promises: promises.promise(id).info())
-
-    def link(self, id: str, by: str | None = "alice", **terms: Any) -> str:
-        """Make a promise and a link to it."""
-        if terms:
-            self.do(lambda promises: promises.create(id, **terms))
-        days = timedelta(days=3)
-        return self.do(
-            lambda promises: promises.link(
-                id, expires=days, by=by, base=self.url, secret=SECRET
-            )
-        )
-
-    def page(self, **options: Any) -> Page:
-        """Open a page in which no script runs."""
-        context = self.browser.new_context(
-            **{"java_script_enabled": False, "viewport": {"width": 900, "height": 700}}
-            | options
-        )
-        context.set_default_timeout(SECONDS * 1000)
-        return context.new_page()
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Run a server, and a browser."""
+    """Run a server with a secret, and a browser."""
     folder = tmp_path_factory.mktemp("pictures")
-    with (
-        running(f"file:{folder}/store", secrets=[SECRET]) as server,
-        opened() as browser,
-        ThreadPoolExecutor(1) as thread,
-    ):
-        promises = thread.submit(dp.connect, f"file:{folder}/store").result(SECONDS)
-        yield Place(server, browser, promises, thread, folder)
-        thread.submit(promises.close).result(SECONDS)
+    with opened() as browser, running_place(folder, browser, secrets=[SECRET]) as place:
+        yield place
 
 
 def test_a_person_approves(place: Place) -> None:

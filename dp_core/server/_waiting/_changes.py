@@ -1,0 +1,280 @@
+"""
+`Changes`: says to all who look at a list that it may have changed.
+
+What this server does itself is noted as it is done, which costs a number. What others
+do to the store is found by asking for the lists that are looked at, a few seconds
+apart, and further apart where that takes long: once for all who look at the same, by
+one of them.
+
+Who is told asks for the list again. So the more look, the less often each is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from secrets import token_hex
+from typing import Final, TypeAlias, final
+
+import anyio
+from starlette.types import Receive, Send
+
+from dp_core._errors import DurablePromiseError, ProtocolError
+from dp_core._terms import Page
+from dp_core.server._guarding import ClientGoneError
+from dp_core.server._waiting import _places
+from dp_core.server._waiting._places import Places
+from dp_core.wire import EVENT_STREAM, List, write_comment
+
+__all__ = ["Changes", "digest_of"]
+
+_Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+PAUSE: Final = 1.0
+"""Seconds between two events of a stream, at least."""
+
+VIEWERS_A_SECOND: Final = 50
+"""The most who are told, and ask again, in a second, about."""
+
+ASK_SECONDS: Final = 4.0
+"""Seconds between two questions to the store, at least."""
+
+MAX_ASK_SECONDS: Final = 28.0
+"""Seconds between two questions to the store, at most."""
+
+ASK_PART: Final = 20
+"""Pause between two questions, in times of what the last one took."""
+
+MOST_VIEWS: Final = 20
+"""The most lists that are asked for; who looks at others is told each time."""
+
+COMMENT_SECONDS: Final = 15.0
+"""Seconds between two comments; proxies cut what is silent for longer."""
+
+_OWN_HEADERS: Final[_Headers] = (
+    (b"content-type", EVENT_STREAM.encode()),
+    # By which nginx, and others since, know not to buffer a response.
+    (b"x-accel-buffering", b"no"),
+)
+
+
+def digest_of(page: Page) -> str:
+    """Return a text that is another one where a list has changed."""
+    hashed = sha256()
+    for info in page.infos:
+        seen = (info.id, info.cursor, info.state, info.created_at, info.settled_at)
+        hashed.update(repr((*seen, info.settled_by)).encode(errors="replace"))
+    hashed.update(repr((page.after, [id for id, _ in page.failures])).encode())
+    return hashed.hexdigest()[:16]
+
+
+@dataclass(eq=False, slots=True)
+class _ListInView:
+    """
+    A list that somebody looks at.
+
+    Attributes:
+        viewers: How many do.
+        digest: That of the list, when it was asked for; empty before that.
+    """
+
+    viewers: int = 0
+    digest: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class _Viewer:
+    """
+    A stream of one who looks.
+
+    Attributes:
+        view: The list.
+        number: How often something had been done when they were told last.
+        digest: That of the list that they have.
+    """
+
+    view: _ListInView
+    number: int
+    digest: str
+
+
+@final
+@dataclass(eq=False, slots=True)
+class Changes:
+    """
+    Changes of one store.
+
+    Attributes:
+        list_page: Returns a list.
+        places: The requests that are held.
+        send_seconds: The longest time for which a client may read nothing.
+    """
+
+    list_page: Callable[[List], Awaitable[Page]]
+    places: Places
+    send_seconds: float
+    # Of this server's life: numbers begin anew with the next.
+    _epoch: str = field(default_factory=lambda: token_hex(4))
+    _number: int = 0
+    _is_waited_for: bool = False
+    _bell: anyio.Event = field(default_factory=anyio.Event)
+    _views: dict[List, _ListInView] = field(default_factory=dict)
+    _viewers: dict[_Viewer, None] = field(default_factory=dict)
+    _ask_at: float = 0.0
+    _spare: _ListInView = field(default_factory=_ListInView)
+
+    def note(self) -> None:
+        """Take note that something was done."""
+        self._number += 1
+        if self._is_waited_for:
+            self._ring()
+
+    @property
+    def number(self) -> int:
+        """Count of what was done."""
+        return self._number
+
+    def seen(self, page: Page, number: int) -> str:
+        """
+        Return what a reader of a list has seen, for `stream`.
+
+        Args:
+            page: The list.
+            number: How often something had been done before it was asked for.
+        """
+        return f"{self._epoch}.{number}.{digest_of(page)}"
+
+    async def stream(
+        self, call: List, seen: str, receive: Receive, send: Send, headers: _Headers
+    ) -> None:
+        """
+        Answer by a stream of an event each time that a list may have changed.
+
+        Args:
+            call: The list.
+            seen: What its reader has seen.
+            receive: As for `Places.hold`.
+            send: The ASGI channel.
+            headers: What else to say in the head.
+
+        Raises:
+            ProtocolError: There is no place, and nothing was sent.
+            ClientGoneError: The client went away, or reads nothing.
+        """
+        has_begun = False
+
+        async def begin() -> None:
+            nonlocal has_begun
+            has_begun = True
+            head = [*headers, *_OWN_HEADERS]
+            await send({"type": "http.response.start", "status": 200, "headers": head})
+            await self._tell(viewer, call, send)
+
+        viewer = self._enter(call, seen)
+        try:
+            with anyio.move_on_after(_places.HELD_SECONDS):
+                await self.places.hold(receive, begin)
+        except ProtocolError:
+            if not has_begun:
+                raise
+        finally:
+            self._leave(viewer, call)
+        with anyio.move_on_after(self.send_seconds):
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _tell(self, viewer: _Viewer, call: List, send: Send) -> None:
+        write = partial(_write, send, self.send_seconds)
+        await write(b"retry: 2000\n" + write_comment())
+        comment_at = anyio.current_time() + COMMENT_SECONDS
+        while True:
+            if self._has_news(viewer):
+                viewer.number = self._number
+                viewer.digest = viewer.view.digest or viewer.digest
+                pause = max(PAUSE, len(self._viewers) / VIEWERS_A_SECOND)
+                # All of them ask again, each at a moment of its own.
+                spread = round((pause - PAUSE) * 1000)
+                await write(b"event: change\ndata: %d\n\n" % spread)
+                await anyio.sleep(pause)
+                continue
+            until = comment_at
+            if self._leads(viewer):
+                until = min(until, self._ask_at)
+            with anyio.CancelScope(deadline=until):
+                self._is_waited_for = True
+                await self._bell.wait()
+            if self._leads(viewer) and anyio.current_time() >= self._ask_at:
+                await self._ask()
+            if anyio.current_time() >= comment_at:
+                await write(write_comment())
+                comment_at = anyio.current_time() + COMMENT_SECONDS
+
+    def _has_news(self, viewer: _Viewer) -> bool:
+        digest = viewer.view.digest
+        return viewer.number != self._number or digest not in ("", viewer.digest)
+
+    def _leads(self, viewer: _Viewer) -> bool:
+        """Tell whether this one asks the store for all."""
+        return next(iter(self._viewers), None) is viewer
+
+    async def _ask(self) -> None:
+        """Ask for the lists that are looked at."""
+        began = anyio.current_time()
+        # Whoever leads next, should this one leave meanwhile.
+        self._ask_at = began + ASK_SECONDS
+        for call, view in list(self._views.items()):
+            try:
+                page = await self.list_page(call)
+            except DurablePromiseError:
+                # Who looks will see why.
+                continue
+            view.digest = digest_of(page)
+        self._spare.digest = token_hex(8)
+        took = anyio.current_time() - began
+        pause = min(MAX_ASK_SECONDS, max(ASK_SECONDS, ASK_PART * took))
+        self._ask_at = anyio.current_time() + pause
+        self._ring()
+
+    def _ring(self) -> None:
+        self._is_waited_for = False
+        self._bell.set()
+        self._bell = anyio.Event()
+
+    def _enter(self, call: List, seen: str) -> _Viewer:
+        epoch, _, rest = seen.partition(".")
+        number, _, digest = rest.partition(".")
+        known = epoch == self._epoch and number.isdecimal() and len(number) < _LONG
+        view = self._views.get(call)
+        if view is None:
+            view = self._spare
+            if len(self._views) < MOST_VIEWS:
+                view = self._views[call] = _ListInView()
+        view.viewers += 1
+        if not self._viewers:
+            self._ask_at = anyio.current_time() + ASK_SECONDS
+        viewer = _Viewer(view, int(number) if known else -1, digest)
+        self._viewers[viewer] = None
+        return viewer
+
+    def _leave(self, viewer: _Viewer, call: List) -> None:
+        did_lead = self._leads(viewer)
+        del self._viewers[viewer]
+        viewer.view.viewers -= 1
+        if not viewer.view.viewers and viewer.view is not self._spare:
+            del self._views[call]
+        if did_lead:
+            # Another one has to wake in time.
+            self._ring()
+
+
+_LONG: Final = 20
+"""The digits of a number that nobody counts to."""
+
+
+async def _write(send: Send, seconds: float, piece: bytes) -> None:
+    with anyio.move_on_after(seconds) as scope:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    if scope.cancelled_caught:
+        # It reads nothing.
+        raise ClientGoneError
