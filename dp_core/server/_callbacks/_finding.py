@@ -2,7 +2,7 @@
 `Finding`: looks for deliveries that others have made.
 
 What this server makes itself it knows at once. What other processes make in the store
-is found by a question in a while, which takes at most a twentieth of the time.
+is found by a question in a while, which takes at most a hundredth of the time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LIMIT: Final = 1000
 _PAUSES: Final = (5.0, 300.0)
 """The shortest and the longest time between two looks, in seconds."""
 
-_PART: Final = 20
+_PART: Final = 100
 """A look takes this part of the time at most."""
 
 _BEHIND_SECONDS: Final = 60.0
