@@ -237,7 +237,7 @@ def test_every_room_has_a_row() -> None:
         if path.name == "__init__.py"
     }
     others = {"benchmarks", "docs", "examples", "notebooks", "tests"}
-    others.add("examples/frameworks")
+    others |= {"examples/agents", "examples/frameworks"}
 
     assert packages | others == rows
     assert [] == [name for name in others if not (ROOT / name).is_dir()]

@@ -117,7 +117,7 @@ async def test_a_question_outlives_the_agent_that_asked(tmp_path: Path) -> None:
     async with agent(url) as client:
         answer = await told(client, "wait_for_promise", id=asked["promiseId"])
 
-    assert len(asked["promiseId"]) == 32
+    assert 32 == len(asked["promiseId"])
     assert "pending" == waited["state"]
     assert ("yes", "alice") == (answer["value"], answer["settledBy"])
 

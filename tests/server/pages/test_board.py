@@ -231,7 +231,7 @@ async def test_a_page_is_at_most_100_kb(pages: App, promises: Promises) -> None:
 
     assert len(ids(page)) > 10
     assert len(page.body) + loaded <= 100_000
-    assert len({*await all_ids(pages)}) == 120
+    assert 120 == len({*await all_ids(pages)})
 
 
 async def test_a_store_without_a_list() -> None:
