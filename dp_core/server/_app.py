@@ -14,6 +14,7 @@ from dp_core._errors import ProtocolError
 from dp_core.backend import Backend
 from dp_core.server._answering import (
     BatchAnswers,
+    Health,
     Operations,
     Serving,
     Sweeping,
@@ -22,7 +23,7 @@ from dp_core.server._answering import (
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._endpoints import ENDPOINTS
 from dp_core.server._guarding import ClientGoneError, Guard
-from dp_core.server._notices import Notices
+from dp_core.server._observing import Gauges, Meter, Notices
 from dp_core.server._routing import (
     AdmittedRequest,
     Response,
@@ -68,8 +69,16 @@ class App:
         changes = Changes(
             partial(full_page, backend), self._places, settings.send_seconds
         )
+        self._meter = Meter(
+            Gauges(
+                waiters=lambda: self._places.waiters,
+                streams=lambda: self._places.streams,
+                watched=lambda: self._places.watched,
+                callbacks=lambda: self._callbacks.pending,
+            )
+        )
         self._operations = Operations(
-            backend, self._notices, self._callbacks, changes.note
+            backend, self._notices, self._callbacks, self._meter, changes.note
         )
         self._serving = Serving(
             backend=backend,
@@ -80,6 +89,8 @@ class App:
             streams=Streams(backend, self._places, settings.send_seconds),
             places=self._places,
             changes=changes,
+            health=Health(backend, self._operations),
+            meter=self._meter,
             largest=settings.max_value_bytes,
             description=partial(_description, asks=settings.asks_for_tokens),
         )
@@ -177,6 +188,8 @@ class App:
         if response is not None:
             if self._stopped:
                 response = response.and_close()
+            if response.status >= 400:
+                self._meter.refused(response.status)
             await response.send(send, only_head=scope["method"] == "HEAD")
 
     async def _respond(

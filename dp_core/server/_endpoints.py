@@ -18,6 +18,7 @@ from dp_core.server._answering import (
     answer_call,
     answer_get,
     answer_health,
+    answer_metrics,
     answer_openapi,
     answer_unknown,
     answer_watch,
@@ -98,6 +99,15 @@ ENDPOINTS: Final = Endpoints[Serving](
             body=None,
             asks_for_token=False,
             about=about.HEALTH,
+        ),
+        # Numbers of all promises, so it takes the right to list them.
+        Endpoint(
+            methods=("GET", "HEAD"),
+            path="/metrics",
+            answer=answer_metrics,
+            body=None,
+            rights=frozenset({"list"}),
+            about=about.METRICS,
         ),
         # It says what the documentation says, and nothing about the store.
         Endpoint(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import Final, TypeAlias, Union, final
 
 from dp_core._errors import (
@@ -19,10 +20,12 @@ from dp_core._errors import (
     ProtocolError,
 )
 from dp_core._safe_text import quoted, visible
+from dp_core._states import Resolved
+from dp_core._terms import state_name
 from dp_core.backend import Backend
 from dp_core.server._answering._registry import RegistryAnswers
 from dp_core.server._callbacks import Callbacks
-from dp_core.server._notices import Notices
+from dp_core.server._observing import Meter, Notices
 from dp_core.wire import (
     BatchedCall,
     Call,
@@ -32,11 +35,12 @@ from dp_core.wire import (
     List,
     Peek,
     Settle,
+    Wait,
     WatchCall,
     write_answer,
 )
 
-__all__ = ["Operations"]
+__all__ = ["Operations", "name_of"]
 
 Operation: TypeAlias = Union[BatchedCall, List]
 """All calls but those that wait."""
@@ -51,6 +55,7 @@ class Operations:
         backend: The backend.
         notices: Where failures are told.
         callbacks: What else creates and disposals bring about.
+        meter: Counts operations and failures.
         note: Called when an operation has changed something.
     """
 
@@ -59,12 +64,14 @@ class Operations:
         backend: Backend,
         notices: Notices,
         callbacks: Callbacks,
+        meter: Meter,
         note: Callable[[], None] = lambda: None,
     ) -> None:
         self._backend = backend
         self._note = note
         self._notices = notices
         self._callbacks = callbacks
+        self._meter = meter
         self._registry = RegistryAnswers(backend, callbacks)
 
     async def do(self, call: Operation) -> tuple[int, bytes]:
@@ -74,23 +81,34 @@ class Operations:
         Raises:
             Exception: It failed; `as_seen` says what the client may know of it.
         """
+        began = perf_counter()
+        outcome = "failed"
+        try:
+            outcome, status, body = await self._do(call)
+        finally:
+            self._meter.done(name_of(call), outcome, perf_counter() - began)
+        return status, body
+
+    async def _do(self, call: Operation) -> tuple[str, int, bytes]:
+        """Return what came of a call in a word, and its answer."""
         match call:
             case Peek(id):
-                return 200, write_answer(await self._backend.peek(id))
+                state = await self._backend.peek(id)
+                return state_name(state), 200, write_answer(state)
             case Settle(id, outcome):
                 stands = await self._backend.settle(id, outcome)
                 self._note()
-                return 200, write_answer(stands)
+                return state_name(stands), 200, write_answer(stands)
             case Dispose(id):
                 await self._callbacks.dispose(id)
                 self._note()
-                return 200, write_answer(None)
+                return "done", 200, write_answer(None)
             case Create():
                 answer = await self._registry.answer(call)
                 self._note()
-                return answer
+                return "done", *answer
             case Info() | List():
-                return await self._registry.answer(call)
+                return "done", *await self._registry.answer(call)
 
     def as_seen(self, error: Exception, call: Call | None) -> DurablePromiseError:
         """
@@ -123,7 +141,8 @@ class Operations:
 
     def tell_failure(self, call: Call, error: Exception) -> None:
         """Write to the log that the store failed."""
-        operation = type(call).__name__.lower().removesuffix("call")
+        operation = name_of(call)
+        self._meter.failed(operation, error)
         reason = str(error)
         self._notices.tell(
             ("store", operation, type(error)),
@@ -131,6 +150,23 @@ class Operations:
             logging.ERROR,
         )
 
+
+def name_of(call: Call) -> str:
+    """Return the name of the operation that a call asks for."""
+    if isinstance(call, Settle):
+        return "resolve" if isinstance(call.outcome, Resolved) else "reject"
+    return _NAMES[type(call)]
+
+
+_NAMES: Final[Mapping[type[Call], str]] = {
+    Peek: "peek",
+    Wait: "await",
+    Dispose: "dispose",
+    Create: "create",
+    Info: "info",
+    List: "list",
+    WatchCall: "watch",
+}
 
 _PUBLIC: Final[Mapping[type[BackendError], type[BackendError]]] = {
     # The server's handle was closed and not the client's, so the client can ask

@@ -16,7 +16,7 @@ from dp_core._states import Pending
 from dp_core._terms import Page, PromiseInfo
 from dp_core.backend import Backend, Registry, in_thread, now
 from dp_core.server._callbacks import Callbacks
-from dp_core.server._notices import Notices
+from dp_core.server._observing import Notices
 from dp_core.wire import Create, Info, List, write_info, write_page
 
 __all__ = ["RegistryAnswers", "Sweeping", "full_page"]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
-
-from anyio import move_on_after
 
 from dp_core._errors import BackendError, DurablePromiseError, ProtocolError
 from dp_core._states import Pending
+from dp_core._terms import state_name
 from dp_core.server._answering._serving import Serving
 from dp_core.server._routing import (
     HEADERS,
@@ -19,7 +17,6 @@ from dp_core.server._routing import (
 from dp_core.wire import (
     BatchedCall,
     List,
-    Peek,
     PromiseCall,
     Wait,
     WatchCall,
@@ -39,14 +36,12 @@ __all__ = [
     "answer_call",
     "answer_get",
     "answer_health",
+    "answer_metrics",
     "answer_openapi",
     "answer_unknown",
     "answer_watch",
     "answer_watch_query",
 ]
-
-_HEALTH_ID: Final = "dp.health"
-_HEALTH_SECONDS: Final = 5.0
 
 
 async def answer_call(serving: Serving, request: AdmittedRequest) -> Response:
@@ -81,14 +76,16 @@ async def answer_watch_query(serving: Serving, request: AdmittedRequest) -> None
 
 async def answer_health(serving: Serving, request: AdmittedRequest) -> Response:
     """Answer whether the store answers, and nothing else."""
-    with move_on_after(_HEALTH_SECONDS):
-        try:
-            await serving.backend.peek(_HEALTH_ID)
-        except BackendError as error:
-            serving.operations.tell_failure(Peek(_HEALTH_ID), error)
-        else:
-            return Response(200, b"")
+    if await serving.health.is_good():
+        return Response(200, b"")
     return Response(503, b"", HEADERS_OF_STATUS[503])
+
+
+async def answer_metrics(serving: Serving, request: AdmittedRequest) -> Response:
+    """Answer with all counts and times, for Prometheus."""
+    accept = request.headers.get(b"accept", b"").decode("latin-1")
+    text, media_type = serving.meter.exposition(accept)
+    return Response(200, text, media_type=media_type.encode())
 
 
 async def answer_openapi(serving: Serving, request: AdmittedRequest) -> Response:
@@ -115,7 +112,12 @@ async def _done(
 
 async def _waited(serving: Serving, request: AdmittedRequest, call: Wait) -> Response:
     seconds = read_prefer(request.prefer)
-    state = await serving.waits.outcome(call.id, request.receive, seconds)
+    outcome = "failed"
+    try:
+        state = await serving.waits.outcome(call.id, request.receive, seconds)
+        outcome = state_name(state)
+    finally:
+        serving.meter.done("await", outcome)
     if seconds is None or not isinstance(state, Pending):
         return Response(200, write_answer(state))
     applied = (b"preference-applied", prefer_wait(seconds).encode())

@@ -10,9 +10,11 @@ from anyio import CapacityLimiter
 
 from dp_core.backend import Backend, in_thread
 from dp_core.server._answering._batch import BatchAnswers
+from dp_core.server._answering._health import Health
 from dp_core.server._answering._operations import Operations
 from dp_core.server._answering._shared import SharedAnswers
 from dp_core.server._guarding import Guard
+from dp_core.server._observing import Meter
 from dp_core.server._routing import Response
 from dp_core.server._waiting import Changes, Places, Streams, Waits
 
@@ -40,6 +42,8 @@ class Serving:
         places: All requests that are held.
         changes: Says when what is in the store may have changed.
         pages: Pages that many look at.
+        health: Says whether the store answers.
+        meter: Counts and times.
         largest: The largest value to accept, in bytes of JSON text.
         description: Returns what the server answers as an OpenAPI document, given the
             path below which the app is mounted.
@@ -53,6 +57,8 @@ class Serving:
     streams: Streams
     places: Places
     changes: Changes
+    health: Health
+    meter: Meter
     largest: int
     description: Callable[[str], bytes]
     pages: SharedAnswers[Response] = field(default_factory=SharedAnswers)

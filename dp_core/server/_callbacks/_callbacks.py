@@ -54,7 +54,7 @@ from dp_core.server._callbacks._rules import (
 from dp_core.server._callbacks._sending import Resolve, Sender
 from dp_core.server._callbacks._signing import signed_headers
 from dp_core.server._callbacks._watches import PromiseWatches
-from dp_core.server._notices import Notices
+from dp_core.server._observing import Notices
 from dp_core.wire import write_info
 
 __all__ = ["Callbacks"]

@@ -21,7 +21,7 @@ from dp_core._outbox import DELIVERIES
 from dp_core._safe_text import quoted
 from dp_core._terms import PromiseInfo, Query
 from dp_core.backend import Registry
-from dp_core.server._notices import Notices
+from dp_core.server._observing import Notices
 
 __all__ = ["Finding"]
 

@@ -23,7 +23,7 @@ from dp_core.server._guarding._replaced_file import (
     LOOK_SECONDS,
     ReplacedFile,
 )
-from dp_core.server._notices import Notices
+from dp_core.server._observing import Notices
 from dp_core.server._settings import Settings
 
 __all__ = ["Bearer"]

@@ -47,7 +47,7 @@ from dp_core._safe_text import quoted
 from dp_core.server._guarding._bearer import Bearer
 from dp_core.server._guarding._hosts import Hosts
 from dp_core.server._guarding._permitted import permitted
-from dp_core.server._notices import Notices
+from dp_core.server._observing import Notices
 from dp_core.server._settings import Settings
 
 __all__ = ["ClientGoneError", "Guard", "Headers"]

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeAlias, TypeVar, final
 from anyio import to_thread
 
 from dp_core._errors import AccessDeniedError
-from dp_core.server._notices import Notices
+from dp_core.server._observing import Notices
 
 __all__ = ["AGAIN_SECONDS", "LOOK_SECONDS", "ReplacedFile"]
 

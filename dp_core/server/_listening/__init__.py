@@ -9,8 +9,6 @@ Listening: a process that serves, the HTTP server in it, and its sockets.
 ================ ===========================================================
 """
 
-from dp_core.server._listening._http_server import HttpServer
-from dp_core.server._listening._listener import authority, reserve
 from dp_core.server._listening._run import serve
 
-__all__ = ["HttpServer", "authority", "reserve", "serve"]
+__all__ = ["serve"]

@@ -68,6 +68,21 @@ class Places:
         self._stopped = False
 
     @property
+    def waiters(self) -> int:
+        """The number of requests that are held."""
+        return len(self._running)
+
+    @property
+    def streams(self) -> int:
+        """The number of those that are event streams."""
+        return sum(1 for held in self._running if held.ids)
+
+    @property
+    def watched(self) -> int:
+        """The number of promises of all event streams together."""
+        return self._ids
+
+    @property
     def is_stopped(self) -> bool:
         """Whether the server stops."""
         return self._stopped

@@ -84,7 +84,7 @@ async def test_health_of_a_silent_store_is_told_in_time(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that does not answer at all is not waited for."""
-    monkeypatch.setattr("dp_core.server._answering._requests._HEALTH_SECONDS", 0.01)
+    monkeypatch.setattr("dp_core.server._answering._health._SECONDS", 0.01)
 
     class Silent(Spy):
         async def peek(self, id: str) -> object:

@@ -12,7 +12,7 @@ from anyio import to_thread
 
 import dp_core as dp
 from dp_core.server._callbacks import Callbacks
-from dp_core.server._notices import Notices
+from dp_core.server._observing import Notices
 from support.server.receivers import Received, Receiver
 
 __all__ = ["SECRET", "Calls", "calling", "deliveries", "until"]

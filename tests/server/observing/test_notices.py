@@ -8,7 +8,7 @@ import pytest
 
 from dp_core import BackendUnavailableError, connect
 from dp_core.server import Settings, app
-from dp_core.server._notices import MAX_CAUSES, SECONDS, Notices
+from dp_core.server._observing._notices import MAX_CAUSES, SECONDS, Notices
 from support.server.asgi_driver import Request, Spy, ask
 
 X = {"promiseId": "x"}
