@@ -17,21 +17,19 @@ those that wait, `_callbacks` tells other systems, `_observing` tells what happe
 from dp_core._public import publish
 from dp_core._tokens import read_token_file
 
-_OF_THE_EXTRA = {
-    "granian",
-    "httpcore2",
-    "jinja2",
-    "jwt",
-    "prometheus_client",
-    "starlette",
-}
-
 try:
     from dp_core.server._app import App, app
     from dp_core.server._listening import serve
 except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
-    if missing not in _OF_THE_EXTRA:
+    if missing not in {
+        "granian",
+        "httpcore2",
+        "jinja2",
+        "jwt",
+        "prometheus_client",
+        "starlette",
+    }:
         raise
     raise ImportError(
         f"the server needs {missing}: pip install 'durable-promises[server]'",

@@ -211,10 +211,7 @@ def test_prometheus_finds_nothing_to_complain_about(server: Server) -> None:
         [promtool, "check", "metrics"], input=text, capture_output=True, check=False
     )
     complaints = [
-        line
-        for line in checked.stderr.decode().splitlines()
-        # Of the library's own: a counter in Python's own words.
-        if line.startswith("dp_")
+        line for line in checked.stderr.decode().splitlines() if line.startswith("dp_")
     ]
 
     assert [] == complaints
