@@ -82,6 +82,9 @@ class Meter:
     _seconds: Histogram = field(init=False)
     _failures: Counter = field(init=False)
     _refused: Counter = field(init=False)
+    _known: dict[tuple[str, str], tuple[Counter, Histogram]] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         registry = self._registry
@@ -130,9 +133,17 @@ class Meter:
             outcome: What came of it: a state, or ``done``, or ``failed``.
             seconds: How long the store took; None for a wait.
         """
-        self._operations.labels(operation, outcome).inc()
+        counted = self._known.get((operation, outcome))
+        if counted is None:
+            # To find them by their labels takes longer than to count.
+            counted = (
+                self._operations.labels(operation, outcome),
+                self._seconds.labels(operation),
+            )
+            self._known[operation, outcome] = counted
+        counted[0].inc()
         if seconds is not None:
-            self._seconds.labels(operation).observe(seconds)
+            counted[1].observe(seconds)
 
     def failed(self, operation: str, error: Exception) -> None:
         """Count a failure of the store."""
