@@ -45,6 +45,7 @@
 # | [09 Deadlines and late answers](in_practice/09_deadlines.ipynb) | 25 min | give a question a deadline, and say who wins when an answer is late |
 # | [10 Many at once](in_practice/10_many_at_once.ipynb) | 30 min | wait for all, for the first, or for each of many, at the price of one |
 # | [11 A thousand settlers](in_practice/11_a_thousand_settlers.ipynb) | 25 min | say what a settle costs, and why 64 callers are faster than one, in SQLite and PostgreSQL |
+# | [12 Catch the liar](in_practice/12_catch_the_liar.ipynb) | 40 min | find out what is wrong with a backend that works, and hand a suspect to a colleague |
 
 # %% [markdown]
 # ## How a page works

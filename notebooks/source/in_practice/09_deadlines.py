@@ -91,7 +91,7 @@ await asyncio.sleep((deadline - datetime.now(UTC)).total_seconds())
 # %%
 late = Question(
     "The deadline is over, and no process has noticed. Now ann approves. Who wins?",
-    ann="ann: nobody has settled the promise before her",
+    ann="she does: nobody has settled the promise before her",
     deadline="the deadline, though nobody was there",
     first="whichever the new `orders` sees first",
 )
@@ -130,9 +130,9 @@ late.compare(
 await fleet.restart("orders")
 anew = Question(
     "The program creates the promise once more. Which deadline has it then?",
-    first="the first one: it is over, and so is the promise",
-    new="the new one: it is pending again, for two seconds",
-    error="none: to create it twice is an error",
+    first="the one it had: that is over, and the promise is settled",
+    new="one in two seconds: until then it is pending again",
+    error="to create it twice is an error",
 )
 anew
 
@@ -293,8 +293,8 @@ ahead.compare(
 # %%
 back = Question(
     "By the clock of `orders` the deadline is a year away. What does it see?",
-    pending="pending: the deadline has not come yet",
-    settled="what all others see: it is settled",
+    pending="that it is open: the deadline has not come yet",
+    settled="what all others see",
 )
 back
 
@@ -338,9 +338,7 @@ assert told.text.startswith(f"the deadline is {deadline}")
 assert to_ann == to_ben
 assert to_ann[0] == "ann"
 assert to_ann[-1] == "the deadline"
-assert ["deadline passed" in text for text in (*seen, seen_last_year.text)] == [
-    True
-] * 3
+assert all("deadline passed" in text for text in (*seen, seen_last_year.text))
 await promises.aclose()
 await fleet.stop()
 print("All true.")

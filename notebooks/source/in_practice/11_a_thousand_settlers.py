@@ -14,7 +14,7 @@
 # %% [markdown]
 # # A thousand settlers
 #
-# [← Many at once](10_many_at_once.ipynb) · [all pages](../00_start_here.ipynb)
+# [← Many at once](10_many_at_once.ipynb) · [all pages](../00_start_here.ipynb) · [next: Catch the liar →](12_catch_the_liar.ipynb)
 #
 # **For whom?** For you, if you ask how many promises a second a store can settle, or which
 # store to take. You know [the page about backends](../05_same_code_any_backend.ipynb).
@@ -388,4 +388,4 @@ check(
 )
 
 # %% [markdown]
-# [← Many at once](10_many_at_once.ipynb) · [all pages](../00_start_here.ipynb)
+# [← Many at once](10_many_at_once.ipynb) · [all pages](../00_start_here.ipynb) · [next: Catch the liar →](12_catch_the_liar.ipynb)

@@ -58,6 +58,13 @@ HAPPENS: Final[dict[str, dict[str, str]]] = {
         "together": "few",
         "alike": "few",
     },
+    "in_practice/12_catch_the_liar": {
+        "tidy": "apart",
+        "indexed": "kept",
+        "swift": "woken",
+        "fussy": "fresh",
+        "strict": "whole",
+    },
 }
 """What each question's run gives."""
 
@@ -130,6 +137,10 @@ EXERCISES: Final[dict[str, list[tuple[list[Any], list[Any]]]]] = {
         ([[4, 0.04], ("4", "0.04")], [[0.04, 4], [4, 4], 4]),
         ([0, "0"], [1, 4]),
         (["neither", "Neither."], ["what was acknowledged is there"]),
+    ],
+    "in_practice/12_catch_the_liar": [
+        ([{"Swift", "Fussy"}, "fussy, swift"], [{"Swift"}, {"Swift", "Strict"}]),
+        (["finally", "finally:"], ["try", "except"]),
     ],
 }
 """For each sealed answer, in the order of the page: what is right, and what is not."""
