@@ -104,7 +104,7 @@ def test_what_cannot_be_terms_is_a_bad_request(restate: RestateServer) -> None:
     for status, members in (
         (422, {"deadline": "tomorrow"}),
         (422, {"otherwise": {"value": 1}}),
-        (400, {"notify": []}),
+        (400, {"colour": "red"}),
     ):
         body = {"promiseId": id, **members}
         answer = ask(restate.node.ingress, "/promise/create", body)

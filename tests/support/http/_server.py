@@ -19,6 +19,8 @@ from anyio.streams.tls import TLSListener
 from dp_backends.memory import MemoryBackend
 from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved, State
 from dp_core.server._answering import RegistryAnswers
+from dp_core.server._callbacks import Callbacks
+from dp_core.server._observing import Notices
 from dp_core.wire import (
     BATCH_PATH,
     WATCH_PATH,
@@ -44,6 +46,10 @@ from support.http._scripted import ScriptedStream
 from support.http._streams import CUT, port_of
 
 _names = count()
+
+
+async def _no_secrets() -> tuple[str, ...]:
+    return ()
 
 
 @dataclass(eq=False)
@@ -224,7 +230,8 @@ class Server:
             return self.said.pop(call.id)
         try:
             if isinstance(call, Create | Info | List):
-                return await RegistryAnswers(self.backend).answer(call)
+                callbacks = Callbacks(self.backend, (), _no_secrets, Notices())
+                return await RegistryAnswers(self.backend, callbacks).answer(call)
             if isinstance(call, Wait):
                 return await self._wait(call.id, headers, stream)
             return 200, write_answer(await self._do(call))
