@@ -74,6 +74,12 @@ class CallbackUrl:
     port: int
     target: str
 
+    @property
+    def authority(self) -> str:
+        """Host and port as in ``Host``: without the port that its scheme has anyway."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
 
 def ask_callbacks(urls: Iterable[str] | None) -> tuple[Callback, ...]:
     """

@@ -10,18 +10,24 @@ by step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from secrets import token_hex
-from typing import Any, Final, TypeVar, final
+from typing import Any, Final, final
 
 from dp_core._clock import now
 from dp_core._errors import BackendError, NotSupportedError
 from dp_core._notify import Callback
 from dp_core._states import Outcome, Pending, Rejected
-from dp_core._terms import MAX_TAG_BYTES, PromiseInfo, Query, Terms, is_reserved
+from dp_core._terms import (
+    MAX_TAG_BYTES,
+    Page,
+    PromiseInfo,
+    Query,
+    Terms,
+    is_reserved,
+)
 from dp_core.backend import Backend, Registry, WireBackend
 from dp_core.values import decode, encode
 
@@ -38,8 +44,6 @@ __all__ = [
     "terms_of_delivery",
     "without_deliveries",
 ]
-
-T = TypeVar("T")
 
 _KIND: Final = "dp.kind"
 
@@ -108,13 +112,11 @@ def _is_delivery(info: PromiseInfo[Any]) -> bool:
     return info.terms is not None and DELIVERIES.items() <= info.terms.tags.items()
 
 
-def without_deliveries(
-    query: Query, infos: Iterable[PromiseInfo[T]]
-) -> tuple[PromiseInfo[T], ...]:
-    """Return what a listing shows: deliveries only where its tags ask for them."""
+def without_deliveries(query: Query, page: Page) -> Page:
+    """Return a page as listings show it: deliveries only where tags ask for them."""
     if any(map(is_reserved, query.tags)):
-        return tuple(infos)
-    return tuple(info for info in infos if not _is_delivery(info))
+        return page
+    return replace(page, infos=tuple(i for i in page.infos if not _is_delivery(i)))
 
 
 # What creates and disposes of promises ------------------------------------------
@@ -182,19 +184,19 @@ async def dispose_with_deliveries(backend: Backend, id: str) -> None:
     Unfinished ones are rejected, finished ones are disposed of. Where this is cut short
     after the disposal, a server rejects the first, and the others stay.
     """
-    named: dict[str, str] = {}
-    if isinstance(backend, Registry) and not isinstance(backend, WireBackend):
-        try:
-            named = named_by((await backend.info(id)).terms)
-        except BackendError:
-            # What is damaged can be disposed of all the same.
-            named = {}
+    if isinstance(backend, WireBackend) or not isinstance(backend, Registry):
+        await backend.dispose(id)
+        return
+    try:
+        named = named_by((await backend.info(id)).terms)
+    except BackendError:
+        # What is damaged can be disposed of all the same.
+        named = {}
     await backend.dispose(id)
-    if named and isinstance(backend, Registry):
-        for delivery in named:
-            won = await end_delivery(backend, backend, delivery, DISPOSED)
-            if won is not None and won != DISPOSED:
-                await backend.dispose(delivery)
+    for delivery in named:
+        won = await end_delivery(backend, backend, delivery, DISPOSED)
+        if won is not None and won != DISPOSED:
+            await backend.dispose(delivery)
 
 
 async def end_delivery(

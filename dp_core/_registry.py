@@ -39,6 +39,7 @@ __all__ = [
     "are_equal",
     "ask_terms",
     "dispose_of_settled",
+    "info_of",
     "moment_before",
     "moment_later",
     "registry_of",
@@ -68,6 +69,17 @@ def registry_of(backend: Backend, url: str) -> Registry:
         f"the store {quoted(without_password(url))} keeps outcomes only: no terms, and "
         "no list of its promises; peek, get, resolve, reject and dispose work"
     )
+
+
+async def info_of(backend: Backend, id: str) -> PromiseInfo[bytes]:
+    """Return all that a store knows of a promise; its state, if it keeps no terms."""
+    if isinstance(backend, Registry):
+        try:
+            return await backend.info(id)
+        except NotSupportedError:
+            # A server that keeps outcomes only.
+            pass
+    return PromiseInfo(id, await backend.peek(id))
 
 
 async def ask_terms(  # noqa: PLR0913, PLR0917 - each is one of the terms
@@ -291,7 +303,7 @@ class FoundPromises(Generic[T]):
                 f"the store's listing does not go on after {quoted(page.after)}; it is "
                 "at fault, or what answers in its place"
             )
-        return replace(page, infos=without_deliveries(self._query, page.infos))
+        return without_deliveries(self._query, page)
 
     def _tell_failures(self) -> None:
         if not self._failures:

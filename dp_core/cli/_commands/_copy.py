@@ -25,7 +25,7 @@ from dp_core._errors import (
 )
 from dp_core._ids import check_id
 from dp_core._outbox import create_with_callbacks, without_deliveries
-from dp_core._registry import registry_of
+from dp_core._registry import info_of, registry_of
 from dp_core._safe_text import quoted, without_password
 from dp_core._states import Pending, Resolved
 from dp_core._terms import PromiseInfo, Query, Terms
@@ -168,6 +168,7 @@ _CopyOne = Callable[[PromiseInfo[bytes]], Awaitable[None]]
 
 async def _copy_all(here: Promises, copy_one: _CopyOne, progress: _Progress) -> None:
     registry = registry_of(here.backend, here.url)
+    query = Query()
     after: str | None = None
     if progress.last is not None:
         after = (await registry.info(progress.last)).cursor
@@ -177,10 +178,10 @@ async def _copy_all(here: Promises, copy_one: _CopyOne, progress: _Progress) -> 
                 f"--after {quoted(progress.last)} is not in {where}"
             )
     while True:
-        page = await registry.list(Query(), after, AT_ONCE)
+        page = await registry.list(query, after, AT_ONCE)
         for id, error in page.failures:
             progress.fail(id, str(error))
-        await for_each(without_deliveries(Query(), page.infos), copy_one)
+        await for_each(without_deliveries(query, page).infos, copy_one)
         if page.infos:
             progress.last = page.infos[-1].id
         if page.after is None:
@@ -193,10 +194,7 @@ async def _look(
 ) -> None:
     try:
         check_id(id)
-        try:
-            info = await registry_of(here.backend, here.url).info(id)
-        except NotSupportedError:
-            info = PromiseInfo(id, await here.backend.peek(id))
+        info = await info_of(here.backend, id)
     except _CONCERNS_ONE as error:
         progress.fail(id, str(error))
     else:

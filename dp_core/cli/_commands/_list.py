@@ -105,7 +105,7 @@ class _Telling:
                     self._query, after, min(self._left, MAX_LIMIT)
                 )
                 self._failures += page.failures
-                self._say(without_deliveries(self._query, page.infos))
+                self._say(without_deliveries(self._query, page).infos)
                 after = page.after
                 if after is None:
                     break

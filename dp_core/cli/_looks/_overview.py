@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, final
 
@@ -141,8 +141,7 @@ async def _pages(url: str) -> AsyncIterator[Page | _NoStore]:
         query, after = Query(newest=True), None
         missing = _ROWS
         while missing > 0:
-            page = await registry.list(query, after, missing)
-            page = replace(page, infos=without_deliveries(query, page.infos))
+            page = without_deliveries(query, await registry.list(query, after, missing))
             yield page
             missing -= len(page.infos)
             after = page.after

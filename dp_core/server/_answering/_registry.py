@@ -88,7 +88,7 @@ class RegistryAnswers:
 async def _page(registry: Registry, call: List) -> Page:
     """Return a page of a store, as everybody is shown it."""
     page = await registry.list(call.query, call.after, call.limit)
-    return replace(page, infos=without_deliveries(call.query, page.infos))
+    return without_deliveries(call.query, page)
 
 
 async def full_page(backend: Backend, call: List) -> Page:

@@ -160,7 +160,7 @@ class Sender:
                 target=url.target.encode(),
             ),
             headers=[
-                ("Host", _authority(url)),
+                ("Host", url.authority),
                 ("Content-Length", str(len(body))),
                 ("Connection", "close"),
                 *headers.items(),
@@ -185,9 +185,3 @@ class Sender:
 
 
 _TIMEOUTS: Final = ("connect", "read", "write")
-
-
-def _authority(url: CallbackUrl) -> str:
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    is_default = url.port == {"http": 80, "https": 443}[url.scheme]
-    return host if is_default else f"{host}:{url.port}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
 from prometheus_client import (
@@ -65,7 +65,6 @@ _HELP: Final[Mapping[str, tuple[str, str]]] = {
 
 
 @final
-@dataclass(frozen=True, slots=True)
 class Meter:
     """
     Counts and times of one app; two in one process have one each.
@@ -74,55 +73,40 @@ class Meter:
         gauges: Numbers of the moment.
     """
 
-    gauges: Gauges
-    _registry: CollectorRegistry = field(
-        default_factory=lambda: CollectorRegistry(auto_describe=True)
-    )
-    _operations: Counter = field(init=False)
-    _seconds: Histogram = field(init=False)
-    _failures: Counter = field(init=False)
-    _refused: Counter = field(init=False)
-    _known: dict[tuple[str, str], tuple[Counter, Histogram]] = field(
-        default_factory=dict
-    )
-
-    def __post_init__(self) -> None:
-        registry = self._registry
+    def __init__(self, gauges: Gauges) -> None:
+        self._registry = registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        own: dict[str, object] = {
-            "_operations": Counter(
-                "dp_operations",
-                "Operations on promises, by what came of them",
-                ("operation", "outcome"),
-                registry=registry,
-            ),
-            "_seconds": Histogram(
-                "dp_operation_seconds",
-                "Seconds that the store took; a wait is not among them",
-                ("operation",),
-                registry=registry,
-                buckets=_SECONDS,
-            ),
-            "_failures": Counter(
-                "dp_store_errors",
-                "Failures of the store, by operation and class of the error",
-                ("operation", "error"),
-                registry=registry,
-            ),
-            "_refused": Counter(
-                "dp_requests_refused",
-                "Requests that were answered by a failure, by status",
-                ("status",),
-                registry=registry,
-            ),
-        }
-        for name, metric in own.items():
-            object.__setattr__(self, name, metric)
+        self._operations = Counter(
+            "dp_operations",
+            "Operations on promises, by what came of them",
+            ("operation", "outcome"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "dp_operation_seconds",
+            "Seconds that the store took; a wait is not among them",
+            ("operation",),
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self._failures = Counter(
+            "dp_store_errors",
+            "Failures of the store, by operation and class of the error",
+            ("operation", "error"),
+            registry=registry,
+        )
+        self._refused = Counter(
+            "dp_requests_refused",
+            "Requests that were answered by a failure, by status",
+            ("status",),
+            registry=registry,
+        )
+        self._known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         for attribute, (name, text) in _HELP.items():
             gauge = Gauge(name, text, registry=registry)
-            gauge.set_function(getattr(self.gauges, attribute))
+            gauge.set_function(getattr(gauges, attribute))
 
     def done(self, operation: str, outcome: str, seconds: float | None = None) -> None:
         """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, final
+from typing import Final, final, get_args
 from urllib.parse import urlencode
 
 from dp_core._access import Access, page_of
 from dp_core._errors import ProtocolError
 from dp_core._safe_text import shortened, visible
 from dp_core._states import Pending
-from dp_core._terms import Page, PromiseInfo, state_name
+from dp_core._terms import Page, PromiseInfo, StateName, state_name
 from dp_core.backend import now
 from dp_core.server._pages._asking import Visit
 from dp_core.server._pages._showing import rendered, time_in_words
@@ -156,7 +156,7 @@ def board_page(board: BoardContent, access: Access, has_cookie: bool) -> Respons
     stream = replace(filters, after=filters.after).query()
     context: Mapping[str, object] = {
         "filters": filters,
-        "states": ("pending", "resolved", "rejected"),
+        "states": get_args(StateName),
         "rows": rows,
         "failures": len(board.page.failures) if board.page else 0,
         "older": f"?{replace(filters, after=after).query()}" if after else "",

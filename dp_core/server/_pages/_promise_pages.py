@@ -15,14 +15,14 @@ from dp_core._errors import (
     CodecError,
     CorruptPromiseError,
     InvalidValueError,
-    NotSupportedError,
     OutcomeUnknownError,
     ProtocolError,
 )
 from dp_core._ids import check_id
-from dp_core._states import Pending, Rejected, Resolved
+from dp_core._registry import info_of
+from dp_core._states import Pending, Rejected
 from dp_core._terms import PromiseInfo
-from dp_core.backend import Registry, in_thread
+from dp_core.backend import in_thread, size_of
 from dp_core.server._answering import Serving
 from dp_core.server._pages._asking import (
     FIELDS,
@@ -48,7 +48,7 @@ __all__ = ["FIELDS_OF_PAGE", "answer_promise_page", "page_after"]
 ROOT: Final = "../"
 FIELDS_OF_PAGE: Final = frozenset({"token", "id", "dispose", *FIELDS})
 _SLOW_BYTES: Final = 16 * 1024
-"""The length of a value from which a page takes longer than a hop to a thread."""
+"""The size of a promise from which its page takes longer than a hop to a thread."""
 
 
 async def answer_promise_page(serving: Serving, request: AdmittedRequest) -> Response:
@@ -129,13 +129,7 @@ async def _dispose(visit: Visit, id: str) -> Response:
 async def _info(visit: Visit, id: str) -> PromiseInfo[bytes]:
     """Return what the store knows, and this person may read."""
     visit.permitted(Info(id))
-    if isinstance(visit.serving.backend, Registry):
-        try:
-            return await visit.serving.backend.info(id)
-        except NotSupportedError:
-            # A server that has none, say.
-            pass
-    return PromiseInfo(id, await visit.serving.backend.peek(id))
+    return await info_of(visit.serving.backend, id)
 
 
 async def _page(
@@ -148,7 +142,7 @@ async def _page(
     reader = PageReader(visit.access, visit.token)
     write = partial(promise_page, info, reader, status, notice, entered)
     try:
-        return await in_thread(write) if _is_long(info) else write()
+        return await in_thread(write) if size_of(info) > _SLOW_BYTES else write()
     except CodecError as error:
         raise CorruptPromiseError(f"what is kept is not JSON: {error}") from None
 
@@ -172,7 +166,7 @@ def _id_of(visit: Visit) -> str:
         ProtocolError: It names none (404), or what is not text (400).
         InvalidPromiseIdError: It cannot be one.
     """
-    name = visit.request.path.removeprefix(PAGES_PATH)
+    (name,) = visit.request.parameters
     if name:
         id = read_path(name)
     else:
@@ -182,15 +176,3 @@ def _id_of(visit: Visit) -> str:
         id = asked
     check_id(id)
     return id
-
-
-def _is_long(info: PromiseInfo[bytes]) -> bool:
-    sizes = 0
-    if info.terms is not None and info.terms.data is not None:
-        sizes += len(info.terms.data)
-    match info.state:
-        case Resolved(text):
-            sizes += len(text)
-        case Rejected(error):
-            sizes += len(error)
-    return sizes > _SLOW_BYTES

@@ -37,28 +37,22 @@ _Answer: TypeAlias = Callable[[Serving, AdmittedRequest], Awaitable[Response | N
 _FORM: Final = Body(FORM_TYPE, lambda largest: form_bytes(largest) + ENVELOPE_BYTES)
 
 
-def _looks(path: str, answer: _Answer, root: str) -> Endpoint[Serving]:
+def _page(
+    methods: tuple[str, ...], body: Body | None, path: str, answer: _Answer, root: str
+) -> Endpoint[Serving]:
     return Endpoint(
-        methods=LOOKS,
+        methods=methods,
         path=path,
         answer=answer,
-        body=None,
+        body=body,
         asks_for_token=False,
         is_page=True,
         fail=partial(failure_page, root=root),
     )
 
 
-def _form(path: str, answer: _Answer, root: str) -> Endpoint[Serving]:
-    return Endpoint(
-        methods=("POST",),
-        path=path,
-        answer=answer,
-        body=_FORM,
-        asks_for_token=False,
-        is_page=True,
-        fail=partial(failure_page, root=root),
-    )
+_looks: Final = partial(_page, LOOKS, None)
+_form: Final = partial(_page, ("POST",), _FORM)
 
 
 def _asset(name: str) -> Endpoint[Serving]:

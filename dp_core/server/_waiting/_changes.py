@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from secrets import token_hex
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 import anyio
 from starlette.types import Receive, Send
@@ -24,13 +24,13 @@ from starlette.types import Receive, Send
 from dp_core._errors import DurablePromiseError, ProtocolError
 from dp_core._terms import Page
 from dp_core.server._guarding import ClientGoneError
+from dp_core.server._routing import Header
 from dp_core.server._waiting import _places
+from dp_core.server._waiting._event_stream import COMMENT_SECONDS, STREAM_HEADERS
 from dp_core.server._waiting._places import Places
-from dp_core.wire import EVENT_STREAM, List, write_comment
+from dp_core.wire import List, write_comment
 
 __all__ = ["Changes", "digest_of"]
-
-_Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 PAUSE: Final = 1.0
 """Seconds between two events of a stream, at least."""
@@ -49,15 +49,6 @@ ASK_PART: Final = 20
 
 MOST_VIEWS: Final = 20
 """The most lists that are asked for; who looks at others is told each time."""
-
-COMMENT_SECONDS: Final = 15.0
-"""Seconds between two comments; proxies cut what is silent for longer."""
-
-_OWN_HEADERS: Final[_Headers] = (
-    (b"content-type", EVENT_STREAM.encode()),
-    # By which nginx, and others since, know not to buffer a response.
-    (b"x-accel-buffering", b"no"),
-)
 
 
 def digest_of(page: Page) -> str:
@@ -147,7 +138,12 @@ class Changes:
         return f"{self._epoch}.{number}.{digest_of(page)}"
 
     async def stream(
-        self, call: List, seen: str, receive: Receive, send: Send, headers: _Headers
+        self,
+        call: List,
+        seen: str,
+        receive: Receive,
+        send: Send,
+        headers: tuple[Header, ...],
     ) -> None:
         """
         Answer by a stream of an event each time that a list may have changed.
@@ -168,7 +164,7 @@ class Changes:
         async def begin() -> None:
             nonlocal has_begun
             has_begun = True
-            head = [*headers, *_OWN_HEADERS]
+            head = [*headers, *STREAM_HEADERS]
             await send({"type": "http.response.start", "status": 200, "headers": head})
             await self._tell(viewer, call, send)
 

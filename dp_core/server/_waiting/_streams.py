@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 import anyio
 from starlette.types import Receive, Send
@@ -17,28 +17,19 @@ from starlette.types import Receive, Send
 from dp_core._errors import PromiseDisposedError, ProtocolError
 from dp_core.backend import Backend, Told, watch_all
 from dp_core.server._guarding import ClientGoneError
+from dp_core.server._routing import Header
 from dp_core.server._waiting import _places
+from dp_core.server._waiting._event_stream import COMMENT_SECONDS, STREAM_HEADERS
 from dp_core.server._waiting._places import Places
-from dp_core.wire import EVENT_STREAM, WatchCall, write_comment, write_event
+from dp_core.wire import WatchCall, write_comment, write_event
 
 __all__ = ["Streams"]
-
-COMMENT_SECONDS: Final = 15.0
-"""Seconds between two comments; proxies cut what is silent for longer."""
 
 _BUFFER_BYTES: Final = 256 * 1024
 """The length of unsent events from which outcomes are not told but to be asked for."""
 
 _PAUSE: Final = 0.005
 """Seconds after something was sent, in which what comes is sent together."""
-
-_Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
-
-_OWN_HEADERS: Final[_Headers] = (
-    (b"content-type", EVENT_STREAM.encode()),
-    # By which nginx, and others since, know not to buffer a response.
-    (b"x-accel-buffering", b"no"),
-)
 
 
 @final
@@ -58,7 +49,7 @@ class Streams:
         self._send_seconds = send_seconds
 
     async def answer(
-        self, call: WatchCall, receive: Receive, send: Send, headers: _Headers
+        self, call: WatchCall, receive: Receive, send: Send, headers: tuple[Header, ...]
     ) -> Exception | None:
         """
         Answer by an event stream, until all is told.
@@ -117,7 +108,9 @@ class _EventWriter:
         failure: Why there will be no more events, where not all are told.
     """
 
-    def __init__(self, send: Send, headers: _Headers, send_seconds: float) -> None:
+    def __init__(
+        self, send: Send, headers: tuple[Header, ...], send_seconds: float
+    ) -> None:
         self._send = send
         self._headers = headers
         self._send_seconds = send_seconds
@@ -131,7 +124,7 @@ class _EventWriter:
     async def begin(self) -> None:
         """Say that all promises are watched."""
         self.has_begun = True
-        headers = [*self._headers, *_OWN_HEADERS]
+        headers = [*self._headers, *STREAM_HEADERS]
         await self._send(
             {"type": "http.response.start", "status": 200, "headers": headers}
         )

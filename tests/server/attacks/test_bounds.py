@@ -335,8 +335,8 @@ LOADS: Final = {
 }
 
 
-UNFINISHED: Final = ("half a head", "half a body")
-"""Loads that take the grace time: what was begun may still be completed."""
+UNFINISHED: Final = ("half a head", "half a body", "requests unread", "answers unread")
+"""Loads that may take the grace time: what was begun may still be completed."""
 
 
 @pytest.mark.parametrize("load", LOADS)
@@ -344,8 +344,8 @@ def test_a_stop_with_a_thousand_waiters(load: str) -> None:
     """
     SIGTERM ends it under each load, and all who wait are answered.
 
-    Only who has not finished a request is waited for, and for the grace time: no
-    other limit is near.
+    Only who has not finished a request, or not read its answer, is waited for, and for
+    the grace time: no other limit is near.
     """
     act: Callable[[Victim, socket.socket], object] = LOADS[load]
     limits = dict.fromkeys(("idle_seconds", "body_seconds", "send_seconds"), NEVER)

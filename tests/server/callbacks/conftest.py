@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from dp_core.server._callbacks import _callbacks, _finding, _watches
+from dp_core.testing import DeadlineClock
 
 STORES = count()
 
@@ -26,6 +28,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def memory() -> str:
     """Return the URL of an empty store in memory."""
     return f"memory:callbacks-{next(STORES)}"
+
+
+@pytest.fixture
+def clock() -> Iterator[DeadlineClock]:
+    """Return a clock of deadlines that can be moved."""
+    with DeadlineClock() as clock:
+        yield clock
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,13 +18,6 @@ from support.server.receivers import Received, receiving
 pytestmark = pytest.mark.usefixtures("at_once")
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def clock() -> Iterator[DeadlineClock]:
-    """Return a clock of deadlines that can be moved."""
-    with DeadlineClock() as clock:
-        yield clock
 
 
 async def test_disposal_ends_what_is_unfinished(url: str) -> None:

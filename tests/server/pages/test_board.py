@@ -23,18 +23,6 @@ def cookie(token: str = MASTER) -> tuple[bytes, bytes]:
     return b"cookie", f"other=1; dp-token={token}".encode()
 
 
-@pytest.fixture
-def pages() -> App:
-    """An app with a token."""
-    return served()
-
-
-@pytest.fixture
-def promises(pages: App) -> Promises:
-    """A handle on its store."""
-    return Promises(pages._backend, "memory:")
-
-
 async def board(pages: App, query: str = "", token: str = MASTER) -> Request:
     """Return the board, as a browser gets it."""
     return await look(pages, f"/?{query}", headers=[HTML, cookie(token)])

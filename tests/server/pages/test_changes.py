@@ -19,18 +19,6 @@ COOKIE: Final = (b"cookie", f"dp-token={MASTER}".encode())
 CHANGE: Final = b"event: change"
 
 
-@pytest.fixture
-def pages() -> App:
-    """An app with a token."""
-    return served()
-
-
-@pytest.fixture
-def promises(pages: App) -> Promises:
-    """A handle on its store: of somebody else, for the app."""
-    return Promises(pages._backend, "memory:")
-
-
 async def changes_of(pages: App, query: str = "") -> Request:
     """Return the request that the script of a board makes, which is not made yet."""
     accept = (b"accept", b"text/html")

@@ -21,24 +21,11 @@ from support.server.people import (
     link,
     look,
     send,
-    served,
     token_of,
 )
 
 ORIGIN: Final = (b"origin", b"http://localhost")
 NULL: Final = (b"origin", b"null")
-
-
-@pytest.fixture
-def pages() -> App:
-    """An app with a secret."""
-    return served()
-
-
-@pytest.fixture
-def promises(pages: App) -> Promises:
-    """A handle on its store."""
-    return Promises(pages._backend, "memory:")
 
 
 REFUSED: Final[dict[str, Callable[[], str]]] = {

@@ -23,18 +23,6 @@ from support.server.people import (
 )
 
 
-@pytest.fixture
-def pages() -> App:
-    """An app with a secret."""
-    return served()
-
-
-@pytest.fixture
-def promises(pages: App) -> Promises:
-    """A handle on its store."""
-    return Promises(pages._backend, "memory:")
-
-
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_looking_changes_nothing(
     pages: App, promises: Promises, method: str

@@ -1,12 +1,13 @@
 """
 Commands that serve: *serve*, *token*, *link*, *mcp*.
 
-=========== ==============================================
-``_serve``  *serve*: a store, over HTTP
-``_token``  *token*: what others may do there
-``_link``   *link*: a page for a person there
-``_agents`` *mcp*: a store as tools for an agent, on stdin
-=========== ==============================================
+============ ==============================================
+``_serve``   *serve*: a store, over HTTP
+``_token``   *token*: what others may do there
+``_link``    *link*: a page for a person there
+``_agents``  *mcp*: a store as tools for an agent, on stdin
+``_options`` options, and extras, of several of them
+============ ==============================================
 """
 
 from dp_core.cli._commands._serving._agents import mcp

@@ -8,14 +8,15 @@ import anyio
 import click
 
 from dp_core._client import connect
-from dp_core._errors import BackendUnavailableError
-from dp_core._extras import without_extra
-from dp_core.cli._commands._serving._token import secret_file_option
+from dp_core.cli._commands._serving._options import (
+    expires_option,
+    needs_extra,
+    secret_file_option,
+)
 from dp_core.cli._examples import examples
 from dp_core.cli._input import url_option
 from dp_core.cli._output import say
 from dp_core.cli._status import Status
-from dp_core.cli._times import time
 
 __all__ = ["link"]
 
@@ -27,13 +28,7 @@ __all__ = ["link"]
     ),
 )
 @click.argument("id")
-@click.option(
-    "--expires",
-    callback=time,
-    required=True,
-    metavar="TIME",
-    help="Until when: from now, such as 3d, or a moment such as 2026-11-26T14:30:00Z.",
-)
+@expires_option(required=True)
 @click.option(
     "--for", "name", metavar="NAME", help="Who gets it: what they settle is by NAME."
 )
@@ -59,11 +54,8 @@ def link(  # noqa: PLR0913 - click passes each option by its name
     It leads to a page of the server, which needs a secret of the server's. Whoever has
     the link can do that, until it is over; looking changes nothing.
     """
-    try:
+    with needs_extra("links need", "server"):
         from dp_core._access import signing_secrets  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        missing = without_extra(error, "links need", "server")
-        raise BackendUnavailableError(str(missing)) from None
 
     secret = signing_secrets(secret_file)[0]
 

@@ -10,7 +10,7 @@ import click
 
 from dp_core._errors import BackendUnavailableError
 from dp_core._tokens import token_file_from_environment, token_from_environment
-from dp_core.cli._commands._serving._token import secret_file_option
+from dp_core.cli._commands._serving._options import secret_file_option
 from dp_core.cli._examples import examples
 from dp_core.cli._input import url_option
 from dp_core.cli._output import say

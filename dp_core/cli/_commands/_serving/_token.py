@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import click
 
 from dp_core._clock import now
-from dp_core._errors import BackendUnavailableError
-from dp_core._extras import without_extra
 from dp_core._terms import moment_after
+from dp_core.cli._commands._serving._options import (
+    expires_option,
+    needs_extra,
+    secret_file_option,
+)
 from dp_core.cli._examples import examples
 from dp_core.cli._output import say
 from dp_core.cli._status import Status
-from dp_core.cli._times import time
 
-__all__ = ["secret_file_option", "token"]
-
-secret_file_option = click.option(
-    "--secret-file",
-    metavar="PATH",
-    help="The secrets that sign tokens, one a line, in a file that only you can read;"
-    " the first one signs, all verify.  [default: $DP_SECRET_FILE]",
-)
+__all__ = ["token"]
 
 
 @click.command(
@@ -49,12 +43,7 @@ secret_file_option = click.option(
 @click.option(
     "--id", metavar="ID", help="For one promise, whose id may end in an asterisk."
 )
-@click.option(
-    "--expires",
-    callback=time,
-    metavar="TIME",
-    help="Until when: from now, such as 3d, or a moment such as 2026-11-26T14:30:00Z.",
-)
+@expires_option(required=False)
 @click.option(
     "--for", "name", metavar="NAME", help="Who has it: what they settle is by NAME."
 )
@@ -83,10 +72,18 @@ def token(  # noqa: PLR0913 - options
     With --webhook-key it prints what receivers of callbacks need instead. That key
     verifies; no token can be made with it.
     """
+    with needs_extra("tokens need", "server"):
+        from dp_core._access import (  # noqa: PLC0415 - an extra
+            Access,
+            signing_secrets,
+            webhook_keys,
+            write_access,
+        )
+
     if webhook_key:
         if rights or ids or id is not None or expires or name:
             raise click.UsageError("--webhook-key goes with --secret-file alone")
-        for key in _access().webhook_keys(_access().signing_secrets(secret_file)):
+        for key in webhook_keys(signing_secrets(secret_file)):
             say(key)
         return Status.RESOLVED
     if rights is None or expires is None:
@@ -95,8 +92,8 @@ def token(  # noqa: PLR0913 - options
         )
     if bool(ids) == (id is not None):
         raise click.UsageError("name the promises by --ids, or the one by --id")
-    secrets = _access().signing_secrets(secret_file)
-    access = _access().Access(
+    secrets = signing_secrets(secret_file)
+    access = Access(
         frozenset(filter(None, (right.strip() for right in rights.split(",")))),
         ids or None,
         id,
@@ -106,15 +103,5 @@ def token(  # noqa: PLR0913 - options
         expires = moment_after(now(), expires)
     if expires <= now():
         raise click.UsageError("a token that is over allows nothing: --expires later")
-    say(_access().write_access(access, expires, secrets))
+    say(write_access(access, expires, secrets))
     return Status.RESOLVED
-
-
-def _access() -> Any:
-    """Return the room of rights, which needs an extra."""
-    try:
-        from dp_core import _access  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        missing = without_extra(error, "tokens need", "server")
-        raise BackendUnavailableError(str(missing)) from None
-    return _access

@@ -83,13 +83,11 @@ def _pairs(text: str, *, strict: bool) -> list[tuple[str, str]]:
 
 def read_path(name: str) -> str:
     """
-    Return the id that a part of a path says.
+    Return the id that a segment of a path says.
 
     Raises:
         ProtocolError: It says none (400).
     """
-    if "/" in name:
-        raise ProtocolError(404, "there is nothing at this address")
     try:
         return unquote_to_bytes(name.encode(errors="surrogateescape")).decode()
     except UnicodeDecodeError:

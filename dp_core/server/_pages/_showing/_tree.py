@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, final
 
 from markupsafe import escape
@@ -30,6 +30,8 @@ MAX_TEXT: Final = 4000
 """The longest text, in characters."""
 
 _MAX_KEY: Final = 200
+_EMPTY: Final = {dict: "an empty object", list: "an empty list"}
+
 _BRANCH_BYTES: Final = 60
 """The markup around a node, about."""
 
@@ -97,9 +99,6 @@ class _Growing:
 
     left: int = BUDGET_BYTES
     is_whole: bool = True
-    _empty: dict[type, str] = field(
-        default_factory=lambda: {dict: "an empty object", list: "an empty list"}
-    )
 
     def node(self, value: object, depth: int) -> JsonNode:
         """Return a value and what is in it, as far as the budget allows."""
@@ -108,7 +107,7 @@ class _Growing:
         if not isinstance(value, dict | list):
             return JsonNode("word", self._cut(encode(value, sys.maxsize).decode(), 100))
         if not value:
-            return JsonNode("empty", self._cut(self._empty[type(value)], 100))
+            return JsonNode("empty", self._cut(_EMPTY[type(value)], 100))
         if depth == MAX_DEPTH:
             text = encode(value, sys.maxsize).decode()
             return JsonNode("cut", self._text(text, _MAX_KEY, for_terminal))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dp_core._terms import MAX_TAGS
 from dp_core.server._routing._about import Schema
-from dp_core.server._routing._describing._schemas import array, ref
+from dp_core.server._routing._describing._schemas import STATE, array, ref
 from dp_core.wire import MAX_LIMIT, MAX_WATCHED_BY_GET
 
 __all__ = ["LIST", "PREFER", "WATCHED", "in_path"]
@@ -42,7 +42,7 @@ PREFER: Final[Mapping[str, Any]] = {
 }
 
 LIST: Final = (
-    _query("state", "in this state", {"enum": ["pending", "resolved", "rejected"]}),
+    _query("state", "in this state", STATE),
     _query(
         "tag",
         "with this tag, as KEY:VALUE; of several, with all",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from dp_core._ids import MAX_ID_BYTES
 from dp_core._notify import MAX_CALLBACKS, MAX_URL_BYTES
-from dp_core._terms import MAX_TAG_BYTES, MAX_TAGS, RESERVED
+from dp_core._terms import MAX_TAG_BYTES, MAX_TAGS, RESERVED, StateName
 from dp_core.server._routing._about import Schema
 from dp_core.wire import MAX_BATCH_CALLS, MAX_WATCHED
 
-__all__ = ["SCHEMAS", "TERMS", "array", "ref", "struct"]
+__all__ = ["SCHEMAS", "STATE", "TERMS", "array", "ref", "struct"]
 
 
 def ref(name: str) -> Schema:
@@ -47,6 +47,7 @@ def _or_null(schema: Schema) -> Schema:
     return {"oneOf": [schema, {"type": "null"}]}
 
 
+STATE: Final[Schema] = {"enum": list(get_args(StateName))}
 _MOMENT: Final[Schema] = {
     "type": "string",
     "format": "date-time",
@@ -80,7 +81,7 @@ TERMS: Final[Mapping[str, Schema]] = {
 
 _KNOWN: Final[Mapping[str, Schema]] = {
     "promiseId": ref("Id"),
-    "state": {"enum": ["pending", "resolved", "rejected"]},
+    "state": STATE,
     "value": ref("Value"),
     "error": ref("Message"),
     "deadline": _or_null(_MOMENT),

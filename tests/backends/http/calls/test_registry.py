@@ -15,9 +15,12 @@ from dp_core import (
     InvalidQueryError,
     InvalidTermsError,
     NotSupportedError,
+    PromiseInfo,
     Query,
+    Resolved,
     Terms,
 )
+from dp_core._registry import info_of
 from dp_core.backend import Page
 from dp_core.wire import Create, Info, List
 from support.http import Server, failure, http_answer, page
@@ -136,6 +139,16 @@ async def test_what_a_server_could_before_it_can(call: str, answer: bytes) -> No
 
         await CALLS[call](backend)
         assert 5 == len(server.calls)
+
+
+async def test_the_state_is_all_that_a_server_without_terms_knows() -> None:
+    """Pages, agents and copies show it, where they would show an info."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await backend.settle("a", Resolved(b"1"))
+        server.canned.append(failure(404, "no operation at /promise/info"))
+
+        assert PromiseInfo("a", Resolved(b"1")) == await info_of(backend, "a")
 
 
 @pytest.mark.usefixtures("_no_pauses")

@@ -8,10 +8,9 @@ import anyio
 import click
 
 from dp_core._client import connect
-from dp_core._errors import BackendUnavailableError
-from dp_core._extras import without_extra
 from dp_core._terms import check_name
 from dp_core.cli._commands._asking import say_if_alone
+from dp_core.cli._commands._serving._options import needs_extra
 from dp_core.cli._examples import examples
 from dp_core.cli._input import url_option
 from dp_core.cli._status import Status
@@ -40,13 +39,10 @@ def mcp(by: str | None, url: str | None) -> Status:
     its list of servers; typed by hand, it waits for messages of the protocol.
     """
     # An extra, and too large to load for the other commands.
-    try:
+    with needs_extra("tools for agents need", "mcp"):
         from dp_core.cli._commands._serving._agents._tools import (  # noqa: PLC0415
             agent_server,
         )
-    except ModuleNotFoundError as error:
-        missing = without_extra(error, "tools for agents need", "mcp")
-        raise BackendUnavailableError(str(missing)) from None
 
     async def run() -> None:
         async with connect(url) as promises:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import wraps
-from typing import Annotated, Any, Final, Literal, ParamSpec, TypeAlias, TypeVar, final
+from typing import Annotated, Any, Final, ParamSpec, TypeAlias, TypeVar, final
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -23,11 +23,10 @@ from dp_core._errors import (
 )
 from dp_core._outbox import without_deliveries
 from dp_core._promise import DurablePromise
-from dp_core._registry import registry_of
+from dp_core._registry import info_of, registry_of
 from dp_core._states import Rejected, Resolved
-from dp_core._terms import PromiseInfo, Query, state_name
+from dp_core._terms import PromiseInfo, Query, StateName, state_name
 from dp_core._version import __version__
-from dp_core.backend import Registry
 from dp_core.cli._commands._serving._agents._tasks import (
     DEFAULT_SECONDS,
     MAX_SECONDS,
@@ -50,7 +49,6 @@ process, so you can create one, ask a person or another system to settle it, and
 for it now or in a later session, by its id. Repeating any call does no harm.
 """
 
-_State: TypeAlias = Literal["pending", "resolved", "rejected"]
 _Id: TypeAlias = Annotated[
     str, Field(description="The id of the promise, such as approve-17.")
 ]
@@ -63,7 +61,7 @@ class PromiseReport(BaseModel, alias_generator=to_camel, populate_by_name=True):
     """Report of all that is known about a promise, in the words of the wire."""
 
     promise_id: str
-    state: _State
+    state: StateName
     value: JsonValue = Field(None, description="What it is resolved with.")
     error: str | None = Field(None, description="What it is rejected with.")
     deadline: str | None
@@ -208,7 +206,7 @@ class _Tools:
     async def list(
         self,
         state: Annotated[
-            _State | None, Field(description="Those in this state.")
+            StateName | None, Field(description="Those in this state.")
         ] = None,
         tags: Annotated[
             dict[str, str], Field(description="Those that have all of these tags.")
@@ -224,17 +222,13 @@ class _Tools:
         """List promises that were created or settled, the newest first."""
         registry = registry_of(self._promises.backend, self._promises.url)
         query = Query(state, tags, prefix, newest=True)
-        page = await registry.list(query, after, limit)
+        page = without_deliveries(query, await registry.list(query, after, limit))
         for _, error in page.failures:
             raise error
-        shown = without_deliveries(query, page.infos)
-        return PromisePage(promises=list(map(_known, shown)), after=page.after)
+        return PromisePage(promises=list(map(_known, page.infos)), after=page.after)
 
     async def _known(self, promise: DurablePromise[Any]) -> PromiseReport:
-        backend = self._promises.backend
-        if isinstance(backend, Registry):
-            return _known(await backend.info(promise.id))
-        return _known(PromiseInfo(promise.id, await backend.peek(promise.id)))
+        return _known(await info_of(self._promises.backend, promise.id))
 
 
 def _known(info: PromiseInfo[bytes]) -> PromiseReport:
