@@ -47,7 +47,7 @@ from dp_core._safe_text import quoted
 from dp_core.server._guarding._bearer import Bearer
 from dp_core.server._guarding._hosts import Hosts
 from dp_core.server._guarding._permitted import permitted
-from dp_core.server._observing import Notices
+from dp_core.server._observing import SUB, Notices
 from dp_core.server._settings import Settings
 
 __all__ = ["ClientGoneError", "Guard", "Headers"]
@@ -186,13 +186,15 @@ class Guard:
             ProtocolError: It is not a token of this server (401).
         """
         try:
-            return await self._bearer.access(token)
+            access = await self._bearer.access(token)
         except AccessDeniedError as error:
             raise self._refused(
                 scope,
                 ProtocolError(401, error.reason),
                 f"it sent another token than ours ({error.reason}); {_TOKENS}",
             ) from None
+        scope[SUB] = access.name
+        return access
 
     def check_rights(
         self, access: Access | None, rights: frozenset[str], scope: Scope
