@@ -23,7 +23,7 @@ from dp_core.server._answering import (
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._endpoints import ENDPOINTS
 from dp_core.server._guarding import ClientGoneError, Guard
-from dp_core.server._observing import Gauges, Meter, Notices
+from dp_core.server._observing import AccessLog, Gauges, Meter, Notices
 from dp_core.server._routing import (
     AdmittedRequest,
     Response,
@@ -106,6 +106,9 @@ class App:
                 allow_private_network=True,
                 expose_headers=["Preference-Applied", "Retry-After"],
             )
+        self._log: AccessLog | None = None
+        if settings.access_log is not None:
+            self._log = self._http = AccessLog(self._http, settings.access_log)
         # For everything but HTTP: it answers the lifespan protocol, and closes
         # WebSockets.
         self._router = Router()
@@ -120,6 +123,11 @@ class App:
         self._stopped = True
         self._places.stop()
         self._notices.end()
+
+    def close(self) -> None:
+        """Write what is left of the access log. `serve` calls it at the end."""
+        if self._log is not None:
+            self._log.close()
 
     async def sweep(self) -> None:
         """

@@ -39,6 +39,8 @@ class Settings:
         allowed_origins: Origins, such as ``https://example.com``, whose pages may
             send requests; browsers are told so (CORS). Pages of any other origin
             are refused.
+        access_log: A file that gets a line for each request; ``-`` for stderr, None for
+            none. It is made anew where it was renamed or removed.
         notify_allow: Hosts that callbacks may go to: ``HOST`` or ``HOST:PORT``, which
             may be in a private network, ``*.example.com`` and ``*``, as far as their
             addresses are public. Without any, creates that ask for callbacks are
@@ -64,6 +66,7 @@ class Settings:
     secret_file: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    access_log: str | None = None
     notify_allow: tuple[str, ...] = ()
     max_value_bytes: int = MAX_VALUE_BYTES
     max_waiters: int = 10_000

@@ -222,7 +222,7 @@ def announce(line):
 
 await serve("file:./promises", port=PORT, announce=announce)
 
-# %%
+# %% tags=["varies"]
 await dp.durable_promise(OUTAGE, SERVER).resolve("after the outage")
 reply = (await fleet.join("alice", check=False))["alice"]
 outage.compare(error=bool(reply.error), later=reply.text == "got: after the outage\n")

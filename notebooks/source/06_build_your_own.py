@@ -308,7 +308,7 @@ promise
 
 # %%
 for law in list(LAWS.values())[:8]:
-    print(f"{law.name:38} {law.sentence}")
+    print(f"{law.name}\n    {law.sentence}")
 print("... and", len(LAWS) - 8, "more")
 
 # %% [markdown]
@@ -343,9 +343,7 @@ async def judge(backend, laws=FEW):
         violations = error.report.violations
         print(min(violations, key=lambda violation: len(violation.history)))
         return [violation.law for violation in violations]
-    print(len(report.passed), "laws hold")
-    for name, why in report.skipped:
-        print(f"skipped {name}: {why}")
+    print(len(report.passed), "laws hold,", len(report.skipped), "do not apply")
     return []
 
 
@@ -499,7 +497,8 @@ early.compare(nothing=not verdict_early, lies="what-was-seen-stands" in verdict_
 # %% [markdown]
 # ## 4. All laws
 #
-# Back to the right one, and now everything the kit has. This takes some seconds.
+# Back to the right one, and now everything the kit has. This takes some seconds. (Laws about
+# deadlines, lists and watches do not apply: they are for backends that have these.)
 
 # %%
 verdict_all = await judge(Mine, laws=LAWS.values())

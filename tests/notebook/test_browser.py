@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -141,6 +142,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         finally:
             children = psutil.Process(server.pid).children(recursive=True)
             server.terminate()
+            server.wait()
+            # A kernel that was just starting is nobody's then, and stays.
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
             psutil.wait_procs(children, timeout=SECONDS)
 
 

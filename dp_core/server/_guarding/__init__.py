@@ -2,7 +2,8 @@
 `Guard`, which refuses requests by their headers, before any work is done.
 
 ================== ==============================================
-``_guard``         the rules, and bodies within bounds
+``_guard``         the rules
+``_bodies``        bodies within bounds of length and time
 ``_hosts``         the names by which the server may be called
 ``_bearer``        the tokens that requests may carry
 ``_replaced_file`` a file of secrets, read again when it was replaced
@@ -10,7 +11,8 @@
 ================== ==============================================
 """
 
-from dp_core.server._guarding._guard import ClientGoneError, Guard, Headers
+from dp_core.server._guarding._bodies import Headers
+from dp_core.server._guarding._guard import ClientGoneError, Guard
 from dp_core.server._guarding._hosts import Hosts
 
 __all__ = ["ClientGoneError", "Guard", "Headers", "Hosts"]

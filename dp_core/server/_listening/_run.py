@@ -82,14 +82,18 @@ async def serve(
                 allowed_hosts=(*settings.allowed_hosts, at),
                 max_waiters=min(settings.max_waiters, int(most * WAITING_PART)),
             )
-            server = HttpServer(app(promises.backend, settings), held, settings, most)
+            served = app(promises.backend, settings)
+            server = HttpServer(served, held, settings, most)
 
             def started() -> None:
                 announce(f"Listening on http://{at}")
                 announce(f"Store {_findable(promises.url)}")
 
-            with _stop_signals() as stop:
-                await server.run(started, stop)
+            try:
+                with _stop_signals() as stop:
+                    await server.run(started, stop)
+            finally:
+                served.close()
     finally:
         with CancelScope(shield=True):
             await promises.aclose()

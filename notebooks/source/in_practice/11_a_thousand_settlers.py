@@ -133,7 +133,7 @@ class CountedFile(apsw.VFSFile):
     def __init__(self, name, flags):
         super().__init__(SYSTEM, name, flags)
 
-    def xSync(self, flags):  # noqa: N802 - SQLite calls it so
+    def xSync(self, flags):
         begin = time.monotonic()
         super().xSync(flags)
         FSYNCS.append((begin, time.monotonic()))
@@ -143,7 +143,7 @@ class CountedDisk(apsw.VFS):
     def __init__(self):
         super().__init__("counted", SYSTEM, makedefault=True)
 
-    def xOpen(self, name, flags):  # noqa: N802 - SQLite calls it so
+    def xOpen(self, name, flags):
         return CountedFile(name, flags)
 
 
@@ -164,7 +164,7 @@ async def settle(store, callers, settles):
         return settles / (time.monotonic() - begun), FSYNCS[:]
 
 
-def draw(fsyncs, rows=10, columns=24):
+def draw(fsyncs, rows=10, columns=12):
     shown = fsyncs[:rows]
     start, scale = shown[0][0], columns / (shown[-1][1] - shown[0][0])
     for n, (begin, end) in enumerate(shown):

@@ -34,7 +34,7 @@ PROMISES = {
     "kept": "what was acknowledged is there after a restart, and is still the first",
     "apart": "what differs stays apart: ids and values come back as they were given",
     "woken": "who waits gets the outcome, wherever the wait and the settle meet",
-    "fresh": "a promise that is disposed of is a new one, and no news cross from one to the other",
+    "fresh": "after a disposal the promise is a new one, and no news cross over",
     "whole": "whoever cancels an operation leaves a whole state",
 }
 

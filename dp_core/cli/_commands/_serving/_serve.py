@@ -72,6 +72,13 @@ __all__ = ["serve"]
     " repeatable.  [default: none]",
 )
 @click.option(
+    "--access-log",
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    help="Write a line of JSON for each request, to FILE or stderr.",
+)
+@click.option(
     "--idle-seconds",
     type=click.FloatRange(0.001, 1_000_000),
     default=90,

@@ -1,0 +1,170 @@
+"""
+`AccessLog`: a line for each request, as JSON.
+
+A line tells what was asked for and what came of it. It has neither a query nor a header
+of the request, in which tokens travel. It is ASCII, with everything else escaped, so
+that no path makes two lines of one, or drives a terminal.
+
+A file that was renamed or removed, as logrotate does it, is made anew. A thread writes
+the lines: a full disk, or a pipe that nobody reads, holds no request up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections import deque
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Final, final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dp_core._errors import BackendUnavailableError
+from dp_core._safe_text import quoted
+
+__all__ = ["SUB", "AccessLog"]
+
+SUB: Final = "dp.sub"
+"""The key of a scope for who has sent a request, as the token names them."""
+
+MOST_LINES: Final = 10_000
+"""The most lines that wait to be written; of more, only the number is told."""
+
+_LONGEST_PATH: Final = 2000
+_IDLE_SECONDS: Final = 1.0
+_STDERR: Final = 2
+
+
+@final
+class AccessLog:
+    """
+    The access log of one app, and the app behind it.
+
+    Args:
+        app: What answers.
+        path: The file; ``-`` for stderr.
+
+    Raises:
+        BackendUnavailableError: The file cannot be written.
+    """
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path
+        self._lines: deque[str] = deque()
+        self._dropped = 0
+        self._changed = threading.Condition()
+        self._is_running = False
+        self._is_closed = False
+        self._file = -1
+        if path == "-":
+            self._file = _STDERR
+            return
+        try:
+            self._file = self._open()
+        except (OSError, ValueError) as error:
+            raise BackendUnavailableError(
+                f"cannot write the access log {quoted(path)}: {error}; name a file in "
+                "a directory of yours, or - for stderr"
+            ) from None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and write the line about it."""
+        began, status, size = perf_counter(), None, 0
+
+        async def counted(message: Message) -> None:
+            nonlocal status, size
+            status = message.get("status", status)
+            size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            self._put(_line(scope, status, size, perf_counter() - began))
+
+    def close(self) -> None:
+        """Write what waits to be written, unless that takes over a second."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._is_running, _IDLE_SECONDS)
+            if not self._is_running and self._file > _STDERR:
+                os.close(self._file)
+                self._file = -1
+
+    def _put(self, line: str) -> None:
+        with self._changed:
+            if self._is_closed:
+                return
+            if len(self._lines) >= MOST_LINES:
+                self._dropped += 1
+                return
+            self._lines.append(line)
+            if not self._is_running:
+                self._is_running = True
+                threading.Thread(target=self._run, name="dp-log", daemon=True).start()
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._lines or self._is_closed, _IDLE_SECONDS
+                )
+                if not self._lines:
+                    self._is_running = False
+                    self._changed.notify_all()
+                    return
+                lines = [*self._lines]
+                if self._dropped:
+                    lines.append(json.dumps({"dropped": self._dropped}) + "\n")
+                self._lines.clear()
+                self._dropped = 0
+            self._write("".join(lines).encode())
+
+    def _write(self, text: bytes) -> None:
+        try:
+            if self._path != "-" and not self._is_ours():
+                old, self._file = self._file, self._open()
+                os.close(old)
+            while text:
+                text = text[os.write(self._file, text) :]
+        except OSError:
+            # Nobody reads it any more, or there is no room. Requests go on.
+            return
+
+    def _is_ours(self) -> bool:
+        """Return whether the path still leads to the file that is open."""
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - as the kernel has it
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(found, os.fstat(self._file))
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        return os.open(self._path, flags, 0o640)
+
+
+def _line(scope: Scope, status: int | None, size: int, seconds: float) -> str:
+    path = scope.get("raw_path") or scope["path"].encode(errors="replace")
+    client: Any = scope.get("client")
+    said = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "client": client[0] if client else None,
+        "sub": scope.get(SUB),
+        "method": scope["method"][:20],
+        "path": _shown(path.partition(b"?")[0]),
+        "status": status,
+        "bytes": size,
+        "seconds": round(seconds, 6),
+    }
+    return json.dumps(said) + "\n"
+
+
+def _shown(path: bytes) -> str:
+    shown = path[: _LONGEST_PATH + 1].decode(errors="backslashreplace")
+    return shown if len(path) <= _LONGEST_PATH else f"{shown[:_LONGEST_PATH]}…"
