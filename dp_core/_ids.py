@@ -1,4 +1,4 @@
-"""`check_id`: the texts that can be the id of a promise."""
+"""`check_id`: the texts that can be ids of promises; `is_delivery`: which are ours."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from typing import Final
 from dp_core._errors import InvalidPromiseIdError
 from dp_core._safe_text import shortened
 
-__all__ = ["MAX_ID_BYTES", "check_id"]
+__all__ = ["DELIVERY_IDS", "MAX_ID_BYTES", "check_id", "is_delivery"]
 
 MAX_ID_BYTES: Final = 1024
 """The longest id, in bytes of UTF-8."""
 
+# Without a full stop, as the id is signed (Standard Webhooks, "Signature scheme").
+DELIVERY_IDS: Final = "dp_delivery_"
+"""The beginning of the ids of the library's own promises: deliveries of callbacks."""
+
 _SHOWN: Final = 80
+
+
+def is_delivery(id: str) -> bool:
+    """Tell whether an id is that of a delivery."""
+    return id.startswith(DELIVERY_IDS)
 
 
 def check_id(id: str) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any, Final, final
 
 from dp_core._clock import now
 from dp_core._errors import BackendError, NotSupportedError
+from dp_core._ids import DELIVERY_IDS
 from dp_core._notify import Callback
 from dp_core._states import Outcome, Pending, Rejected
 from dp_core._terms import (
@@ -139,7 +140,7 @@ async def create_with_callbacks(
     known = (await registry.info(id)).terms
     if known is not None:
         return replace(known, is_first=False)
-    minted = tuple(Callback(each.url, token_hex(16)) for each in asked.notify)
+    minted = tuple(Callback(each.url, _new_id()) for each in asked.notify)
     began = now()
     for each in minted:
         await registry.create(str(each.delivery), terms_of_delivery(id, each.url))
@@ -158,6 +159,10 @@ async def create_with_callbacks(
             "upgrade its backend, or leave out 'notify'"
         )
     return stands
+
+
+def _new_id() -> str:
+    return f"{DELIVERY_IDS}{token_hex(16)}"
 
 
 def named_by(terms: Terms[Any] | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from dp_core._errors import AccessDeniedError, InvalidPromiseIdError, InvalidTermsError
-from dp_core._ids import check_id
+from dp_core._ids import check_id, is_delivery
 from dp_core._safe_text import quoted
 from dp_core._terms import check_name
 
@@ -20,6 +20,8 @@ All rights.
 `settle` and `create` are told the outcome or the terms, so they include reading that
 promise.
 """
+
+_ALL: Final = "*"
 
 
 @final
@@ -56,7 +58,7 @@ class Access:
         try:
             for pattern in self.ids or ():
                 # A beginning may be empty.
-                if pattern != "*":
+                if pattern != _ALL:
                     check_id(pattern.removesuffix("*") or pattern)
             if self.id is not None:
                 check_id(self.id)
@@ -66,10 +68,19 @@ class Access:
             raise AccessDeniedError(str(error)) from None
 
     def is_for(self, id: str) -> bool:
-        """Tell whether the rights are for the promise with this id."""
+        """
+        Tell whether the rights are for the promise with this id.
+
+        The id of a delivery is the library's own, so of beginnings only that of all ids
+        is its beginning, too.
+        """
         if self.id is not None:
             return id == self.id
-        return self.ids is None or any(
+        if self.ids is None or _ALL in self.ids:
+            return True
+        if is_delivery(id):
+            return id in self.ids
+        return any(
             id.startswith(pattern[:-1]) if pattern.endswith("*") else id == pattern
             for pattern in self.ids
         )

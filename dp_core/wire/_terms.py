@@ -10,7 +10,6 @@ from typing import Final
 
 from dp_core._clock import now
 from dp_core._errors import CodecError, InvalidTermsError, ProtocolError
-from dp_core._notify import Callback
 from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import (
@@ -28,6 +27,12 @@ from dp_core.values import (
     encode,
     say_the_same,
     split_object,
+)
+from dp_core.wire._callbacks import (
+    read_callbacks,
+    refuse_deliveries,
+    write_callbacks,
+    write_urls,
 )
 
 __all__ = [
@@ -82,9 +87,7 @@ def write_terms(terms: Terms[bytes]) -> bytes:
 
 def write_asked(terms: Terms[bytes]) -> bytes:
     """Return terms as a JSON object that asks for them, without what is null."""
-    members = _terms_members(terms)
-    if terms.notify:
-        members["notify"] = encode([each.url for each in terms.notify])
+    members = _public_members(terms)
     if terms.within is not None:
         # By the clock of the store.
         members["deadline"] = b"%r" % terms.within.total_seconds()
@@ -99,7 +102,7 @@ def write_info(info: PromiseInfo[bytes]) -> bytes:
     members |= (
         dict.fromkeys(TERMS, _NULL)
         if info.terms is None
-        else _terms_members(info.terms)
+        else _public_members(info.terms)
     )
     for key, moment in (("createdAt", info.created_at), ("settledAt", info.settled_at)):
         members[key] = _NULL if moment is None else encode(write_moment(moment))
@@ -107,6 +110,14 @@ def write_info(info: PromiseInfo[bytes]) -> bytes:
     members["expired"] = encode(info.expired)
     members["cursor"] = encode(info.cursor)
     return _object(members)
+
+
+def _public_members(terms: Terms[bytes]) -> dict[str, bytes]:
+    """Return the members of terms outside of their store, where ids mean nothing."""
+    members = _terms_members(terms)
+    if terms.notify:
+        members["notify"] = write_urls(terms.notify)
+    return members
 
 
 def _terms_members(terms: Terms[bytes]) -> dict[str, bytes]:
@@ -119,14 +130,9 @@ def _terms_members(terms: Terms[bytes]) -> dict[str, bytes]:
     }
     # Where there are none the member is left out, as it was before there were any.
     if terms.notify:
-        members["notify"] = encode(
-            [{"url": each.url, "delivery": each.delivery} for each in terms.notify]
-        )
+        members["notify"] = write_callbacks(terms.notify)
     return members
 
-
-_NOTIFY_BYTES: Final = 128 * 1024
-"""More than the callbacks of a promise take in JSON."""
 
 TERMS: Final = ("deadline", "otherwise", "tags", "data")
 """The members that say terms, of each promise that was created."""
@@ -271,8 +277,7 @@ def asked_terms(members: _Members, limit: int) -> Terms[bytes]:
     """Return the terms that members of an object ask for; see `read_terms`."""
     terms = terms_of(members, limit)
     refuse_reserved(terms.tags)
-    if any(each.delivery is not None for each in terms.notify):
-        raise _not_urls()
+    refuse_deliveries(terms.notify)
     return terms
 
 
@@ -288,6 +293,7 @@ def terms_of(members: _Members, limit: int) -> Terms[bytes]:
                 '{"error": "too late"}'
             )
     data = _given(members, "data")
+    notify = _given(members, "notify")
     deadline, within = _deadline(members)
     return Terms(
         deadline=deadline,
@@ -295,7 +301,7 @@ def terms_of(members: _Members, limit: int) -> Terms[bytes]:
         tags=_tags(members),
         data=None if data is None else check_text(data, limit),
         within=within,
-        notify=_notify(members),
+        notify=() if notify is None else read_callbacks(notify),
     )
 
 
@@ -326,31 +332,6 @@ def _tags(members: _Members) -> dict[str, str]:
             'tags are an object of strings, such as {"order": "17"}'
         )
     return tags
-
-
-def _notify(members: _Members) -> tuple[Callback, ...]:
-    text = _given(members, "notify")
-    if text is None:
-        return ()
-    found = decode(check_text(text, _NOTIFY_BYTES))
-    if not isinstance(found, list):
-        raise _not_urls()
-    return tuple(map(_callback, found))
-
-
-def _callback(found: object) -> Callback:
-    match found:
-        case str():
-            return Callback(found)
-        case {"url": str(url), "delivery": str() | None as delivery}:
-            return Callback(url, delivery)
-    raise _not_urls()
-
-
-def _not_urls() -> InvalidTermsError:
-    return InvalidTermsError(
-        "'notify' is an array of URLs, such as [\"https://example.com/hook\"]"
-    )
 
 
 _TAGS_BYTES: Final = 128 * 1024

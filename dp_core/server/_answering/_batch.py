@@ -15,6 +15,7 @@ from typing import Final, TypeAlias, final
 from anyio import create_task_group, move_on_after
 from anyio.lowlevel import current_token
 
+from dp_core._access import Access
 from dp_core._errors import (
     BackendUnavailableError,
     DurablePromiseError,
@@ -55,7 +56,7 @@ class BatchAnswers:
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
 
-    async def answer(self, asked: Asked) -> bytes:
+    async def answer(self, asked: Asked, access: Access | None) -> bytes:
         """
         Do all calls, as far as there are time and room for answers.
 
@@ -63,11 +64,12 @@ class BatchAnswers:
 
         Args:
             asked: The calls.
+            access: What the client may be told of.
 
         Returns:
             The body of the answer.
         """
-        batch = _BatchWork(self._operations, asked)
+        batch = _BatchWork(self._operations, asked, access)
         await batch.run()
         return write_batch_answer(batch.answers())
 
@@ -75,8 +77,11 @@ class BatchAnswers:
 class _BatchWork:
     """One batch: its calls, and what they were answered so far."""
 
-    def __init__(self, operations: Operations, asked: Asked) -> None:
+    def __init__(
+        self, operations: Operations, asked: Asked, access: Access | None
+    ) -> None:
         self._operations = operations
+        self._access = access
         self._answers: list[tuple[int, bytes] | None] = [None] * len(asked)
         self._begun = [False] * len(asked)
         self._room = MAX_BATCH_ANSWER_BYTES
@@ -133,7 +138,7 @@ class _BatchWork:
                     return
                 self._begun[place] = True
                 try:
-                    answer = await self._operations.do(call)
+                    answer = await self._operations.do(call, self._access)
                 except Exception as error:  # noqa: BLE001 - the others go on
                     answer = write_error(self._operations.as_seen(error, call))
                 self._put(place, answer)

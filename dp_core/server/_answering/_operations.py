@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Final, TypeAlias, Union, final
 
+from dp_core._access import Access
 from dp_core._errors import (
     AccessDeniedError,
     BackendClosedError,
@@ -74,9 +75,13 @@ class Operations:
         self._meter = meter
         self._registry = RegistryAnswers(backend, callbacks)
 
-    async def do(self, call: Operation) -> tuple[int, bytes]:
+    async def do(self, call: Operation, access: Access | None) -> tuple[int, bytes]:
         """
         Do what a call asks for; return the status and the body of its answer.
+
+        Args:
+            call: The call.
+            access: What the client may be told of.
 
         Raises:
             Exception: It failed; `as_seen` says what the client may know of it.
@@ -84,12 +89,14 @@ class Operations:
         began = perf_counter()
         outcome = "failed"
         try:
-            outcome, status, body = await self._do(call)
+            outcome, status, body = await self._do(call, access)
         finally:
             self._meter.done(name_of(call), outcome, perf_counter() - began)
         return status, body
 
-    async def _do(self, call: Operation) -> tuple[str, int, bytes]:
+    async def _do(
+        self, call: Operation, access: Access | None
+    ) -> tuple[str, int, bytes]:
         """Return what came of a call in a word, and its answer."""
         match call:
             case Peek(id):
@@ -104,11 +111,11 @@ class Operations:
                 self._note()
                 return "done", 200, write_answer(None)
             case Create():
-                answer = await self._registry.answer(call)
+                answer = await self._registry.answer(call, access)
                 self._note()
                 return "done", *answer
             case Info() | List():
-                return "done", *await self._registry.answer(call)
+                return "done", *await self._registry.answer(call, access)
 
     def as_seen(self, error: Exception, call: Call | None) -> DurablePromiseError:
         """

@@ -9,6 +9,7 @@ from typing import Final, final
 
 import anyio
 
+from dp_core._access import Access
 from dp_core._errors import BackendError, NotSupportedError
 from dp_core._outbox import without_deliveries
 from dp_core._safe_text import quoted
@@ -44,9 +45,15 @@ class RegistryAnswers:
         # Whether its creates say that they were the first, as far as is known.
         self._says_first = False
 
-    async def answer(self, call: Create | Info | List) -> tuple[int, bytes]:
+    async def answer(
+        self, call: Create | Info | List, access: Access | None
+    ) -> tuple[int, bytes]:
         """
         Return the status and the body of the answer to a call.
+
+        Args:
+            call: The call.
+            access: What the client may be told of.
 
         Raises:
             BackendError: The store failed, or keeps outcomes only.
@@ -55,11 +62,13 @@ class RegistryAnswers:
         registry = _registry(self._backend)
         match call:
             case Info(id):
-                return 200, write_info(await registry.info(id))
+                return 200, write_info(_told_to(access, await registry.info(id)))
             case Create():
                 return await self._create(registry, call)
             case List():
                 page = await _page(registry, call)
+                infos = tuple(_told_to(access, info) for info in page.infos)
+                page = replace(page, infos=infos)
                 failures = {id: _why(error) for id, error in page.failures}
                 return 200, await in_thread(write_page, page, failures)
 
@@ -83,6 +92,20 @@ class RegistryAnswers:
         else:
             is_first = stands.is_first
         return 201 if is_first else 200, write_info(info)
+
+
+def _told_to(access: Access | None, info: PromiseInfo[bytes]) -> PromiseInfo[bytes]:
+    """
+    Return an info without its callbacks, unless to who may create such a promise.
+
+    A URL to call often is a secret that the receiver shares with the creator.
+    """
+    terms = info.terms
+    if terms is None or not terms.notify:
+        return info
+    if access is not None and access.may(info.id, ("create",)):
+        return info
+    return replace(info, terms=replace(terms, notify=()))
 
 
 async def _page(registry: Registry, call: List) -> Page:

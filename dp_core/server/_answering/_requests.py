@@ -60,7 +60,7 @@ async def answer_batch(serving: Serving, request: AdmittedRequest) -> Response:
     read = partial(read_batch, request.body, serving.largest)
     calls = await serving.parsed(read, request.body)
     asked = [_permitted_or_why(serving, request, call) for call in calls]
-    return Response(200, await serving.batches.answer(asked))
+    return Response(200, await serving.batches.answer(asked, request.access))
 
 
 async def answer_watch(serving: Serving, request: AdmittedRequest) -> None:
@@ -105,7 +105,7 @@ async def _done(
     try:
         if isinstance(call, Wait):
             return await _waited(serving, request, call)
-        return Response(*await serving.operations.do(call))
+        return Response(*await serving.operations.do(call, request.access))
     except BackendError as error:
         raise serving.operations.as_seen(error, call) from None
 

@@ -14,5 +14,6 @@
 from dp_core.server._guarding._bodies import Headers
 from dp_core.server._guarding._guard import ClientGoneError, Guard
 from dp_core.server._guarding._hosts import Hosts
+from dp_core.server._guarding._permitted import allows
 
-__all__ = ["ClientGoneError", "Guard", "Headers", "Hosts"]
+__all__ = ["ClientGoneError", "Guard", "Headers", "Hosts", "allows"]

@@ -59,7 +59,8 @@ async def _answer(visit: Visit) -> Response:
         terms = _terms(form, visit.serving.largest)
     except (InvalidPromiseIdError, InvalidTermsError, CodecError) as error:
         return _page(form, 422, getattr(error, "reason", str(error)))
-    status, _ = await visit.serving.operations.do(visit.permitted(Create(id, terms)))
+    call = visit.permitted(Create(id, terms))
+    status, _ = await visit.serving.operations.do(call, visit.access)
     return await page_after(visit, id, status, _MADE if status == 201 else _WAS_THERE)
 
 

@@ -11,6 +11,7 @@ from dp_core._access import Access, page_of
 from dp_core._states import Outcome, Pending, Rejected, Resolved
 from dp_core._terms import PromiseInfo, StateName, state_name
 from dp_core.backend import now
+from dp_core.server._guarding import allows
 from dp_core.server._pages._asking import FIELDS, choices_of, text_of_choice
 from dp_core.server._pages._showing import (
     JsonTree,
@@ -21,6 +22,7 @@ from dp_core.server._pages._showing import (
 )
 from dp_core.server._routing import Response
 from dp_core.values import decode
+from dp_core.wire import Create, Dispose, Settle
 
 __all__ = ["Entered", "Message", "PageReader", "PromiseView", "promise_page", "told"]
 
@@ -139,7 +141,7 @@ def promise_page(
     text: bytes | None = terms.data if terms else None
     data: Any = None if text is None else decode(text)
     choices = choices_of(data)
-    may_settle = access.may(info.id, ("settle",))
+    may_settle = allows(access, Settle, info.id)
     are_buttons = bool(choices) and may_settle and isinstance(info.state, Pending)
     if are_buttons:
         # They say what they are.
@@ -162,8 +164,8 @@ def promise_page(
         choices=tuple((each, text_of_choice(each)) for each in choices),
         is_created=terms is not None,
         may_settle=may_settle,
-        may_dispose=access.may(info.id, ("dispose",)),
-        may_create=access.may(info.id, ("create",)),
+        may_dispose=allows(access, Dispose, info.id),
+        may_create=allows(access, Create, info.id),
         on_board=not reader.has_link,
         name=access.name,
         token=reader.token,

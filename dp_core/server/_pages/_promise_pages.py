@@ -104,7 +104,7 @@ async def _settle(visit: Visit, before: PromiseInfo[bytes]) -> Response:
         entered = Entered(name, form[name], f"This cannot be kept: {why}.")
         return await _page(visit, before, 422, _MEND, entered)
     call = visit.permitted(call)
-    await visit.serving.operations.do(call)
+    await visit.serving.operations.do(call, visit.access)
     try:
         after = await _info(visit, before.id)
     except BackendError:
@@ -122,7 +122,7 @@ async def _too_late(visit: Visit, info: PromiseInfo[bytes]) -> Response:
 async def _dispose(visit: Visit, id: str) -> Response:
     if (visit.form or {})["dispose"] != "yes":
         raise ProtocolError(400, "this is not a form of this server")
-    await visit.serving.operations.do(visit.permitted(Dispose(id)))
+    await visit.serving.operations.do(visit.permitted(Dispose(id)), visit.access)
     return await page_after(visit, id, 200, _FORGOTTEN)
 
 

@@ -13,7 +13,7 @@ import pytest
 from mcp import Client
 from mcp.types import TextContent
 
-from dp_core import Resolved, connect
+from dp_core import Pending, Resolved, connect
 from dp_core.cli._commands._serving._agents._tools import agent_server
 from support.core.agents import agent, told
 from support.core.program import PROGRAM, Run
@@ -97,6 +97,30 @@ async def test_the_tools_do_what_the_library_does(tmp_path: Path) -> None:
     )
     assert (["b"], ["approve-17"]) == (ids(page), ids(rest))
     assert (["approve-17"], None) == (ids(found), rest["after"])
+
+
+async def test_callbacks_are_no_business_of_agents(tmp_path: Path) -> None:
+    """What keeps whether a callback was made is not listed, told, or settled."""
+    url = f"file:{tmp_path}/promises"
+    async with connect(url) as promises:
+        await promises.create("order-17", notify=["https://example.com/a-secret"])
+        (delivery,) = [
+            info.id async for info in promises.list(tags={"dp.kind": "delivery"})
+        ]
+        async with agent(url) as client:
+            for tags in ({}, {"dp.kind": "delivery"}, {"dp.of": "order-17"}):
+                page = await told(client, "list_promises", tags=tags)
+                assert (["order-17"] if not tags else []) == ids(page)
+                assert "a-secret" not in repr(page)
+            for tool, more in (
+                ("create_promise", {}),
+                ("peek_promise", {}),
+                ("wait_for_promise", {"seconds": 0}),
+                ("resolve_promise", {"value": 1}),
+                ("reject_promise", {"error": "no"}),
+            ):
+                assert "callback" in await refused(client, tool, id=delivery, **more)
+        assert Pending() == await promises.promise(delivery).peek()
 
 
 def ids(page: dict[str, Any]) -> list[str]:

@@ -65,7 +65,7 @@ def test_a_create_names_urls(tmp_path: Path) -> None:
     tagged = run("list", "--json", "--tag", "dp.of=a", "--url", url).stdout
 
     assert f"notify     {URL}\nnotify     {URL}b\n" in shown
-    assert [URL, f"{URL}b"] == [each["url"] for each in again["notify"]]
+    assert [URL, f"{URL}b"] == again["notify"]
     assert 1 == len(listed.splitlines())
     assert 2 == len(tagged.splitlines())
     refused = run("create", "b", "--notify", "x", "--url", url, code=2)

@@ -285,7 +285,7 @@ async def asked(app: App, path: str, body: object = None, **more: Any) -> Reques
     )
 
 
-async def test_the_server_names_deliveries(served: App) -> None:
+async def test_the_server_makes_deliveries(served: App) -> None:
     """A client sends URLs, and is told what stands."""
     body = {"promiseId": "a", "notify": [URL]}
     first = await asked(served, "/promise/create", body)
@@ -293,19 +293,18 @@ async def test_the_server_names_deliveries(served: App) -> None:
     info = await asked(served, "/promises/a", method="GET")
 
     assert (201, 200, 200) == (first.status, again.status, info.status)
-    (callback,) = first.json()["notify"]
-    assert URL == callback["url"]
+    assert [URL] == first.json()["notify"]
     assert first.json()["notify"] == again.json()["notify"] == info.json()["notify"]
     listed = await asked(served, "/promises", method="GET")
     assert ["a"] == [each["promiseId"] for each in listed.json()["promises"]]
     query = "tag=dp.kind:delivery"
     listed = await asked(served, "/promises", method="GET", query=query)
-    assert [callback["delivery"]] == [
-        each["promiseId"] for each in listed.json()["promises"]
-    ]
+    (delivery,) = listed.json()["promises"]
+    assert delivery["promiseId"].startswith("dp_delivery_")
+    assert URL == delivery["data"]["to"]
 
 
-async def test_a_batch_names_deliveries_too(served: App) -> None:
+async def test_a_batch_makes_deliveries_too(served: App) -> None:
     """A create in a batch does, and is refused, as it would be alone."""
     answer = await asked(
         served,
@@ -318,14 +317,15 @@ async def test_a_batch_names_deliveries_too(served: App) -> None:
         ],
     )
     one, host, tag, disposed = answer.json()
-    (callback,) = one["body"]["notify"]
-    delivery = await asked(served, "/promises/" + callback["delivery"], method="GET")
+    query = "tag=dp.of:a"
+    listed = await asked(served, "/promises", method="GET", query=query)
+    (delivery,) = listed.json()["promises"]
 
     assert [201, 422, 422, 200] == [
         each["status"] for each in (one, host, tag, disposed)
     ]
     assert "--notify-allow" in host["body"]["message"]
-    assert "its promise was disposed of" == delivery.json()["error"]
+    assert "its promise was disposed of" == delivery["error"]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ async def test_a_line_says_what_was_asked_and_answered(log: Path) -> None:
     moment = datetime.fromisoformat(first.pop("time"))
     assert abs((datetime.now(UTC) - moment).total_seconds()) < 60
     assert 0 <= first.pop("seconds") < 60
-    assert first == {
+    expected = {
         "client": "127.0.0.1",
         "sub": "alice\n\x1b[31m",
         "method": "POST",
@@ -90,6 +90,7 @@ async def test_a_line_says_what_was_asked_and_answered(log: Path) -> None:
         "status": 200,
         "bytes": 4,
     }
+    assert expected == first
     assert "/p/a" == page["path"]
     assert (401, None) == (refused["status"], refused["sub"])
     assert not holds(log, TOKEN)

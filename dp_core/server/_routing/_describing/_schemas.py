@@ -94,9 +94,9 @@ _KNOWN: Final[Mapping[str, Schema]] = {
     "expired": {"type": "boolean"},
     "cursor": _or_null(_TEXT),
     "notify": {
-        "description": "callbacks, where there are some, and the promises that keep "
-        "whether they were made",
-        **array(struct({"url": _CALLED, "delivery": _or_null(ref("Id"))})),
+        "description": "URLs that are called, where there are some; only for who may "
+        "create this promise",
+        **array(_CALLED, MAX_CALLBACKS),
     },
 }
 

@@ -17,10 +17,12 @@ from pydantic.alias_generators import to_camel
 from dp_core._client import Promises
 from dp_core._errors import (
     DurablePromiseError,
+    InvalidPromiseIdError,
     InvalidTermsError,
     PromiseRejectedError,
     PromiseTimeoutError,
 )
+from dp_core._ids import is_delivery
 from dp_core._outbox import without_deliveries
 from dp_core._promise import DurablePromise
 from dp_core._registry import info_of, registry_of
@@ -162,12 +164,14 @@ class _Tools:
             until = None if deadline is None else read_time(deadline)
         except ValueError as error:
             raise InvalidTermsError(str(error)) from None
+        if id is not None:
+            _refuse_delivery(id)
         promise = await self._promises.create(id, deadline=until, tags=tags, data=data)
         return await self._known(promise)
 
     async def peek(self, id: _Id) -> PromiseReport:
         """Tell the state of a promise, and all that is known of it, without waiting."""
-        return await self._known(self._promises.promise(id))
+        return await self._known(self._promise(id))
 
     async def wait(
         self,
@@ -178,7 +182,7 @@ class _Tools:
         ] = DEFAULT_SECONDS,
     ) -> PromiseReport:
         """Wait until a promise is settled; where it is still pending then, say so."""
-        promise = self._promises.promise(id)
+        promise = self._promise(id)
         with suppress(PromiseRejectedError, PromiseTimeoutError):
             await promise.get(timeout=seconds)
         return await self._known(promise)
@@ -189,7 +193,7 @@ class _Tools:
         value: Annotated[JsonValue, Field(description="The value, any JSON.")] = None,
     ) -> PromiseReport:
         """Settle a promise with a value; tell the outcome that stands, whoever won."""
-        promise = self._promises.promise(id)
+        promise = self._promise(id)
         await promise.resolve(value, by=self._by)
         return await self._known(promise)
 
@@ -199,7 +203,7 @@ class _Tools:
         error: Annotated[str, Field(description="The reason why it has no value.")],
     ) -> PromiseReport:
         """Settle a promise with an error; tell the outcome that stands, whoever won."""
-        promise = self._promises.promise(id)
+        promise = self._promise(id)
         await promise.reject(error, by=self._by)
         return await self._known(promise)
 
@@ -222,13 +226,30 @@ class _Tools:
         """List promises that were created or settled, the newest first."""
         registry = registry_of(self._promises.backend, self._promises.url)
         query = Query(state, tags, prefix, newest=True)
-        page = without_deliveries(query, await registry.list(query, after, limit))
+        found = await registry.list(query, after, limit)
+        # Also where their tags are asked for.
+        page = without_deliveries(Query(), found)
         for _, error in page.failures:
             raise error
         return PromisePage(promises=list(map(_known, page.infos)), after=page.after)
 
+    def _promise(self, id: str) -> DurablePromise[Any]:
+        _refuse_delivery(id)
+        return self._promises.promise(id)
+
     async def _known(self, promise: DurablePromise[Any]) -> PromiseReport:
         return _known(await info_of(self._promises.backend, promise.id))
+
+
+def _refuse_delivery(id: str) -> None:
+    """
+    Refuse an id that is none of an agent's business.
+
+    Raises:
+        InvalidPromiseIdError: It is that of a callback.
+    """
+    if is_delivery(id):
+        raise InvalidPromiseIdError(id, "it is a callback's, which servers settle")
 
 
 def _known(info: PromiseInfo[bytes]) -> PromiseReport:
