@@ -18,6 +18,7 @@ from anyio.streams.tls import TLSListener
 
 from dp_backends.memory import MemoryBackend
 from dp_core import Backend, DurablePromiseError, Outcome, Pending, Resolved, State
+from dp_core._access import EVERYTHING
 from dp_core.server._answering import RegistryAnswers
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._observing import Notices
@@ -231,7 +232,9 @@ class Server:
         try:
             if isinstance(call, Create | Info | List):
                 callbacks = Callbacks(self.backend, (), _no_secrets, Notices())
-                return await RegistryAnswers(self.backend, callbacks).answer(call)
+                return await RegistryAnswers(self.backend, callbacks).answer(
+                    call, EVERYTHING
+                )
             if isinstance(call, Wait):
                 return await self._wait(call.id, headers, stream)
             return 200, write_answer(await self._do(call))
