@@ -5,7 +5,8 @@ Callbacks: requests that tell other systems of promises that are settled.
 ``_callbacks`` `Callbacks`: from unfinished deliveries to finished ones
 ``_finding``   deliveries that others have made in the store
 ``_watches``   the promises that are waited for
-``_queue``     which delivery is due, a few of a host at a time
+``_queue``     which delivery is due, a few of a receiver at a time
+``_shares``    how many attempts at once, by what is known of receivers
 ``_rules``     which deliveries count, and what follows from an answer; pure
 ``_sending``   requests, by httpcore2
 ``_addresses`` which hosts and addresses may be called

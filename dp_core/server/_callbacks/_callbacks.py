@@ -40,7 +40,7 @@ from dp_core._terms import PromiseInfo, Terms
 from dp_core.backend import Backend, Registry, WireBackend, call_soon
 from dp_core.server._callbacks._addresses import AllowedHosts
 from dp_core.server._callbacks._finding import Finding
-from dp_core.server._callbacks._queue import DeliveryQueue, Job
+from dp_core.server._callbacks._queue import DeliveryQueue, Job, Receiver
 from dp_core.server._callbacks._rules import (
     SEEN_FOR,
     UNASKED_FOR,
@@ -164,6 +164,7 @@ class Callbacks:
                 try:
                     await self._start_jobs(tasks, backend)
                 finally:
+                    self._sender.stop_reading()
                     for scope in self._under_way:
                         scope.deadline = anyio.current_time() + _GRACE_SECONDS
         finally:
@@ -204,7 +205,7 @@ class Callbacks:
         if delivery.id in self._jobs:
             return
         seen = now()
-        job = Job(delivery, _host_of(delivery.to), seen, was_named=was_named)
+        job = Job(delivery, _receiver_of(delivery.to), seen, was_named=was_named)
         self._jobs[delivery.id] = job
         if delivery.of:
             self._jobs_of.setdefault(delivery.of, []).append(job)
@@ -332,10 +333,11 @@ class Callbacks:
 
     def _tell(self, job: Job, what: str, *, is_error: bool = False) -> None:
         # The rest of the URL may be a secret of the receiver's.
-        host = quoted(str(job.host))
+        receiver = quoted(str(job.receiver))
         self._notices.tell(
-            ("callback", job.host, is_error),
-            partial("callback to {} failed: {}".format, host, quoted(what, 1000)),
+            # Of a host with many ports, one is told.
+            ("callback", job.receiver.host, is_error),
+            partial("callback to {} failed: {}".format, receiver, quoted(what, 1000)),
             logging.ERROR if is_error else logging.WARNING,
         )
 
@@ -358,10 +360,10 @@ class Callbacks:
             self._jobs_of.pop(job.delivery.of, None)
 
 
-def _host_of(url: str) -> str:
-    """Return the host and port that a delivery says it is for; "" if it says none."""
+def _receiver_of(url: str) -> Receiver:
+    """Return the receiver that a delivery says it is for."""
     try:
         parsed = parse_callback_url(url)
     except InvalidTermsError:
-        return ""
-    return f"{parsed.host}:{parsed.port}"
+        return Receiver("", 0)
+    return Receiver(parsed.host, parsed.port)

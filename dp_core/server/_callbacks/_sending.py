@@ -4,6 +4,10 @@
 httpcore2 follows no redirects, and asks no proxy. By a network backend, as documented,
 the name is resolved here, once, and the connection is made to the address that was
 allowed; TLS and ``Host`` go by the name of the URL.
+
+The head of an answer is the answer. Nobody looks at its body, which is read for a
+moment only as a courtesy: who is still writing may take a closed connection for a
+client that went away, and undo what it has begun.
 """
 
 from __future__ import annotations
@@ -11,11 +15,12 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from ipaddress import ip_address
 from typing import Any, Final, TypeAlias, final
 
 import httpcore2
-from anyio import CapacityLimiter, fail_after, to_thread
+from anyio import CancelScope, CapacityLimiter, fail_after, move_on_after, to_thread
 
 from dp_core._notify import CallbackUrl
 from dp_core._safe_text import quoted
@@ -30,8 +35,11 @@ ATTEMPT_SECONDS: Final = 15.0
 _CONNECT_SECONDS: Final = 5.0
 """The longest time to wait for one of several addresses."""
 
-_READ_BYTES: Final = 64 * 1024
-"""The part of an answer's body that is read; nobody looks at it."""
+_BODY_SECONDS: Final = 1.0
+"""The longest time for which the body of an answer is read."""
+
+_BODY_BYTES: Final = 64 * 1024
+"""The most of it that is read."""
 
 _RESOLVING: Final = 8
 """The most names that are looked up at once, each in a thread."""
@@ -123,65 +131,95 @@ class Sender:
         self._hosts = hosts
         self._resolve = resolve or _NameLookup().addresses
         self._tls: ssl.SSLContext | None = None
+        self._reads_bodies = True
+        self._reading: set[CancelScope] = set()
 
     async def post(
         self, url: CallbackUrl, headers: Mapping[str, str], body: bytes
     ) -> Answer:
         """Make one attempt; return what came of it."""
+        if url.scheme == "https" and self._tls is None:
+            self._tls = ssl.create_default_context()
+        request = _request(url, headers, body)
+        connection = httpcore2.AsyncHTTPConnection(
+            request.url.origin,
+            ssl_context=self._tls,
+            network_backend=_CheckedNetwork(url, self._hosts, self._resolve),
+        )
         try:
             with fail_after(ATTEMPT_SECONDS):
-                return await self._post(url, headers, body)
+                response = await connection.handle_async_request(request)
+            # From here on nothing changes what was answered.
+            await self._read_body(response)
+            return Answer(response.status, retry_after=_retry_after(response))
         except TimeoutError:
             return Answer(None, f"no answer in {ATTEMPT_SECONDS:g} s")
         except _NotCalledError as error:
             return Answer(None, str(error))
-        except (
-            httpcore2.NetworkError,
-            httpcore2.TimeoutException,
-            httpcore2.ProtocolError,
-            OSError,
-        ) as error:
+        except _FAILURES as error:
             kind = type(error).__name__
             return Answer(None, f"no answer: {kind} {quoted(str(error), 200)}")
+        finally:
+            with suppress(*_FAILURES):
+                await connection.aclose()
 
-    async def _post(
-        self, url: CallbackUrl, headers: Mapping[str, str], body: bytes
-    ) -> Answer:
-        if url.scheme == "https" and self._tls is None:
-            self._tls = ssl.create_default_context()
-        origin = httpcore2.Origin(url.scheme.encode(), url.host.encode(), url.port)
-        network = _CheckedNetwork(url, self._hosts, self._resolve)
-        request = httpcore2.Request(
-            "POST",
-            httpcore2.URL(
-                scheme=origin.scheme,
-                host=origin.host,
-                port=origin.port,
-                target=url.target.encode(),
-            ),
-            headers=[
-                ("Host", url.authority),
-                ("Content-Length", str(len(body))),
-                ("Connection", "close"),
-                *headers.items(),
-            ],
-            content=body,
-            extensions={"timeout": dict.fromkeys(_TIMEOUTS, ATTEMPT_SECONDS)},
-        )
-        async with httpcore2.AsyncHTTPConnection(
-            origin, ssl_context=self._tls, network_backend=network
-        ) as connection:
-            response = await connection.handle_async_request(request)
-            retry_after = None
-            for name, value in response.headers:
-                if name.lower() == b"retry-after":
-                    retry_after = value.decode("latin-1")
-            read = 0
-            async for part in response.aiter_stream():
-                read += len(part)
-                if read > _READ_BYTES:
-                    break
-            return Answer(response.status, retry_after=retry_after)
+    def stop_reading(self) -> None:
+        """Read no bodies from now on: what was answered is to be kept at once."""
+        self._reads_bodies = False
+        for scope in self._reading:
+            scope.cancel()
+
+    async def _read_body(self, response: httpcore2.Response) -> None:
+        if not self._reads_bodies:
+            return
+        read = 0
+        with suppress(*_FAILURES), move_on_after(_BODY_SECONDS) as scope:
+            self._reading.add(scope)
+            try:
+                async with aclosing(response.aiter_stream()) as parts:
+                    async for part in parts:
+                        read += len(part)
+                        if read > _BODY_BYTES:
+                            break
+            finally:
+                self._reading.discard(scope)
+
+
+def _request(
+    url: CallbackUrl, headers: Mapping[str, str], body: bytes
+) -> httpcore2.Request:
+    return httpcore2.Request(
+        "POST",
+        httpcore2.URL(
+            scheme=url.scheme.encode(),
+            host=url.host.encode(),
+            port=url.port,
+            target=url.target.encode(),
+        ),
+        headers=[
+            ("Host", url.authority),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+            *headers.items(),
+        ],
+        content=body,
+        extensions={"timeout": dict.fromkeys(_TIMEOUTS, ATTEMPT_SECONDS)},
+    )
+
+
+def _retry_after(response: httpcore2.Response) -> str | None:
+    for name, value in reversed(response.headers):
+        if name.lower() == b"retry-after":
+            return value.decode("latin-1")
+    return None
 
 
 _TIMEOUTS: Final = ("connect", "read", "write")
+
+_FAILURES: Final = (
+    httpcore2.NetworkError,
+    httpcore2.TimeoutException,
+    httpcore2.ProtocolError,
+    OSError,
+)
+"""The ways in which a connection fails."""

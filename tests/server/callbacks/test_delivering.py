@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +14,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 import dp_core as dp
 from dp_core._access import webhook_keys
+from dp_core._clock import now
 from dp_core.testing import DeadlineClock
 from support.server.calling import SECRET, calling, deliveries, until
 from support.server.receivers import Received, receiving
@@ -196,6 +199,34 @@ async def test_retry_after_is_waited_for(memory: str, clock: DeadlineClock) -> N
     assert 1700 < pause <= 1800
 
 
+async def test_silent_ports_of_one_host_hold_up_no_other(memory: str) -> None:
+    """Where a hundred of them keep attempts waiting, another host is told meanwhile."""
+    with ExitStack() as stack:
+        # They are connected to, and say nothing.
+        silent = [
+            stack.enter_context(socket.create_server(("127.0.0.2", 0)))
+            for _ in range(100)
+        ]
+        receiver = stack.enter_context(receiving())
+        async with calling(memory, "127.0.0.1", "127.0.0.2") as calls:
+            for n in range(0, len(silent), 10):
+                ports = [each.getsockname()[1] for each in silent[n : n + 10]]
+                urls = [f"http://127.0.0.2:{port}/" for port in ports]
+                await (await calls.promises.create(f"s{n}", notify=urls)).resolve(1)
+            await until(lambda: len(silent) == calls.callbacks.pending)
+            waiting = list(calls.callbacks._jobs.values())
+            # All are due, and as many as may have begun.
+            for each in waiting:
+                calls.callbacks._told(each.delivery.of)
+            queue = calls.callbacks._queue
+            await until(lambda: queue.pause(now().timestamp()) != 0.0)
+            promise = await calls.promises.create("a", notify=[receiver.url])
+            await promise.resolve(1)
+            await calls.next(receiver)
+
+            assert {0} == {each.failures for each in waiting}
+
+
 async def test_redirects_are_not_followed(memory: str) -> None:
     """What a receiver redirects to is never asked."""
     with receiving() as target:
@@ -264,5 +295,5 @@ async def test_the_time_of_an_attempt_is_signed(memory: str) -> None:
             await promise.resolve(1)
             request = await calls.next(receiver)
 
-    now = datetime.now(UTC).timestamp()
-    assert int(before) <= int(request.headers["webhook-timestamp"]) <= now
+    after = datetime.now(UTC).timestamp()
+    assert int(before) <= int(request.headers["webhook-timestamp"]) <= after
