@@ -20,7 +20,6 @@ from dp_core._access._secrets import (
 )
 from dp_core._access._signed import (
     TOKEN_IS_OVER,
-    SignedAccess,
     read_access,
     write_access,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "RIGHTS",
     "TOKEN_IS_OVER",
     "Access",
-    "SignedAccess",
     "check_signing_secrets",
     "link_base",
     "page_of",

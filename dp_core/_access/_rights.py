@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, final
 
 from dp_core._errors import AccessDeniedError, InvalidPromiseIdError, InvalidTermsError
@@ -35,6 +35,8 @@ class Access:
         ids: Ids, and beginnings of ids that end in ``*``; None for all promises.
         id: One id, which may end in ``*``, in place of *ids*.
         name: Who has the rights; None where a token names nobody.
+        expires: Until when a token gives them, in seconds since 1970; None where no
+            token says so. No part of the equality.
 
     Raises:
         AccessDeniedError: There are no such rights.
@@ -44,6 +46,7 @@ class Access:
     ids: tuple[str, ...] | None = None
     id: str | None = None
     name: str | None = None
+    expires: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.rights:

@@ -9,37 +9,21 @@ others are not looked at.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
-from typing import Any, Final, final
+from typing import Any, Final
 
 import jwt
 
 from dp_core._access._rights import Access
 from dp_core._errors import AccessDeniedError
 
-__all__ = ["TOKEN_IS_OVER", "SignedAccess", "read_access", "write_access"]
+__all__ = ["TOKEN_IS_OVER", "read_access", "write_access"]
 
 TOKEN_IS_OVER: Final = "this token is over"  # noqa: S105 - a reason
 """The reason by which a token is refused that was good before."""
 
 _ALGORITHM: Final = "HS256"
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class SignedAccess:
-    """
-    Content of a token.
-
-    Attributes:
-        access: The rights.
-        expires: Until when, in seconds since 1970.
-    """
-
-    access: Access
-    expires: float
 
 
 def write_access(access: Access, expires: datetime, secrets: Sequence[str]) -> str:
@@ -64,7 +48,7 @@ def write_access(access: Access, expires: datetime, secrets: Sequence[str]) -> s
     return jwt.encode(claims, secrets[0], _ALGORITHM)
 
 
-def read_access(token: bytes, secrets: Sequence[str]) -> SignedAccess:
+def read_access(token: bytes, secrets: Sequence[str]) -> Access:
     """
     Return what a token says that one of the secrets has signed.
 
@@ -93,9 +77,7 @@ _MOST_SECONDS: Final = 1e15
 _OPTIONS: Final[Any] = {"require": ["exp", "rights"]}
 
 
-def _read_claims(
-    header: Mapping[str, object], claims: Mapping[str, Any]
-) -> SignedAccess:
+def _read_claims(header: Mapping[str, object], claims: Mapping[str, Any]) -> Access:
     kind, expires = header.get("typ", "JWT"), claims["exp"]
     rights, name = claims["rights"], claims.get("sub")
     one, several = claims.get("id"), claims.get("ids")
@@ -108,10 +90,11 @@ def _read_claims(
         or not (isinstance(one, str) if several is None else _are_texts(several))
     ):
         raise AccessDeniedError("this token says what the server does not know")
-    return SignedAccess(
-        Access(
-            frozenset(rights), None if several is None else tuple(several), one, name
-        ),
+    return Access(
+        frozenset(rights),
+        None if several is None else tuple(several),
+        one,
+        name,
         float(expires),
     )
 

@@ -114,7 +114,9 @@ async def _waited(serving: Serving, request: AdmittedRequest, call: Wait) -> Res
     seconds = read_prefer(request.prefer)
     outcome = "failed"
     try:
-        state = await serving.waits.outcome(call.id, request.receive, seconds)
+        state = await serving.waits.outcome(
+            call.id, request.receive, seconds, request.access
+        )
         outcome = state_name(state)
     finally:
         serving.meter.done("await", outcome)
@@ -128,7 +130,7 @@ async def _stream(serving: Serving, request: AdmittedRequest, call: WatchCall) -
     call = serving.guard.permitted(request.access, call, request.scope)
     try:
         failure = await serving.streams.answer(
-            call, request.receive, request.send, HEADERS
+            call, request.receive, request.send, HEADERS, request.access
         )
     except BackendError as error:
         raise serving.operations.as_seen(error, call) from None

@@ -12,7 +12,6 @@ from dp_core._access import (
     EVERYTHING,
     TOKEN_IS_OVER,
     Access,
-    SignedAccess,
     read_access,
     read_secrets_file,
 )
@@ -65,7 +64,7 @@ class Bearer:
                 settings.secret_file, read_secrets_file, "secret file", notices
             )
             self._secrets = self._secret_file.value
-        self._known: dict[bytes, SignedAccess] = {}
+        self._known: dict[bytes, Access] = {}
 
     async def access(self, token: bytes) -> Access:
         """
@@ -99,9 +98,9 @@ class Bearer:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[hashed] = known
-        elif known.expires <= time.time():
+        elif known.expires is not None and known.expires <= time.time():
             raise AccessDeniedError(TOKEN_IS_OVER)
-        return known.access
+        return known
 
     async def _look(self, seconds: float) -> bool:
         """Look at the files; return whether one was replaced."""

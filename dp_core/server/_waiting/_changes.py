@@ -19,12 +19,12 @@ from secrets import token_hex
 from typing import Final, final
 
 import anyio
-from starlette.types import Receive, Send
+from starlette.types import Send
 
 from dp_core._errors import DurablePromiseError, ProtocolError
 from dp_core._terms import Page
 from dp_core.server._guarding import ClientGoneError
-from dp_core.server._routing import Header
+from dp_core.server._routing import AdmittedRequest, Header
 from dp_core.server._waiting import _places
 from dp_core.server._waiting._event_stream import COMMENT_SECONDS, STREAM_HEADERS
 from dp_core.server._waiting._places import Places
@@ -141,8 +141,7 @@ class Changes:
         self,
         call: List,
         seen: str,
-        receive: Receive,
-        send: Send,
+        request: AdmittedRequest,
         headers: tuple[Header, ...],
     ) -> None:
         """
@@ -151,15 +150,14 @@ class Changes:
         Args:
             call: The list.
             seen: What its reader has seen.
-            receive: As for `Places.hold`.
-            send: The ASGI channel.
+            request: The request to answer.
             headers: What else to say in the head.
 
         Raises:
             ProtocolError: There is no place, and nothing was sent.
             ClientGoneError: The client went away, or reads nothing.
         """
-        has_begun = False
+        has_begun, send = False, request.send
 
         async def begin() -> None:
             nonlocal has_begun
@@ -171,7 +169,7 @@ class Changes:
         viewer = self._enter(call, seen)
         try:
             with anyio.move_on_after(_places.HELD_SECONDS):
-                await self.places.hold(receive, begin)
+                await self.places.hold(request.receive, begin, request.access)
         except ProtocolError:
             if not has_begun:
                 raise

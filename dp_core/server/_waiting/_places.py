@@ -6,17 +6,21 @@ its client goes away, because a promise may stay pending for months. No server c
 see every departure: a client that sent another request before it left has hidden it
 behind that. So when places are short, the request that has been held longest is
 ended, never the newcomer; who is still there asks again.
+
+Nobody is told more than a token allows: with that a held request ends, too.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar, final
 
-from anyio import CancelScope, create_task_group
+from anyio import CancelScope, create_task_group, sleep
 from starlette.types import Receive
 
+from dp_core._access import TOKEN_IS_OVER, Access
 from dp_core._errors import ProtocolError
 from dp_core.server._guarding import ClientGoneError
 
@@ -26,6 +30,9 @@ T = TypeVar("T")
 
 HELD_SECONDS: Final = 3600.0
 """The longest time for which a request is held."""
+
+_LOOK_SECONDS: Final = 10.0
+"""The longest time without a look at the clock, which somebody may set."""
 
 
 @dataclass(eq=False, slots=True)
@@ -88,7 +95,11 @@ class Places:
         return self._stopped
 
     async def hold(
-        self, receive: Receive, work: Callable[[], Awaitable[T]], ids: int = 0
+        self,
+        receive: Receive,
+        work: Callable[[], Awaitable[T]],
+        access: Access | None = None,
+        ids: int = 0,
     ) -> T:
         """
         Return what *work* returns, which runs while the request is held.
@@ -97,11 +108,13 @@ class Places:
             receive: The ASGI channel, which reports when the client goes away;
                 the request's body was received already.
             work: Waits on behalf of the client.
+            access: The client's, with which the request ends.
             ids: The number of promises, of an event stream.
 
         Raises:
             Exception: What *work* raises.
-            ProtocolError: Another request needed the place, or the server stops.
+            ProtocolError: Another request needed the place, the server stops (503),
+                or the client's token is over (401).
             ClientGoneError: The client went away.
         """
         if self._stopped:
@@ -114,6 +127,8 @@ class Places:
             self._ids += ids
             try:
                 group.start_soon(_end_with_client, receive, held)
+                if access is not None and access.expires is not None:
+                    group.start_soon(_end_with_access, access.expires, held)
                 result = (await work(),)
             except Exception as error:  # noqa: BLE001 - the task group would wrap it
                 result = error
@@ -167,6 +182,12 @@ async def _end_with_client(receive: Receive, held: _HeldRequest) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     held.end(ClientGoneError())
+
+
+async def _end_with_access(expires: float, held: _HeldRequest) -> None:
+    while (left := expires - time.time()) > 0:  # noqa: ASYNC110 - clocks do not ring
+        await sleep(min(left, _LOOK_SECONDS))
+    held.end(ProtocolError(401, TOKEN_IS_OVER))
 
 
 def _stopping() -> ProtocolError:

@@ -14,6 +14,7 @@ from typing import Final, final
 import anyio
 from starlette.types import Receive, Send
 
+from dp_core._access import Access
 from dp_core._errors import PromiseDisposedError, ProtocolError
 from dp_core.backend import Backend, Told, watch_all
 from dp_core.server._guarding import ClientGoneError
@@ -49,7 +50,12 @@ class Streams:
         self._send_seconds = send_seconds
 
     async def answer(
-        self, call: WatchCall, receive: Receive, send: Send, headers: tuple[Header, ...]
+        self,
+        call: WatchCall,
+        receive: Receive,
+        send: Send,
+        headers: tuple[Header, ...],
+        access: Access | None = None,
     ) -> Exception | None:
         """
         Answer by an event stream, until all is told.
@@ -59,6 +65,7 @@ class Streams:
             receive: As for `Places.hold`.
             send: The ASGI channel.
             headers: What else to say in the head.
+            access: As for `Places.hold`.
 
         Returns:
             The failure that has ended the stream before all was told, if one has.
@@ -72,7 +79,7 @@ class Streams:
         failure: Exception | None = None
         try:
             await self._places.hold(
-                receive, partial(self._watch, call, writer), len(call.ids)
+                receive, partial(self._watch, call, writer), access, len(call.ids)
             )
         except ClientGoneError:
             raise

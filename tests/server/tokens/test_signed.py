@@ -65,7 +65,7 @@ def test_a_token_says_what_was_written() -> None:
         read = read_access(
             write_access(access, LATER, [SECRET, OTHER]).encode(), [SECRET]
         )
-        assert (access, EXP) == (read.access, read.expires)
+        assert (access, EXP) == (read, read.expires)
 
 
 TAKEN: Final = {
@@ -122,7 +122,7 @@ REFUSED: Final = {
 @pytest.mark.parametrize("name", TAKEN)
 def test_it_is_taken(name: str) -> None:
     """A token of this server, however it was written."""
-    assert frozenset({"read"}) == read_access(TAKEN[name], [SECRET]).access.rights
+    assert frozenset({"read"}) == read_access(TAKEN[name], [SECRET]).rights
 
 
 @pytest.mark.parametrize("name", REFUSED)
