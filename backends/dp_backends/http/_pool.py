@@ -51,7 +51,9 @@ class Pool:
         # No locks: one append, pop, add or discard is atomic.
         self._idle: deque[Connection] = deque()
         self._busy: set[Connection] = set()
-        finalize(self, _close_all, self._idle, self._busy)
+        finalize(self, _close_all, self._idle, ())
+        # Not at exit: daemon threads still wait there, and others get the numbers.
+        finalize(self, _close_all, deque(), self._busy).atexit = False
         _POOLS.add(self)
 
     async def send(self, request: bytes, *, fresh: bool = False) -> Connection:

@@ -8,6 +8,7 @@ has come as one batch, so a call alone waits for nobody, and many share a commit
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import weakref
@@ -77,6 +78,9 @@ class Worker:
         Raises:
             BackendError: The call failed.
         """
+        if sys.is_finalizing():
+            # Other threads stand still for ever, maybe one that uses the session.
+            self.begin_anew()
         self._threads.put(call)
         return await call.wait()
 
@@ -99,10 +103,10 @@ class Worker:
         """Go on."""
         self._using.release()
 
-    def after_fork_in_child(self) -> None:
-        """Begin anew; what is the parent's is not touched."""
+    def begin_anew(self) -> None:
+        """Leave the session to threads that are not here, or stand still for ever."""
         if self._session is not None:
-            _PARENTS.append(self._session)
+            _LEFT.append(self._session)
             self._session = None
         self._using = threading.Lock()
 
@@ -222,8 +226,8 @@ _WORKERS: Final[weakref.WeakSet[Worker]] = weakref.WeakSet()
 _HELD: Final[list[Worker]] = []
 # Threads may fork at the same time, and each is to release what it holds itself.
 _FORKING: Final = threading.Lock()
-_PARENTS: Final[list[Session]] = []
-"""Sessions of the parent of this process, which are not to be closed here."""
+_LEFT: Final[list[Session]] = []
+"""Sessions of the parent of this process, or of such threads: not to be closed here."""
 
 
 def _before_fork() -> None:
@@ -241,7 +245,7 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     while _HELD:
-        _HELD.pop().after_fork_in_child()
+        _HELD.pop().begin_anew()
     _FORKING.release()
 
 
