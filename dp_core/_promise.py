@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, Generic, TypeVar, overload
 
-import anyio
-
 from dp_core._codec import Codec
 from dp_core._errors import (
     InvalidTimeoutError,
@@ -20,7 +18,7 @@ from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import Pending, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo, Terms, check_name
 from dp_core._type_form import TypeForm
-from dp_core.backend import Backend, TimedBackend, wait_or_peek
+from dp_core.backend import Backend, wait_or_peek
 
 __all__ = ["DurablePromise"]
 
@@ -222,26 +220,6 @@ class DurablePromise(Generic[T]):
         with Observation("dispose", self.id, self.url) as observed:
             await dispose_with_deliveries(self._backend, self.id)
             observed.state = Pending()
-
-    async def _get_now(self, timeout: float | None) -> Resolved[T] | None:
-        """
-        Return the value as `get` does, without a wait; None where only `get` can tell.
-
-        For who can wait elsewhere only, and looks before that.
-        """
-        _check_timeout(timeout)
-        if OBSERVERS or isinstance(self._backend, TimedBackend):
-            # Observers would be told of two operations, a server be asked twice.
-            return None
-        state: State[bytes] | None = None
-        with anyio.move_on_after(timeout):
-            state = await self._backend.peek(self.id)
-        if isinstance(state, Pending):
-            return None
-        if state is None:
-            # The time is over, which says nothing about the promise.
-            state = await self._backend.peek(self.id)
-        return Resolved(await self._value(state, timeout))
 
     async def _value(self, state: State[bytes], timeout: float | None) -> T:
         match await self._codec.decode_state(self.id, state):

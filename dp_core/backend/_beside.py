@@ -16,32 +16,39 @@ __all__ = ["blocking_here", "each_in_thread", "in_thread", "tasks_beside"]
 T = TypeVar("T")
 
 
+def _is_never_alone() -> bool:
+    return False
+
+
 class _OwnThread(threading.local):
     """
     Settings of one thread.
 
     Attributes:
-        may_block: Whether the event loop of this thread serves one caller only.
+        is_alone: Tells whether the event loop of this thread serves one caller only.
     """
 
-    may_block = False
+    is_alone: Callable[[], bool] = staticmethod(_is_never_alone)
 
 
 _OWN: Final = _OwnThread()
 
 
 @contextmanager
-def blocking_here() -> Iterator[None]:
+def blocking_here(is_alone: Callable[[], bool]) -> Iterator[None]:
     """
     Let `in_thread` call functions in this thread, where they block one caller only.
 
-    For who runs an event loop for one call, and waits for it.
+    For who runs an event loop for callers that are blocked themselves.
+
+    Args:
+        is_alone: Tells whether there is one caller only at this moment.
     """
-    before, _OWN.may_block = _OWN.may_block, True
+    before, _OWN.is_alone = _OWN.is_alone, is_alone
     try:
         yield
     finally:
-        _OWN.may_block = before
+        _OWN.is_alone = before
 
 
 async def in_thread(
@@ -62,7 +69,7 @@ async def in_thread(
         arguments: What it is called with.
         limiter: How many threads there may be, as `anyio.to_thread.run_sync` has it.
     """
-    if _OWN.may_block:
+    if _OWN.is_alone():
         return function(*arguments)
     has_begun = False
     failure: BaseException | None = None

@@ -22,6 +22,9 @@ class Ahead(Iterator[T], Generic[T]):
         items: The async iterator.
         is_ready: Tells whether its next item needs no wait.
         run: Runs a coroutine function for this thread.
+
+    Attributes:
+        run: As given; it may be replaced from one item to the next.
     """
 
     def __init__(
@@ -29,13 +32,13 @@ class Ahead(Iterator[T], Generic[T]):
     ) -> None:
         self._items = items
         self._is_ready = is_ready
-        self._run = run
+        self.run = run
         self._taken: deque[T] = deque()
         self._error: Exception | None = None
 
     def __next__(self) -> T:
         if not self._taken and self._error is None:
-            self._run(self._take)
+            self.run(self._take)
         if self._taken:
             return self._taken.popleft()
         error, self._error = self._error, None

@@ -1,14 +1,18 @@
-"""`LoopCall`: a coroutine in the event loop of another thread."""
+"""`LoopCall`: a coroutine in the event loop of another thread, and who waits for it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from threading import Lock
 from typing import Any, Generic, TypeVar, final
 
-from dp_core.sync._result import Result
+from dp_core._errors import BackendError, BackendUnavailableError
+from dp_core.sync._loop_thread import LoopThread
+from dp_core.sync._result import CallResult
 
 __all__ = ["LoopCall"]
 
@@ -20,57 +24,96 @@ class LoopCall(Generic[T]):
     """
     A coroutine that an event loop runs in another thread.
 
-    It sees the context variables of the thread that made the call, since
-    `call_soon_threadsafe` takes them along.
+    It sees the context variables of the thread that made the call. It is made in the
+    other thread: whatever a signal handler raises in this one, nothing is half made.
 
     Args:
-        loop: The event loop.
-        coroutine: The coroutine.
-
-    Attributes:
-        loop: The event loop.
+        make: Makes the coroutine.
     """
 
-    __slots__ = ("_coroutine", "_ended", "_result", "_task", "loop")
+    __slots__ = (
+        "_context",
+        "_ended",
+        "_is_cancelled",
+        "_make",
+        "_result",
+        "_task",
+        "_thread",
+    )
 
-    _task: asyncio.Task[None]
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]
-    ) -> None:
-        self.loop = loop
-        self._coroutine = coroutine
-        self._result: Result[T] = Result()
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._make = make
+        self._context = copy_context()
+        self._result: CallResult[T] = CallResult()
+        self._thread: LoopThread | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_cancelled = False
         # A lock costs a third of what an event does.
         self._ended = Lock()
         self._ended.acquire()
 
-    def begin(self) -> None:
-        """Begin; in the thread of the event loop."""
-        self._task = self.loop.create_task(self._run())
+    def put(self, thread: LoopThread) -> bool:
+        """Let a thread run it; False if that is at its end, and does not."""
+        self._thread = thread
+        return thread.put(partial(self._begin, thread))
 
-    async def _run(self) -> None:
-        try:
-            await self._result.take(self._coroutine)
-        finally:
-            self._ended.release()
+    def wait(self) -> None:
+        """Block this thread until the coroutine has ended."""
+        self._ended.acquire()
 
     def result(self) -> T:
-        """
-        Block this thread until the coroutine has ended; return or raise what it does.
-
-        What a signal handler raises meanwhile, such as KeyboardInterrupt, cancels the
-        coroutine and is raised once that has ended; what it raises then, at once.
-        """
-        try:
-            self._ended.acquire()
-        except BaseException:
-            # It has begun by then: a loop makes the calls in the order they come.
-            with suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self._cancel)
-                self._ended.acquire()
-            raise
+        """Return or raise what the coroutine did, once it has ended."""
         return self._result.give()
 
+    def cancel(self) -> None:
+        """
+        Cancel the coroutine, and block this thread until that has ended.
+
+        For who put it, or was interrupted there: then it may be that nobody runs it.
+        """
+        self._is_cancelled = True
+        if self._thread is not None and self._thread.put(self._cancel):
+            self._ended.acquire()
+
+    def fail(self, error: BackendError) -> None:
+        """End with an error, where nobody runs the coroutine any more."""
+        self._result.fail(error)
+        self._end()
+
+    # In the thread of the event loop ----------------------------------------
+
+    def _begin(self, thread: LoopThread) -> None:
+        if thread.is_over:
+            self.fail(
+                BackendUnavailableError(
+                    "the event loop has come to an end: repeat the call"
+                )
+            )
+            return
+        thread.begin_call()
+        asyncio.create_task(self._run(thread), context=self._context)  # noqa: RUF006 - it keeps itself
+
+    async def _run(self, thread: LoopThread) -> None:
+        self._task = asyncio.current_task()
+        try:
+            if not self._is_cancelled:
+                await self._result.take(self._make)
+        finally:
+            # Not to be freed by the thread that waits: a signal handler could run in
+            # the middle of that, and what it raises would be lost.
+            self._task = None
+            thread.end_call()
+            self._end()
+
     def _cancel(self) -> None:
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            # It will not do anything. Or it has ended: then who waits was interrupted
+            # just after that, and waits once more.
+            self._end()
+
+    def _end(self) -> None:
+        # Twice, where it ended just before it was cancelled, or the process forked.
+        with suppress(RuntimeError):
+            self._ended.release()

@@ -13,13 +13,13 @@ from dp_core._states import Rejected, Resolved
 from dp_core.sync._ahead import Ahead
 from dp_core.sync._block import Block
 from dp_core.sync._promise import DurablePromise
-from dp_core.sync._run import hold, wait
+from dp_core.sync._run import call, hold
 
 __all__ = ["AsSettled", "all_settled", "as_settled", "gather", "race"]
 
 T = TypeVar("T")
 
-_WRITTEN: Final = "async for promise, outcome in dp.as_settled(…)"
+_RUN: Final = partial(call, "async for promise, outcome in dp.as_settled(…)")
 
 
 # Promises of several types are those of any: `DurablePromise` is invariant.
@@ -42,7 +42,7 @@ def gather(*promises: DurablePromise[Any]) -> list[Any]:
         BackendError: A store could not be asked.
     """
     handles = (promise._promise for promise in _checked("gather", promises))
-    return wait("await dp.gather(…)", several.gather, *handles)
+    return call("await dp.gather(…)", several.gather, *handles)
 
 
 @overload
@@ -59,7 +59,7 @@ def all_settled(*promises: DurablePromise[Any]) -> list[Resolved[Any] | Rejected
         BackendError: A store could not be asked.
     """
     handles = (promise._promise for promise in _checked("all_settled", promises))
-    return wait("await dp.all_settled(…)", several.all_settled, *handles)
+    return call("await dp.all_settled(…)", several.all_settled, *handles)
 
 
 @overload
@@ -87,7 +87,7 @@ def race(
     """
     handles = _by_identity(_checked("race", promises))
     asked = (promise._promise for promise in promises)
-    winner, outcome = wait("await dp.race(…)", several.race, *asked)
+    winner, outcome = call("await dp.race(…)", several.race, *asked)
     return handles[id(winner)], outcome
 
 
@@ -140,14 +140,15 @@ class AsSettled(Iterator[tuple[DurablePromise[T], Resolved[T] | Rejected]], Gene
 
     def __init__(self, promises: Sequence[DurablePromise[T]]) -> None:
         self._handles = _by_identity(promises)
-        self._settled = several.AsSettled([p._promise for p in promises])
-        self._pairs = Ahead(
-            self._settled, lambda: bool(self._settled._news), partial(wait, _WRITTEN)
-        )
+        settled = self._settled = several.AsSettled([p._promise for p in promises])
+        # Not in a cycle: who is forgotten within a block is left at once.
+        self._pairs = Ahead(settled, lambda: bool(settled._news), _RUN)
         self._block: Block | None = None
 
     def __enter__(self) -> Self:
         self._block = hold("async with dp.as_settled(…)", self._settled)
+        if self._block is not None:
+            self._pairs.run = self._block.run
         return self
 
     def __exit__(
@@ -157,6 +158,7 @@ class AsSettled(Iterator[tuple[DurablePromise[T], Resolved[T] | Rejected]], Gene
         traceback: TracebackType | None,
     ) -> None:
         block, self._block = self._block, None
+        self._pairs.run = _RUN
         if block is not None:
             block.leave()
 
@@ -164,6 +166,7 @@ class AsSettled(Iterator[tuple[DurablePromise[T], Resolved[T] | Rejected]], Gene
         if self._block is not None and not self._block.is_here():
             # The task that watches is in the process that this one was forked from.
             self._block = self._settled._watch = None
+            self._pairs.run = _RUN
         promise, outcome = next(self._pairs)
         return self._handles[id(promise)], outcome
 

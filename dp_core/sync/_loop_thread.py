@@ -1,20 +1,27 @@
-"""`LoopThread`: an event loop in a thread that is there while it has calls."""
+"""`LoopThread`: a thread that runs an event loop, until it has no calls."""
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar, final
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final, final
 
-from dp_core.sync._call import LoopCall
+from dp_core.backend import blocking_here
+from dp_core.sync._own_loop import SyncLoop, no_loop
 
 __all__ = ["LoopThread", "NoThreadError"]
 
-T = TypeVar("T")
-
 _IDLE: Final = 1.0
 """Seconds without a call after which the thread ends."""
+
+_PATIENCE: Final = 1.0
+"""The longest time, in seconds, to wait for a thread that is to stand still."""
 
 
 class NoThreadError(RuntimeError):
@@ -23,122 +30,196 @@ class NoThreadError(RuntimeError):
 
 @final
 class LoopThread:
-    """An event loop in a thread of its own, which any number of threads share."""
-
-    def __init__(self) -> None:
-        # Of all these, and never held for long.
-        self._changing = threading.Lock()
-        self._running: _Running | None = None
-        self._is_closed = False
-
-    def begin(self, make: Callable[[], Coroutine[Any, Any, T]]) -> LoopCall[T]:
-        """
-        Let the event loop run a coroutine.
-
-        Args:
-            make: Makes the coroutine.
-
-        Raises:
-            NoThreadError: A thread cannot be started.
-        """
-        with self._changing:
-            if self._running is None:
-                self._running = self._start()
-            running = self._running
-            running.calls += 1
-            call = LoopCall(running.loop, self._counted(running, make()))
-            running.loop.call_soon_threadsafe(call.begin)
-        return call
-
-    def _start(self) -> _Running:
-        if self._is_closed:
-            raise NoThreadError
-        running = _Running()
-        try:
-            running.thread.start()
-        except RuntimeError:
-            running.loop.close()
-            raise NoThreadError from None
-        return running
-
-    async def _counted(self, running: _Running, coroutine: Coroutine[Any, Any, T]) -> T:
-        try:
-            return await coroutine
-        finally:
-            with self._changing:
-                running.calls -= 1
-                running.idle_since = running.loop.time()
-                is_last = not running.calls
-            if is_last and not running.has_timer:
-                self._look_after(running, _IDLE)
-
-    def _look_after(self, running: _Running, seconds: float) -> None:
-        running.has_timer = True
-        running.loop.call_later(seconds, self._look, running)
-
-    def _look(self, running: _Running) -> None:
-        """End, if there was no call for a while."""
-        running.has_timer = False
-        with self._changing:
-            if running.calls:
-                # The last of them looks again.
-                return
-            left = running.idle_since + _IDLE - running.loop.time()
-            if left <= 0 and self._running is running:
-                self._running = None
-        if left > 0:
-            self._look_after(running, left)
-        else:
-            running.end.set()
-
-    def rest(self) -> None:
-        """End the thread, unless there are calls; one that comes starts another."""
-        with self._changing:
-            running = self._running
-            if running is None or running.calls or running.is_here():
-                return
-            self._running = None
-        running.loop.call_soon_threadsafe(running.end.set)
-        running.thread.join()
-
-    def close(self) -> None:
-        """End as `rest` does, and start no thread any more."""
-        with self._changing:
-            self._is_closed = True
-        self.rest()
-
-
-@final
-class _Running:
     """
     A thread, and the event loop that it runs.
 
+    Whoever calls may be interrupted by a signal handler at any point, which raises, or
+    makes a call itself, as ``__del__`` may. So a caller holds no lock, and has nothing
+    to undo: it appends to a queue, and all else is done by the thread, where no signal
+    handler runs. The thread decides alone to end: it says so, and then looks once more
+    into the queue. Who has put something there finds it taken, or takes it back.
+
     Attributes:
-        calls: The number of calls that have come and have not ended.
-        idle_since: When the last one ended, by the clock of the loop.
-        has_timer: Whether the loop will look how long ago that is.
-        end: Lets the thread end.
+        is_over: Whether the thread ends, or did.
     """
 
     def __init__(self) -> None:
-        # Here, so that calls can come before the thread runs it.
-        self.loop = asyncio.SelectorEventLoop()
+        self.is_over = False
+        self._queue: deque[Callable[[], None]] = deque()
+        self._calls = 0
+        self._idle_since = 0.0
+        self._has_timer = False
+        self._end: asyncio.Event | None = None
+        self._wake_up: Callable[[], object] | None = None
+        self._failure: BaseException | None = None
+        self._is_ready = threading.Lock()
+        self._is_ready.acquire()
         # A thread that waits for strangers must not keep the program from its end.
-        self.thread = threading.Thread(target=self._run, name="dp-sync", daemon=True)
-        self.end = asyncio.Event()
-        self.calls = 0
-        self.idle_since = 0.0
-        self.has_timer = False
+        self._thread = threading.Thread(target=self._run, name="dp-sync", daemon=True)
+
+    def start(self) -> None:
+        """
+        Start the thread; without calls, it ends by itself.
+
+        Raises:
+            NoThreadError: It cannot be started.
+            BackendUnavailableError: It has no event loop.
+        """
+        try:
+            # A signal handler that raises would leave `Thread.start` half done.
+            _thread.start_new_thread(self._start, ())
+        except RuntimeError:
+            raise NoThreadError from None
+        self._is_ready.acquire()
+        if isinstance(self._failure, NoThreadError):
+            raise NoThreadError
+        if self._failure is not None:
+            raise no_loop(self._failure)
+
+    def _start(self) -> None:
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._failure = NoThreadError()
+            self._is_ready.release()
+
+    def put(self, function: Callable[[], None]) -> bool:
+        """
+        Let the thread call a function, which raises nothing; from any thread.
+
+        Functions are called in the order in which they were put.
+
+        Returns:
+            False if it is not called, as the thread ends.
+        """
+        self._queue.append(function)
+        if self.is_over:
+            try:
+                self._queue.remove(function)
+            except ValueError:
+                return True
+            return False
+        if (wake_up := self._wake_up) is not None:
+            with suppress(RuntimeError):
+                # It has looked for the last time.
+                wake_up()
+        return True
+
+    def rest(self, go_on: threading.Lock) -> None:
+        """
+        Let the thread end, if it has no calls, or stand still; and wait for that.
+
+        It stands still between two steps of its tasks: so it holds no lock then, as of
+        an import, and nothing is half done.
+
+        Args:
+            go_on: A lock that is held. Once it is released, the thread goes on.
+        """
+        if threading.current_thread() is self._thread:
+            return
+        rests = threading.Lock()
+        rests.acquire()
+
+        def rest() -> None:
+            self._end_if_idle()
+            rests.release()
+            if not self.is_over:
+                go_on.acquire(timeout=_PATIENCE)
+
+        # It may be waiting for what the caller holds.
+        if self.put(rest) and not rests.acquire(timeout=_PATIENCE):
+            return
+        if self.is_over:
+            self._thread.join()
+
+    # In the thread ----------------------------------------------------------
+
+    @staticmethod
+    def here() -> LoopThread:
+        """Return the one whose thread this is."""
+        here: LoopThread = _HERE.thread
+        return here
+
+    def begin_call(self) -> None:
+        """Go on until `end_call`."""
+        self._calls += 1
+
+    def end_call(self, _: object = None) -> None:
+        """Go on for a while, for another call."""
+        self._calls -= 1
+        if not self._calls:
+            self._idle_since = time.monotonic()
+            self._look_after(_IDLE)
 
     def _run(self) -> None:
-        # anyio takes the task that a runner runs for the owner of its worker threads:
-        # they serve one call after another.
-        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
-            runner.run(self._until_the_end())
+        try:
+            # anyio takes the task that a runner runs for the owner of its worker
+            # threads: they serve one call after another.
+            with asyncio.Runner(loop_factory=SyncLoop) as runner:
+                try:
+                    runner.run(self._serve())
+                finally:
+                    # Before those who wait hear of it, and call again.
+                    self.is_over = True
+        except BaseException as error:  # noqa: BLE001 - for who starts it, or has called
+            self._failure = error
+        finally:
+            self.is_over = True
+            # Freed here, not in the middle of what another thread does.
+            self._wake_up = self._end = None
+            # There is something only where it has ended before it was to.
+            self._take_all()
+            with suppress(RuntimeError):
+                self._is_ready.release()
 
-    async def _until_the_end(self) -> None:
-        await self.end.wait()
+    async def _serve(self) -> None:
+        _HERE.thread = self
+        loop = asyncio.get_running_loop()
+        end = self._end = asyncio.Event()
+        self._wake_up = partial(loop.call_soon_threadsafe, self._take_all)
+        self._look_after(_IDLE)
+        self._is_ready.release()
+        with blocking_here(self._is_alone):
+            await end.wait()
 
-    def is_here(self) -> bool:
-        """Tell whether this is the thread."""
-        return threading.current_thread() is self.thread
+    def _is_alone(self) -> bool:
+        """Tell whether there is one caller only, whose work may block this thread."""
+        return self._calls == 1 and not self._queue
+
+    def _take_all(self) -> None:
+        while True:
+            try:
+                function = self._queue.popleft()
+            except IndexError:
+                return
+            function()
+            # A thread at rest keeps nobody.
+            del function
+
+    def _look_after(self, seconds: float) -> None:
+        if not self._has_timer:
+            self._has_timer = True
+            asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._has_timer = False
+        left = self._idle_since + _IDLE - time.monotonic()
+        if self._calls:
+            # The last of them looks again.
+            return
+        if left > 0:
+            self._look_after(left)
+        else:
+            self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        while not self._calls and self._end is not None:
+            self.is_over = True
+            if not self._queue:
+                self._end.set()
+                return
+            self.is_over = False
+            self._take_all()
+
+
+_HERE: Final = threading.local()

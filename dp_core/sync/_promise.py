@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar, overload
 from dp_core import _promise
 from dp_core._states import Rejected, Resolved, State
 from dp_core._terms import PromiseInfo, Terms
-from dp_core.sync._run import call, wait
+from dp_core.sync._run import call
 
 __all__ = ["DurablePromise"]
 
@@ -82,10 +82,7 @@ class DurablePromise(Generic[T]):
             ValueMismatchError: The value is not of this handle's type.
             BackendError: The store could not be asked.
         """
-        now = call("await promise.get()", self._promise._get_now, timeout)
-        if now is not None:
-            return now.value
-        return wait("await promise.get()", self._promise.get, timeout)
+        return call("await promise.get()", self._promise.get, timeout)
 
     @overload
     def resolve(

@@ -1,18 +1,18 @@
-"""`Result`: what a coroutine returned or raised, for another stack than its own."""
+"""`CallResult`: what a coroutine returned or raised, for another stack than its own."""
 
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar, final
 
-__all__ = ["Result"]
+__all__ = ["CallResult"]
 
 T = TypeVar("T")
 
 
 @final
-class Result(Generic[T]):
+class CallResult(Generic[T]):
     """The result of a coroutine, or its error."""
 
     __slots__ = ("_error", "_value")
@@ -22,15 +22,24 @@ class Result(Generic[T]):
     def __init__(self) -> None:
         self._error: BaseException | None = None
 
-    async def take(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        """Keep what a coroutine returns or raises."""
+    async def take(self, make: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        """
+        Keep what a coroutine returns or raises.
+
+        Args:
+            make: Makes the coroutine.
+        """
         try:
-            self._value = await coroutine
+            self._value = await make()
         except CancelledError as error:
             self._error = error
             raise
         except BaseException as error:  # noqa: BLE001 - it is raised in `give`
             self._error = error
+
+    def fail(self, error: BaseException) -> None:
+        """Keep an error, in the place of what a coroutine would have raised."""
+        self._error = error
 
     def give(self) -> T:
         """Return the result, or raise the error; once."""

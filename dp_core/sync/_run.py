@@ -1,10 +1,11 @@
 """
-`call`, `wait` and `hold`: async code, for a thread that is blocked until it ends.
+`call` and `hold`: async code, for a thread that is blocked until it ends.
 
-A call that comes alone is run by the calling thread: that costs the least, and needs
-nothing that is missing after a fork or at the end of the interpreter. Calls that come
-together, and all that wait, are run by one thread for all: they share connections,
-batches and looks, and thousands of blocked threads need no event loop each.
+It runs in the `SharedLoop` of the process, in a thread of the library. So what a signal
+handler raises in the main thread never comes in the middle of a store's code; thousands
+of blocked threads need no event loop each; and they share connections, batches and
+looks. Where no thread can be started, as at the end of the interpreter, the calling
+thread runs its call itself, in a loop of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import atexit
 import os
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -20,32 +22,17 @@ from typing import Any, Final, TypeVar
 
 from dp_core._errors import EventLoopRunningError
 from dp_core.sync._block import Block
-from dp_core.sync._lone_loop import LoneLoop
-from dp_core.sync._loop_thread import LoopThread, NoThreadError
+from dp_core.sync._loop_thread import NoThreadError
+from dp_core.sync._own_loop import SyncLoop, run_here
+from dp_core.sync._shared_loop import SharedLoop
 
-__all__ = ["call", "hold", "wait"]
+__all__ = ["call", "hold"]
 
 T = TypeVar("T")
 
-
-class _Loops:
-    """
-    The event loops of one process.
-
-    Attributes:
-        lone: The one for a call that comes alone; None at the end of the interpreter,
-            when nobody would close it.
-        thread: The one for all others.
-    """
-
-    def __init__(self) -> None:
-        self.lone: LoneLoop | None = LoneLoop()
-        self.thread = LoopThread()
-
-
-_LOOPS: Final = [_Loops()]
+_LOOPS: Final = [SharedLoop()]
 """
-The loops of this process come last, after those of the processes it was forked from.
+That of this process comes last, after those of the processes it was forked from.
 
 These are kept, because what they hold belongs to their processes: closing it here would
 disturb them.
@@ -59,7 +46,7 @@ def call(
     **named: object,
 ) -> T:
     """
-    Return or raise what a coroutine function does that waits for nobody.
+    Return or raise what a coroutine function does.
 
     Args:
         written: How one writes this with `dp_core`, in an event loop.
@@ -69,37 +56,16 @@ def call(
 
     Raises:
         EventLoopRunningError: An event loop runs in this thread.
+        BackendUnavailableError: No event loop can be made for it.
     """
-    loops = _loops_here(written)
+    loop = _shared_loop(written)
     make = partial(function, *arguments, **named)
-    lone = loops.lone
-    if lone is None or not lone.take():
-        return _wait(loops, make)
-    try:
-        return lone.run(make())
-    finally:
-        lone.leave()
-
-
-def wait(
-    written: str,
-    function: Callable[..., Coroutine[Any, Any, T]],
-    *arguments: object,
-) -> T:
-    """Return or raise what a coroutine function does that waits; see `call`."""
-    return _wait(_loops_here(written), partial(function, *arguments))
-
-
-def _wait(loops: _Loops, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    try:
-        begun = loops.thread.begin(make)
-    except NoThreadError:
-        own = LoneLoop()
+    if loop is not None:
         try:
-            return own.run(make())
-        finally:
-            own.close()
-    return begun.result()
+            return loop.run(make)
+        except NoThreadError:
+            pass
+    return run_here(make)
 
 
 def hold(written: str, manager: AbstractAsyncContextManager[object]) -> Block | None:
@@ -109,51 +75,68 @@ def hold(written: str, manager: AbstractAsyncContextManager[object]) -> Block | 
     Returns:
         The block; None where a thread to hold it cannot be started.
     """
+    loop = _shared_loop(written)
+    if loop is None:
+        return None
+    block = Block(loop, manager)
     try:
-        return Block(_loops_here(written).thread, manager)
+        block.enter()
     except NoThreadError:
         return None
+    return block
 
 
-def _loops_here(written: str) -> _Loops:
+def _shared_loop(written: str) -> SharedLoop | None:
     """
-    Return the loops of this process.
+    Return the event loop of this process; None where it runs in this very thread.
 
     Raises:
-        EventLoopRunningError: Another event loop runs in this thread.
+        EventLoopRunningError: An event loop of the program runs in this thread.
     """
-    loops = _LOOPS[-1]
     try:
         running = asyncio.get_running_loop()
     except RuntimeError:
         trio = sys.modules.get("trio")
         if trio is None or not trio.lowlevel.in_trio_run():
-            return loops
+            return _LOOPS[-1]
     else:
-        # A signal handler has come between a call of this thread: the thread serves it.
-        if loops.lone is not None and loops.lone.is_loop(running):
-            return loops
+        if isinstance(running, SyncLoop):
+            return None
     raise EventLoopRunningError(written)
 
 
+_FORKING: Final[dict[int, threading.Lock]] = {}
+"""Held by the threads that fork at this moment."""
+
+
 def _before_fork() -> None:
-    # Without it, a process that is at rest forks with one thread more than it knows of:
-    # Python warns of that from 3.12 on.
-    _LOOPS[-1].thread.rest()
+    # A child has its parent's memory as it is then, but not the thread. One that is at
+    # rest ends: from 3.12 on, Python warns of forks with threads.
+    go_on = _FORKING[threading.get_ident()] = threading.Lock()
+    go_on.acquire()
+    _LOOPS[-1].rest(go_on)
+
+
+def _after_in_parent() -> None:
+    go_on = _FORKING.pop(threading.get_ident(), None)
+    if go_on is not None:
+        go_on.release()
 
 
 def _after_in_child() -> None:
-    _LOOPS.append(_Loops())
+    _FORKING.clear()
+    _LOOPS[-1].give_up()
+    _LOOPS.append(SharedLoop())
 
 
 def _at_exit() -> None:
-    loops = _LOOPS[-1]
-    lone, loops.lone = loops.lone, None
-    loops.thread.close()
-    if lone is not None and lone.take():
-        lone.close()
+    _LOOPS[-1].close()
 
 
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_after_in_child)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_in_parent,
+        after_in_child=_after_in_child,
+    )

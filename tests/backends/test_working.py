@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import pytest
-from anyio.lowlevel import EventLoopToken
+from anyio.lowlevel import EventLoopToken, checkpoint
 
 from dp_backends._working import Caller, WorkerCall, _calls, _threads, tell
 from dp_core.backend import call_soon
@@ -369,3 +369,17 @@ def test_the_end_of_a_program() -> None:
     )
 
     assert ("1\n2\n", "") == (done.stdout, done.stderr)
+
+
+async def test_a_thread_that_nobody_woke_goes_on(caller: Caller) -> None:
+    """Who was to wake it may have been interrupted by a signal handler before that."""
+    await caller.call(threading.get_ident)
+    threads = caller._threads
+    while not threads._asleep:
+        await checkpoint()
+    threads._asleep.pop()
+
+    with anyio.fail_after(30):
+        assert threading.get_ident() != await caller.call(threading.get_ident)
+        await caller.aclose()
+    assert [] == of_a_worker()

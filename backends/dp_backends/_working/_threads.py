@@ -8,6 +8,7 @@ to call while there are any, and ends a second after the last one.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import weakref
@@ -80,6 +81,10 @@ class WorkerThreads(Generic[C]):
         By this thread, where there can be no other.
         """
         call.come()
+        if sys.is_finalizing():
+            # The threads stand still for ever, and another one would not begin.
+            tell(self._work([call]))
+            return
         asleep = None
         with self._changing:
             self._calls.append(call)
@@ -139,8 +144,6 @@ class WorkerThreads(Generic[C]):
             self._free += 1
 
     def _run(self) -> None:
-        mine = threading.Lock()
-        mine.acquire()
         idle_since = time.monotonic()
         while True:
             with self._changing:
@@ -154,6 +157,10 @@ class WorkerThreads(Generic[C]):
                     self._threads.remove(threading.current_thread())
                     return
                 else:
+                    # Another one each time: whoever was to release the last may have
+                    # been interrupted by a signal handler.
+                    mine = threading.Lock()
+                    mine.acquire()
                     self._asleep.append(mine)
             if not calls:
                 self._sleep(mine)
@@ -170,12 +177,8 @@ class WorkerThreads(Generic[C]):
     def _sleep(self, mine: threading.Lock) -> None:
         """Wait until somebody releases this lock, or for a while."""
         if not mine.acquire(timeout=_LOOK_UP):
-            with self._changing:
-                is_woken = mine not in self._asleep
-                if not is_woken:
-                    self._asleep.remove(mine)
-            if is_woken:
-                mine.acquire()
+            with self._changing, suppress(ValueError):
+                self._asleep.remove(mine)
 
     def _is_over(self, idle_since: float) -> bool:
         return (

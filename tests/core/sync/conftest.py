@@ -1,4 +1,4 @@
-"""A handle on each kind of store, and both ways of running a call."""
+"""A handle on each kind of store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import dp_core.sync as dp
-from dp_core.sync import _run
 from support.server_process import running
 
 
@@ -20,27 +19,20 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture(params=["memory", "file", "sqlite", "http"])
-def promises(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dp.Promises]:
-    """A handle on a store of each kind."""
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store of each kind."""
     urls = {
-        "memory": lambda: f"memory:{tmp_path}",
+        "memory": lambda: "memory:",
         "file": lambda: f"file:{tmp_path}/promises",
         "sqlite": lambda: f"sqlite:{tmp_path}/promises.db",
         "http": lambda: request.getfixturevalue("server"),
     }
-    with dp.connect(urls[request.param]()) as handle:
+    made: str = urls[request.param]()
+    return made
+
+
+@pytest.fixture
+def promises(url: str, tmp_path: Path) -> Iterator[dp.Promises]:
+    """A handle on a store of each kind."""
+    with dp.connect(url.replace("memory:", f"memory:{tmp_path}")) as handle:
         yield handle
-
-
-@pytest.fixture(params=["lone", "together"])
-def _way(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Calls run by the calling thread, and by the thread for all."""
-    lone = _run._LOOPS[-1].lone
-    assert lone is not None
-    if request.param == "together":
-        assert lone.take()
-    try:
-        yield
-    finally:
-        if request.param == "together":
-            lone.leave()

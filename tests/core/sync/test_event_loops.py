@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable
 from datetime import timedelta
@@ -114,3 +115,37 @@ def test_a_signal_handler_may_call_in_the_middle_of_a_call() -> None:
         signal.signal(signal.SIGUSR1, before)
     assert [dp.Resolved("stopped")] == said
     assert "stopped" == last.get()
+
+
+class Collecting(Interrupted):
+    """A backend in whose event loop the collector finds what a program has left."""
+
+    async def peek(self, id: str) -> State[bytes]:
+        gc.collect()
+        return await self.inner.peek(id)
+
+
+class Left:
+    """Something of a program that settles a promise when it is deleted."""
+
+    def __init__(self, promise: dp.DurablePromise[str], said: list[object]) -> None:
+        self.itself = self
+        self.promise = promise
+        self.said = said
+
+    def __del__(self) -> None:
+        self.said.append(self.promise.resolve("left"))
+        self.said += dp.gather(self.promise)
+
+
+def test_what_is_collected_in_the_thread_for_all_may_call() -> None:
+    """Nobody chooses in which thread the collector calls `__del__`."""
+    promises = dp.Promises(Collecting(), "test:collecting")
+    said: list[object] = []
+    gc.disable()
+    try:
+        Left(promises.promise("left", str), said)
+        assert dp.Pending() == promises.promise("x").peek()
+    finally:
+        gc.enable()
+    assert [dp.Resolved("left"), "left"] == said

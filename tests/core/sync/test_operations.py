@@ -25,9 +25,6 @@ def fresh() -> Callable[[], str]:
     return lambda: uuid4().hex
 
 
-pytestmark = pytest.mark.usefixtures("_way")
-
-
 def test_the_first_outcome_wins(
     promises: dp.Promises, fresh: Callable[[], str]
 ) -> None:

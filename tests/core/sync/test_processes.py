@@ -99,6 +99,10 @@ own = os.urandom(8).hex()
 def last():
     with dp.connect(url) as promises:
         work(promises)
+    if used == "used":
+        # A daemon thread has waited meanwhile.
+        waited_for.resolve("at last")
+        waiting.join()
     print("whole")
 
 
@@ -129,23 +133,176 @@ if used == "used":
             promises.promise("pending").get(0.5)
         except dp.PromiseTimeoutError:
             pass
-    threading.Thread(target=dp.connect(url).promise("never").get, daemon=True).start()
+    waited_for = dp.connect(url).promise(own)
+    waiting = threading.Thread(target=waited_for.get, daemon=True)
+    waiting.start()
     while not any(thread.name == "dp-sync" for thread in threading.enumerate()):
         pass
 """
 
+STEP: Final = """
+import os, threading
+import dp_core.sync as dp
 
-@pytest.fixture(params=["memory", "file", "sqlite", "http"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a store of each kind."""
-    urls = {
-        "memory": lambda: "memory:",
-        "file": lambda: f"file:{tmp_path}/promises",
-        "sqlite": lambda: f"sqlite:{tmp_path}/promises.db",
-        "http": lambda: request.getfixturevalue("server"),
-    }
-    made: str = urls[request.param]()
-    return made
+HELD = threading.Lock()
+IS_HELD, GO_ON = threading.Event(), threading.Event()
+inner = dp.connect("memory:step").backend
+
+
+class Holding(dp.Backend):
+    # A step of its tasks holds a lock, as one does that imports a module.
+    async def peek(self, id):
+        with HELD:
+            IS_HELD.set()
+            GO_ON.wait(30)
+        return await inner.peek(id)
+
+    settle, wait, dispose = inner.settle, inner.wait, inner.dispose
+    aclose = inner.aclose
+
+
+promise = dp.Promises(Holding(), "test:holding").promise("x")
+threading.Thread(target=promise.peek).start()
+IS_HELD.wait(30)
+os.register_at_fork(before=GO_ON.set)
+child = os.fork()
+if not child:
+    is_free = HELD.acquire(timeout=10)
+    os._exit(not is_free)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert promise.resolve(1) == dp.Resolved(1) == promise.peek()
+print("whole")
+"""
+
+HANDLER: Final = """
+import os, signal, sys, threading
+import dp_core.sync as dp
+
+store = dp.connect(sys.argv[1])
+waiting = store.promise(os.urandom(8).hex())
+children = []
+
+
+def fork(*_):
+    child = os.fork()
+    if child:
+        children.append(child)
+    else:
+        # It would keep the test waiting.
+        signal.alarm(20)
+
+
+signal.signal(signal.SIGUSR1, fork)
+main = threading.main_thread().ident
+threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+code = 1
+try:
+    waiting.get(2)
+except dp.OutcomeUnknownError:
+    # Only in the child is nobody there to go on with it.
+    assert not children and waiting.resolve(1) == dp.Resolved(1)
+    code = 0
+except dp.PromiseTimeoutError:
+    assert children
+if not children:
+    os._exit(code)
+assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+print("whole")
+"""
+
+NO_DESCRIPTORS: Final = """
+import os, resource, sys
+import dp_core.sync as dp
+
+promise = dp.connect(sys.argv[1]).promise("x")
+if sys.argv[2] == "own":
+    # As at the end of the interpreter: no thread, and so no loop of all threads.
+    import _thread
+
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    _thread.start_new_thread = refuse
+else:
+    # What is imported by the first call needs descriptors, too.
+    promise.peek()
+    os.waitpid(os.fork() or os._exit(0), 0)
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
+taken = []
+try:
+    while True:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+# With some left, a loop is half made.
+for free in range(3):
+    try:
+        promise.peek()
+    except dp.BackendUnavailableError as error:
+        assert "an event loop cannot be made" in str(error), error
+        assert "Too many open files" in str(error), error
+    else:
+        raise AssertionError(free)
+    os.close(taken.pop())
+while taken:
+    os.close(taken.pop())
+assert promise.resolve(1) == dp.Resolved(1) == promise.peek()
+print("whole")
+"""
+
+CLOSED: Final = """
+import atexit, os, sys, threading
+
+
+def files():
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+def look():
+    # After ours, which was registered later.
+    names = [thread.name for thread in threading.enumerate()]
+    assert names == ["MainThread"], names
+    assert files() == before, files()
+    print("whole")
+
+
+atexit.register(look)
+import dp_core.sync as dp
+
+promise = dp.connect("memory:").promise("x")
+before = files()
+promise.resolve(1)
+assert len(files()) > len(before)
+"""
+
+LAST: Final = """
+import gc, os, sys, threading
+import dp_core.sync as dp
+
+promises = dp.connect(sys.argv[1])
+own = os.urandom(8).hex()
+promises.promise(own).resolve(1)
+gc.set_threshold(0)
+
+
+class Last:
+    def __del__(self):
+        promise = promises.promise(own + "last")
+        assert promise.resolve("bye") == dp.Resolved("bye")
+        assert promise.get() == "bye"
+        os.write(1, b"whole\\n")
+
+
+if sys.argv[2] == "busy":
+    threading.Thread(target=promises.promise(own + "never").get, daemon=True).start()
+    while not any(thread.name == "dp-sync" for thread in threading.enumerate()):
+        pass
+# In a cycle it ends with the interpreter, when no thread goes on any more.
+last = Last()
+last.itself = last
+del last
+"""
 
 
 def run_file(program: str, directory: Path, *arguments: str) -> None:
@@ -196,3 +353,30 @@ def test_the_last_word_of_a_program(url: str, order: str, used: str) -> None:
     Though nothing was done before, or a thread is blocked.
     """
     run(EXIT, url, order, used)
+
+
+def test_a_fork_in_the_middle_of_a_step() -> None:
+    """The thread for all stands still between two steps, and holds no lock."""
+    run(STEP)
+
+
+def test_a_fork_in_a_signal_handler_that_returns(tmp_path: Path) -> None:
+    """The call that it came into goes on in the parent; the child is told so."""
+    run(HANDLER, f"file:{tmp_path}/promises")
+
+
+@pytest.mark.parametrize("parent", ["resting", "busy"])
+def test_the_last_object_of_a_program(url: str, parent: str) -> None:
+    """It may settle a promise when it is deleted, though no thread can be started."""
+    run(LAST, url, parent)
+
+
+@pytest.mark.parametrize("loop", ["shared", "own"])
+def test_without_descriptors(loop: str) -> None:
+    """An event loop cannot be made: the call says so, and the next one is served."""
+    run(NO_DESCRIPTORS, "memory:", loop)
+
+
+def test_the_loop_is_closed_at_exit() -> None:
+    """Neither its thread nor its files are there for what is left of the program."""
+    run(CLOSED)
