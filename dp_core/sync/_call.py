@@ -10,7 +10,7 @@ from functools import partial
 from threading import Lock
 from typing import Any, Generic, TypeVar, final
 
-from dp_core._errors import BackendError, BackendUnavailableError
+from dp_core._errors import BackendError
 from dp_core.sync._loop_thread import LoopThread
 from dp_core.sync._result import CallResult
 
@@ -34,7 +34,9 @@ class LoopCall(Generic[T]):
     __slots__ = (
         "_context",
         "_ended",
+        "_has_begun",
         "_is_cancelled",
+        "_is_refused",
         "_make",
         "_result",
         "_task",
@@ -47,7 +49,9 @@ class LoopCall(Generic[T]):
         self._result: CallResult[T] = CallResult()
         self._thread: LoopThread | None = None
         self._task: asyncio.Task[None] | None = None
+        self._has_begun = False
         self._is_cancelled = False
+        self._is_refused = False
         # A lock costs a third of what an event does.
         self._ended = Lock()
         self._ended.acquire()
@@ -55,11 +59,18 @@ class LoopCall(Generic[T]):
     def put(self, thread: LoopThread) -> bool:
         """Let a thread run it; False if that is at its end, and does not."""
         self._thread = thread
+        self._is_refused = False
         return thread.put(partial(self._begin, thread))
 
-    def wait(self) -> None:
-        """Block this thread until the coroutine has ended."""
+    def wait(self) -> bool:
+        """
+        Block this thread until the coroutine has ended.
+
+        Returns:
+            False if the other thread has ended instead, and nothing was begun.
+        """
         self._ended.acquire()
+        return not self._is_refused
 
     def result(self) -> T:
         """Return or raise what the coroutine did, once it has ended."""
@@ -84,16 +95,20 @@ class LoopCall(Generic[T]):
 
     def _begin(self, thread: LoopThread) -> None:
         if thread.is_over:
-            self.fail(
-                BackendUnavailableError(
-                    "the event loop has come to an end: repeat the call"
-                )
-            )
+            self._refuse()
             return
         thread.begin_call()
-        asyncio.create_task(self._run(thread), context=self._context)  # noqa: RUF006 - it keeps itself
+        task = asyncio.create_task(self._run(thread), context=self._context)
+        # A loop that is lost cancels tasks that have not begun; they run nothing then.
+        task.add_done_callback(self._refuse)
+
+    def _refuse(self, _: object = None) -> None:
+        if not self._has_begun:
+            self._is_refused = True
+            self._end()
 
     async def _run(self, thread: LoopThread) -> None:
+        self._has_begun = True
         self._task = asyncio.current_task()
         try:
             if not self._is_cancelled:

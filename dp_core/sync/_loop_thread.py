@@ -167,7 +167,7 @@ class LoopThread:
             self.is_over = True
             # Freed here, not in the middle of what another thread does.
             self._wake_up = self._end = None
-            # There is something only where it has ended before it was to.
+            # Of who put it just before, and has not seen that this is over.
             self._take_all()
             with suppress(RuntimeError):
                 self._is_ready.release()

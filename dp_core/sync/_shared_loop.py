@@ -58,9 +58,8 @@ class SharedLoop:
         call = LoopCall(make)
         try:
             self._under_way.add(call)
-            while there is None or not call.put(there):
+            while there is None or not call.put(there) or not call.wait():
                 there = self._there()
-            call.wait()
         except BaseException:
             call.cancel()
             raise

@@ -128,6 +128,9 @@ def test_a_wait_is_interrupted(
     """It is cancelled, has ended when the error is raised, and the next one works."""
     with pytest.raises(error):
         WAITS[name](promises.promise("waiting"))
+    while name == "block" and not backend.ended:
+        # Between `__enter__` and the block, Python leaves it to `__del__` to leave it.
+        promises.promise("x").peek()
     assert 1 == backend.ended
     promises.promise("x").resolve(1)
     assert [1] == dp.gather(promises.promise("x"))

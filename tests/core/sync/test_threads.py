@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,6 +22,7 @@ import dp_core.sync as dp
 from dp_core import Backend, Outcome, Resolved, State
 from dp_core.backend import in_thread
 from dp_core.sync import _loop_thread, _run
+from dp_core.sync._loop_thread import LoopThread
 
 MANY = 300
 
@@ -266,6 +268,60 @@ def test_a_loop_that_is_lost() -> None:
     with pytest.raises(dp.OutcomeUnknownError, match="event loop of this call"):
         promise.get()
     assert dp.Resolved(1) == promise.resolve(1) == promise.peek()
+
+
+class ExitingBefore(Counting):
+    """A backend whose event loop ends when another call has come, and not begun."""
+
+    async def wait(self, id: str) -> Outcome[bytes]:
+        self.are_there.set()
+        queue = LoopThread.here()._queue
+        while not queue:
+            pass
+        # Behind the callback that takes it, and before its task.
+        asyncio.get_running_loop().call_soon(sys.exit)
+        return await super().wait(id)
+
+
+def test_a_call_that_a_lost_loop_has_not_begun() -> None:
+    """It is run by the next one."""
+    backend = ExitingBefore(2)
+    promises = dp.Promises(backend, "test:exiting-before")
+
+    def wait() -> None:
+        with pytest.raises(dp.OutcomeUnknownError):
+            promises.promise("x").get()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert backend.are_there.wait(60)
+    assert dp.Resolved(1) == promises.promise("y").resolve(1)
+    waiting.join()
+
+
+def test_a_call_that_comes_when_the_thread_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is run by the next one, though the thread took it from the queue."""
+    promise = dp.connect("memory:ends").promise("x")
+    promise.peek()
+    thread = _run._LOOPS[-1]._thread
+    assert thread is not None
+    put, refused = LoopThread.put, []
+
+    def too_late(self: LoopThread, function: Callable[[], None]) -> bool:
+        if self is not thread:
+            return put(self, function)
+        monkeypatch.undo()
+        _run._LOOPS[-1].rest(threading.Lock())
+        # As the thread does at its end, when somebody else is about to look.
+        refused.append(self.is_over)
+        function()
+        return True
+
+    monkeypatch.setattr(LoopThread, "put", too_late)
+    assert dp.Resolved(1) == promise.resolve(1)
+    assert [True] == refused
 
 
 class Blocking(Counting):
