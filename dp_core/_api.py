@@ -16,6 +16,7 @@ from dp_core._combinators import (
 )
 from dp_core._errors import (
     AccessDeniedError,
+    AsyncMismatchError,
     BackendClosedError,
     BackendError,
     BackendUnavailableError,
@@ -86,6 +87,7 @@ __all__ = [
     "TRANSITIONS",
     "AccessDeniedError",
     "AsSettled",
+    "AsyncMismatchError",
     "Backend",
     "BackendClosedError",
     "BackendError",

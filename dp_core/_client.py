@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from secrets import token_hex
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, overload
 from urllib.parse import quote
 
 from dp_core._codec import Codec
@@ -17,6 +17,7 @@ from dp_core._observation import Observation
 from dp_core._outbox import create_with_callbacks
 from dp_core._plugins import open_backend
 from dp_core._promise import DurablePromise
+from dp_core._refused import Refused
 from dp_core._registry import (
     Deadline,
     FoundPromises,
@@ -322,6 +323,9 @@ class Promises:
         """Release what the handle holds; the promises are not touched."""
         await self.backend.aclose()
 
+    if not TYPE_CHECKING:
+        __enter__, __exit__ = Refused("with", "async with dp.connect(…)"), None
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -344,8 +348,7 @@ def connect(
         url: A store URL such as ``memory:``, ``file:./promises`` or
             ``http://host:8080``, or the path of a directory as a `pathlib.Path`;
             by default `default_url`.
-        max_value_bytes: The largest value to settle with, in bytes of its JSON
-            text.
+        max_value_bytes: The largest value to settle with, in bytes of its JSON.
 
     Raises:
         UnknownBackendError: No installed plugin knows the URL's scheme.

@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, final, overload
 
 from anyio.lowlevel import checkpoint
 
 from dp_core._errors import PromiseDisposedError, PromiseRejectedError
 from dp_core._joint_watch import JointWatch, News, watching
 from dp_core._promise import DurablePromise
+from dp_core._refused import ASYNC_ITERATOR, Refused
 from dp_core._safe_text import shown
 from dp_core._states import Rejected, Resolved
 
@@ -159,6 +160,10 @@ class AsSettled(Generic[T]):
         self._news: deque[News] = deque()
         self._block: AbstractAsyncContextManager[JointWatch] | None = None
         self._watch: JointWatch | None = None
+
+    if not TYPE_CHECKING:
+        __enter__, __exit__ = Refused("with", "async with dp.as_settled(…)"), None
+        __iter__ = ASYNC_ITERATOR
 
     async def __aenter__(self) -> Self:
         self._block = watching(self._left)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Generic, Self, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar, final
 
 from dp_core._clock import now
 from dp_core._codec import Codec
@@ -19,6 +19,7 @@ from dp_core._errors import (
 from dp_core._notify import ask_callbacks
 from dp_core._observation import OBSERVERS, Observation
 from dp_core._outbox import without_deliveries
+from dp_core._refused import ASYNC_ITERATOR
 from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import SETTLED, Outcome, Resolved
 from dp_core._terms import (
@@ -255,6 +256,9 @@ class FoundPromises(Generic[T]):
         self._infos: deque[PromiseInfo[bytes]] = deque()
         self._failures: list[tuple[str, BackendError]] = []
         self._has_more = True
+
+    if not TYPE_CHECKING:
+        __iter__ = ASYNC_ITERATOR
 
     def __aiter__(self) -> Self:
         return self

@@ -22,6 +22,7 @@ direction of writing, or give a password away.
 from __future__ import annotations
 
 import re
+from types import CoroutineType
 from typing import Any, Final
 
 __all__ = [
@@ -151,7 +152,11 @@ def shown(thing: object, limit: int = 80) -> str:
     try:
         if isinstance(thing, str):
             return quoted(thing, limit)
-        return visible(shortened(repr(thing), limit))
+        text = repr(thing)
+        if isinstance(thing, CoroutineType):
+            # Nobody passes one on purpose.
+            text = f"<{thing.__qualname__}(…) without await>"
+        return visible(shortened(text, limit))
     except Exception:  # noqa: BLE001 - see above
         return f"an object of type {type_name(type(thing))}"
 

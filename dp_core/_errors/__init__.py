@@ -26,6 +26,7 @@ Errors: `DurablePromiseError` and all that this library raises on purpose.
     │   ├── NotSupportedError         the store has no terms, list or streams
     │   └── ProtocolError             a peer did not speak the wire
     ├── EventLoopRunningError         dp_core.sync, where code is async
+    ├── AsyncMismatchError            `with` where it is `async with`, or the like
     ├── UnknownBackendError           no backend for this URL
     └── DuplicateBackendError         two plugins claim one URL scheme
 
@@ -34,6 +35,7 @@ it survives pickling and may cross processes.
 """
 
 from dp_core._errors._asked import (
+    AsyncMismatchError,
     EventLoopRunningError,
     InvalidLinkError,
     InvalidPromiseIdError,
@@ -64,6 +66,7 @@ from dp_core._errors._values import CodecError, InvalidValueError, ValueMismatch
 
 __all__ = [
     "AccessDeniedError",
+    "AsyncMismatchError",
     "BackendClosedError",
     "BackendError",
     "BackendUnavailableError",

@@ -6,6 +6,7 @@ from dp_core._errors._base import DurablePromiseError
 from dp_core._safe_text import quoted
 
 __all__ = [
+    "AsyncMismatchError",
     "EventLoopRunningError",
     "InvalidLinkError",
     "InvalidPromiseIdError",
@@ -133,4 +134,31 @@ class EventLoopRunningError(DurablePromiseError, RuntimeError):
             "an event loop runs in this thread (as in every Jupyter cell), and a call "
             "of dp_core.sync would stop it: import dp_core, without .sync, and write "
             f"`{self.written}`; or let a thread call it, by asyncio.to_thread"
+        )
+
+
+class AsyncMismatchError(DurablePromiseError, TypeError):
+    """
+    An async handle was used as a blocking one, or the other way round.
+
+    Attributes:
+        used: What was written.
+        written: How to write it with this handle.
+    """
+
+    def __init__(self, used: str, written: str) -> None:
+        super().__init__(used, written)
+        self.used = used
+        self.written = written
+
+    def __str__(self) -> str:
+        if self.used.startswith(("async", "await")):
+            return (
+                f"`{self.used}` is not a valid use of a handle of dp_core.sync, which "
+                "blocks: import dp_core, without .sync, where code is async; elsewhere "
+                f"write `{self.written}`"
+            )
+        return (
+            f"`{self.used}` is not a valid use of a handle of dp_core, which is async: "
+            f"write `{self.written}` in a coroutine; elsewhere import dp_core.sync"
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final
+
+from dp_core._refused import BLOCKING_ITERATOR
 
 __all__ = ["Ahead"]
 
@@ -35,6 +37,9 @@ class Ahead(Iterator[T], Generic[T]):
         self.run = run
         self._taken: deque[T] = deque()
         self._error: Exception | None = None
+
+    if not TYPE_CHECKING:
+        __aiter__ = BLOCKING_ITERATOR
 
     def __next__(self) -> T:
         if not self._taken and self._error is None:

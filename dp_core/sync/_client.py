@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from dp_core import _client
 from dp_core._client import StoreUrl
+from dp_core._refused import Refused
 from dp_core._registry import Deadline, FoundPromises
 from dp_core._states import Outcome
 from dp_core._terms import PromiseInfo, StateName
@@ -300,6 +301,9 @@ class Promises:
         """Release what the handle holds; the promises are not touched."""
         call("await promises.aclose()", self._promises.aclose)
 
+    if not TYPE_CHECKING:
+        __aenter__, __aexit__ = Refused("async with", "with dp.connect(…)"), None
+
     def __enter__(self) -> Self:
         return self
 
@@ -322,8 +326,7 @@ def connect(
         url: A store URL such as ``memory:``, ``file:./promises`` or
             ``http://host:8080``, or the path of a directory as a `pathlib.Path`;
             by default `default_url`.
-        max_value_bytes: The largest value to settle with, in bytes of its JSON
-            text.
+        max_value_bytes: The largest value to settle with, in bytes of its JSON.
 
     Raises:
         UnknownBackendError: No installed plugin knows the URL's scheme.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, final, overload
 
 from dp_core import _combinators as several
+from dp_core._refused import BLOCKING_ITERATOR, Refused
 from dp_core._safe_text import shown
 from dp_core._states import Rejected, Resolved
 from dp_core.sync._ahead import Ahead
@@ -144,6 +145,10 @@ class AsSettled(Iterator[tuple[DurablePromise[T], Resolved[T] | Rejected]], Gene
         # Not in a cycle: who is forgotten within a block is left at once.
         self._pairs = Ahead(settled, lambda: bool(settled._news), _RUN)
         self._block: Block | None = None
+
+    if not TYPE_CHECKING:
+        __aenter__, __aexit__ = Refused("async with", "with dp.as_settled(…)"), None
+        __aiter__ = BLOCKING_ITERATOR
 
     def __enter__(self) -> Self:
         self._block = hold("async with dp.as_settled(…)", self._settled)

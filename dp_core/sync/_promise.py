@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from dp_core import _promise
+from dp_core._refused import Refused
 from dp_core._states import Rejected, Resolved, State
 from dp_core._terms import PromiseInfo, Terms
 from dp_core.sync._run import call
@@ -33,6 +34,9 @@ class DurablePromise(Generic[T]):
 
     def __init__(self, promise: _promise.DurablePromise[T]) -> None:
         self._promise = promise
+
+    if not TYPE_CHECKING:
+        __await__ = Refused("await promise", "promise.get()")
 
     @property
     def id(self) -> str:

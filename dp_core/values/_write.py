@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from json.encoder import encode_basestring
 from math import isfinite
+from types import CoroutineType
 from typing import Any, Final, final
 
 from dp_core._errors import InvalidValueError
@@ -298,6 +299,8 @@ def _writer_for(value: object) -> Callable[[Any, int, Draft], None]:
     for base in kind.__mro__[1:]:
         if base in _WRITERS:
             return _WRITERS[base]
+    if kind is CoroutineType:
+        raise RefusedError(f"it is {shown(value)}; write await before that call")
     raise RefusedError(
         f"{type_name(kind)} is not a JSON type; convert it to one (str, int, "
         "float, bool, None, list, dict), use a dataclass, or settle by a handle that "

@@ -77,6 +77,7 @@ def test_public_classes_show_public_modules(name: str) -> None:
 ERRORS: dict[type[DurablePromiseError], tuple[Any, ...]] = {
     DurablePromiseError: ("broken",),
     dp_core.AccessDeniedError: ("who are you?",),
+    dp_core.AsyncMismatchError: ("with", "async with"),
     dp_core.BackendClosedError: ("closed",),
     dp_core.EventLoopRunningError: ("await promise.get()",),
     dp_core.BackendError: ("broken",),

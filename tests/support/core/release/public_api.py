@@ -86,6 +86,8 @@ def _members(body: list[ast.stmt], is_asked: Any) -> Iterator[str]:
                 yield f"{name}: {ast.unparse(node.annotation)}{_value(node.value)}"
             case ast.Assign([ast.Name(name)]) if is_asked(name):
                 yield f"{name}{_value(node.value)}"
+            case ast.If(test=ast.UnaryOp(op=ast.Not())):
+                pass  # refused, and not for type checkers
             case ast.If() | ast.Try():
                 yield from _members([*node.body, *node.orelse], is_asked)
 
