@@ -63,7 +63,9 @@ ENDINGS: Final = {
     "returns": Ending("begun()"),
     "closes": Ending("begun(); promises.close()"),
     "exits": Ending("wait(True); begun(); sys.exit(3)", 3),
-    "raises": Ending("wait(True); begun(); raise ValueError(5)", 1, "", "ValueError: 5"),
+    "raises": Ending(
+        "wait(True); begun(); raise ValueError(5)", 1, error="ValueError: 5"
+    ),
     "waits": Ending("wait(False); begun()", said="settled\n"),
     "waits, and raises": Ending(
         "wait(False); begun(); raise ValueError(5)", 1, "settled\n", "ValueError: 5"

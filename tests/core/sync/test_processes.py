@@ -136,25 +136,33 @@ if used == "used":
     waited_for = dp.connect(url).promise(own)
     waiting = threading.Thread(target=waited_for.get, daemon=True)
     waiting.start()
+    # It is blocked; over HTTP, by a request that is under way.
     while not any(thread.name == "dp-sync" for thread in threading.enumerate()):
         pass
+    if url.startswith("http:"):
+        from dp_backends.http._pool import _POOLS
+
+        while not any(pool._busy for pool in tuple(_POOLS)):
+            pass
 """
 
 STEP: Final = """
-import os, threading
+import asyncio, os, threading, time
 import dp_core.sync as dp
 
 HELD = threading.Lock()
-IS_HELD, GO_ON = threading.Event(), threading.Event()
+IS_HELD, IS_OVER = threading.Event(), threading.Event()
 inner = dp.connect("memory:step").backend
 
 
 class Holding(dp.Backend):
-    # A step of its tasks holds a lock, as one does that imports a module.
+    # Each step of its tasks holds a lock, as one does that imports a module.
     async def peek(self, id):
-        with HELD:
-            IS_HELD.set()
-            GO_ON.wait(30)
+        while not IS_OVER.is_set():
+            with HELD:
+                IS_HELD.set()
+                time.sleep(0.002)
+            await asyncio.sleep(0)
         return await inner.peek(id)
 
     settle, wait, dispose = inner.settle, inner.wait, inner.dispose
@@ -162,14 +170,16 @@ class Holding(dp.Backend):
 
 
 promise = dp.Promises(Holding(), "test:holding").promise("x")
-threading.Thread(target=promise.peek).start()
+peeking = threading.Thread(target=promise.peek, daemon=True)
+peeking.start()
 IS_HELD.wait(30)
-os.register_at_fork(before=GO_ON.set)
-child = os.fork()
-if not child:
-    is_free = HELD.acquire(timeout=10)
-    os._exit(not is_free)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+for _ in range(5):
+    child = os.fork()
+    if not child:
+        os._exit(not HELD.acquire(blocking=False))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+IS_OVER.set()
+peeking.join()
 assert promise.resolve(1) == dp.Resolved(1) == promise.peek()
 print("whole")
 """
