@@ -117,6 +117,8 @@ class LoopCall(Generic[T]):
             # Not to be freed by the thread that waits: a signal handler could run in
             # the middle of that, and what it raises would be lost.
             self._task = None
+            # Whoever is told finds nothing kept of what was passed, or refused.
+            del self._make
             thread.end_call()
             self._end()
 

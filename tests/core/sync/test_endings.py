@@ -131,7 +131,9 @@ def test_the_end_of_a_program(name: str, url: str, tmp_path: Path) -> None:
         if ending.said == "settled\n":
             with dp.connect(url) as promises:
                 promises.promise(f"{own}pending").resolve("settled")
-        said, errors = process.communicate()
+        assert process.stderr is not None
+        # Not by `communicate`, which knows nothing of what was read ahead.
+        said, errors = process.stdout.read(), process.stderr.read()
         killer.cancel()
     assert (ending.code, ending.said) == (process.returncode, said), errors
     # One traceback, or nothing.
