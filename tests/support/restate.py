@@ -18,6 +18,7 @@ from random import randrange, sample
 from typing import Any, Final
 
 from dp_backends.restate._restate_server import Node, find_program
+from support.server.faketime import faketime_library
 
 __all__ = [
     "JSON",
@@ -252,11 +253,13 @@ class ServiceProcess:
 
     def shift_clock(self, by: str) -> None:
         """Let its clock differ from all others, when it is started, as in ``+7s``."""
-        ask = ["faketime", "-f", by, "printenv", "LD_PRELOAD"]
-        library = subprocess.check_output(ask, text=True).strip()
         # The program itself would be the process to kill. Durations are measured as
         # everywhere.
-        shifted = f"LD_PRELOAD={library}", f"FAKETIME={by}", "DONT_FAKE_MONOTONIC=1"
+        shifted = (
+            f"LD_PRELOAD={faketime_library()}",
+            f"FAKETIME={by}",
+            "DONT_FAKE_MONOTONIC=1",
+        )
         self._command = ["env", *shifted, *self._command]
 
     def start(self) -> str:
