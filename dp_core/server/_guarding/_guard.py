@@ -29,6 +29,10 @@ for pages of anybody's in a sandbox. Where it says ``Sec-Fetch-Site: same-origin
 that is a page of ours. It says so over TLS and to this machine only; elsewhere such a
 form has to bring the token itself, which no foreign page has: `Guard.check_form`.
 
+A form without a token of its own counts by what its browser has, or by where it is: a
+cookie, or this network. So its page has to be known: by ``Origin``, which is all that
+browsers say over plain HTTP from other machines, or by ``Sec-Fetch-Site: same-origin``.
+
 Who is refused for a name, a page or a token leaves a line in the log, with the option
 that would allow it.
 """
@@ -49,7 +53,7 @@ from dp_core.server._guarding._permitted import permitted
 from dp_core.server._observing import SUB, Notices
 from dp_core.server._settings import Settings
 
-__all__ = ["ClientGoneError", "Guard", "Headers"]
+__all__ = ["UNKNOWN_PAGE", "ClientGoneError", "Guard", "Headers"]
 
 C = TypeVar("C")
 
@@ -70,6 +74,9 @@ _TOKENS: Final = (
     "ours is that of --token-file, DP_TOKEN or DP_TOKEN_FILE, or is signed by a secret "
     "of --secret-file or DP_SECRET_FILE"
 )
+
+UNKNOWN_PAGE: Final = "this form does not say which page it was sent from"
+"""The reason why a form is refused that may be anybody's."""
 
 _OWN_PAGE: Final = b"same-origin"
 _OWN_SITES: Final = (b"none", _OWN_PAGE)
@@ -117,7 +124,7 @@ class Guard:
 
     def check_form(self, headers: Headers, scope: Scope, *, has_token: bool) -> None:
         """
-        Refuse a form of a page that may be foreign.
+        Refuse a form of a page that may be foreign, or that nobody knows.
 
         Args:
             headers: The request's headers.
@@ -132,6 +139,14 @@ class Guard:
         self._check_origin(
             headers, host, scope, may_hide=has_token, only_own=not has_token
         )
+        named = b"origin" in headers or headers.get(b"sec-fetch-site") == _OWN_PAGE
+        if not (has_token or named):
+            raise self._refused(
+                scope,
+                ProtocolError(403, UNKNOWN_PAGE),
+                "it sent a form without Origin and Sec-Fetch-Site; browsers send them, "
+                "unless they are old, or a proxy takes them away",
+            )
 
     async def access(
         self, headers: Headers, scope: Scope, *, asks_for_token: bool

@@ -21,6 +21,7 @@ from support.server.people import (
     link,
     look,
     send,
+    served,
     token_of,
 )
 
@@ -104,7 +105,7 @@ async def test_the_token_is_that_of_the_form(pages: App) -> None:
         "/p/x",
         b"boolean=true",
         query=url.partition("?")[2],
-        headers=[(b"content-type", b"application/x-www-form-urlencoded")],
+        headers=[(b"content-type", b"application/x-www-form-urlencoded"), ORIGIN],
     )
     await request.run(pages)
 
@@ -137,7 +138,9 @@ async def test_forms_of_other_sites(
     expected: int,
 ) -> None:
     """A form is taken from a page of ours, or from who has the token of the link."""
-    answer = await send(pages, link("x"), {"boolean": "true"}, headers)
+    answer = await send(
+        pages, link("x"), {"boolean": "true"}, headers, names_page=False
+    )
 
     assert expected == answer.status
     assert (expected == 200) == (Resolved(True) == await promises.promise("x").peek())  # noqa: FBT003 - a value
@@ -183,6 +186,45 @@ async def test_forms_where_no_token_is_asked_for(
     taken = await send(pages, "/p/x", {"boolean": "true"}, [ORIGIN])
 
     assert (403, 200) == (refused.status, taken.status)
+
+
+@pytest.mark.parametrize("tokens", ["no tokens", "a cookie"])
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([], 403),
+        ([(b"referer", b"http://evil.test/")], 403),
+        ([(b"sec-fetch-site", b"none")], 403),
+        ([(b"sec-fetch-site", b"same-origin")], 200),
+        # Over plain HTTP from another machine browsers say this alone.
+        ([ORIGIN], 200),
+        ([NULL, (b"sec-fetch-site", b"same-origin")], 200),
+    ],
+)
+async def test_a_form_without_a_token_names_its_page(
+    tokens: str, headers: list[tuple[bytes, bytes]], expected: int
+) -> None:
+    """A browser that says nothing of it may be used by a page of anybody's."""
+    spy = Spy(uuid4().hex)
+    pages = app(spy) if tokens == "no tokens" else served()
+    cookie = (b"cookie", f"dp-token={MASTER}".encode())
+    answers = [
+        await send(pages, url, form, [*headers, cookie], names_page=False)
+        for url, form in (
+            ("/p/x", {"boolean": "true"}),
+            ("/p/x", {"dispose": "yes"}),
+            ("/board/new", {"id": "made"}),
+            ("/board/token", {"token": MASTER}),
+            ("/board/leave", {"leave": "yes"}),
+        )
+    ]
+
+    if expected == 403:
+        assert [403] * 5 == [answer.status for answer in answers]
+        assert all(b"in a current browser" in answer.body for answer in answers)
+        assert not any("set-cookie" in answer.headers for answer in answers)
+    else:
+        assert not any(answer.status in (401, 403) for answer in answers)
 
 
 async def test_headers_of_a_page(pages: App) -> None:

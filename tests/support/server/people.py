@@ -20,6 +20,7 @@ __all__ = ["LATER", "SECRET", "link", "look", "send", "served", "text_of", "toke
 
 SECRET: Final = "s" * 32
 LATER: Final = datetime(2999, 1, 1, tzinfo=UTC)
+OWN: Final = (b"origin", b"http://localhost")
 FORM: Final = b"application/x-www-form-urlencoded"
 MASTER: Final = "m" * 40
 
@@ -55,8 +56,15 @@ async def send(
     fields: Mapping[str, str] | Iterable[tuple[str, str]] | bytes,
     headers: Iterable[tuple[bytes, bytes]] = (),
     media_type: bytes = FORM,
+    *,
+    names_page: bool = True,
 ) -> Request:
-    """Send a form of the page at a URL, as a browser does: with the link's token."""
+    """
+    Send a form of the page at a URL, as a browser does: with the link's token.
+
+    It says that it is from a page of the server's, unless the headers say where it is
+    from, or it is not to name a page.
+    """
     parts = urlsplit(url)
     body = fields
     if not isinstance(body, bytes):
@@ -64,6 +72,8 @@ async def send(
         tokens = parse_qs(parts.query).get("token", [])
         body = urlencode([("token", token) for token in tokens] + pairs).encode()
     own = [(b"content-type", media_type), *headers]
+    if names_page and not {b"origin", b"sec-fetch-site"} & {name for name, _ in own}:
+        own.append(OWN)
     request = Request(parts.path, body, headers=own)
     await request.run(app)
     return request

@@ -7,6 +7,7 @@ from typing import Final
 
 from dp_core._access import TOKEN_IS_OVER
 from dp_core._errors import DurablePromiseError, OutcomeUnknownError, ProtocolError
+from dp_core.server._guarding import UNKNOWN_PAGE
 from dp_core.server._pages._showing._rendering import rendered
 from dp_core.server._routing import Response
 from dp_core.values import decode
@@ -56,6 +57,15 @@ _LINK_WRONG: Final = (
     "It may have been cut short on its way: open all of it, or ask for a new one.",
 )
 
+_PAGE_UNKNOWN: Final = (
+    "This form may be from another site",
+    (
+        "Nothing was changed. Open the page again in a current browser, and send the "
+        "form from there. If that does not help, a proxy on the way takes the header "
+        "Origin away: tell the owner of this server."
+    ),
+)
+
 
 def failure_page(
     error: DurablePromiseError,
@@ -78,6 +88,8 @@ def failure_page(
     what = str(decode(body)["message"])
     if isinstance(error, ProtocolError) and status == 401 and by_link:
         heading, todo = _LINK_OVER if error.reason == TOKEN_IS_OVER else _LINK_WRONG
+    if isinstance(error, ProtocolError) and error.reason == UNKNOWN_PAGE:
+        heading, todo = _PAGE_UNKNOWN
     if status >= 500 and not isinstance(error, OutcomeUnknownError | ProtocolError):
         # About the store; people can do nothing with that.
         what = "The promises cannot be reached."
