@@ -23,6 +23,7 @@ from dp_core.server._pages._asking import (
     MAX_TOKEN,
     Visit,
     cookie_of,
+    query_without_token,
     token_in_cookie,
     visited,
 )
@@ -62,7 +63,7 @@ async def answer_board(serving: Serving, request: AdmittedRequest) -> Response:
             request.headers, request.scope, asks_for_token=request.access is None
         )
         return Response(200, encode(_FIRST_STEPS), ((b"vary", b"accept"),))
-    visit = Visit(serving, request, "./", f"?{request.query}" if request.query else "")
+    visit = Visit(serving, request, "./", query_without_token(request.query))
     return await visited(visit, _board)
 
 

@@ -18,7 +18,12 @@ from dp_core._states import Rejected
 from dp_core._terms import Terms, moment_after, refuse_reserved
 from dp_core.backend import now
 from dp_core.server._answering import Serving
-from dp_core.server._pages._asking import Form, Visit, visited
+from dp_core.server._pages._asking import (
+    Form,
+    Visit,
+    query_without_token,
+    visited,
+)
 from dp_core.server._pages._promise_page import Message
 from dp_core.server._pages._promise_pages import page_after
 from dp_core.server._pages._showing import rendered
@@ -44,7 +49,7 @@ async def answer_new(serving: Serving, request: AdmittedRequest) -> Response:
     Raises:
         ClientGoneError: The client went away.
     """
-    query = f"?{request.query}" if request.query else ""
+    query = query_without_token(request.query)
     visit = Visit(serving, request, "../", f"board/new{query}")
     return await visited(visit, _answer, NEW_FIELDS)
 

@@ -55,6 +55,23 @@ async def test_a_browser_is_asked_for_a_token(pages: App) -> None:
     assert b'type="password"' in page.body
 
 
+@pytest.mark.parametrize("path", ["/", "/board/new", "/board/changes"])
+@pytest.mark.parametrize("name", ["token", "%74oken"])
+async def test_a_token_in_an_address_does_not_count(
+    pages: App, path: str, name: str
+) -> None:
+    """But for that of a promise's page; others say how to give it, and drop it."""
+    page = await look(pages, f"{path}?id=x&{name}={MASTER}", headers=[HTML])
+
+    assert 401 == page.status
+    assert "A token in this address does not count" in text_of(page)
+    assert b'type="password"' in page.body
+    assert MASTER.encode() not in page.body
+    if path != "/board/changes":
+        where = path.removeprefix("/")
+        assert f'name="next" value="{where}?id=x"'.encode() in page.body
+
+
 async def test_a_token_is_kept_by_the_browser(pages: App) -> None:
     """In a cookie that no script reads and no other site sends, until it is closed."""
     form = {"token": f" {MASTER}\r\n", "next": "?state=pending"}

@@ -26,6 +26,7 @@ from dp_core.server._pages._asking._forms import (
     FORM_TYPE,
     Form,
     form_bytes,
+    query_without_token,
     read_path,
 )
 from dp_core.server._pages._asking._visit import LOOKS, Visit, visited
@@ -42,6 +43,7 @@ __all__ = [
     "cookie_of",
     "form_bytes",
     "one_of",
+    "query_without_token",
     "read_answer",
     "read_path",
     "text_of_choice",

@@ -10,12 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Final, TypeAlias
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
 
 from dp_core._errors import ProtocolError
 from dp_core._safe_text import quoted
 
-__all__ = ["FORM_TYPE", "Form", "form_bytes", "read_form", "read_path", "read_query"]
+__all__ = [
+    "FORM_TYPE",
+    "Form",
+    "form_bytes",
+    "query_without_token",
+    "read_form",
+    "read_path",
+    "read_query",
+]
 
 Form: TypeAlias = Mapping[str, str]
 """The fields of a form, each once."""
@@ -69,6 +77,16 @@ def read_query(text: str) -> list[tuple[str, str]]:
         return _pairs(text, strict=False)
     except ValueError as error:
         raise ProtocolError(400, f"this address is not a valid one: {error}") from None
+
+
+def query_without_token(text: str) -> str:
+    """Return a query string to go on to, with its ``?``; empty if nothing is left."""
+    members = [
+        member
+        for member in text.split("&")
+        if member and unquote_plus(member.partition("=")[0]) != "token"
+    ]
+    return f"?{'&'.join(members)}" if members else ""
 
 
 def _pairs(text: str, *, strict: bool) -> list[tuple[str, str]]:

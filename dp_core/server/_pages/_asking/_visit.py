@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar, final
 
-from dp_core._access import EVERYTHING, Access
+from dp_core._access import EVERYTHING, PAGES_PATH, Access
 from dp_core._errors import ProtocolError
 from dp_core.server._answering import Serving
 from dp_core.server._guarding import ClientGoneError
@@ -100,7 +100,9 @@ class Visit:
         if serving.places.is_stopped:
             raise ProtocolError(503, "the server stops, and will be back soon")
         self.query = tuple(read_query(request.query))
-        self.token = self.one("token") or None
+        # The address of any other page is left in histories, and has nothing to hide.
+        if request.path.startswith(PAGES_PATH):
+            self.token = self.one("token") or None
         if request.scope["method"] in LOOKS:
             return
         read = partial(read_form, request.body, fields)
@@ -127,7 +129,12 @@ class Visit:
         # A link is for one promise, whatever else this browser may do.
         token = (self.token or "").encode() or token_in_cookie(self.request.headers)
         if not token:
-            raise ProtocolError(401, "this server asks for a token")
+            raise ProtocolError(
+                401,
+                "a token in this address does not count: give it here"
+                if any(name == "token" for name, _ in self.query)
+                else "this server asks for a token",
+            )
         guard = self.serving.guard
         self.access = await guard.access_of(token, self.request.scope)
 
