@@ -179,7 +179,7 @@ async def answer_root(serving: Serving, request: AdmittedRequest) -> Response:
 
 
 # A page of ours, below the root.
-_NEXT: Final = re.compile(r"(p/[A-Za-z0-9._~%-]*)?(\?[A-Za-z0-9._~%&=+:-]*)?")
+_NEXT: Final = re.compile(r"(p/[A-Za-z0-9._~%-]*|board/new)?(\?[A-Za-z0-9._~%&=+:-]*)?")
 _TOKEN_FIELDS: Final = ("token", "next")
 
 

@@ -128,6 +128,17 @@ async def test_a_token_leads_to_our_pages_only(pages: App, next: str) -> None:
     assert "../" == answer.headers["location"]
 
 
+@pytest.mark.parametrize("page", ["/board/new?id=x", "/p/x", "/?state=pending"])
+async def test_a_token_leads_back_to_its_page(pages: App, page: str) -> None:
+    """Whichever page has asked for it is the one that is shown next."""
+    asked = await look(pages, page, headers=[HTML])
+    [next] = re.findall(rb'name="next" value="([^"]*)"', asked.body)
+    form = {"token": MASTER, "next": next.decode()}
+    answer = await send(pages, "/board/token", form)
+
+    assert f"..{page}" == answer.headers["location"]
+
+
 FOREIGN: Final = (
     [(b"origin", b"http://evil.test")],
     [(b"origin", b"null")],
