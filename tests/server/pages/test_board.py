@@ -55,23 +55,6 @@ async def test_a_browser_is_asked_for_a_token(pages: App) -> None:
     assert b'type="password"' in page.body
 
 
-@pytest.mark.parametrize("path", ["/", "/board/new", "/board/changes"])
-@pytest.mark.parametrize("name", ["token", "%74oken"])
-async def test_a_token_in_an_address_does_not_count(
-    pages: App, path: str, name: str
-) -> None:
-    """But for that of a promise's page; others say how to give it, and drop it."""
-    page = await look(pages, f"{path}?id=x&{name}={MASTER}", headers=[HTML])
-
-    assert 401 == page.status
-    assert "A token in this address does not count" in text_of(page)
-    assert b'type="password"' in page.body
-    assert MASTER.encode() not in page.body
-    if path != "/board/changes":
-        where = path.removeprefix("/")
-        assert f'name="next" value="{where}?id=x"'.encode() in page.body
-
-
 async def test_a_token_is_kept_by_the_browser(pages: App) -> None:
     """In a cookie that no script reads and no other site sends, until it is closed."""
     form = {"token": f" {MASTER}\r\n", "next": "?state=pending"}
@@ -126,17 +109,6 @@ async def test_a_token_leads_to_our_pages_only(pages: App, next: str) -> None:
     answer = await send(pages, "/board/token", form, [OWN])
 
     assert "../" == answer.headers["location"]
-
-
-@pytest.mark.parametrize("page", ["/board/new?id=x", "/p/x", "/?state=pending"])
-async def test_a_token_leads_back_to_its_page(pages: App, page: str) -> None:
-    """Whichever page has asked for it is the one that is shown next."""
-    asked = await look(pages, page, headers=[HTML])
-    [next] = re.findall(rb'name="next" value="([^"]*)"', asked.body)
-    form = {"token": MASTER, "next": next.decode()}
-    answer = await send(pages, "/board/token", form)
-
-    assert f"..{page}" == answer.headers["location"]
 
 
 FOREIGN: Final = (
