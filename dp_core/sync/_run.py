@@ -93,15 +93,14 @@ def _shared_loop(written: str) -> SharedLoop | None:
     Raises:
         EventLoopRunningError: An event loop of the program runs in this thread.
     """
-    try:
-        running = asyncio.get_running_loop()
-    except RuntimeError:
+    # Without an exception, in the traceback of which Ctrl-C would be shown.
+    running = asyncio._get_running_loop()
+    if isinstance(running, SyncLoop):
+        return None
+    if running is None:
         trio = sys.modules.get("trio")
         if trio is None or not trio.lowlevel.in_trio_run():
             return _LOOPS[-1]
-    else:
-        if isinstance(running, SyncLoop):
-            return None
     raise EventLoopRunningError(written)
 
 
