@@ -22,7 +22,7 @@ from dp_core.server._answering import Serving, full_page
 from dp_core.server._pages._asking import (
     MAX_TOKEN,
     Visit,
-    cookie_of,
+    cookies_of,
     query_without_token,
     token_in_cookie,
     visited,
@@ -152,7 +152,7 @@ async def answer_token(serving: Serving, request: AdmittedRequest) -> Response:
             if not token:
                 raise ProtocolError(401, "no token was given")
             await serving.guard.access_of(token.encode(), request.scope)
-        return _to(f"../{visit.next}", _cookie(request, token))
+        return _to(f"../{visit.next}", *_cookies(request, token))
 
     return await visited(visit, take, _TOKEN_FIELDS, needs_token=False)
 
@@ -166,7 +166,7 @@ async def answer_leave(serving: Serving, request: AdmittedRequest) -> Response:
     """
 
     async def forget(visit: Visit) -> Response:
-        return _to("../", _cookie(request, ""))
+        return _to("../", *_cookies(request, ""))
 
     visit = Visit(serving, request, "../")
     return await visited(visit, forget, ("leave",), needs_token=False)
@@ -183,11 +183,11 @@ _NEXT: Final = re.compile(r"(p/[A-Za-z0-9._~%-]*|board/new)?(\?[A-Za-z0-9._~%&=+
 _TOKEN_FIELDS: Final = ("token", "next")
 
 
-def _cookie(request: AdmittedRequest, token: str) -> Header:
+def _cookies(request: AdmittedRequest, token: str) -> list[Header]:
     origin = request.headers.get(b"origin", b"")
     is_secure = request.scope.get("scheme") == "https" or origin.startswith(b"https:")
     path = request.scope.get("root_path", "").rstrip("/") or "/"
-    return cookie_of(token, path, secure=is_secure)
+    return cookies_of(token, path, secure=is_secure)
 
 
 def _to(where: str, *headers: Header) -> Response:

@@ -6,7 +6,8 @@ do to the store is found by asking for the lists that are looked at, a few secon
 apart, and further apart where that takes long: once for all who look at the same, by
 one of them.
 
-Who is told asks for the list again. So the more look, the less often each is told.
+Who is told asks for the list again. So the more look, the less often each is told, but
+twice a minute at least.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ __all__ = ["Changes", "digest_of"]
 
 PAUSE: Final = 1.0
 """Seconds between two events of a stream, at least."""
+
+MAX_PAUSE: Final = 28.0
+"""Seconds between two events of a stream, at most, however many look."""
 
 VIEWERS_A_SECOND: Final = 50
 """The most who are told, and ask again, in a second, about."""
@@ -84,11 +88,15 @@ class _Viewer:
         view: The list.
         number: How often something had been done when they were told last.
         digest: That of the list that they have.
+        rests_until: The time of the event loop before which they are told nothing.
+        leads: Set when they begin to ask for all.
     """
 
     view: _ListInView
     number: int
     digest: str
+    rests_until: float = 0.0
+    leads: anyio.Event = field(default_factory=anyio.Event)
 
 
 @final
@@ -183,21 +191,28 @@ class Changes:
         await write(b"retry: 2000\n" + write_comment())
         comment_at = anyio.current_time() + COMMENT_SECONDS
         while True:
-            if self._has_news(viewer):
+            rests = anyio.current_time() < viewer.rests_until
+            if not rests and self._has_news(viewer):
                 viewer.number = self._number
                 viewer.digest = viewer.view.digest or viewer.digest
-                pause = max(PAUSE, len(self._viewers) / VIEWERS_A_SECOND)
+                pause = min(MAX_PAUSE, len(self._viewers) / VIEWERS_A_SECOND)
+                pause = max(PAUSE, pause)
                 # All of them ask again, each at a moment of its own.
                 spread = round((pause - PAUSE) * 1000)
                 await write(b"event: change\ndata: %d\n\n" % spread)
-                await anyio.sleep(pause)
+                viewer.rests_until = anyio.current_time() + pause
                 continue
-            until = comment_at
+            until = min(comment_at, viewer.rests_until) if rests else comment_at
             if self._leads(viewer):
                 until = min(until, self._ask_at)
             with anyio.CancelScope(deadline=until):
-                self._is_waited_for = True
-                await self._bell.wait()
+                if rests and self._leads(viewer):
+                    await anyio.sleep_forever()
+                elif rests:
+                    await viewer.leads.wait()
+                else:
+                    self._is_waited_for = True
+                    await self._bell.wait()
             if self._leads(viewer) and anyio.current_time() >= self._ask_at:
                 await self._ask()
             if anyio.current_time() >= comment_at:
@@ -257,8 +272,9 @@ class Changes:
         viewer.view.viewers -= 1
         if not viewer.view.viewers and viewer.view is not self._spare:
             del self._views[call]
-        if did_lead:
-            # Another one has to wake in time.
+        if did_lead and self._viewers:
+            # Another one has to wake in time, be it that it rests.
+            next(iter(self._viewers)).leads.set()
             self._ring()
 
 

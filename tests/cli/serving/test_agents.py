@@ -99,6 +99,38 @@ async def test_the_tools_do_what_the_library_does(tmp_path: Path) -> None:
     assert (["approve-17"], None) == (ids(found), rest["after"])
 
 
+async def test_a_damaged_promise_hides_no_other(tmp_path: Path) -> None:
+    """A list has those that can be read, and says which cannot."""
+    url = f"file:{tmp_path}/promises"
+    async with connect(url) as promises:
+        for id in ("a", "b", "c"):
+            await promises.promise(id).resolve(f"value of {id}")
+        await promises.backend.settle("strange", Resolved(b"NaN"))
+    (path,) = (
+        each
+        for each in (tmp_path / "promises").rglob("*")
+        if each.is_file() and b"value of b" in each.read_bytes()
+    )
+    path.write_bytes(path.read_bytes()[:-20])
+    async with agent(url) as client:
+        page = await told(client, "list_promises")
+
+    assert {"a", "c"} == set(ids(page))
+    assert {"b", "strange"} == {each["promiseId"] for each in page["failures"]}
+    assert all(each["error"] for each in page["failures"])
+
+
+async def test_hints_say_what_a_repetition_does(tmp_path: Path) -> None:
+    """A create without an id makes another promise each time; all else is safe."""
+    async with agent(f"file:{tmp_path}/promises") as client:
+        tools = (await client.list_tools()).tools
+
+    assert {name: name != "create_promise" for name in TOOLS} == {
+        tool.name: tool.annotations and tool.annotations.idempotent_hint
+        for tool in tools
+    }
+
+
 async def test_callbacks_are_no_business_of_agents(tmp_path: Path) -> None:
     """What keeps whether a callback was made is not listed, told, or settled."""
     url = f"file:{tmp_path}/promises"

@@ -71,14 +71,6 @@ async def test_a_token_is_kept_by_the_browser(pages: App) -> None:
     assert "Max-Age=0" in gone.headers["set-cookie"]
 
 
-async def test_a_cookie_of_tls_stays_there(pages: App) -> None:
-    """Also behind a proxy that has ended the TLS."""
-    headers = [(b"origin", b"https://localhost"), (b"sec-fetch-site", b"same-origin")]
-    answer = await send(pages, "/board/token", {"token": MASTER}, headers)
-
-    assert "Secure" in answer.headers["set-cookie"]
-
-
 @pytest.mark.parametrize(
     ("form", "expected"),
     [

@@ -15,6 +15,7 @@ from dp_core.server._waiting import _changes
 from support.server.asgi_driver import Request
 from support.server.people import MASTER, look, send, served, token_of
 
+OWN: Final = (b"origin", b"http://localhost")
 COOKIE: Final = (b"cookie", f"dp-token={MASTER}".encode())
 CHANGE: Final = b"event: change"
 
@@ -69,7 +70,7 @@ async def test_what_people_do_is_told(pages: App, url: str) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stream.run, pages)
             await begun(stream)
-            await send(pages, url, form, [COOKIE])
+            await send(pages, url, form, [OWN, COOKIE])
             await stream.until(CHANGE)
             tasks.cancel_scope.cancel()
 
@@ -78,14 +79,8 @@ async def test_many_changes_are_told_once(
     pages: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After one was told, all that come within a second are one more."""
-    slept: list[float] = []
-    go_on = anyio.Event()
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        await go_on.wait()
-
-    monkeypatch.setattr(_changes.anyio, "sleep", sleep)
+    monkeypatch.setattr(_changes, "PAUSE", 1000)
+    monkeypatch.setattr(_changes, "ASK_SECONDS", 0.01)
     stream = await changes_of(pages)
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
@@ -96,13 +91,44 @@ async def test_many_changes_are_told_once(
             for number in range(50):
                 await own(f"more-{number}").run(pages)
             assert 1 == stream.body.count(CHANGE)
-            go_on.set()
+            [viewer] = pages._serving.changes._viewers
+            viewer.rests_until = 0
             while stream.body.count(CHANGE) < 2:
                 await checkpoint()
             tasks.cancel_scope.cancel()
 
     assert 2 == stream.body.count(CHANGE)
-    assert _changes.PAUSE == slept[0]
+
+
+async def test_who_leads_asks_while_it_rests(
+    pages: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many look, the store is asked in time; also by the next who leads."""
+    monkeypatch.setattr(_changes, "COMMENT_SECONDS", 1000)
+    monkeypatch.setattr(_changes, "VIEWERS_A_SECOND", 0.001)
+    monkeypatch.setattr(_changes, "ASK_SECONDS", 0.01)
+    monkeypatch.setattr(_changes, "ASK_PART", 0)
+    streams = [await changes_of(pages) for _ in range(3)]
+    changes = pages._serving.changes
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            for stream in streams:
+                tasks.start_soon(stream.run, pages)
+                await begun(stream)
+            await own("x").run(pages)
+            for stream in streams:
+                await stream.until(CHANGE)
+            [view] = changes._views.values()
+            for leaver in streams:
+                for _ in range(3):
+                    view.digest = ""
+                    while not view.digest:
+                        await checkpoint()
+                rest = [viewer.rests_until for viewer in changes._viewers]
+                assert min(rest) > anyio.current_time()
+                assert max(rest) < anyio.current_time() + 30
+                leaver.disconnect()
+                await leaver.ended.wait()
 
 
 async def test_what_came_before_the_stream_is_told(pages: App) -> None:

@@ -21,7 +21,7 @@ class Request:
 
     Attributes:
         status: The status of the answer; None while there is none.
-        headers: Its headers.
+        headers: Its headers; of several with one name, a line each.
         body: Its body.
         is_whole: Whether that has come to its end.
         ended: Set once the app has done with it.
@@ -100,9 +100,10 @@ class Request:
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.headers = {
-                name.decode(): value.decode() for name, value in message["headers"]
-            }
+            for name, value in message["headers"]:
+                before = self.headers.get(name.decode())
+                lines = [value.decode()] if before is None else [before, value.decode()]
+                self.headers[name.decode()] = "\n".join(lines)
         else:
             self.body += message["body"]
             self.is_whole = not message.get("more_body", False)

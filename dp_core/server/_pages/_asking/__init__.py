@@ -19,7 +19,7 @@ from dp_core.server._pages._asking._answers import (
 )
 from dp_core.server._pages._asking._cookie import (
     MAX_TOKEN,
-    cookie_of,
+    cookies_of,
     token_in_cookie,
 )
 from dp_core.server._pages._asking._forms import (
@@ -29,7 +29,11 @@ from dp_core.server._pages._asking._forms import (
     query_without_token,
     read_path,
 )
-from dp_core.server._pages._asking._visit import LOOKS, Visit, visited
+from dp_core.server._pages._asking._visit import (
+    LOOKS,
+    Visit,
+    visited,
+)
 
 __all__ = [
     "FIELDS",
@@ -40,7 +44,7 @@ __all__ = [
     "Form",
     "Visit",
     "choices_of",
-    "cookie_of",
+    "cookies_of",
     "form_bytes",
     "one_of",
     "query_without_token",

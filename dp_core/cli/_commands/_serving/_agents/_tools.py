@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from dp_core._client import Promises
 from dp_core._errors import (
+    CorruptPromiseError,
     DurablePromiseError,
     InvalidPromiseIdError,
     InvalidTermsError,
@@ -29,6 +30,7 @@ from dp_core._registry import info_of, registry_of
 from dp_core._states import Rejected, Resolved
 from dp_core._terms import PromiseInfo, Query, StateName, state_name
 from dp_core._version import __version__
+from dp_core.cli._commands._asking import checked_info
 from dp_core.cli._commands._serving._agents._tasks import (
     DEFAULT_SECONDS,
     MAX_SECONDS,
@@ -48,7 +50,7 @@ _INSTRUCTIONS: Final = """\
 A durable promise has an id. It is pending until somebody resolves it with a value or
 rejects it with an error message; the first outcome wins for ever. It outlives every
 process, so you can create one, ask a person or another system to settle it, and wait
-for it now or in a later session, by its id. Repeating any call does no harm.
+for it now or in a later session, by its id. Repeating a call with an id does no harm.
 """
 
 _Id: TypeAlias = Annotated[
@@ -75,10 +77,18 @@ class PromiseReport(BaseModel, alias_generator=to_camel, populate_by_name=True):
     expired: bool = Field(description="Whether its deadline has settled it.")
 
 
+class DamagedPromise(BaseModel, alias_generator=to_camel, populate_by_name=True):
+    """Promise that its store cannot read."""
+
+    promise_id: str
+    error: str
+
+
 class PromisePage(BaseModel):
     """Page of promises of a store."""
 
     promises: list[PromiseReport]
+    failures: list[DamagedPromise]
     after: str | None = Field(description="Where to go on; null at the end.")
 
 
@@ -99,19 +109,22 @@ def agent_server(promises: Promises, by: str | None) -> MCPServer:
         log_level="WARNING",
         extensions=[WaitsAsTasks(look)],
     )
-    for name, tool, reads in (
-        ("create_promise", tools.create, False),
-        ("peek_promise", tools.peek, True),
-        (WAIT, tools.wait, True),
-        ("resolve_promise", tools.resolve, False),
-        ("reject_promise", tools.reject, False),
-        ("list_promises", tools.list, True),
+    for name, tool, reads, is_idempotent in (
+        # Each call without an id makes another promise.
+        ("create_promise", tools.create, False, False),
+        ("peek_promise", tools.peek, True, True),
+        (WAIT, tools.wait, True, True),
+        ("resolve_promise", tools.resolve, False, True),
+        ("reject_promise", tools.reject, False, True),
+        ("list_promises", tools.list, True, True),
     ):
         server.add_tool(
             _anticipated(tool),
             name=name,
             annotations=ToolAnnotations(
-                read_only_hint=reads, destructive_hint=False, idempotent_hint=True
+                read_only_hint=reads,
+                destructive_hint=False,
+                idempotent_hint=is_idempotent,
             ),
         )
     return server
@@ -229,9 +242,21 @@ class _Tools:
         found = await registry.list(query, after, limit)
         # Also where their tags are asked for.
         page = without_deliveries(Query(), found)
-        for _, error in page.failures:
-            raise error
-        return PromisePage(promises=list(map(_known, page.infos)), after=page.after)
+        reports: list[PromiseReport] = []
+        failures = [*page.failures]
+        for info in page.infos:
+            try:
+                reports.append(_known(checked_info(info)))
+            except CorruptPromiseError as error:
+                failures.append((info.id, error))
+        return PromisePage(
+            promises=reports,
+            failures=[
+                DamagedPromise(promise_id=id, error=str(error))
+                for id, error in failures
+            ],
+            after=page.after,
+        )
 
     def _promise(self, id: str) -> DurablePromise[Any]:
         _refuse_delivery(id)
