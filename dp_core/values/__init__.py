@@ -4,6 +4,17 @@ Values and error messages: what can be kept, and its one JSON form.
 Disk and wire carry the same bytes: JSON text (RFC 8259) in UTF-8 without
 superfluous white space. What JSON cannot hold is refused, and the error names
 the place. A tuple is written as an array and comes back as a list.
+
+============= =======================================
+``_write``    values as JSON text: what JSON can hold
+``_read``     JSON text of others: what is taken
+``_limits``   how long, and how deep
+``_shallow``  the items of an array, one by one
+``_equality`` whether two texts say the same
+``_typed``    types of values
+``_bigints``  integers of thousands of digits
+``_places``   where in a value something is wrong
+============= =======================================
 """
 
 from dp_core._public import publish

@@ -28,6 +28,16 @@ An answer is ``null`` (pending), ``{"value": …}``, ``{"error": …}``, or noth
 at all after ``dispose``; a failure is ``{"code", "message"}``, with the name of
 our error as ``"type"``. A missing value means null. Whatever else comes back was not
 said by a server of promises.
+
+============ =====================================================================
+``_calls``   calls about one promise, in the first three forms
+``_answers`` their answers, and failures
+``_terms``   terms and infos, as create and info have them; ``_callbacks`` in them
+``_queries`` the query of a list, and its page
+``_batch``   several calls in one request
+``_watch``   questions for many outcomes; ``_event_stream`` has the answer
+``_prefer``  how long to wait for one
+============ =====================================================================
 """
 
 from dp_core._public import publish

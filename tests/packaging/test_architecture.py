@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
@@ -177,3 +178,23 @@ def test_folders_are_read_at_a_glance() -> None:
     large = {folder: n for folder, n in folders().items() if n > 12}
 
     assert set() == set(large) - {"dp_core", "."}, large
+
+
+def test_a_table_of_modules_is_whole() -> None:
+    """Where the docstring of a package has a table of its modules, all are in it."""
+    missing: dict[str, set[str]] = {}
+    for path in shown("dp_core/*__init__.py", "backends/*__init__.py"):
+        text = ast.get_docstring(ast.parse((ROOT / path).read_text("utf-8"))) or ""
+        if not re.search(r"^``_\w+`` +\w", text, re.MULTILINE):
+            continue
+        room = f"{path.parent}/"
+        below = {
+            child.relative_to(path.parent).parts[0].removesuffix(".py")
+            for child in shown(f"{room}*.py")
+        }
+        private = {name for name in below if re.match("_[a-z]", name)}
+        told = set(re.findall(r"``(_\w+)``", text))
+        if private != told:
+            missing[room] = private ^ told
+
+    assert {} == missing

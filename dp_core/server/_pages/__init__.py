@@ -8,6 +8,8 @@
 ``_new_promise``   the page on which a promise is made
 ``_promise_pages`` answers to requests for the page of a promise
 ``_promise_page``  the page of a promise, and what it says of an answer
+``_asking``        people's requests: let in, and read
+``_showing``       templates, trees, times, failures
 ================== ===========================================================
 """
 

@@ -1,14 +1,15 @@
 """
 From a request to the endpoint that answers it, and back to its response.
 
-============= ===========================================================
-``_targets``  the path and the query of a request
-``_endpoint`` `Endpoint`, a row of the table by which requests are routed
-``_table``    `Endpoints`, the table
-``_admitted`` `AdmittedRequest`, a request that was let in
-``_response`` `Response`, and failures as responses
-``_about``    `About`, what a row says of itself to a reader
-============= ===========================================================
+=============== ===========================================================
+``_targets``    the path and the query of a request
+``_endpoint``   `Endpoint`, a row of the table by which requests are routed
+``_table``      `Endpoints`, the table
+``_admitted``   `AdmittedRequest`, a request that was let in
+``_response``   `Response`, and failures as responses
+``_about``      `About`, what a row says of itself to a reader
+``_describing`` the table as OpenAPI
+=============== ===========================================================
 
 The rows are in `dp_core.server._endpoints`.
 """

@@ -1,12 +1,13 @@
 """
 Requests that wait: for one promise, or for many as an event stream.
 
-============ ====================================================
-``_places``  requests that are held, bounded
-``_waits``   waits for one promise
-``_streams`` event streams
-``_changes`` event streams that say that a list may have changed
-============ ====================================================
+================= ===================================================
+``_places``       requests that are held, bounded
+``_waits``        waits for one promise
+``_streams``      event streams
+``_changes``      event streams that say that a list may have changed
+``_event_stream`` what both kinds have in common
+================= ===================================================
 """
 
 from dp_core.server._waiting._changes import Changes

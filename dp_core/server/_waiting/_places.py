@@ -5,7 +5,8 @@ A held request costs a connection and two tasks. It gives them back the moment
 its client goes away, because a promise may stay pending for months. No server can
 see every departure: a client that sent another request before it left has hidden it
 behind that. So when places are short, the request that has been held longest is
-ended, never the newcomer; who is still there asks again.
+ended, never the newcomer; who is still there asks again. `Settings.max_waiters` says
+how many there are.
 
 Nobody is told more than a token allows: with that a held request ends, too.
 """

@@ -3,7 +3,8 @@
 
 The watchdog breaks off a call that blocks the event loop itself. A timeout of the
 event loop cannot end a call that never lets the loop turn, such as
-``threading.Event.wait()`` in a coroutine. A signal can, in the main thread.
+``threading.Event.wait()`` in a coroutine. A signal can, in the main thread. How long is
+too long is said by `Effort.patience`.
 """
 
 from __future__ import annotations

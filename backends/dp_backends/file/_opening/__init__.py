@@ -6,6 +6,7 @@
 ``_owners``   nobody else may change it
 ``_making``   all of it, durable; what is missing is made again
 ``_presence`` the look before every operation
+``_markers``  which promises have a deadline in which hour
 ``_checking`` how it is with the directory, for `dp doctor`
 ============= =====================================================
 """
