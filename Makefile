@@ -109,7 +109,7 @@ $(VENV)/.demo: $(VENV)/.base pyproject.toml
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.demo
-	$(INSTALL) --editable '.[notebook,postgresql,server,sqlite,testing]' trio
+	$(INSTALL) --editable '.[notebook,postgresql,server,sqlite,testing]' standardwebhooks trio
 	@mkdir -p $(LAB_CONFIG)
 	@echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' \
 		> $(LAB_CONFIG)/page_config.json

@@ -46,6 +46,7 @@
 # | [10 Many at once](in_practice/10_many_at_once.ipynb) | 30 min | wait for all, for the first, or for each of many, at the price of one |
 # | [11 A thousand settlers](in_practice/11_a_thousand_settlers.ipynb) | 25 min | say what a settle costs, and why 64 callers are faster than one, in SQLite and PostgreSQL |
 # | [12 Catch the liar](in_practice/12_catch_the_liar.ipynb) | 40 min | find out what is wrong with a backend that works, and hand a suspect to a colleague |
+# | [13 A link and a callback](in_practice/13_a_link_and_a_callback.ipynb) | 30 min | let a person approve by link, call a system back, signed, and kill the server in between |
 
 # %% [markdown]
 # ## How a page works

@@ -25,7 +25,9 @@
 # 4. a **settler in another language**: curl, and Node
 #
 # All of them are the same few operations. What differs is who has the id. (And if nobody
-# answers, ever? [Deadlines and late answers](in_practice/09_deadlines.ipynb) is about that.)
+# answers, ever? [Deadlines and late answers](in_practice/09_deadlines.ipynb) is about that. A
+# person who has no program, and a system that wants to be called, are on a page of their own:
+# [a link and a callback](in_practice/13_a_link_and_a_callback.ipynb).)
 
 # %%
 # %load_ext dp_core.notebook

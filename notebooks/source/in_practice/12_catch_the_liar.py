@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Catch the liar
 #
-# [← A thousand settlers](11_a_thousand_settlers.ipynb) · [all pages](../00_start_here.ipynb)
+# [← A thousand settlers](11_a_thousand_settlers.ipynb) · [all pages](../00_start_here.ipynb) · [next: A link and a callback →](13_a_link_and_a_callback.ipynb)
 #
 # **For whom?** For you, if you write a backend, or have to believe in somebody else's. You have
 # read [Build your own](../06_build_your_own.ipynb). **It takes** about 40 minutes. **Afterwards
@@ -515,4 +515,4 @@ check(
 )
 
 # %% [markdown]
-# [← A thousand settlers](11_a_thousand_settlers.ipynb) · [all pages](../00_start_here.ipynb)
+# [← A thousand settlers](11_a_thousand_settlers.ipynb) · [all pages](../00_start_here.ipynb) · [next: A link and a callback →](13_a_link_and_a_callback.ipynb)

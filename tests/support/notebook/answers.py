@@ -65,6 +65,10 @@ HAPPENS: Final[dict[str, dict[str, str]]] = {
         "fussy": "fresh",
         "strict": "whole",
     },
+    "in_practice/13_a_link_and_a_callback": {
+        "opened": "pending",
+        "outage": "once",
+    },
 }
 """What each question's run gives."""
 
@@ -141,6 +145,14 @@ EXERCISES: Final[dict[str, list[tuple[list[Any], list[Any]]]]] = {
     "in_practice/12_catch_the_liar": [
         ([{"Swift", "Fussy"}, "fussy, swift"], [{"Swift"}, {"Swift", "Strict"}]),
         (["finally", "finally:"], ["try", "except"]),
+    ],
+    "in_practice/13_a_link_and_a_callback": [
+        (
+            ["forge callbacks", "Forge callbacks."],
+            ["make links", "settle promises"],
+        ),
+        ([[2, 1], ("2", "1")], [[1, 1], [1, 2], [2, 2], 2]),
+        ([[204, 401]], [[401, 401], [204, 204], [401, 204]]),
     ],
 }
 """For each sealed answer, in the order of the page: what is right, and what is not."""

@@ -17,7 +17,7 @@ _MOMENT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z| UTC)?"
 )
 _TIME: Final = re.compile(r"(?<![\w.])\d+(\.\d+)? ?(µs|ms|s)\b")
-_ID: Final = re.compile(r"\b[0-9a-f]{8,}\b|(?<=-)[0-9a-f]{6}\b")
+_ID: Final = re.compile(r"(?<![^\W_])[0-9a-f]{8,}\b|(?<=-)[0-9a-f]{6}\b")
 _NUMBER: Final = re.compile(r"(?<![\w.])\d{3,}\b")
 """A pid, a port, or a seed."""
 
