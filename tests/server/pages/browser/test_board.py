@@ -28,6 +28,13 @@ TOKEN: Final = "t" * 40
 OWN: Final = {"by": "alice"}
 
 
+HIDE: Final = """(hidden) => {
+  Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""Script that hides a tab, or shows it."""
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Run a server with a token, and a browser."""
@@ -102,16 +109,36 @@ def test_a_tab_that_nobody_sees_has_no_stream(place: Place) -> None:
     """It takes one of the few connections of a browser only while it is looked at."""
     page = enter(place, "?prefix=hidden-")
     is_live(page)
-    hide = """(hidden) => {
-      Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
-      document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    page.evaluate(hide, True)  # noqa: FBT003 - a value of JavaScript
+    page.evaluate(HIDE, True)  # noqa: FBT003 - a value of JavaScript
     page.get_by_text("Live", exact=True).wait_for(state="detached")
     resolve(place, "hidden-1")
-    page.evaluate(hide, False)  # noqa: FBT003 - a value of JavaScript
+    page.evaluate(HIDE, False)  # noqa: FBT003 - a value of JavaScript
     page.get_by_role("row", name="hidden-1 resolved").wait_for()
     is_live(page)
+
+
+def test_a_token_that_is_over_is_not_asked_with_again(place: Place) -> None:
+    """The page says so, once, and asks for nothing more."""
+    page = place.page(java_script_enabled=True)
+    page.goto(place.url)
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Go on").click()
+    is_live(page)
+    refused: list[str] = []
+    page.on(
+        "response",
+        lambda response: response.status == 401 and refused.append(response.url),
+    )
+    page.context.clear_cookies()
+    page.evaluate(HIDE, True)  # noqa: FBT003 - a value of JavaScript
+    # Then it is the stream alone that is told.
+    page.route(place.url, lambda route: route.abort(), times=1)
+    with page.expect_response(lambda response: response.status == 401):
+        page.evaluate(HIDE, False)  # noqa: FBT003 - a value of JavaScript
+    page.get_by_text("Not live: reload to see why").wait_for()
+
+    # The stream, and the page itself to see why.
+    assert 2 == len(refused)
 
 
 def test_without_scripts_it_is_reloaded(place: Place) -> None:

@@ -6,6 +6,7 @@
   let pause = 1000;
   let loads = false;
   let again = false;
+  let refused = false;
 
   const place = () => document.getElementById("rows");
   const say = (text) => { if (live.textContent !== text) live.textContent = text; };
@@ -42,8 +43,9 @@
       const answer = await fetch(location.href, {headers: {accept: "text/html"}});
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("rows");
+      refused = answer.status >= 400 && answer.status < 500;
       if (answer.ok && fresh) swap(fresh);
-      else close("Not live: reload to see why");
+      else if (refused) close("Not live: reload to see why");
     } catch {
       say("Not live: the server does not answer");
     }
@@ -69,7 +71,8 @@
       say("Not live: trying again");
       if (source && source.readyState === EventSource.CLOSED) {
         source = null;
-        setTimeout(open, pause);
+        // A token that is over will not be good again, so nothing is asked for by it.
+        setTimeout(async () => { await reload(); if (!refused) open(); }, pause);
         pause = Math.min(2 * pause, 60000);
       }
     });
