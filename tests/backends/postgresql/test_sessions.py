@@ -209,7 +209,7 @@ if not child:
     assert not set(before) & set(sessions())
     anyio.run(promises.aclose)
     # What the parent has is not closed here, not even by its end.
-    _worker._PARENTS.clear()
+    _worker._LEFT.clear()
     _ear._PARENTS.clear()
     del promises, store
     gc.collect()
