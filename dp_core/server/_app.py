@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from functools import lru_cache, partial
-from typing import final
+from typing import Final, final
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dp_core._errors import ProtocolError
+from dp_core._access import PublicUrl, read_public_url
+from dp_core._errors import InvalidLinkError, ProtocolError
 from dp_core.backend import Backend
 from dp_core.server._answering import (
     BatchAnswers,
@@ -22,12 +23,13 @@ from dp_core.server._answering import (
 )
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._endpoints import ENDPOINTS
-from dp_core.server._guarding import ClientGoneError, Guard
+from dp_core.server._guarding import ClientGoneError, Guard, Headers
 from dp_core.server._observing import AccessLog, Gauges, Meter, Notices
 from dp_core.server._routing import (
     AdmittedRequest,
     Response,
     Route,
+    below,
     openapi,
     path_of,
 )
@@ -59,6 +61,7 @@ class App:
 
     def __init__(self, backend: Backend, settings: Settings) -> None:
         self._backend = backend
+        self._public = _public(settings.public_url)
         self._notices = Notices()
         self._guard = Guard(settings, self._notices)
         self._places = Places(settings.max_waiters, settings.max_watched)
@@ -186,6 +189,8 @@ class App:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
+        if self._public is not None:
+            path = below(path, self._public.root)
         found = ENDPOINTS.find(scope["method"], path)
         try:
             response = await self._respond(found, path, scope, receive, send)
@@ -230,9 +235,50 @@ class App:
             except ProtocolError as error:
                 return endpoint.fail(error).and_close()
         request = AdmittedRequest(
-            path, found.parameters, headers, body, access, scope, receive, send
+            path,
+            found.parameters,
+            headers,
+            body,
+            access,
+            scope,
+            receive,
+            send,
+            self._root(scope),
+            self._is_over_tls(scope, headers),
         )
         return await endpoint.answer(self._serving, request)
+
+    def _root(self, scope: Scope) -> str:
+        """Return the path below which the sender of a request sees the app."""
+        if self._public is not None:
+            return self._public.root
+        return str(scope.get("root_path", "")).rstrip("/")
+
+    def _is_over_tls(self, scope: Scope, headers: Headers) -> bool:
+        """Return whether it sees the app over TLS, which a proxy may have ended."""
+        origin = headers.get(b"origin", b"")
+        if scope.get("scheme") == "https" or origin.startswith(b"https:"):
+            return True
+        # Somebody near may ask without the proxy.
+        is_near = origin.startswith(b"http:")
+        return self._public is not None and self._public.is_over_tls and not is_near
+
+
+def _public(url: str | None) -> PublicUrl | None:
+    if url is None:
+        return None
+    public = read_public_url(url)
+    first = f"{public.root}/".split("/")[1]
+    if first in _FIRST_SEGMENTS:
+        # Whether a proxy has taken it from a path could not be told.
+        raise InvalidLinkError(
+            f"paths of the server itself begin with /{first}; let the proxy have "
+            f"another prefix for it, such as {public.origin}/dp"
+        )
+    return public
+
+
+_FIRST_SEGMENTS: Final = {f"{row.path}/".split("/")[1] for row in ENDPOINTS} - {""}
 
 
 @lru_cache(maxsize=16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from dp_core._access import check_signing_secrets
+from dp_core._access import check_signing_secrets, read_public_url
 from dp_core._tokens import check_secret
 from dp_core.values import MAX_VALUE_BYTES
 
@@ -33,6 +33,12 @@ class Settings:
             verify. Whoever has one has all rights. Each has 32 characters or more.
         secret_file: A file that holds them, one a line, in their place. A server reads
             it again when it was replaced.
+        public_url: The URL at which people and programs see the server, where that is
+            another than the one it listens at: behind a proxy that ends TLS, or has a
+            prefix for it (``https://example.com/dp``), which it may pass on or take
+            away. Its host is one of the server's names, pages of its origin are the
+            server's own, and cookies and descriptions are for there. What requests
+            say in ``Forwarded`` or ``X-Forwarded-…`` counts for nothing.
         allowed_hosts: Names, or ``name:port``, by which the server may be
             called besides the loopback names and the address it was reached
             at. Another name in ``Host`` is a DNS rebinding attack.
@@ -64,6 +70,7 @@ class Settings:
     token_file: str | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
     secret_file: str | None = None
+    public_url: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     access_log: str | None = None
@@ -81,6 +88,8 @@ class Settings:
             check_secret(self.token)
         if self.secrets:
             check_signing_secrets(self.secrets)
+        if self.public_url is not None:
+            read_public_url(self.public_url)
         for name in ("body_seconds", "idle_seconds", "send_seconds"):
             seconds = getattr(self, name)
             if not MIN_SECONDS <= seconds <= MAX_SECONDS:

@@ -90,7 +90,7 @@ async def answer_metrics(serving: Serving, request: AdmittedRequest) -> Response
 
 async def answer_openapi(serving: Serving, request: AdmittedRequest) -> Response:
     """Answer with the description of all endpoints."""
-    return Response(200, serving.description(request.scope.get("root_path", "")))
+    return Response(200, serving.description(request.root))
 
 
 async def answer_unknown(serving: Serving, request: AdmittedRequest) -> Response:

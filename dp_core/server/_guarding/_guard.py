@@ -33,6 +33,9 @@ A form without a token of its own counts by what its browser has, or by where it
 cookie, or this network. So its page has to be known: by ``Origin``, which is all that
 browsers say over plain HTTP from other machines, or by ``Sec-Fetch-Site: same-origin``.
 
+A proxy that ends TLS makes an origin (``https://…``) that the server cannot see: it is
+told by `Settings.public_url`, as anybody can write what proxies write.
+
 Who is refused for a name, a page or a token leaves a line in the log, with the option
 that would allow it.
 """
@@ -43,7 +46,7 @@ from typing import Any, Final, TypeVar
 
 from starlette.types import Receive, Scope
 
-from dp_core._access import EVERYTHING, Access
+from dp_core._access import EVERYTHING, Access, read_public_url
 from dp_core._errors import AccessDeniedError, ProtocolError
 from dp_core._safe_text import quoted
 from dp_core.server._guarding._bearer import Bearer
@@ -91,7 +94,13 @@ class Guard:
     """Refuses requests that the server's settings do not allow."""
 
     def __init__(self, settings: Settings, notices: Notices) -> None:
-        self._hosts = Hosts(settings.allowed_hosts)
+        hosts = settings.allowed_hosts
+        self._own: frozenset[str] = frozenset()
+        if settings.public_url is not None:
+            public = read_public_url(settings.public_url)
+            hosts = (*hosts, public.name)
+            self._own = frozenset({public.origin})
+        self._hosts = Hosts(hosts)
         self._origins = frozenset(origin.lower() for origin in settings.allowed_origins)
         self._bearer = Bearer(settings, notices)
         self.secrets = self._bearer.secrets  # For those who sign.
@@ -248,8 +257,9 @@ class Guard:
                 scope,
                 ProtocolError(421, f"this server is not known as {quoted(host)}"),
                 f"it asked for {quoted(host)}, which is not a name of this server; "
-                "--allow-host allows one",
-                "; its owner can allow that name: dp serve --allow-host",
+                "--public-url says where it is seen, --allow-host allows another name",
+                "; its owner can allow that name: dp serve --public-url for a proxy's, "
+                "else --allow-host",
             )
 
     def _check_origin(
@@ -265,13 +275,13 @@ class Guard:
             origin = _text(headers, b"origin")
             if origin in self._origins and not only_own:
                 return
-            own = {f"{scope.get('scheme', 'http')}://{host}"}
+            own = self._own | {f"{scope.get('scheme', 'http')}://{host}"}
             site = headers.get(b"sec-fetch-site")
             if site == _OWN_PAGE:
                 # Its page hides where it is, or a proxy has ended its TLS.
                 own |= {"null", f"https://{host}"}
             elif may_hide:
-                own.add("null")
+                own |= {"null"}
             if origin not in own:
                 raise self._foreign(scope, f"pages of {quoted(origin)}")
         if headers.get(b"sec-fetch-site", b"none") not in _OWN_SITES:
@@ -281,8 +291,10 @@ class Guard:
         return self._refused(
             scope,
             ProtocolError(403, f"{pages} may not ask"),
-            f"{pages} may not ask; --allow-origin allows a site",
-            "; the server's owner can allow a site: dp serve --allow-origin",
+            f"{pages} may not ask; --allow-origin allows a site, and --public-url says "
+            "where this server's own pages are seen",
+            "; the server's owner can allow a site: dp serve --allow-origin, or say "
+            "where its own pages are seen: --public-url",
         )
 
     def _not_allowed(self, scope: Scope, error: ProtocolError) -> ProtocolError:

@@ -174,7 +174,7 @@ async def answer_leave(serving: Serving, request: AdmittedRequest) -> Response:
 
 async def answer_root(serving: Serving, request: AdmittedRequest) -> Response:
     """Lead from where the app is mounted to the board, as its links are relative."""
-    root = request.scope.get("root_path", "").rstrip("/").rpartition("/")[2]
+    root = request.root.rpartition("/")[2]
     return _to(f"{quote(root)}/" if root else "/")
 
 
@@ -184,10 +184,7 @@ _TOKEN_FIELDS: Final = ("token", "next")
 
 
 def _cookies(request: AdmittedRequest, token: str) -> list[Header]:
-    origin = request.headers.get(b"origin", b"")
-    is_secure = request.scope.get("scheme") == "https" or origin.startswith(b"https:")
-    path = request.scope.get("root_path", "").rstrip("/") or "/"
-    return cookies_of(token, path, secure=is_secure)
+    return cookies_of(token, request.root or "/", secure=request.is_over_tls)
 
 
 def _to(where: str, *headers: Header) -> Response:

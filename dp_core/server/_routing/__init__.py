@@ -26,7 +26,7 @@ from dp_core.server._routing._response import (
     json_failure,
 )
 from dp_core.server._routing._table import Endpoints, Route
-from dp_core.server._routing._targets import path_of
+from dp_core.server._routing._targets import below, path_of
 
 __all__ = [
     "HEADERS",
@@ -42,6 +42,7 @@ __all__ = [
     "Response",
     "Route",
     "about",
+    "below",
     "json_failure",
     "openapi",
     "path_of",

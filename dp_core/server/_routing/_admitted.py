@@ -31,6 +31,8 @@ class AdmittedRequest:
         scope: The request, as ASGI has it.
         receive: The ASGI channel, which now only reports that the client went away.
         send: The ASGI channel, for what is answered piece by piece.
+        root: The path below which its sender sees the app, decoded; empty for none.
+        is_over_tls: Whether its sender sees the app over TLS.
     """
 
     path: str
@@ -41,6 +43,8 @@ class AdmittedRequest:
     scope: Scope
     receive: Receive
     send: Send
+    root: str = ""
+    is_over_tls: bool = False
 
     @property
     def query(self) -> str:

@@ -1,4 +1,4 @@
-"""`path_of`, `query_of`: the target of a request, from its ASGI scope."""
+"""`path_of`, `below`, `query_of`: the target of a request, from its ASGI scope."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from dp_core._errors import ProtocolError
 
-__all__ = ["path_of", "query_of"]
+__all__ = ["below", "path_of", "query_of"]
 
 
 def path_of(scope: Scope) -> str:
@@ -16,9 +16,19 @@ def path_of(scope: Scope) -> str:
     # Bytes that are not UTF-8 are refused where the id is read.
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     path = raw.partition(b"?")[0].decode(errors="surrogateescape")
-    root = scope.get("root_path", "").rstrip("/")
+    # Servers agree that the path begins with the root, and do not all do so.
+    return below(path, scope.get("root_path", "").rstrip("/"))
+
+
+def below(path: str, root: str) -> str:
+    """
+    Return the rest of a path that begins with a root, any other one as it is.
+
+    Args:
+        path: The path, percent-encoded.
+        root: The root, decoded, without a slash at its end; empty for none.
+    """
     if root:
-        # Servers agree that the path begins with the root, and do not all do so.
         parts = path.split("/")
         depth = root.count("/") + 1
         if unquote("/".join(parts[:depth])) == root:

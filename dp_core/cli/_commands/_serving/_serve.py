@@ -25,6 +25,7 @@ __all__ = ["serve"]
         "dp serve --url sqlite:./promises.db --port 9090",
         "dp serve --host 0.0.0.0 --token-file ./token",
         "dp serve --host 0.0.0.0 --secret-file ./secrets",
+        "dp serve --secret-file ./secrets --public-url https://example.com/dp",
         "dp serve --secret-file ./secrets --notify-allow hooks.example.com",
     ),
 )
@@ -50,6 +51,12 @@ __all__ = ["serve"]
     "  [default: $DP_TOKEN, else $DP_TOKEN_FILE, else no token]",
 )
 @secret_file_option
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="Where people see the server, if a proxy in front ends TLS or has a prefix"
+    " for it.",
+)
 @click.option(
     "--allow-host",
     "allowed_hosts",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import quote
 
 from dp_core.server._routing._about import NOTHING, About, DescribedResponse
 from dp_core.server._routing._describing._parameters import in_path
@@ -80,7 +81,7 @@ def openapi(
             "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        **({"servers": [{"url": root}]} if root else {}),
+        **({"servers": [{"url": quote(root)}]} if root else {}),
         "tags": [{"name": topic} for topic in topics],
         "paths": paths,
         "components": {
