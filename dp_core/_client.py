@@ -165,8 +165,8 @@ class Promises:
         """
         Give a promise its terms, unless it has some; return a handle on it.
 
-        Safe to repeat: the first terms stand, and are ``promise.terms``, whoever made
-        them. The promise may be settled already.
+        Safe to repeat, until somebody disposes of the promise: the first terms stand,
+        and are ``promise.terms``, whoever made them. It may be settled already.
 
         Args:
             id: As for `promise`; by default a new one of 128 random bits.

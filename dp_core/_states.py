@@ -10,8 +10,9 @@ Theory of operation
 A promise is a *write-once register with a reset*. It is pending until it is
 settled for the first time; that is its outcome for ever. RESOLVED and REJECTED
 are *absorbing*: Resolve and Reject leave them as they are, and a late caller
-gets the outcome of the first one. This makes every operation safe to repeat: a
-caller that does not know whether its settle took effect settles again.
+gets the outcome of the first one. So an operation may be repeated until somebody
+disposes of the promise: a caller that does not know whether its settle took effect
+settles again.
 
 Dispose is the only way out. It does not undo: it forgets. The id starts
 afresh with a *next generation* that is pending and knows nothing of the

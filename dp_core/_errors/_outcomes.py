@@ -60,7 +60,7 @@ class PromiseTimeoutError(DurablePromiseError, TimeoutError):
     """
     The promise was still pending when the caller's time was over.
 
-    The promise is untouched; asking again is safe.
+    The promise is untouched, and one may wait again.
 
     Attributes:
         id: The promise's id.

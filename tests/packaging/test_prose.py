@@ -26,6 +26,14 @@ FORBIDDEN: Final = re.compile(
     r"\b(completions?|what stands|what stood|whatever stands|exhibits?)\b",
     re.IGNORECASE,
 )
+# What is repeated over a disposal meets the next generation, and no store can tell; so
+# whoever says "safe" says until when.
+REPEATED: Final = re.compile(
+    r"safe\s+to\s+repeat|repeating\s+(it|a\s+\w+)\s+is\s+safe|again`?\s+is\s+"
+    r"(always\s+)?safe|\b(operation|call|settle|create)s?\s+(can|may)\s+be\s+repeated",
+    re.IGNORECASE,
+)
+PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Words that mean something else where they stand.
 ALLOWED: Final = {
     "dp_core": "completion",  # the deprecated name of settle_command
@@ -95,6 +103,29 @@ def test_one_word_a_thing(name: str) -> None:
         for word in FORBIDDEN.findall(line)
         if word.lower() != allowed
     ]
+
+
+def unbounded(text: str) -> list[str]:
+    """Return the paragraphs that say "safe to repeat", and nothing of disposals."""
+    return [
+        paragraph
+        for paragraph in re.split(r"\n\s*\n", text)
+        if REPEATED.search(paragraph) and "dispos" not in paragraph
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_say_until_when_repeating_is_safe(page: Path) -> None:
+    """No page promises that repeating is safe, and is silent about disposals."""
+    assert [] == unbounded(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_docstrings_say_until_when_repeating_is_safe(name: str) -> None:
+    """No docstring does either."""
+    found = [unbounded(text) for _, text in docstrings(parsed(name))]
+
+    assert [] == [paragraph for paragraphs in found for paragraph in paragraphs]
 
 
 def test_a_class_has_its_name_alone() -> None:

@@ -25,6 +25,7 @@ from dp_backends.file._registry import Listing
 from dp_backends.file._store import FileStore
 from dp_backends.file._watching import WATCHERS
 from dp_core.testing.crash import Disk
+from support.core.full_disks import a_little_room_is_the_way_out
 from support.file.crash_setups import Dying, value
 from support.file.sweeps import missing
 
@@ -253,6 +254,18 @@ def test_a_full_disk_gets_no_fuller(medium: Medium) -> None:
 
     medium.empty()
     store.dispose("kept")
+
+
+@pytest.mark.parametrize("medium", ["memory"], indirect=True)
+def test_a_little_room_is_the_way_out_of_a_full_disk(medium: Medium) -> None:
+    """64 KiB: with them disposals make room for what is settled next."""
+
+    def fill() -> Path:
+        medium.fill_up()
+        return medium.root / "filler"
+
+    url = f"file:{medium.root}/store"
+    a_little_room_is_the_way_out(url, fill, 64 << 10, "x" * 100_000)
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["nearly", "full"])

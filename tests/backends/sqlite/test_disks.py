@@ -15,7 +15,10 @@ import pytest
 
 import dp_core as dp
 from dp_core.testing.crash import Disk
-from support.core.full_disks import nothing_is_lost_in_a_full_disk
+from support.core.full_disks import (
+    a_little_room_is_the_way_out,
+    nothing_is_lost_in_a_full_disk,
+)
 from support.file.sweeps import missing
 from support.sqlite.child import one_batch
 from support.sqlite.small_disks import fill_up, small_memory
@@ -42,6 +45,17 @@ def test_a_full_disk_in_the_middle_of_a_batch(small: Path) -> None:
         lambda: fill_up(small, 200_000),
         lambda: "x" * 20_000,
         one_batch,
+    )
+    assert [("ok",)] == rows(small / "p.db", "PRAGMA integrity_check")
+
+
+def test_a_little_room_is_the_way_out_of_a_full_disk(small: Path) -> None:
+    """As much as the log is long: then disposals make room for what is next."""
+    a_little_room_is_the_way_out(
+        f"sqlite:{small}/p.db",
+        lambda: fill_up(small, 0),
+        4 << 20,
+        "x" * 150_000,
     )
     assert [("ok",)] == rows(small / "p.db", "PRAGMA integrity_check")
 

@@ -11,7 +11,7 @@ import pytest
 
 import dp_core as dp
 
-__all__ = ["nothing_is_lost_in_a_full_disk"]
+__all__ = ["a_little_room_is_the_way_out", "nothing_is_lost_in_a_full_disk"]
 
 MANY = 64
 
@@ -67,5 +67,46 @@ def nothing_is_lost_in_a_full_disk(
     async def wait(promises: dp.Promises) -> None:
         with anyio.fail_after(60):
             assert "told" == await promises.promise("waited for").get()
+
+    anyio.run(main)
+
+
+def a_little_room_is_the_way_out(
+    url: str, fill: Callable[[], Path], room: int, large: str
+) -> None:
+    """
+    Fill the disk of a store until it takes no settle; give back some bytes.
+
+    Then all large values can be disposed of, and new promises settled in their place.
+
+    Args:
+        url: The store.
+        fill: Fills its disk up; returns the file that does.
+        room: So many bytes are given back.
+        large: A value. Twenty are settled before, and ten afterwards.
+    """
+
+    async def main() -> None:
+        async with dp.connect(url) as promises:
+            old = [promises.promise(f"old{number}") for number in range(20)]
+            for promise in old:
+                await promise.resolve(large)
+            filler = fill()
+            with pytest.raises(dp.BackendUnavailableError, match="disk is full"):
+                await promises.promise("new0").resolve(large)
+            assert dp.Resolved(large) == await old[0].peek()
+
+            with filler.open("r+b") as file:
+                file.truncate(filler.stat().st_size - room)
+            for promise in old:
+                await promise.dispose()
+        # A database takes over its log when the last handle is closed.
+        async with dp.connect(url) as promises:
+            old = [promises.promise(promise.id) for promise in old]
+            new = [promises.promise(f"new{number}") for number in range(10)]
+            for promise in new:
+                await promise.resolve(large)
+            assert [dp.Pending()] * 20 == [await promise.peek() for promise in old]
+            assert {large} == {await promise.get() for promise in new}
 
     anyio.run(main)
