@@ -21,6 +21,7 @@ ELSEWHERE: Final = {
     "frameworks/jupyter": "tests/docs/frameworks/test_jupyter.py",
     "move-to-restate": "tests/backends/restate/test_examples.py",
     "observe-operations": "tests/docs/test_observe_operations.py",
+    "run-for-a-team": "tests/server/running/test_deployed.py",
     "write-a-backend": "tests/docs/test_write_a_backend.py",
 }
 NEEDS: Final = {

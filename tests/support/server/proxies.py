@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 
-__all__ = ["PROXIES", "behind", "free_port", "serving"]
+__all__ = ["PROXIES", "behind", "free_port", "serving", "until_open"]
 
 NGINX: Final = """
 daemon off;
@@ -137,13 +137,14 @@ def behind(
         ) as process,
     ):
         try:
-            _until_open(port, process, folder / "log")
+            until_open(port, process, folder / "log")
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
 
 
-def _until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once a proxy listens; fail with its log where it has ended."""
     ends = monotonic() + 60
     while monotonic() < ends:
         assert process.poll() is None, log.read_text()
