@@ -231,6 +231,8 @@ def status(port: int, host: str, origin: str) -> int:
         (("--host", "0.0.0.0"), "token"),  # noqa: S104 - it must be refused
         (("--token-file", "/dev/null/none"), "cannot be read"),
         (("--url", "nowhere:"), "no backend for store URL"),
+        (("--public-url", "promises.test"), "not a valid URL of a server"),
+        (("--public-url", "https://promises.test/p"), "begin with /p"),
     ],
 )
 def test_what_it_cannot_do_is_one_line(
