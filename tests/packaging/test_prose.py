@@ -33,7 +33,15 @@ REPEATED: Final = re.compile(
     r"(always\s+)?safe|\b(operation|call|settle|create)s?\s+(can|may)\s+be\s+repeated",
     re.IGNORECASE,
 )
-PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Others are made from docstrings, and are there where the site was built.
+PAGES: Final = [
+    ROOT / "README.md",
+    *(
+        page
+        for page in sorted((ROOT / "docs").rglob("*.md"))
+        if not {"_build", "api", "museum"} & {*page.parts}
+    ),
+]
 # Words that mean something else where they stand.
 ALLOWED: Final = {
     "dp_core": "completion",  # the deprecated name of settle_command
