@@ -11,27 +11,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from subprocess import DEVNULL, PIPE, Popen
 from typing import Final
 
 from dp_core.notebook.pictures import bundle, show
-from dp_core.notebook.processes import FleetError
+from dp_core.notebook.processes import FleetError, removal
 
 __all__ = ["scratch"]
-
-# Processes of the notebook end at the same moment, and may write a last file.
-_REMOVE: Final = """\
-import os, shutil, sys, time
-os.chdir("/")
-sys.stdin.buffer.read()
-for _ in range(100):
-    shutil.rmtree(sys.argv[1], ignore_errors=True)
-    if not os.path.lexists(sys.argv[1]):
-        break
-    time.sleep(0.1)
-"""
 
 _MADE: Final[dict[int, tuple[str, Popen[bytes]]]] = {}
 """The directory of this process, by its number: a fork is another one."""
@@ -69,8 +56,8 @@ def scratch() -> None:
 def _make() -> tuple[str, Popen[bytes]]:
     place = tempfile.mkdtemp(prefix="dp-notebook-")
     try:
-        remover = Popen(  # noqa: S603 - this interpreter, and our own program
-            [sys.executable, "-I", "-S", "-c", _REMOVE, place],
+        remover = Popen(  # noqa: S603 - this interpreter, our own program
+            removal(place),
             stdin=PIPE,
             stdout=DEVNULL,
             stderr=DEVNULL,

@@ -28,7 +28,7 @@ from dp_core.notebook.processes._errors import (
     VariableError,
 )
 from dp_core.notebook.processes._fleet import Fleet, fleet_of, running
-from dp_core.notebook.processes._pipes import Pipes, process_name, reporter
+from dp_core.notebook.processes._pipes import Pipes, process_name, removal, reporter
 
 __all__ = [
     "WAITS",
@@ -45,6 +45,7 @@ __all__ = [
     "VariableError",
     "fleet_of",
     "process_name",
+    "removal",
     "reporter",
     "running",
 ]

@@ -8,25 +8,37 @@ nobody stands still. A byte in the first pipe, the bell, says that there is some
 to read.
 
 Nothing is ever written to the second pipe. The notebook alone holds its writing end, so
-that processes read its end of file when the notebook is gone, for whatever reason.
+that processes read its end of file when the notebook is gone, for whatever reason. Each
+then becomes a program that removes the notebook's files, once none of the others can
+write there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
-import shutil
+import select
+import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
-from typing import Final, final
+from typing import Final, NoReturn, final
 
 from dp_core.notebook._journal import NOTEBOOK, JournalEvent
 
-__all__ = ["PROCESS", "Pipes", "die_with_notebook", "process_name", "reporter"]
+__all__ = [
+    "PROCESS",
+    "Pipes",
+    "die_with_notebook",
+    "process_name",
+    "removal",
+    "reporter",
+]
 
 PROCESS: Final = "DP_NOTEBOOK_PROCESS"
 """The environment variable that holds a process's name."""
@@ -36,6 +48,33 @@ _BELL: Final = "DP_NOTEBOOK_BELL"
 _REPORTS: Final = "DP_NOTEBOOK_REPORTS"
 _PLACE: Final = "DP_NOTEBOOK_PLACE"
 _SIZE: Final = 65536
+
+_IN_USE: Final = "in-use"
+"""A file in the place, locked by each process that may write there (flock(2))."""
+
+# Others who end at the same moment may write a last file.
+_REMOVE: Final = f"""\
+import fcntl, os, shutil, sys, time
+place = sys.argv[1]
+os.chdir("/")
+sys.stdin.buffer.read()
+deadline = time.monotonic() + 30
+try:
+    lock = open(place + "/{_IN_USE}")
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            time.sleep(0.02)
+except OSError:
+    pass
+for _ in range(100):
+    shutil.rmtree(place, ignore_errors=True)
+    if not os.path.lexists(place):
+        break
+    time.sleep(0.1)
+"""
 
 
 @final
@@ -146,12 +185,42 @@ def die_with_notebook() -> None:
     ipykernel looks once a second whether its parent has changed; that fails where
     orphans are adopted by another process than init.
     """
-    fd = os.environ.get(_LIFELINE)
-    if fd is not None:
-        Thread(target=_wait_and_exit, args=(int(fd),), daemon=True).start()
+    if _LIFELINE not in os.environ:
+        return
+    fd, place = int(os.environ[_LIFELINE]), os.environ[_PLACE]
+    # Where one dies in the middle of its first call, it leaves a file.
+    tempfile.gettempdir()
+    # Locked first, and then looked: either the notebook is gone already, or who removes
+    # the place waits for this process.
+    with suppress(OSError):
+        flags = os.O_RDONLY | os.O_CREAT
+        fcntl.flock(os.open(f"{place}/{_IN_USE}", flags, 0o600), fcntl.LOCK_SH)
+    lifeline = select.poll()
+    lifeline.register(fd, select.POLLIN)
+    if lifeline.poll(0):
+        _remove_and_exit(place)
+    Thread(target=_wait_and_exit, args=(fd, place), daemon=True).start()
 
 
-def _wait_and_exit(fd: int) -> None:
+def _wait_and_exit(fd: int, place: str) -> None:
     os.read(fd, 1)
-    shutil.rmtree(os.environ[_PLACE], ignore_errors=True)
-    os._exit(1)
+    _remove_and_exit(place)
+
+
+def _remove_and_exit(place: str) -> NoReturn:
+    program = removal(place)
+    try:
+        # It ends all other threads, which may be making files in this place, or the
+        # place anew. Its stdin is empty.
+        os.execv(program[0], program)  # noqa: S606 - this interpreter, our own program
+    finally:
+        os._exit(1)
+
+
+def removal(directory: str) -> list[str]:
+    """
+    Return a command that removes a directory.
+
+    It waits for the end of its stdin, and for processes that have locked it.
+    """
+    return [sys.executable, "-I", "-S", "-c", _REMOVE, directory]

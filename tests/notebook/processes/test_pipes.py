@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from dp_core.notebook import JournalEvent
@@ -24,6 +27,14 @@ for n in range({MANY}):
     report(JournalEvent("busy", n, "got", "id" * 500, text="€" * 400))
 print("all reported", flush=True)
 input()
+"""
+
+ENDS: Final = """
+import signal
+from dp_core.notebook.processes._pipes import die_with_notebook
+die_with_notebook()
+print("there", flush=True)
+signal.pause()
 """
 
 
@@ -101,3 +112,56 @@ def test_nothing_is_left_in_the_directory(tmp_path: Path) -> None:
     Pipes(str(tmp_path)).close()
 
     assert [] == [*tmp_path.iterdir()]
+
+
+def test_files_are_there_until_the_last_process_is_gone(tmp_path: Path) -> None:
+    """
+    Of two processes whose notebook is gone, the first removes nothing under the other.
+
+    A kernel that finds its directory missing while it starts makes another, elsewhere.
+    """
+    place = tmp_path / "place"
+    place.mkdir()
+    pipes = Pipes(str(place))
+    with ExitStack() as begun:
+        begun.callback(pipes.close)
+        quick, slow = [begun.enter_context(ending(pipes)) for _ in range(2)]
+        os.kill(slow.pid, signal.SIGSTOP)
+        begun.callback(slow.kill)
+        # All of its threads have stopped.
+        os.waitid(os.P_PID, slow.pid, os.WSTOPPED)
+        pipes.close()
+        while quick.poll() is None and not removes(quick.pid, place):
+            pass
+        is_there = place.exists()
+        os.kill(slow.pid, signal.SIGCONT)
+        for process in (quick, slow):
+            process.wait(60)
+
+    assert is_there
+    assert [] == [*tmp_path.iterdir()]
+
+
+def ending(pipes: Pipes) -> subprocess.Popen[str]:
+    """Start a process that ends with its notebook, and return it when it would."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDS],
+        env={**os.environ, **pipes.env},
+        pass_fds=pipes.inherited,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "there\n" == process.stdout.readline()
+    return process
+
+
+def removes(pid: int, place: Path) -> bool:
+    """Tell whether a process has become the one that removes, and has looked."""
+    try:
+        process = psutil.Process(pid)
+        files = [Path(file.path).parent for file in process.open_files()]
+        return "-S" in process.cmdline() and place in files
+    except psutil.Error:
+        return False
