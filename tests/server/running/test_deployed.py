@@ -1,4 +1,8 @@
-"""The files of deploy/ as they are: a server behind an nginx with TLS, and its unit."""
+"""
+The files of deploy/ as they are: a server behind an nginx with TLS, and its unit.
+
+docs/how-to/run-for-a-team.md shows them.
+"""
 
 from __future__ import annotations
 
