@@ -23,7 +23,7 @@ from dp_core.server._answering import (
 )
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._endpoints import ENDPOINTS
-from dp_core.server._guarding import ClientGoneError, Guard, Headers
+from dp_core.server._guarding import ClientGoneError, Guard
 from dp_core.server._observing import AccessLog, Gauges, Meter, Notices
 from dp_core.server._routing import (
     AdmittedRequest,
@@ -243,25 +243,9 @@ class App:
             scope,
             receive,
             send,
-            self._root(scope),
-            self._is_over_tls(scope, headers),
+            self._public,
         )
         return await endpoint.answer(self._serving, request)
-
-    def _root(self, scope: Scope) -> str:
-        """Return the path below which the sender of a request sees the app."""
-        if self._public is not None:
-            return self._public.root
-        return str(scope.get("root_path", "")).rstrip("/")
-
-    def _is_over_tls(self, scope: Scope, headers: Headers) -> bool:
-        """Return whether it sees the app over TLS, which a proxy may have ended."""
-        origin = headers.get(b"origin", b"")
-        if scope.get("scheme") == "https" or origin.startswith(b"https:"):
-            return True
-        # Somebody near may ask without the proxy.
-        is_near = origin.startswith(b"http:")
-        return self._public is not None and self._public.is_over_tls and not is_near
 
 
 def _public(url: str | None) -> PublicUrl | None:

@@ -8,7 +8,7 @@ from typing import final
 
 from starlette.types import Receive, Scope, Send
 
-from dp_core._access import Access
+from dp_core._access import Access, PublicUrl
 from dp_core.server._routing._targets import query_of
 
 __all__ = ["AdmittedRequest"]
@@ -31,8 +31,7 @@ class AdmittedRequest:
         scope: The request, as ASGI has it.
         receive: The ASGI channel, which now only reports that the client went away.
         send: The ASGI channel, for what is answered piece by piece.
-        root: The path below which its sender sees the app, decoded; empty for none.
-        is_over_tls: Whether its sender sees the app over TLS.
+        public: Where people see the app, if it was told so.
     """
 
     path: str
@@ -43,8 +42,24 @@ class AdmittedRequest:
     scope: Scope
     receive: Receive
     send: Send
-    root: str = ""
-    is_over_tls: bool = False
+    public: PublicUrl | None = None
+
+    @property
+    def root(self) -> str:
+        """The path below which its sender sees the app, decoded; empty for none."""
+        if self.public is not None:
+            return self.public.root
+        return str(self.scope.get("root_path", "")).rstrip("/")
+
+    @property
+    def is_over_tls(self) -> bool:
+        """Whether its sender sees the app over TLS, which a proxy may have ended."""
+        origin = self.headers.get(b"origin", b"")
+        if self.scope.get("scheme") == "https" or origin.startswith(b"https:"):
+            return True
+        # Somebody near may ask without the proxy.
+        is_near = origin.startswith(b"http:")
+        return self.public is not None and self.public.is_over_tls and not is_near
 
     @property
     def query(self) -> str:
