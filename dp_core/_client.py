@@ -28,9 +28,9 @@ from dp_core._registry import (
     moment_later,
     registry_of,
 )
-from dp_core._safe_text import quoted, without_password
 from dp_core._states import Outcome
 from dp_core._terms import PromiseInfo, Query, StateName
+from dp_core._text import quoted, without_password
 from dp_core._type_form import TypeForm
 from dp_core.backend import Backend, Located, in_thread
 from dp_core.values import MAX_VALUE_BYTES

@@ -10,9 +10,9 @@ from dp_core._errors import (
     InvalidValueError,
     ValueMismatchError,
 )
-from dp_core._safe_text import quoted, shown
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo, Terms
+from dp_core._text import quoted, shown
 from dp_core.backend import in_thread
 from dp_core.values import (
     ValueType,

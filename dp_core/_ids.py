@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dp_core._errors import InvalidPromiseIdError
-from dp_core._safe_text import shortened
+from dp_core._text import shortened
 
 __all__ = ["DELIVERY_IDS", "MAX_ID_BYTES", "check_id", "is_delivery"]
 

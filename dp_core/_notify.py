@@ -15,7 +15,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, final
 
 from dp_core._errors import InvalidTermsError
-from dp_core._safe_text import quoted, shown
+from dp_core._text import quoted, shown
 
 __all__ = [
     "MAX_CALLBACKS",

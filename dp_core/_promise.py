@@ -14,9 +14,9 @@ from dp_core._errors import (
 from dp_core._observation import OBSERVERS, Observation
 from dp_core._outbox import dispose_with_deliveries
 from dp_core._registry import registry_of
-from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import Pending, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo, Terms, check_name
+from dp_core._text import quoted, shown, without_password
 from dp_core._type_form import TypeForm
 from dp_core.backend import Backend, wait_or_peek
 

@@ -20,7 +20,6 @@ from dp_core._notify import ask_callbacks
 from dp_core._observation import OBSERVERS, Observation
 from dp_core._outbox import without_deliveries
 from dp_core._refused import ASYNC_ITERATOR
-from dp_core._safe_text import quoted, shown, without_password
 from dp_core._states import SETTLED, Outcome, Resolved
 from dp_core._terms import (
     Page,
@@ -31,6 +30,7 @@ from dp_core._terms import (
     moment_after,
     refuse_reserved,
 )
+from dp_core._text import quoted, shown, without_password
 from dp_core.backend import Backend, Registry, in_thread
 from dp_core.values import say_the_same, takes_long
 

@@ -45,7 +45,7 @@ from typing import (
 )
 
 from dp_core._errors import PromiseRejectedError
-from dp_core._safe_text import repr_of, shown
+from dp_core._text import repr_of, shown
 
 __all__ = [
     "SETTLED",

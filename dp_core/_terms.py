@@ -20,8 +20,8 @@ from typing import Any, Final, Generic, Literal, TypeVar, final, get_args
 
 from dp_core._errors import BackendError, InvalidQueryError, InvalidTermsError
 from dp_core._notify import Callback, check_callbacks
-from dp_core._safe_text import quoted, shown
 from dp_core._states import SETTLED, Outcome, Pending, Rejected, State
+from dp_core._text import quoted, shown
 
 __all__ = [
     "DEADLINE_PASSED",

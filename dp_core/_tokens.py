@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from dp_core._errors import AccessDeniedError
-from dp_core._safe_text import quoted
-from dp_core._text import decode_text
+from dp_core._text import decode_text, quoted
 
 __all__ = [
     "TOKEN_ADVICE",

@@ -30,7 +30,7 @@ from dp_core._observation import (
     Started,
 )
 from dp_core._public import publish
-from dp_core._safe_text import quoted, shortened, visible, without_password
+from dp_core._text import quoted, shortened, visible, without_password
 
 __all__ = [
     "Finished",

@@ -17,7 +17,7 @@ from dp_core._access._signed import write_access
 from dp_core._clock import now
 from dp_core._errors import InvalidLinkError
 from dp_core._ids import check_id
-from dp_core._safe_text import quoted, without_password
+from dp_core._text import quoted, without_password
 
 __all__ = ["PAGES_PATH", "link_base", "page_of", "write_link"]
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from dp_core._access._links import link_base
 from dp_core._errors import InvalidLinkError
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 
 __all__ = ["PublicUrl", "read_public_url"]
 

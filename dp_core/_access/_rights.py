@@ -8,8 +8,8 @@ from typing import Final, final
 
 from dp_core._errors import AccessDeniedError, InvalidPromiseIdError, InvalidTermsError
 from dp_core._ids import check_id, is_delivery
-from dp_core._safe_text import quoted
 from dp_core._terms import check_name
+from dp_core._text import quoted
 
 __all__ = ["EVERYTHING", "RIGHTS", "Access"]
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from dp_core._errors import AccessDeniedError
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 from dp_core._tokens import read_private_file
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dp_core._errors._base import DurablePromiseError
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 
 __all__ = [
     "AsyncMismatchError",

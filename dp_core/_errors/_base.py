@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dp_core._safe_text import repr_of
+from dp_core._text import repr_of
 
 __all__ = ["DurablePromiseError"]
 

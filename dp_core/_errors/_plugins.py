@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from dp_core._errors._base import DurablePromiseError
-from dp_core._safe_text import quoted, without_password
+from dp_core._text import quoted, without_password
 
 __all__ = ["DuplicateBackendError", "UnknownBackendError"]
 

@@ -25,8 +25,8 @@ from dp_core._checks import Check, CheckStatus, compare_clocks
 from dp_core._clock import ClockWatcher, now, watch_clock
 from dp_core._ids import check_id
 from dp_core._public import publish
-from dp_core._safe_text import quoted, visible, without_password
 from dp_core._terms import Page, expiry
+from dp_core._text import quoted, visible, without_password
 from dp_core._tokens import TOKEN_ADVICE, token_from_environment
 from dp_core.backend._beside import (
     blocking_here,

@@ -14,7 +14,7 @@ import os
 import sys
 from typing import NoReturn, TextIO
 
-from dp_core._safe_text import for_terminal, shortened
+from dp_core._text import for_terminal, shortened
 from dp_core.cli._status import Status
 
 __all__ = ["main"]

@@ -20,8 +20,7 @@ from click.shell_completion import CompletionItem
 from dp_core._client import DEFAULT_URL
 from dp_core._errors import InvalidValueError
 from dp_core._plugins import installed_schemes
-from dp_core._safe_text import quoted
-from dp_core._text import decode_text
+from dp_core._text import decode_text, quoted
 from dp_core.values import MAX_VALUE_BYTES, check_text, encode
 
 __all__ = [

@@ -16,9 +16,9 @@ from typing import Final, Literal, TextIO, TypeAlias
 
 import click
 
-from dp_core._safe_text import coloured, for_terminal
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo
+from dp_core._text import coloured, for_terminal
 from dp_core.cli._status import STATUS_OF, Status
 from dp_core.values import decode, encode
 from dp_core.wire import write_answer, write_info

@@ -6,8 +6,13 @@ from functools import partial
 
 import click
 
-from dp_core._installed import Plugin, PluginFailure, built_in, installed_plugins
-from dp_core._plugins import plugin_manager
+from dp_core._plugins import (
+    Plugin,
+    PluginFailure,
+    built_in,
+    installed_plugins,
+    plugin_manager,
+)
 from dp_core.hookspecs import COMMANDS
 
 __all__ = ["find_command", "installed_commands"]

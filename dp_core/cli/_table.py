@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, final
 
-from dp_core._safe_text import visible
 from dp_core._states import Outcome, Pending, Rejected, Resolved
 from dp_core._terms import PromiseInfo, Terms, state_name
+from dp_core._text import visible
 from dp_core.backend import now
 from dp_core.cli._output import Colour, in_colour
 from dp_core.cli._times import brief

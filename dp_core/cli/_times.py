@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from dp_core._errors import InvalidTermsError
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 from dp_core.wire import read_moment
 
 __all__ = ["brief", "read_time", "seconds", "time"]

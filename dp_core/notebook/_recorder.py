@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Any, Final, final
 
 from dp_core._observation import Finished, OperationName, Started
-from dp_core._safe_text import shortened, visible
 from dp_core._states import SETTLED, Outcome, Resolved, State
 from dp_core._terms import Terms
+from dp_core._text import shortened, visible
 from dp_core.notebook._journal import JournalEvent, Kind, PromiseKey
 from dp_core.notebook.pictures import preview, style_of
 from dp_core.values import say_the_same

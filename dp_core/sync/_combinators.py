@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, final, ove
 
 from dp_core import _combinators as several
 from dp_core._refused import BLOCKING_ITERATOR, Refused
-from dp_core._safe_text import shown
 from dp_core._states import Rejected, Resolved
+from dp_core._text import shown
 from dp_core.sync._ahead import Ahead
 from dp_core.sync._block import Block
 from dp_core.sync._promise import DurablePromise

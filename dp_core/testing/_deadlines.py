@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self, final
 
 from dp_core._clock import now, shift_clock
-from dp_core._safe_text import shown
+from dp_core._text import shown
 
 __all__ = ["DeadlineClock"]
 

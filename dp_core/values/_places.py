@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 
 __all__ = ["json_path", "key_step"]
 

@@ -18,7 +18,7 @@ from math import isfinite
 from typing import Any, Final, NoReturn, TypeVar
 
 from dp_core._errors import InvalidValueError
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 from dp_core.values._bigints import int_from_text
 from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES, TOO_DEEP, check_size
 from dp_core.values._write import draft

@@ -19,7 +19,7 @@ from types import CoroutineType
 from typing import Any, Final, final
 
 from dp_core._errors import InvalidValueError
-from dp_core._safe_text import described, shown, type_name
+from dp_core._text import described, shown, type_name
 from dp_core.values._bigints import int_to_text
 from dp_core.values._limits import (
     MAX_DEPTH,

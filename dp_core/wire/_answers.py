@@ -25,9 +25,9 @@ from dp_core._errors import (
     PromiseDisposedError,
     ProtocolError,
 )
-from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import Page, PromiseInfo, Terms
+from dp_core._text import quoted
 from dp_core._tokens import TOKEN_ADVICE
 from dp_core.values import (
     check_message,

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias, Union
 
 from dp_core._errors import CodecError, DurablePromiseError, ProtocolError
 from dp_core._ids import check_id
-from dp_core._safe_text import quoted
 from dp_core._states import Resolved
+from dp_core._text import quoted
 from dp_core.values import MAX_VALUE_BYTES, check_text, decode, split_shallow
 from dp_core.wire._calls import (
     ENVELOPE_BYTES,

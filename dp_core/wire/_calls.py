@@ -15,9 +15,9 @@ from dp_core._errors import (
     ProtocolError,
 )
 from dp_core._ids import check_id
-from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Rejected, Resolved
 from dp_core._terms import Terms, check_name
+from dp_core._text import quoted
 from dp_core.values import (
     MAX_VALUE_BYTES,
     check_message,

@@ -15,8 +15,8 @@ from dp_core._errors import (
     InvalidQueryError,
     ProtocolError,
 )
-from dp_core._safe_text import quoted
 from dp_core._terms import Page, Query
+from dp_core._text import quoted
 from dp_core.values import decode, encode, split_array
 from dp_core.wire._terms import read_info, split, write_info
 

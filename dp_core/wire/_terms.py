@@ -10,7 +10,6 @@ from typing import Final
 
 from dp_core._clock import now
 from dp_core._errors import CodecError, InvalidTermsError, ProtocolError
-from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import (
     PromiseInfo,
@@ -19,6 +18,7 @@ from dp_core._terms import (
     refuse_reserved,
     state_name,
 )
+from dp_core._text import quoted
 from dp_core.values import (
     MAX_VALUE_BYTES,
     check_message,

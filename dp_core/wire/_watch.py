@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from dp_core._errors import CodecError, ProtocolError
 from dp_core._ids import MAX_ID_BYTES, check_id
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 from dp_core.values import decode, encode, split_array, split_object
 
 __all__ = [

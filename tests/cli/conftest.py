@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from dp_core import Backend, Outcome, State, _plugins, connect
+from dp_core import Backend, Outcome, State, connect
+from dp_core._plugins import _opening
 from dp_core.cli import Status, _main
 from dp_core.cli._commands import _asking
 from support.core.program import PROGRAM, SCRIPTS, Done, Run
@@ -115,5 +116,5 @@ class OutcomesOnly(Backend):
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the URL, in this process, of a store that keeps outcomes only."""
-    monkeypatch.setitem(_plugins._found, "plain", (sys.path.copy(), OutcomesOnly))
+    monkeypatch.setitem(_opening._found, "plain", (sys.path.copy(), OutcomesOnly))
     return f"plain:{token_hex(4)}"

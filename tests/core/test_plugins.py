@@ -16,11 +16,10 @@ from dp_core import (
     Backend,
     DuplicateBackendError,
     UnknownBackendError,
-    _plugins,
     connect,
     installed_schemes,
 )
-from dp_core._installed import installed_plugins
+from dp_core._plugins import _opening, installed_plugins
 from dp_core.hookspecs import COMMANDS, PROJECT
 from support.core.faulty_plugins import FAULTS
 from support.paths import ROOT
@@ -89,7 +88,7 @@ def test_what_was_found_is_not_looked_for_again(
     install("dp-one", "one", PLUGIN.format(scheme="one"))
     connect("one:")
     with monkeypatch.context() as patched:
-        patched.setattr(_plugins, "installed_plugins", None)
+        patched.setattr(_opening, "installed_plugins", None)
         connect("one:there")
         patched.setattr(sys, "path", [*sys.path, "elsewhere"])
         with pytest.raises(TypeError):

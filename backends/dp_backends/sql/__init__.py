@@ -5,6 +5,7 @@ One schema, one set of statements, one batching writer and one way to wait for a
 them; a driver each.
 
 ================ ==============================================================
+``_schema``      the tables, for each dialect of SQL
 ``_rows``        one promise in a database, and how it may change
 ``_sessions``    connections, and their statements
 ``_working``     calls that come together, and the thread that works on them

@@ -11,9 +11,9 @@ import click
 
 from dp_core._client import Promises, connect
 from dp_core._errors import CodecError, CorruptPromiseError, DurablePromiseError
-from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo
+from dp_core._text import quoted
 from dp_core.backend import Backend, Located, MadeOnUse
 from dp_core.cli._output import complain, complain_once
 from dp_core.values import check_message, check_text, decode, encode

@@ -12,7 +12,7 @@ import click
 
 from dp_core._client import connect
 from dp_core._errors import BackendError
-from dp_core._safe_text import without_password
+from dp_core._text import without_password
 from dp_core._tokens import token_from_environment
 from dp_core.backend import Backend, WireBackend
 from dp_core.cli._examples import examples

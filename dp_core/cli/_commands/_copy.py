@@ -26,9 +26,9 @@ from dp_core._errors import (
 from dp_core._ids import check_id
 from dp_core._outbox import create_with_callbacks, without_deliveries
 from dp_core._registry import info_of, registry_of
-from dp_core._safe_text import quoted, without_password
 from dp_core._states import Pending, Resolved
 from dp_core._terms import PromiseInfo, Query, Terms
+from dp_core._text import quoted, without_password
 from dp_core.backend import MadeOnUse
 from dp_core.cli._commands._asking import checked_info, comparable, for_each
 from dp_core.cli._examples import examples

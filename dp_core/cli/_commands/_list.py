@@ -12,8 +12,8 @@ from dp_core._client import Promises
 from dp_core._errors import BackendError, CorruptPromiseError
 from dp_core._outbox import without_deliveries
 from dp_core._registry import registry_of
-from dp_core._safe_text import quoted
 from dp_core._terms import PromiseInfo, Query, StateName
+from dp_core._text import quoted
 from dp_core.cli._commands._asking import ask, checked_info, is_made
 from dp_core.cli._examples import examples
 from dp_core.cli._input import json_lines_option, prefix_option, tag_option, url_option

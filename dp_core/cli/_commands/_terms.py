@@ -14,9 +14,9 @@ from dp_core._ids import check_id
 from dp_core._notify import ask_callbacks
 from dp_core._outbox import create_with_callbacks
 from dp_core._registry import are_equal, registry_of
-from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved
 from dp_core._terms import PromiseInfo, Terms, moment_after, refuse_reserved
+from dp_core._text import quoted
 from dp_core.backend import now
 from dp_core.cli._commands._asking import ask, checked_info, is_made
 from dp_core.cli._examples import examples

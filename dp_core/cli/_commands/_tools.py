@@ -7,9 +7,15 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
-from dp_core._installed import Plugin, PluginFailure, built_in, installed_plugins
-from dp_core._probe import probe, probe_here
-from dp_core._safe_text import for_terminal
+from dp_core._plugins import (
+    Plugin,
+    PluginFailure,
+    built_in,
+    installed_plugins,
+    probe,
+    probe_here,
+)
+from dp_core._text import for_terminal
 from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option
 from dp_core.cli._output import say, say_json

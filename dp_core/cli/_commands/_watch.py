@@ -9,8 +9,8 @@ import click
 from dp_core._client import DEFAULT_URL, Promises, default_url
 from dp_core._errors import PromiseDisposedError
 from dp_core._ids import check_id
-from dp_core._safe_text import visible
 from dp_core._states import Outcome, Rejected, Resolved
+from dp_core._text import visible
 from dp_core.cli._commands._asking import ask, checked, for_each, is_made
 from dp_core.cli._examples import examples
 from dp_core.cli._input import json_lines_option, url_option

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from dp_core._errors import DurablePromiseError
-from dp_core._safe_text import described, shortened, type_name, visible
+from dp_core._text import described, shortened, type_name, visible
 from dp_core.backend import Check, CheckStatus
 from dp_core.cli._looks._bounded import told_in_time
 from dp_core.cli._looks._installation import check_installation

@@ -7,8 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from dp_core._installed import Plugin, PluginFailure, built_in, installed_plugins
-from dp_core._probe import probe, probe_command
+from dp_core._plugins import (
+    Plugin,
+    PluginFailure,
+    built_in,
+    installed_plugins,
+    probe,
+    probe_command,
+)
 from dp_core._version import __version__
 from dp_core.backend import Check
 from dp_core.hookspecs import COMMANDS, PROJECT

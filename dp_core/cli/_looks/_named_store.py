@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Self, final
 
 from dp_core._client import DEFAULT_URL
-from dp_core._safe_text import shortened, visible, without_password
+from dp_core._text import shortened, visible, without_password
 
 __all__ = ["NamedStore"]
 

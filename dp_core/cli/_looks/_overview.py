@@ -13,8 +13,8 @@ from dp_core._client import connect
 from dp_core._errors import CorruptPromiseError, DurablePromiseError, NotSupportedError
 from dp_core._outbox import without_deliveries
 from dp_core._registry import registry_of
-from dp_core._safe_text import described
 from dp_core._terms import PromiseInfo, Query
+from dp_core._text import described
 from dp_core.backend import MadeOnUse, Page, TimedBackend
 from dp_core.cli._commands import checked_info
 from dp_core.cli._looks._bounded import told_in_time

@@ -10,7 +10,7 @@ import anyio
 
 from dp_core._client import connect
 from dp_core._errors import BackendError, DurablePromiseError, UnknownBackendError
-from dp_core._safe_text import quoted, without_password
+from dp_core._text import quoted, without_password
 from dp_core.backend import (
     Backend,
     Check,

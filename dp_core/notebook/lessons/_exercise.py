@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import EllipsisType
 from typing import Any, Final
 
-from dp_core._safe_text import shortened, visible
+from dp_core._text import shortened, visible
 from dp_core.notebook.lessons._sealed import Sealed
 from dp_core.notebook.lessons._verdict import say
 

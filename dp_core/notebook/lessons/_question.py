@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from dp_core._safe_text import shown
+from dp_core._text import shown
 from dp_core.notebook.lessons._meaning import meaning
 from dp_core.notebook.lessons._verdict import say, with_code
 from dp_core.notebook.pictures import Element

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, final
 
-from dp_core._safe_text import visible
+from dp_core._text import visible
 from dp_core.notebook.lessons._meaning import meaning, parts_of
 
 __all__ = ["Sealed", "seal"]

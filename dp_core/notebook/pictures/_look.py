@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from dp_core._safe_text import shortened, visible, without_password
 from dp_core._states import Pending, Rejected, Resolved, State
+from dp_core._text import shortened, visible, without_password
 from dp_core.notebook.pictures._markup import Element, Node
 
 __all__ = [

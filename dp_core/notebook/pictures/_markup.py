@@ -10,7 +10,7 @@ from __future__ import annotations
 from html import escape
 from typing import TypeAlias, final
 
-from dp_core._safe_text import for_terminal
+from dp_core._text import for_terminal
 
 __all__ = ["Element", "Node"]
 

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from dp_core._safe_text import without_password
+from dp_core._text import without_password
 from dp_core.notebook._journal import JournalEvent, PromiseKey
 from dp_core.notebook.pictures._cell_output import LiveOutput, bundle
 from dp_core.notebook.pictures._look import several, shown

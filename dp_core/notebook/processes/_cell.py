@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
-from dp_core._safe_text import coloured, for_terminal
+from dp_core._text import coloured, for_terminal
 from dp_core.notebook.pictures import bundle, show
 from dp_core.notebook.processes._kernel import CellReply, Kernel, Message
 

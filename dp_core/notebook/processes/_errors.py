@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dp_core._errors import DurablePromiseError
-from dp_core._safe_text import coloured, for_terminal, quoted
+from dp_core._text import coloured, for_terminal, quoted
 
 __all__ = [
     "FleetError",

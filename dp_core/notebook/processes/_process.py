@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
-from dp_core._safe_text import visible
+from dp_core._text import visible
 from dp_core.notebook._journal import JOURNAL, NOTEBOOK, JournalEvent, Kind
 from dp_core.notebook.pictures import Timeline, several
 from dp_core.notebook.processes._cell import RemoteCell

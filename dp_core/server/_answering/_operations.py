@@ -20,9 +20,9 @@ from dp_core._errors import (
     OutcomeUnknownError,
     ProtocolError,
 )
-from dp_core._safe_text import quoted, visible
 from dp_core._states import Resolved
 from dp_core._terms import state_name
+from dp_core._text import quoted, visible
 from dp_core.backend import Backend
 from dp_core.server._answering._registry import RegistryAnswers
 from dp_core.server._callbacks import Callbacks

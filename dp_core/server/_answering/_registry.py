@@ -12,9 +12,9 @@ import anyio
 from dp_core._access import Access
 from dp_core._errors import BackendError, NotSupportedError
 from dp_core._outbox import without_deliveries
-from dp_core._safe_text import quoted
 from dp_core._states import Pending
 from dp_core._terms import Page, PromiseInfo
+from dp_core._text import quoted
 from dp_core.backend import Backend, Registry, in_thread, now
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._observing import Notices

@@ -34,9 +34,9 @@ from dp_core._outbox import (
     end_delivery,
     named_by,
 )
-from dp_core._safe_text import quoted
 from dp_core._states import Rejected
 from dp_core._terms import PromiseInfo, Terms
+from dp_core._text import quoted
 from dp_core.backend import Backend, Registry, WireBackend, call_soon
 from dp_core.server._callbacks._addresses import AllowedHosts
 from dp_core.server._callbacks._finding import Finding

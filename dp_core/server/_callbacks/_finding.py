@@ -18,8 +18,8 @@ import anyio
 
 from dp_core._errors import BackendClosedError, NotSupportedError
 from dp_core._outbox import DELIVERIES
-from dp_core._safe_text import quoted
 from dp_core._terms import PromiseInfo, Query
+from dp_core._text import quoted
 from dp_core.backend import Registry
 from dp_core.server._observing import Notices
 

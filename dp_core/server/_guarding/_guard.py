@@ -48,7 +48,7 @@ from starlette.types import Receive, Scope
 
 from dp_core._access import EVERYTHING, Access, read_public_url
 from dp_core._errors import AccessDeniedError, ProtocolError
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 from dp_core.server._guarding._bearer import Bearer
 from dp_core.server._guarding._bodies import Headers, read_body, throw_away_body
 from dp_core.server._guarding._hosts import Hosts

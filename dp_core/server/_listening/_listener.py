@@ -16,7 +16,7 @@ from typing import Any, Final
 from anyio import getaddrinfo
 
 from dp_core._errors import BackendUnavailableError
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 
 __all__ = ["BACKLOG", "authority", "reserve", "take_over"]
 

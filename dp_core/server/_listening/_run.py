@@ -17,7 +17,7 @@ from anyio import CancelScope, Event
 
 from dp_core._client import connect
 from dp_core._errors import BackendUnavailableError
-from dp_core._safe_text import without_password
+from dp_core._text import without_password
 from dp_core.server._app import app
 from dp_core.server._listening._http_server import HttpServer
 from dp_core.server._listening._listener import authority, reserve

@@ -22,7 +22,7 @@ from typing import Any, Final, final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dp_core._errors import BackendUnavailableError
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 
 __all__ = ["SUB", "AccessLog"]
 

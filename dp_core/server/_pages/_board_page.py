@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 
 from dp_core._access import Access, page_of
 from dp_core._errors import ProtocolError
-from dp_core._safe_text import shortened, visible
 from dp_core._states import Pending
 from dp_core._terms import Page, PromiseInfo, StateName, state_name
+from dp_core._text import shortened, visible
 from dp_core.backend import now
 from dp_core.server._pages._asking import Visit
 from dp_core.server._pages._showing import rendered, time_in_words

@@ -9,16 +9,16 @@ from typing import Final, TypeAlias
 
 from dp_core._access import PAGES_PATH
 from dp_core.server._answering import Serving
-from dp_core.server._pages._asking import FORM_TYPE, LOOKS, form_bytes
-from dp_core.server._pages._board import (
+from dp_core.server._pages._answer_board import (
     answer_board,
     answer_changes,
     answer_leave,
     answer_root,
     answer_token,
 )
-from dp_core.server._pages._new_promise import answer_new
-from dp_core.server._pages._promise_pages import answer_promise_page
+from dp_core.server._pages._answer_new import answer_new
+from dp_core.server._pages._answer_promise import answer_promise_page
+from dp_core.server._pages._asking import FORM_TYPE, LOOKS, form_bytes
 from dp_core.server._pages._showing import ASSETS, asset_response, failure_page
 from dp_core.server._routing import (
     AdmittedRequest,

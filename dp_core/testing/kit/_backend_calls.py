@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio
 
 from dp_core._errors import PromiseDisposedError
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 from dp_core.testing.kit._history import Span, render
 from dp_core.testing.kit._report import LawBrokenError
 from dp_core.testing.kit._results import (

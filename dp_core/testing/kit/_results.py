@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Final, TypeAlias, Union, cast
 
-from dp_core._safe_text import quoted
 from dp_core._states import Outcome, Pending, Rejected, Resolved
 from dp_core._terms import Page, PromiseInfo, Query, Terms
+from dp_core._text import quoted
 
 __all__ = [
     "CANCELLED",

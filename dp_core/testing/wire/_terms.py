@@ -12,8 +12,8 @@ from typing import Any, Final, final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from dp_core._errors import DurablePromiseError, NotSupportedError
-from dp_core._safe_text import quoted
 from dp_core._terms import Query, Terms
+from dp_core._text import quoted
 from dp_core.testing.kit import Law, LawBrokenError, LawContext
 from dp_core.testing.wire._differences import differences, wrong_events
 from dp_core.testing.wire._raw_client import Conversation, RawClient, WireResponse

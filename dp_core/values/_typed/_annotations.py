@@ -15,7 +15,7 @@ from typing import (
     get_type_hints,
 )
 
-from dp_core._safe_text import type_name
+from dp_core._text import type_name
 
 __all__ = ["Mark", "owners"]
 

@@ -13,7 +13,7 @@ from dataclasses import fields
 from datetime import datetime, time, timedelta
 from typing import Any, Final
 
-from dp_core._safe_text import shown, type_name
+from dp_core._text import shown, type_name
 from dp_core.values._places import json_path, key_step
 
 __all__ = ["find_change", "say_change", "say_place"]

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final, ForwardRef, NewType, NoReturn, TypeVar, get_origin
 
 from dp_core._errors import InvalidTypeError
-from dp_core._safe_text import repr_of, shown, type_name
+from dp_core._text import repr_of, shown, type_name
 from dp_core.values._typed._contract import NotTakenError, ValueType
 
 __all__ = ["value_type"]

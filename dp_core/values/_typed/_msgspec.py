@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from dp_core._errors import InvalidValueError, ValueMismatchError
-from dp_core._safe_text import described, shortened, type_name, visible
+from dp_core._text import described, shortened, type_name, visible
 from dp_core.values._limits import TOO_DEEP
 from dp_core.values._read import decode
 from dp_core.values._typed._annotations import owners

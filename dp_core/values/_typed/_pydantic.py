@@ -11,7 +11,7 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import SchemaSerializer, SchemaValidator
 
 from dp_core._errors import InvalidValueError, ValueMismatchError
-from dp_core._safe_text import described, shortened, type_name, visible
+from dp_core._text import described, shortened, type_name, visible
 from dp_core.values._limits import TOO_DEEP
 from dp_core.values._places import key_step
 from dp_core.values._read import decode

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic_core import core_schema
 
-from dp_core._safe_text import type_name
+from dp_core._text import type_name
 from dp_core.values._typed._contract import NotTakenError
 
 __all__ = ["with_base64"]

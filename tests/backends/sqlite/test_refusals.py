@@ -15,7 +15,7 @@ import pytest
 
 import dp_core as dp
 from dp_backends.sql.sqlite import _database
-from dp_core import _plugins
+from dp_core._plugins import _opening
 from support.sqlite.looks import LOOKS, look
 
 SOMEBODY = 65534
@@ -29,7 +29,7 @@ def test_a_missing_driver_names_what_to_install(
         if module.startswith(("apsw", "dp_backends.sql")):
             monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "apsw", None)
-    monkeypatch.setattr(_plugins, "_found", {})
+    monkeypatch.setattr(_opening, "_found", {})
 
     told = r"pip install 'durable-promises\[sqlite\]'"
     with pytest.raises(dp.UnknownBackendError, match=told):

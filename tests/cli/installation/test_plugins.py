@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dp_core._installed import installed_plugins
+from dp_core._plugins import installed_plugins
 from dp_core.hookspecs import PROJECT
 from support.core.faulty_plugins import FAULTS, HOOK
 

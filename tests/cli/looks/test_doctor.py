@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from dp_core import Backend, BackendUnavailableError, Outcome, State, _plugins, connect
+from dp_core import Backend, BackendUnavailableError, Outcome, State, connect
+from dp_core._plugins import _opening
 from dp_core.backend import Check
 from dp_core.cli._looks import _diagnosis, _store_checks
 from support.core.program import PROGRAM, Done, Run
@@ -151,7 +152,7 @@ def diagnose(
 
     def diagnose(backend: type[Backend]) -> tuple[int, list[dict[str, Any]]]:
         factory = (sys.path.copy(), lambda url: backend())
-        monkeypatch.setitem(_plugins._found, "theirs", factory)
+        monkeypatch.setitem(_opening._found, "theirs", factory)
         env["DP_URL"] = "theirs:x"
         done: Done = here("doctor", "--json")
         checks = json.loads(done.stdout)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from dp_core._safe_text import coloured, for_terminal, quoted, visible
+from dp_core._text import coloured, for_terminal, quoted, visible
 from dp_core.notebook import Board, JournalEvent, Lanes
 from dp_core.notebook.pictures import Element, promise_bundle
 from support.notebook.journal_events import event

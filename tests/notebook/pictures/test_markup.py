@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from dp_core._safe_text import for_terminal
+from dp_core._text import for_terminal
 from dp_core.notebook.pictures import Element
 from support.notebook.markup import HOSTILE
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from dp_backends.sql._rows import PromiseRow
-from dp_backends.sql._sessions import Dialect, Statements
+from dp_backends.sql._schema import Dialect
+from dp_backends.sql._sessions import Statements
 
 __all__ = ["CHANGED", "HIGHEST", "SQL", "UPSERTS"]
 

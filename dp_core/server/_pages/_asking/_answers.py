@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from dp_core._errors import InvalidValueError, ProtocolError
-from dp_core._safe_text import visible
+from dp_core._text import visible
 from dp_core.server._pages._asking._forms import Form
 from dp_core.values import decode, encode
 from dp_core.wire import Settle, read_settle

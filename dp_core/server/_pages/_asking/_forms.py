@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
 
 from dp_core._errors import ProtocolError
-from dp_core._safe_text import quoted
+from dp_core._text import quoted
 
 __all__ = [
     "FORM_TYPE",

@@ -17,7 +17,7 @@ from typing import Any, Final, final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dp_core._safe_text import for_terminal, visible
+from dp_core._text import for_terminal, visible
 from dp_core.server._pages._showing._moments import moment_in_words
 from dp_core.server._routing import HEADERS_OF_STATUS, Header, Response
 from dp_core.wire import write_moment

@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias, final
 
 from markupsafe import escape
 
-from dp_core._safe_text import for_terminal, shortened, visible
+from dp_core._text import for_terminal, shortened, visible
 from dp_core.values import encode
 
 __all__ = ["JsonNode", "JsonTree", "tree_of"]

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final, final
 
 from dp_backends.sql._rows import PromiseRow
-from dp_backends.sql._sessions import Dialect, Statements
+from dp_backends.sql._schema import Dialect
+from dp_backends.sql._sessions import Statements
 from dp_backends.sql.postgresql._queries._arrays import ARRAYS, Column
 
 __all__ = ["CHANGED", "MARK", "Queries"]

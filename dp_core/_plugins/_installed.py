@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, final
 
 from dp_core._errors import DurablePromiseError
-from dp_core._safe_text import described
+from dp_core._text import described
 from dp_core.hookspecs import COMMANDS, PROJECT
 
 if TYPE_CHECKING:

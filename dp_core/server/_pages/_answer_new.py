@@ -18,6 +18,7 @@ from dp_core._states import Rejected
 from dp_core._terms import Terms, moment_after, refuse_reserved
 from dp_core.backend import now
 from dp_core.server._answering import Serving
+from dp_core.server._pages._answer_promise import page_after
 from dp_core.server._pages._asking import (
     Form,
     Visit,
@@ -25,7 +26,6 @@ from dp_core.server._pages._asking import (
     visited,
 )
 from dp_core.server._pages._promise_page import Message
-from dp_core.server._pages._promise_pages import page_after
 from dp_core.server._pages._showing import rendered
 from dp_core.server._routing import AdmittedRequest, Response
 from dp_core.values import check_message, check_text

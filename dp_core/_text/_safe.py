@@ -26,6 +26,7 @@ from types import CoroutineType
 from typing import Any, Final
 
 __all__ = [
+    "coloured",
     "described",
     "for_terminal",
     "quoted",

@@ -18,8 +18,13 @@ import pluggy
 
 from dp_core import hookspecs
 from dp_core._errors import DuplicateBackendError, UnknownBackendError
-from dp_core._installed import Plugin, PluginFailure, built_in, installed_plugins
-from dp_core._safe_text import quoted, shown, type_name
+from dp_core._plugins._installed import (
+    Plugin,
+    PluginFailure,
+    built_in,
+    installed_plugins,
+)
+from dp_core._text import quoted, shown, type_name
 from dp_core.backend import Backend
 from dp_core.hookspecs import PROJECT, BackendFactory
 

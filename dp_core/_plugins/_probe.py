@@ -15,8 +15,8 @@ import sys
 from typing import Final
 
 from dp_core._errors import DurablePromiseError, UnknownBackendError
-from dp_core._installed import PluginFailure, installed_plugins
-from dp_core._plugins import find_factory
+from dp_core._plugins._installed import PluginFailure, installed_plugins
+from dp_core._plugins._opening import find_factory
 from dp_core.hookspecs import COMMANDS
 
 __all__ = ["answer", "probe", "probe_command", "probe_here"]
@@ -26,7 +26,7 @@ _PATIENCE: Final = 30
 
 _CHILD: Final = (
     "import json, sys; sys.path[:], kind, name = json.loads(sys.argv[1]); "
-    "from dp_core._probe import answer; answer(kind, name)"
+    "from dp_core._plugins._probe import answer; answer(kind, name)"
 )
 
 
