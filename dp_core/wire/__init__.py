@@ -31,7 +31,7 @@ said by a server of promises.
 
 ============ =====================================================================
 ``_calls``   calls about one promise, in the first three forms
-``_answers`` their answers, and failures
+``_answers`` their answers; ``_failures`` those that say why there is none
 ``_terms``   terms and infos, as create and info have them; ``_callbacks`` in them
 ``_queries`` the query of a list, and its page
 ``_batch``   several calls in one request
@@ -41,17 +41,7 @@ said by a server of promises.
 """
 
 from dp_core._public import publish
-from dp_core.wire._answers import (
-    DISPOSED_MESSAGE,
-    TRANSIENT,
-    TURNED_AWAY,
-    Answer,
-    is_failure,
-    lacks_endpoint,
-    read_answer,
-    write_answer,
-    write_error,
-)
+from dp_core.wire._answers import Answer, read_answer, write_answer
 from dp_core.wire._batch import (
     BATCH_PATH,
     MAX_BATCH_ANSWER_BYTES,
@@ -89,6 +79,14 @@ from dp_core.wire._event_stream import (
     Notification,
     write_comment,
     write_event,
+)
+from dp_core.wire._failures import (
+    DISPOSED_MESSAGE,
+    TRANSIENT,
+    TURNED_AWAY,
+    is_failure,
+    lacks_endpoint,
+    write_error,
 )
 from dp_core.wire._prefer import prefer_wait, read_prefer
 from dp_core.wire._queries import MAX_LIMIT, List, write_page

@@ -115,7 +115,7 @@ def test_what_cannot_be_terms_is_a_bad_request(restate: RestateServer) -> None:
 @pytest.mark.anyio
 async def test_a_listing_says_that_there_is_none(restate: RestateServer) -> None:
     """The ingress of Restate has no such path, and the error says what it means."""
-    with pytest.raises(dp.NotSupportedError, match="no list"):
+    with pytest.raises(dp.NotSupportedError, match="no list of its promises"):
         await HttpBackend(restate.url).list(dp.Query(), None, 10)
 
 
