@@ -135,7 +135,7 @@ _LACKED: Final[Mapping[type[Call], str]] = {
     List: "list of its promises",
     WatchCall: "event streams",
 }
-"""What a server does not have that does not know an operation, by the call for it."""
+"""Features that a server lacks, by the call that it does not know."""
 
 _NO_SERVICE: Final = re.compile(r"service '[^']*' not found")
 """The beginning of what Restate says while it starts: it lacks every operation."""
