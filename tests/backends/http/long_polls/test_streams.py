@@ -287,10 +287,27 @@ async def test_a_watch_is_one_stream(server: Victim, anyio_backend_name: str) ->
     assert {id: ONE for id in ids if id != ids[1]} == told
 
 
+_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: "
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(
+            _HEAD
+            + b"text/event-stream\r\nContent-Encoding: gzip\r\n\r\n4\r\n:\n\n\n\r\n",
+            id="compressed",
+        ),
+        pytest.param(
+            _HEAD + b"text/html\r\n\r\n4\r\n:\n\n\n\r\n", id="a page that does not end"
+        ),
+    ],
+)
 async def test_a_stream_that_is_held_back_is_done_without(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
-    """Where its first comment does not come, but other answers do."""
+    """Where its first comment does not come as it was sent, but other answers do."""
     monkeypatch.setattr(_streams, "_LATE_SECONDS", 0.2)
 
     async with anyio.create_task_group() as group:
@@ -313,6 +330,7 @@ async def test_a_stream_that_is_held_back_is_done_without(
                         continue
                     data = b""
                     if b"/watch" in head:
+                        await stream.send(begun)
                         continue
                     answer = json.dumps(
                         {"value": 1} if b"await" in head else None
