@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import signal
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from subprocess import Popen
 from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
 
 from support.docs.programs import FRAMEWORKS, python, running, served, until
 from support.docs.walkthrough import port_of
+from support.server.browser import opened, require_chromium
+from support.server.proxies import behind
 from support.server_process import JSON, Server, read
 
 TOKEN: Final = "t" * 40
+BEHIND: Final = ("uvicorn", "starlette_mount:app", "--port", "0", "--root-path", "/api")
+CUTS_A_PREFIX: Final = """
+location /api/ {
+  proxy_pass http://back/;
+  proxy_http_version 1.1;
+  proxy_set_header Host $http_host;
+  proxy_set_header Connection "";
+}
+"""
 PROGRAM: Final = FRAMEWORKS / "starlette_mount.py"
 DP: Final = ("-m", "dp_core")
 
@@ -49,11 +62,65 @@ def test_its_url_is_the_apps_and_the_mounts(tmp_path: Path) -> None:
 
 def test_its_url_behind_a_proxy_that_cuts_a_prefix(tmp_path: Path) -> None:
     """An app that is told its root path has its promises below the mount as before."""
-    words = ("uvicorn", "starlette_mount:app", "--port", "0", "--root-path", "/api")
-    with served(*words, cwd=tmp_path, DP_TOKEN=TOKEN) as server:
+    with served(*BEHIND, cwd=tmp_path, DP_TOKEN=TOKEN) as server:
         assert (0, "hi\n") == dp(
             server, "/promises", "resolve", "x", "hi", cwd=tmp_path
         )
+
+
+@contextmanager
+def mounted(place: Path) -> Iterator[str]:
+    """Run the app; yield the URL of its promises."""
+    with app(place) as process:
+        yield f"http://localhost:{port_of(process)}/promises"
+
+
+@contextmanager
+def mounted_behind_a_prefix(place: Path) -> Iterator[str]:
+    """Run the app behind a real nginx that takes a prefix away; yield that URL."""
+    (folder := place / "nginx").mkdir()
+    with (
+        served(*BEHIND, cwd=place, DP_TOKEN=TOKEN, ALLOWED_HOSTS="localhost") as server,
+        behind("nginx", server.port, folder, options=CUTS_A_PREFIX) as url,
+    ):
+        yield f"{url.replace('127.0.0.1', 'localhost')}/api/promises"
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.parametrize("place", [mounted, mounted_behind_a_prefix])
+def test_its_pages_are_below_the_mount(
+    tmp_path: Path, place: Callable[[Path], AbstractContextManager[str]]
+) -> None:
+    """In a browser: token form, live board, a new promise, its answer, and no error."""
+    require_chromium()
+    with place(tmp_path) as url, opened() as browser:
+        context = browser.new_context()
+        page = context.new_page()
+        wrong: list[str] = []
+        page.on("console", lambda said: wrong.append(said.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(url)
+        page.get_by_label("Token").fill(TOKEN)
+        wrong.clear()  # A browser notes that the form came with status 401.
+        page.keyboard.press("Enter")
+        page.get_by_text("Live", exact=True).wait_for()
+        (cookie,) = context.cookies()
+        page.get_by_role("link", name="New promise").click()
+        page.get_by_label("Id").fill("order 17 é")
+        page.get_by_role("button", name="Make it").click()
+        page.get_by_role("heading", name="order 17 é").wait_for()
+        other = context.new_page()
+        other.goto(f"{url}/")
+        other.get_by_text("Live", exact=True).wait_for()
+        page.get_by_role("button", name="Yes").click()
+        page.get_by_text("Your answer was taken.").wait_for()
+        at = page.url
+        other.get_by_role("row", name="order 17 é resolved").wait_for()
+
+    assert urlsplit(url).path == cookie["path"]
+    assert f"{url}/p/order%2017%20%C3%A9" == at
+    assert [] == wrong
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
