@@ -10,7 +10,12 @@ from typing import Final
 import pytest
 from hypothesis import settings
 
+from support.core.disks.small_disks import private_mounts
+
 TESTS: Final = Path(__file__).parent
+
+# A run that is killed leaves no disk mounted. Before any thread or server is there.
+private_mounts()
 
 # Tests that start pytest do so as people do who have anyio's plugin only; of these two
 # the first warns by itself. In this run they are off by pyproject.toml.

@@ -18,7 +18,7 @@ from random import randrange, sample
 from typing import Any, Final
 
 from dp_backends.restate._restate_server import Node, find_program
-from support.server.faketime import faketime_library
+from support.server.faketime import faketime_library, forget_faketime
 
 __all__ = [
     "JSON",
@@ -288,6 +288,7 @@ class ServiceProcess:
             assert self._process.stdout is not None
             self._process.stdout.close()
             self._process.wait()
+            forget_faketime(self._process.pid)
             self._process = None
 
 

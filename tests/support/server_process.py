@@ -13,6 +13,8 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any, Final
 
+from support.server.faketime import forget_faketime
+
 __all__ = ["JSON", "TIMEOUT", "Answer", "Server", "read", "running"]
 
 SERVE: Final = """
@@ -110,3 +112,5 @@ def running(
             yield Server(process, port, store.removeprefix("Store ").strip())
         finally:
             process.kill()
+            process.wait()
+            forget_faketime(process.pid)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from itertools import count
 from pathlib import Path
@@ -15,6 +17,7 @@ from dp_core.testing.crash import (
     SCENARIOS,
     STUCK,
     CrashError,
+    Disk,
     Point,
     Step,
     VictimRunner,
@@ -22,7 +25,9 @@ from dp_core.testing.crash import (
 )
 from dp_core.testing.crash._model import acknowledged, unacknowledged
 from dp_core.testing.crash._victims import thinned
-from support.file.sweeps import need_tools
+from support.file.sweeps import missing, need_tools
+from support.paths import TESTS
+from support.restate import eventually
 
 PENDING = frozenset({Pending()})
 NAMES = count()
@@ -140,3 +145,53 @@ serve(perform)
         ended.failure,
     )
     assert (not abrupt) == closed.exists()
+
+
+MOUNTING = """
+import sys
+from pathlib import Path
+from dp_core.testing.crash import Disk
+from support.core.disks.small_disks import private_mounts, small_memory
+
+private_mounts()
+root = Path(sys.argv[1])
+with Disk(root, size=160 << 20), small_memory(root / "memory", "size=1m"):
+    print("mounted", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_disks_go_with_the_process_that_mounted_them(tmp_path: Path) -> None:
+    """Killed, it leaves no mount and no loop device; nobody else has seen one."""
+    missing(Disk.missing())
+    command = [sys.executable, "-c", MOUNTING, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        assert "mounted\n" == process.stdout.readline()
+        theirs = Path(f"/proc/{process.pid}/mounts").read_text()
+        ours = Path("/proc/self/mounts").read_text()
+        process.kill()
+
+    assert 2 == theirs.count(f" {tmp_path}/")
+    assert str(tmp_path) not in ours
+    eventually(lambda: str(tmp_path) not in devices(), "its loop device is given back")
+
+
+def test_this_run_has_mounts_of_its_own() -> None:
+    """So a test that mounts a disk needs to do nothing for the case of its death."""
+    missing(Disk.missing())
+    runner = Path(f"/proc/{os.getppid()}/ns/mnt")
+    assert Path("/proc/self/ns/mnt").readlink() != runner.readlink()
+
+
+def devices() -> str:
+    """Return all loop devices, with the files that they show."""
+    command = ["losetup", "--list", "--output=BACK-FILE"]
+    return subprocess.check_output(command, text=True)

@@ -54,7 +54,6 @@ class Disk:
         self._kind = kind
         self._image = Path(directory, f"{kind}.img")
         self._size = size
-        self._device = ""
         self.root = Path(directory, kind)
 
     @staticmethod
@@ -103,12 +102,15 @@ class Disk:
     def _mount(self) -> None:
         # A new device each time: a process that copied the mount namespace
         # meanwhile, as sandboxes do, keeps the old one alive, and stopped.
-        self._device = _run("losetup", "--find", "--show", str(self._image))
-        _run("mount", self._device, str(self.root))
+        device = _run("losetup", "--find", "--show", str(self._image))
+        try:
+            _run("mount", device, str(self.root))
+        finally:
+            # It stays while it is mounted, also where nobody is left to unmount it.
+            _run("losetup", "--detach", device)
 
     def _unmount(self) -> None:
         _run("umount", "--lazy", str(self.root))
-        _run("losetup", "--detach", self._device)
 
 
 def _run(*command: str) -> str:

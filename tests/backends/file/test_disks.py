@@ -7,6 +7,7 @@ device. A limit of the size of files needs no root.
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -25,8 +26,10 @@ from dp_backends.file._registry import Listing
 from dp_backends.file._store import FileStore
 from dp_backends.file._watching import WATCHERS
 from dp_core.testing.crash import Disk
-from support.core.full_disks import a_little_room_is_the_way_out
+from support.core.disks.full_disks import a_little_room_is_the_way_out
+from support.core.disks.small_disks import fill_up, small_memory
 from support.file.crash_setups import Dying, value
+from support.file.stores import age
 from support.file.sweeps import missing
 
 LIMIT: Final = 60.0
@@ -50,8 +53,8 @@ class Medium:
     """
 
     root: Path
-    fill: Callable[[], None]
-    fill_up: Callable[[], None]
+    fill: Callable[[], object]
+    fill_up: Callable[[], object]
     empty: Callable[[], None]
     told: str = "the disk is full; free some space"
     has_room_for_heads: bool = False
@@ -69,47 +72,32 @@ def ram(tmp_path: Path) -> Iterator[Path]:
 def mounted(directory: Path, options: str) -> Iterator[Path]:
     """Mount memory on a directory."""
     missing(Disk.missing())
-    directory.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "none", str(directory)], check=True
-    )
-    try:
+    with small_memory(directory, options):
         yield directory
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 def with_bytes(root: Path, left: int) -> Medium:
     """Return a medium whose bytes run out."""
-    filler = root / "filler"
-
-    def fill_up() -> None:
-        with filler.open("ab", buffering=0) as file:
-            for size in (1 << 20, 4096):
-                with suppress(OSError):
-                    while file.write(b"x" * size) == size:
-                        pass
-
-    def fill() -> None:
-        fill_up()
-        with filler.open("r+b") as file:
-            file.truncate(filler.stat().st_size - left)
-
-    return Medium(root, fill, fill_up, filler.unlink)
+    return Medium(
+        root,
+        lambda: fill_up(root, left),
+        lambda: fill_up(root),
+        (root / "filler").unlink,
+    )
 
 
 def with_inodes(root: Path, left: int) -> Medium:
     """Return a medium whose inodes run out."""
     filler = root / "filler"
 
-    def fill_up() -> None:
+    def take_all() -> None:
         filler.mkdir(exist_ok=True)
         with suppress(OSError):
             for number in range(100_000):
                 (filler / str(number)).touch()
 
     def fill() -> None:
-        fill_up()
+        take_all()
         for path in sorted(filler.iterdir())[:left]:
             path.unlink()
 
@@ -117,7 +105,7 @@ def with_inodes(root: Path, left: int) -> Medium:
         for path in filler.iterdir():
             path.unlink()
 
-    return Medium(root, fill, fill_up, empty)
+    return Medium(root, fill, take_all, empty)
 
 
 def with_limit(root: Path) -> Medium:
@@ -160,10 +148,11 @@ def files(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*")}
 
 
-def program(*words: str, url: str) -> tuple[int, str, str]:
+def program(*words: str, url: str = "memory:") -> tuple[int, str, str]:
     """Run `dp`; return its exit code, its output, and what it complained of."""
     done = subprocess.run(
-        [sys.executable, "-m", "dp_core", words[0], "--url", url, *words[1:]],
+        [sys.executable, "-m", "dp_core", *words],
+        env={**os.environ, "DP_URL": url},
         capture_output=True,
         text=True,
         check=False,
@@ -266,6 +255,44 @@ def test_a_little_room_is_the_way_out_of_a_full_disk(medium: Medium) -> None:
 
     url = f"file:{medium.root}/store"
     a_little_room_is_the_way_out(url, fill, 64 << 10, "x" * 100_000)
+
+
+@pytest.mark.parametrize("medium", ["inodes"], indirect=True)
+def test_disposing_gives_no_inodes_back(medium: Medium) -> None:
+    """
+    A disposal takes one for its head, and an hour later gives one back, its outcome's.
+
+    So it needs as many as there are promises to dispose of, and two more for as long as
+    it takes; the way out is a store elsewhere, to which no heads are copied.
+    """
+    root = medium.root / "store"
+    store = FileStore(str(root))
+    ids = [f"x{number}" for number in range(20)]
+    for id in ids:
+        store.settle(id, LARGE)
+    store.settle("kept", LARGE)
+    before = len(files(root))
+    medium.fill_up()
+    for path in sorted((medium.root / "filler").iterdir())[: len(ids) + 2]:
+        path.unlink()
+
+    for id in ids:
+        store.dispose(id)
+    assert before + len(ids) == len(files(root))
+    for path in root.rglob("*.json"):
+        age(str(path))
+    # One of the two is left: in memory, a file's second name takes an inode as well.
+    new = len(ids) + 1
+    for number in range(new):
+        store.settle(f"new{number}", LARGE)
+    with pytest.raises(dp.BackendUnavailableError, match=medium.told):
+        store.settle("late", LARGE)
+
+    elsewhere = medium.root.parent / "elsewhere"
+    code, _, complained = program("copy", f"file:{root}", f"file:{elsewhere}")
+    assert 0 == code, complained
+    assert new + 1 == len([*elsewhere.rglob("*.json")])
+    assert LARGE == FileStore(str(elsewhere)).settle("late", LARGE)
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["nearly", "full"])

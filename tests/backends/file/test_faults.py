@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,6 +18,7 @@ import pytest
 import dp_core as dp
 from dp_backends.file._store import FileStore
 from dp_core.testing.crash import Disk, Lane
+from support.core.disks.small_disks import fill_up, small_memory
 from support.file.crash_proofs import short_writes_are_completed
 from support.file.crash_setups import CHILD, ENVIRONMENT, value
 from support.file.failing_calls import OPERATIONS, matrix
@@ -218,26 +218,8 @@ def test_a_file_size_limit_is_told(store: FileStore) -> None:
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system in memory with little room."""
     missing(Disk.missing(), fails=False)
-    directory = tmp_path / "small"
-    directory.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(directory)], check=True
-    )
-    try:
+    with small_memory(tmp_path / "small", "size=24m") as directory:
         yield directory
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
-
-
-def fill(directory: Path) -> Path:
-    """Fill a file system up; return the file that does it."""
-    path = directory / "filler"
-    with path.open("wb", buffering=0) as file:
-        for size in (1 << 20, 4096):
-            with suppress(OSError):
-                while file.write(b"x" * size) == size:
-                    pass
-    return path
 
 
 def test_a_disk_that_really_fails_acknowledges_nothing(small: Path) -> None:
@@ -249,7 +231,7 @@ def test_a_disk_that_really_fails_acknowledges_nothing(small: Path) -> None:
     with Disk(small, size=256 * 1024 * 1024) as disk:
         store = FileStore(str(disk.root / "store"))
         store.settle("kept", value("kept"))
-        filler = fill(small)
+        filler = fill_up(small)
         acknowledged = []
         errors: list[dp.DurablePromiseError] = []
         for number in range(40):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ from support.restate import (
     free_ports,
     pending_ask,
 )
+from support.server.faketime import need_faketime, shared_by_faketime
 
 HANDLERS = Path(__file__).parent / "handlers" / "programs" / "handlers.py"
 
@@ -222,9 +221,7 @@ def shifted(
     program: None, tmp_path_factory: pytest.TempPathFactory, request: Any
 ) -> Iterator[RestateServer]:
     """Return a server whose services have a clock that differs from its own."""
-    if shutil.which("faketime") is None:
-        missing = "no faketime"
-        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
+    need_faketime()
     restate = RestateServer(tmp_path_factory.mktemp("shifted"))
     services = [
         ServiceProcess.of_promises(restate),
@@ -241,6 +238,20 @@ def shifted(
         for service in services:
             service.kill()
         restate.kill()
+
+
+def test_a_shifted_clock_leaves_nothing() -> None:
+    """What libfaketime shares in memory goes with a service, though that is killed."""
+    need_faketime()
+    program = "import os, signal; print(); print(os.getpid()); signal.pause()"
+    service = ServiceProcess("-c", program)
+    service.shift_clock("+1h")
+    try:
+        pid = int(service.start())
+        assert 2 == len(shared_by_faketime(pid))
+    finally:
+        service.kill()
+    assert [] == shared_by_faketime(pid)
 
 
 # Longer than that a wait may be suspended, and end late where the clock is ahead.

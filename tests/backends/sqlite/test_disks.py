@@ -15,13 +15,13 @@ import pytest
 
 import dp_core as dp
 from dp_core.testing.crash import Disk
-from support.core.full_disks import (
+from support.core.disks.full_disks import (
     a_little_room_is_the_way_out,
     nothing_is_lost_in_a_full_disk,
 )
+from support.core.disks.small_disks import fill_up, small_memory
 from support.file.sweeps import missing
 from support.sqlite.child import one_batch
-from support.sqlite.small_disks import fill_up, small_memory
 from support.sqlite.stores import rows
 
 
@@ -33,8 +33,7 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         with Disk(tmp_path, size=160 * 1024 * 1024) as disk:
             yield disk.root
         return
-    root = tmp_path / "small"
-    with small_memory(root, "8m"):
+    with small_memory(tmp_path / "small", "size=8m") as root:
         yield root
 
 
@@ -53,7 +52,7 @@ def test_a_little_room_is_the_way_out_of_a_full_disk(small: Path) -> None:
     """As much as the log is long: then disposals make room for what is next."""
     a_little_room_is_the_way_out(
         f"sqlite:{small}/p.db",
-        lambda: fill_up(small, 0),
+        lambda: fill_up(small),
         4 << 20,
         "x" * 150_000,
     )

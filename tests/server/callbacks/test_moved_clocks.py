@@ -10,7 +10,7 @@ import pytest
 import dp_core as dp
 import dp_core.sync as blocking
 from support.server.calling import SECRET
-from support.server.faketime import SettableClock, need_faketime
+from support.server.faketime import SettableClock, need_faketime, shared_by_faketime
 from support.server.receivers import receiving
 from support.server_process import Server, running
 
@@ -58,6 +58,13 @@ def failed(server: Server) -> str:
         if "callback to" in line:
             return line
     raise AssertionError("the server has ended")
+
+
+def test_a_moved_clock_leaves_nothing(store: str, clock: SettableClock) -> None:
+    """What libfaketime shares in memory goes with its server, though that is killed."""
+    with running(store) as server:
+        assert 2 == len(shared_by_faketime(server.process.pid))
+    assert [] == shared_by_faketime(server.process.pid)
 
 
 def test_an_hour_that_a_receiver_asks_for(store: str, clock: SettableClock) -> None:

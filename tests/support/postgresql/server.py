@@ -23,7 +23,14 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier, Literal
 
-__all__ = ["PASSWORD", "USER", "PostgresServer", "find_programs", "running"]
+__all__ = [
+    "PASSWORD",
+    "USER",
+    "PostgresServer",
+    "find_programs",
+    "need_programs",
+    "running",
+]
 
 USER: Final = "clerk"
 """An ordinary role, for which no password is asked at the socket."""
@@ -91,9 +98,16 @@ class PostgresServer:
         assert self._process is not None
         return self._process.pid
 
-    def create(self) -> None:
-        """Make its files and start it, with the ordinary role `USER`."""
+    def create(self, log: Path | None = None) -> None:
+        """
+        Make its files and start it, with the ordinary role `USER`.
+
+        Args:
+            log: An empty directory in which it keeps its write-ahead log.
+        """
         command = [self._programs / "initdb", "--pgdata", self.data, *INITDB]
+        if log is not None:
+            command += ["--waldir", log]
         subprocess.run(
             [*self._as_user(), *command], check=True, stdout=subprocess.DEVNULL
         )
@@ -132,6 +146,11 @@ class PostgresServer:
             self._process.send_signal(by)
             self._process.wait(TIMEOUT)
             self._process = None
+
+    def wait(self) -> int:
+        """Wait until it has ended by itself; return its exit code."""
+        assert self._process is not None
+        return self._process.wait(TIMEOUT)
 
     def restart(self) -> None:
         self.stop()
@@ -237,18 +256,19 @@ class PostgresServer:
         return ["setpriv", *ids, "--clear-groups"]
 
 
-@contextmanager
-def running(**settings: str) -> Iterator[PostgresServer]:
-    """
-    Run a server until the block ends.
-
-    Skip the test where there is no PostgreSQL; in continuous integration, fail.
-    """
+def need_programs() -> None:
+    """Skip the test where there is no PostgreSQL; in continuous integration, fail."""
     if find_programs() is None:
         reason = "no PostgreSQL; sh .ci/programs installs it"
         if "CI" in os.environ:
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@contextmanager
+def running(**settings: str) -> Iterator[PostgresServer]:
+    """Run a server until the block ends, where there are programs of it."""
+    need_programs()
     server = PostgresServer(**settings)
     try:
         server.create()

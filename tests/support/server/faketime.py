@@ -5,12 +5,21 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from support.file.sweeps import missing
 
-__all__ = ["SettableClock", "faketime_library", "need_faketime"]
+__all__ = [
+    "SettableClock",
+    "faketime_library",
+    "forget_faketime",
+    "need_faketime",
+    "shared_by_faketime",
+]
+
+SHARED: Final = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is on Linux
 
 
 def need_faketime() -> None:
@@ -22,6 +31,22 @@ def faketime_library() -> str:
     """Return the path of libfaketime, for ``LD_PRELOAD``."""
     ask = ["faketime", "-f", "+0", "printenv", "LD_PRELOAD"]
     return subprocess.check_output(ask, text=True).strip()
+
+
+def shared_by_faketime(pid: int) -> list[Path]:
+    """Return what libfaketime shares in memory for one process and its children."""
+    names = f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"
+    return [path for name in names if (path := SHARED / name).exists()]
+
+
+def forget_faketime(pid: int) -> None:
+    """
+    Remove what a process that is dead has left of it; by itself only an exit does.
+
+    It would stop the next process that gets this number.
+    """
+    for path in shared_by_faketime(pid):
+        path.unlink()
 
 
 class SettableClock:

@@ -72,7 +72,11 @@ def nothing_is_lost_in_a_full_disk(
 
 
 def a_little_room_is_the_way_out(
-    url: str, fill: Callable[[], Path], room: int, large: str
+    url: str,
+    fill: Callable[[], Path],
+    room: int,
+    large: str,
+    vacuum: Callable[[], object] = lambda: None,
 ) -> None:
     """
     Fill the disk of a store until it takes no settle; give back some bytes.
@@ -84,6 +88,7 @@ def a_little_room_is_the_way_out(
         fill: Fills its disk up; returns the file that does.
         room: So many bytes are given back.
         large: A value. Twenty are settled before, and ten afterwards.
+        vacuum: Gives the room of what was disposed of to others.
     """
 
     async def main() -> None:
@@ -100,6 +105,7 @@ def a_little_room_is_the_way_out(
                 file.truncate(filler.stat().st_size - room)
             for promise in old:
                 await promise.dispose()
+        vacuum()
         # A database takes over its log when the last handle is closed.
         async with dp.connect(url) as promises:
             old = [promises.promise(promise.id) for promise in old]
