@@ -9,18 +9,20 @@ the table in docs/explanation/server.md lets expect.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 
 from dp_core import connect
-from dp_core.server import app
+from dp_core.server import Settings, app
 
 __all__: list[str] = []
 
 
 async def run(name: str) -> None:
     """Serve promises in memory at a free port, and say which."""
-    promises = app(connect("memory:").backend)
+    settings = Settings(token=os.environ.get("DP_TOKEN"))
+    promises = app(connect("memory:").backend, settings)
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         print(f"Listening on http://127.0.0.1:{listener.getsockname()[1]}")  # noqa: T201 - what the caller waits for
         print("Store memory:", flush=True)  # noqa: T201 - whoever attacks reads it
@@ -33,9 +35,9 @@ async def run(name: str) -> None:
         from hypercorn.asyncio import serve  # noqa: PLC0415 - the other one
         from hypercorn.config import Config  # noqa: PLC0415 - only this one needs it
 
-        settings = Config()
-        settings.bind, settings.errorlog = [f"fd://{listener.fileno()}"], None
-        await serve(promises, settings)
+        config = Config()
+        config.bind, config.errorlog = [f"fd://{listener.fileno()}"], None
+        await serve(promises, config)
 
 
 if __name__ == "__main__":

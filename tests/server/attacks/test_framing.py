@@ -161,18 +161,6 @@ def test_what_can_be_read_in_two_ways_ends_the_connection(
     assert (200, b"null") == server.ask("/promises/smuggled/peek")
 
 
-def test_a_trailer_is_not_a_header() -> None:
-    """A token that comes after the body lets nobody in."""
-    with victim(env={"DP_TOKEN": "x" * 40}) as server:
-        head = server.head("/promise/peek", "Transfer-Encoding: chunked", "Trailer: A")
-        body = chunked(b'{"promiseId":"x"}', 9)[:-2]
-        for trailer in ("Authorization", "authorization", "AUTHORIZATION"):
-            token = f"{trailer}: Bearer {'x' * 40}\r\n\r\n".encode()
-            status, _ = server.send(head + b"\r\n" + body + token)
-
-            assert 401 == status
-
-
 @pytest.mark.parametrize(
     "sent",
     [

@@ -17,6 +17,8 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Final
 
+from support.paths import TESTS
+
 __all__ = [
     "SECONDS",
     "Victim",
@@ -34,7 +36,7 @@ SECONDS: Final = 60
 CANDIDATE: Final = os.environ.get("DP_ATTACKED")
 """A server to attack in place of ``dp serve``, one of those below."""
 
-CANDIDATES: Final = Path(__file__).parents[1] / "server" / "attacks" / "candidates.py"
+CANDIDATES: Final = TESTS / "server" / "attacks" / "candidates.py"
 
 WITH_SETTINGS: Final = """
 import dataclasses, json, sys
