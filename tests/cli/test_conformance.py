@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dp_core.testing import LAWS
 from dp_core.testing.wire import MANY_CASES, TERMS_CASES
+from support.server.gateways import UNAVAILABLE, gateway
 from support.server_process import running
 
 LIMIT = 300
@@ -157,32 +160,114 @@ def test_what_cannot_be_judged_is_an_error() -> None:
     assert "no law is called 'no-such-law'" in unknown.stderr
 
 
-def test_a_server_that_dies_is_not_judged() -> None:
-    """It is said, with exit code 2, and with what was judged until then."""
-    with running("memory:") as server:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "dp_core",
-                "conformance",
-                "--json",
-                f"http://127.0.0.1:{server.port}?retry=0.5",
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        wait_until_asked(server.port)
-        server.process.kill()
-        output, errors = process.communicate(timeout=120)
+SOON_TOLD = """
+import sys
+from dp_core.cli import main
+from dp_core.cli._commands import _conformance
+_conformance._PATIENCE = 2
+sys.exit(main())
+"""
 
-    assert 2 == process.returncode
-    assert "the store is not reachable any more" in errors
+
+def not_judged(url: str, until: Callable[[], None], end: Callable[[int], None]) -> str:
+    """
+    End a store while it is judged; return what is said.
+
+    Args:
+        url: The store.
+        until: Waits until it is judged.
+        end: Ends it; gets the number of the process that judges.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", SOON_TOLD, "conformance", "--json", url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            until()
+            end(process.pid)
+            output, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
+
+    assert 2 == process.returncode, errors
+    assert [] == json.loads(output)["violations"]
     # Notices are sentences of the program, as its errors are.
     assert all(line.startswith("dp: ") for line in errors.splitlines())
     assert "'no answer" not in errors
-    assert [] == json.loads(output)["violations"]
+    assert "the store cannot be used any more: " in errors
+    return errors.splitlines()[-1]
+
+
+def fill_disk(pid: int) -> None:
+    """Let a process write no more to files, as where there is no room."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0))
+
+
+def test_a_server_that_dies_is_not_judged() -> None:
+    """It is said, with exit code 2, and with what was judged until then."""
+    with running("memory:") as server:
+        said = not_judged(
+            f"http://127.0.0.1:{server.port}?retry=0.5",
+            lambda: wait_until_asked(server.port),
+            lambda _: server.process.kill(),
+        )
+    assert "connection refused" in said.lower()
+
+
+def test_a_server_whose_disk_is_full_is_not_judged(tmp_path: Path) -> None:
+    """It still reads, and so it answers looks, but no law can be tried."""
+    with running(f"file:{tmp_path}/promises") as server:
+        said = not_judged(
+            f"http://127.0.0.1:{server.port}?retry=0.5",
+            lambda: wait_until_asked(server.port),
+            lambda _: fill_disk(server.process.pid),
+        )
+    assert "the server's store failed" in said
+
+
+@pytest.mark.parametrize("scheme", ["file", "sqlite"])
+def test_a_store_whose_disk_is_full_is_not_judged(tmp_path: Path, scheme: str) -> None:
+    """Nor is a store of this process; what it said is said."""
+    said = not_judged(
+        f"{scheme}:{tmp_path}/promises",
+        lambda: wait_until_made(tmp_path / "promises"),
+        fill_disk,
+    )
+    assert f"{tmp_path}/promises" in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(UNAVAILABLE, "HTTP 503"), (b"", "no answer")],
+    ids=["answers 503", "answers nothing"],
+)
+def test_a_server_behind_a_dead_gateway_is_not_judged(
+    answer: bytes, reason: str
+) -> None:
+    """Whether the gateway says so, or swallows whatever is sent to it."""
+    with (
+        running("memory:", allowed_hosts=["127.0.0.1"]) as server,
+        gateway(server.port) as between,
+    ):
+        said = not_judged(
+            f"http://127.0.0.1:{between.port}?retry=0.5",
+            lambda: wait_until_asked(between.port),
+            lambda _: setattr(between, "said", answer),
+        )
+    assert reason in said
+
+
+def wait_until_made(path: Path) -> None:
+    """Return when a store is there, and something was settled in it."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = [path, *path.rglob("*.json")] if path.is_dir() else [path]
+        if len(found) > 9 or (path.is_file() and path.stat().st_size > 0):
+            return
+        time.sleep(0.01)
+    pytest.fail("nobody makes a store")
 
 
 def wait_until_asked(port: int) -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import click
 
 from dp_core._client import connect
-from dp_core._errors import BackendError
+from dp_core._errors import (
+    BackendError,
+    BackendUnavailableError,
+    OutcomeUnknownError,
+)
+from dp_core._states import Resolved
 from dp_core._text import without_password
 from dp_core._tokens import token_from_environment
 from dp_core.backend import Backend, WireBackend
@@ -61,14 +68,15 @@ def conformance(  # noqa: PLR0913 - click passes each option by its name
     For http: and https: these are also the laws of the wire, so that a server
     in any language can be judged. All ids are new ones, and stay there. The
     exit code is 0 if all laws hold, 1 if one is broken, and 2 if the store
-    cannot be reached, or cannot any more.
+    cannot be used, or cannot any more: nobody is judged for a full disk.
     """
     # The kit is large, and of no use to the other commands.
     from dp_core.testing import ConformanceError  # noqa: PLC0415 - an extra
     from dp_core.testing.kit import StoreGoneError  # noqa: PLC0415 - an extra
 
+    probe = _Probe(store)
     judge = partial(
-        _judge, store, durable=durable, shared=not alone, skip=skip, seed=seed
+        _judge, store, probe, durable=durable, shared=not alone, skip=skip, seed=seed
     )
     gone: StoreGoneError | None = None
     try:
@@ -81,14 +89,21 @@ def conformance(  # noqa: PLR0913 - click passes each option by its name
     say_json(report.as_dict()) if as_json else say(str(report))
     if gone is not None:
         complain_once(
-            f"{gone}: {without_password(store)}; this is what was judged before"
+            f"{gone}: {without_password(store)}: {probe.reason}; this is what was "
+            "judged before"
         )
         return Status.FAILED
     return Status.REJECTED if report.violations else Status.RESOLVED
 
 
-async def _judge(
-    url: str, *, durable: bool, shared: bool, skip: tuple[str, ...], seed: int | None
+async def _judge(  # noqa: PLR0913 - all but two have a name
+    url: str,
+    probe: _Probe,
+    *,
+    durable: bool,
+    shared: bool,
+    skip: tuple[str, ...],
+    seed: int | None,
 ) -> Report:
     from dp_core.testing import check_backend, check_wire  # noqa: PLC0415 - an extra
 
@@ -101,6 +116,7 @@ async def _judge(
         "skip": skip,
         "seed": seed,
         "own_process": True,
+        "is_there": probe,
         "progress": progress,
     }
     if not isinstance(store.backend, WireBackend):
@@ -108,11 +124,8 @@ async def _judge(
         return await progress.told_during(check)
     token = token_from_environment()
     headers = {"Authorization": f"Bearer {token}"} if token else None
-    there = partial(_is_there, url)
     wire = store.backend.wire_url
-    check = partial(
-        check_wire, wire, durable=True, headers=headers, is_there=there, **options
-    )
+    check = partial(check_wire, wire, durable=True, headers=headers, **options)
     return await progress.told_during(check)
 
 
@@ -154,19 +167,47 @@ class _Ticker:
 _TELL_SECONDS: Final = 30
 
 
-async def _is_there(url: str) -> bool:
-    with anyio.move_on_after(_PATIENCE):
-        async with connect(url) as store:
-            try:
-                await store.backend.peek("dp-conformance")
-            except BackendError:
-                return False
+class _Probe:
+    """
+    Tells whether a store can be used.
+
+    It cannot where a look fails or does not end, nor where writing fails for what the
+    store itself calls passing. All else that is wrong with it is for the laws to say.
+
+    Attributes:
+        reason: Why it could not, the last time.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.reason = ""
+        self._url = url
+
+    async def __call__(self) -> bool:
+        """Return whether the store answers, and takes a promise."""
+        id = f"dp-conformance-{token_hex(8)}"
+        try:
+            with anyio.fail_after(_PATIENCE):
+                async with connect(self._url) as store:
+                    await store.backend.peek(id)
+        except (BackendError, TimeoutError) as error:
+            self.reason = str(error) or f"no answer within {_PATIENCE} s"
+            return False
+        with anyio.move_on_after(_PATIENCE), suppress(Exception):
+            async with connect(self._url) as store:
+                try:
+                    await store.backend.settle(id, Resolved(_LARGE))
+                    await store.backend.dispose(id)
+                except (BackendUnavailableError, OutcomeUnknownError) as error:
+                    self.reason = str(error)
+                    return False
         return True
-    return False
 
 
-_PATIENCE: Final = 5
-"""Seconds for a server to say that it is there."""
+_PATIENCE: Final = 15
+"""Seconds for a store to say that it is there: more than clients try again for."""
+
+_LARGE: Final = b'"%b"' % (b"x" * 256 * 1024)
+"""A value for which there is no room any more on a disk that is nearly full."""
 
 
 def _open(url: str) -> Backend:

@@ -9,7 +9,11 @@ from typing import Any, Final
 
 import anyio
 
-from dp_core._errors import PromiseDisposedError
+from dp_core._errors import (
+    BackendUnavailableError,
+    OutcomeUnknownError,
+    PromiseDisposedError,
+)
 from dp_core._text import quoted
 from dp_core.testing.kit._history import Span, render
 from dp_core.testing.kit._report import LawBrokenError
@@ -31,6 +35,9 @@ _PROMPT: Final = ("peek", "settle", "dispose", "create", "info")
 """Operations that wait for nobody: their durations make the tempo."""
 
 
+_AWAY: Final = (BackendUnavailableError, OutcomeUnknownError)
+
+
 class CallLog:
     """
     All calls of one law, in order.
@@ -41,6 +48,7 @@ class CallLog:
         blocked: The error of the first call that blocked the event loop. After
             it no more calls are made, because most of them would block as well.
         ran_out: Whether patience ran out with anything. On a slow machine it may.
+        was_away: Whether a call said that the store could not be used just then.
     """
 
     def __init__(self, patience: float, tempo: Tempo | None = None) -> None:
@@ -48,6 +56,7 @@ class CallLog:
         self.tempo = tempo or Tempo()
         self.blocked: LoopBlockedError | None = None
         self.ran_out = False
+        self.was_away = False
         self._calls: defaultdict[str, list[BackendCall]] = defaultdict(list)
         self._notes: list[Span] = []
         self._now = 0
@@ -157,6 +166,8 @@ class BackendCall:
                     if _ends_the_kit(error):
                         raise
                     result = error
+                    if isinstance(error, _AWAY):
+                        self._log.was_away = True
         except RuntimeError:
             # An abandoned coroutine may have left cancel scopes open.
             if not self._schedule.abandoned:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final, TypeAlias
 
@@ -24,7 +25,7 @@ from dp_core.testing.kit._watchdog import watchdog
 __all__ = ["IsThere", "Judge", "Progress", "check_names"]
 
 IsThere: TypeAlias = Callable[[], Awaitable[bool]]
-"""A function that asks a store for anything, and tells whether it answered."""
+"""A function that asks a store for what laws ask for, and tells whether it did it."""
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """A function that is told, before each law: its number, how many, and its name."""
@@ -44,7 +45,8 @@ class Judge:
     The verdict is clear as soon as one law is broken. Then the others get less
     time, so that a backend that hangs everywhere is judged soon. A law for which
     that was too little is tried again at the end, with all the time there is: no law
-    is named because the machine is slow, or because the store polls.
+    is named because the machine is slow, or because the store polls. Nor is one named
+    in which a call said that the store was away, if it holds once the store is back.
 
     Args:
         run: State that the laws share.
@@ -97,7 +99,7 @@ class Judge:
                     self._hurry()
             run.patience = run.effort.patience
             for law in self._again:
-                await self._try(law)
+                await self._try(law, is_last=True)
 
     def report(self) -> Report:
         """Return the report on all laws that were tried so far."""
@@ -110,21 +112,21 @@ class Judge:
             round(monotonic() - self._started, 3),
         )
 
-    async def _try(self, law: Law) -> None:
+    async def _try(self, law: Law, *, is_last: bool = False) -> None:
         if reason := self._reason_to_skip(law):
             self._skipped.append((law.name, reason))
             return
-        violation: Violation | NotJudgedError | None = None
-        ran_out = False
+        found = _Attempted()
         with anyio.CancelScope(deadline=self._deadline) as scope:
-            violation, ran_out = await _violation(law, self._run)
+            found = await _try_once(law, self._run)
+        violation = found.violation
         if scope.cancelled_caught:
             self._skipped.append((law.name, "another law is broken, and time is over"))
         elif violation is None:
             self._passed.append(law.name)
         elif self._is_there is not None and not await self._is_there():
             raise StoreGoneError(self.report())
-        elif ran_out and self._run.patience < self._run.effort.patience:
+        elif not is_last and self._is_worth_another(found):
             self._again.append(law)
         elif isinstance(violation, NotJudgedError):
             self._skipped.append((law.name, violation.reason))
@@ -136,6 +138,12 @@ class Judge:
             return "as asked"
         return law.unmet(self._run)
 
+    def _is_worth_another(self, found: _Attempted) -> bool:
+        """Return whether a law may be broken only for what passes."""
+        if found.was_away and self._is_there is not None:
+            return True
+        return found.ran_out and self._run.patience < self._run.effort.patience
+
     def _hurry(self) -> None:
         run = self._run
         self._deadline = min(self._deadline, anyio.current_time() + self._naming)
@@ -143,33 +151,44 @@ class Judge:
         run.patience = min(run.effort.patience, needed)
 
 
-async def _violation(
-    law: Law, run: ConformanceRun
-) -> tuple[Violation | NotJudgedError | None, bool]:
+@dataclass(frozen=True, slots=True)
+class _Attempted:
     """
-    Return how the store breaks *law*, if it does, and whether patience ran out.
+    Result of a law that was tried.
 
-    In place of a violation may be the reason why it cannot be told.
+    Attributes:
+        violation: How the store breaks it, if it does, or why that cannot be told.
+        ran_out: Whether patience ran out, before the law was broken.
+        was_away: Whether the store said that it could not be used.
     """
+
+    violation: Violation | NotJudgedError | None = None
+    ran_out: bool = False
+    was_away: bool = False
+
+
+async def _try_once(law: Law, run: ConformanceRun) -> _Attempted:
+    """Try a law."""
     found: LawBrokenError | None = None
-    ran_out = False  # Before the law was broken; later it says nothing.
+    ran_out = was_away = False  # Before the law was broken; later it says nothing.
     async with anyio.create_task_group() as tasks:
         context = LawContext(run, law.name, tasks)
         try:
             await law.check(context)
         except LawBrokenError as broken:
-            found, ran_out = broken, context.log.ran_out
+            found = broken
+            ran_out, was_away = context.log.ran_out, context.log.was_away
         except NotJudgedError as reason:
-            return reason, True
+            return _Attempted(reason, ran_out=True, was_away=context.log.was_away)
         finally:
             with anyio.CancelScope(shield=True):
                 await context.clean_up()
     if found is None:
-        return None, ran_out
-    return (
-        Violation(law.name, law.sentence, law.contract, found.reason, found.history),
-        ran_out,
+        return _Attempted()
+    violation = Violation(
+        law.name, law.sentence, law.contract, found.reason, found.history
     )
+    return _Attempted(violation, ran_out, was_away)
 
 
 def check_names(skip: Iterable[str], known: Iterable[str]) -> None:

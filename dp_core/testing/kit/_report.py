@@ -113,7 +113,7 @@ class ConformanceError(AssertionError):
 
 class StoreGoneError(Exception):
     """
-    A store could be reached at first, and cannot be any more.
+    A store could be used at first, and cannot be any more.
 
     Attributes:
         report: The result of the laws that were tried before.
@@ -124,7 +124,7 @@ class StoreGoneError(Exception):
         self.report = report
 
     def __str__(self) -> str:
-        return "the store is not reachable any more"
+        return "the store cannot be used any more"
 
 
 class LawBrokenError(Exception):

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, final
+from typing import Any, Final, final
 from urllib.parse import urlsplit
 
 from anyio import move_on_after, to_thread
+
+from dp_core.testing.kit import LawContext
 
 __all__ = ["Conversation", "RawClient", "WireResponse"]
 
@@ -103,23 +105,28 @@ class RawClient:
             connection.close()
 
 
+_AWAY: Final = (0, 502, 503, 504)
+"""Statuses of a server, or a gateway, that cannot do it now; 0 for no server."""
+
+
 class Conversation:
     """
     Requests about promises whose ids start with one prefix, and their log.
 
     Args:
         client: Who asks.
-        prefix: The prefix, for which ``$`` stands in paths and bodies.
+        context: The law that they are for.
 
     Attributes:
-        prefix: The same.
+        prefix: The prefix, for which ``$`` stands in paths and bodies.
         lines: A line for each request.
     """
 
-    def __init__(self, client: RawClient, prefix: str) -> None:
-        self.prefix = prefix
+    def __init__(self, client: RawClient, context: LawContext) -> None:
+        self.prefix = context.id("-")
         self.lines: list[str] = []
         self._client = client
+        self._log = context.log
 
     async def ask(
         self,
@@ -135,5 +142,7 @@ class Conversation:
             request = request.replace("$", self.prefix)
         body = None if request is None else request.encode()
         answer = await self._client.ask(method, path, body, content_type, timeout)
+        if answer is not None and answer.status in _AWAY:
+            self._log.was_away = True
         self.lines.append(f"{method} {path} {request or ''} -> {answer or 'no answer'}")
         return answer

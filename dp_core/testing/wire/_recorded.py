@@ -124,7 +124,7 @@ def wire_law(name: str, url: str, headers: Mapping[str, str] | None = None) -> L
 async def _replay(client: RawClient, name: str, context: LawContext) -> None:
     exchange = CASES[name]
     for head_start in _HEAD_STARTS:
-        conversation = Conversation(client, context.id("-"))
+        conversation = Conversation(client, context)
         for earlier in _before(exchange):
             await _exchange(conversation, earlier)
         if name in _MEANWHILE or name in _MEANWHILE.values():

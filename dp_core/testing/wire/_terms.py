@@ -109,7 +109,7 @@ class _Replay:
     """The steps of one case."""
 
     def __init__(self, client: RawClient, context: LawContext) -> None:
-        self._conversation = Conversation(client, context.id("-"))
+        self._conversation = Conversation(client, context)
         self._context = context
 
     async def do(self, step: Mapping[str, Any]) -> None:
