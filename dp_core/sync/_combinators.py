@@ -12,9 +12,9 @@ from dp_core._refused import BLOCKING_ITERATOR, Refused
 from dp_core._states import Rejected, Resolved
 from dp_core._text import shown
 from dp_core.sync._ahead import Ahead
-from dp_core.sync._block import Block
 from dp_core.sync._promise import DurablePromise
 from dp_core.sync._run import call, hold
+from dp_core.sync._with_block import Block
 
 __all__ = ["AsSettled", "all_settled", "as_settled", "gather", "race"]
 

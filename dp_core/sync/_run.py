@@ -21,10 +21,10 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from dp_core._errors import EventLoopRunningError
-from dp_core.sync._block import Block
 from dp_core.sync._loop_thread import NoThreadError
 from dp_core.sync._own_loop import SyncLoop, run_here
 from dp_core.sync._shared_loop import SharedLoop
+from dp_core.sync._with_block import Block
 
 __all__ = ["call", "hold"]
 

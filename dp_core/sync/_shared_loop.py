@@ -1,4 +1,8 @@
-"""`SharedLoop`: the event loop of all threads of a process, in a thread of its own."""
+"""
+`SharedLoop`: the event loop of all threads of a process, in a thread of its own.
+
+Here Ctrl-C ends a call. Which loop a call gets, also after a fork, is in `_run`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`check_size`, and the other limits of values: their length and their depth."""
+"""
+`check_size`, and the other limits of values: their length and their depth.
+
+What JSON they may have is in `_write`, and for what comes in, in `_read`.
+"""
 
 from __future__ import annotations
 

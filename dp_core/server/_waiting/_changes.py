@@ -26,9 +26,9 @@ from dp_core._errors import DurablePromiseError, ProtocolError
 from dp_core._terms import Page
 from dp_core.server._guarding import ClientGoneError
 from dp_core.server._routing import AdmittedRequest, Header
-from dp_core.server._waiting import _places
+from dp_core.server._waiting import _holding
 from dp_core.server._waiting._event_stream import COMMENT_SECONDS, STREAM_HEADERS
-from dp_core.server._waiting._places import Places
+from dp_core.server._waiting._holding import Places
 from dp_core.wire import List, write_comment
 
 __all__ = ["Changes", "digest_of"]
@@ -176,7 +176,7 @@ class Changes:
 
         viewer = self._enter(call, seen)
         try:
-            with anyio.move_on_after(_places.HELD_SECONDS):
+            with anyio.move_on_after(_holding.HELD_SECONDS):
                 await self.places.hold(request.receive, begin, request.access)
         except ProtocolError:
             if not has_begun:

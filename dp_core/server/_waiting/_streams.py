@@ -19,9 +19,9 @@ from dp_core._errors import PromiseDisposedError, ProtocolError
 from dp_core.backend import Backend, Told, watch_all
 from dp_core.server._guarding import ClientGoneError
 from dp_core.server._routing import Header
-from dp_core.server._waiting import _places
+from dp_core.server._waiting import _holding
 from dp_core.server._waiting._event_stream import COMMENT_SECONDS, STREAM_HEADERS
-from dp_core.server._waiting._places import Places
+from dp_core.server._waiting._holding import Places
 from dp_core.wire import WatchCall, write_comment, write_event
 
 __all__ = ["Streams"]
@@ -94,7 +94,7 @@ class Streams:
     async def _watch(self, call: WatchCall, writer: _EventWriter) -> None:
         async with watch_all(self._backend, call.ids) as watch:
             await writer.begin()
-            with anyio.move_on_after(_places.HELD_SECONDS):
+            with anyio.move_on_after(_holding.HELD_SECONDS):
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(writer.collect, watch)
                     await writer.run()

@@ -11,8 +11,8 @@ from dp_core._access import Access
 from dp_core._errors import ProtocolError
 from dp_core._states import Outcome, Pending
 from dp_core.backend import Backend, wait_or_peek
-from dp_core.server._waiting import _places
-from dp_core.server._waiting._places import Places
+from dp_core.server._waiting import _holding
+from dp_core.server._waiting._holding import Places
 
 __all__ = ["Waits"]
 
@@ -53,7 +53,7 @@ class Waits:
         state = await self._backend.peek(id)
         if not isinstance(state, Pending):
             return state
-        longest = _places.HELD_SECONDS
+        longest = _holding.HELD_SECONDS
         held = longest if seconds is None else min(seconds, longest)
         state = await self._places.hold(
             receive, partial(wait_or_peek, self._backend, id, held), access

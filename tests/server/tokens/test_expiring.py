@@ -15,7 +15,7 @@ import pytest
 import dp_core as dp
 from dp_core._access import EVERYTHING, write_access
 from dp_core.server import App
-from dp_core.server._waiting import _places
+from dp_core.server._waiting import _holding
 from support.server.asgi_driver import Request
 from support.server.people import SECRET, served
 from support.server_process import Server, running
@@ -52,8 +52,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Return the clock of those who are held; its `ahead` is added to all times."""
     clock = SimpleNamespace(ahead=0.0)
     clock.time = lambda: time.time() + clock.ahead
-    monkeypatch.setattr(_places, "time", clock)
-    monkeypatch.setattr(_places, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(_holding, "time", clock)
+    monkeypatch.setattr(_holding, "_LOOK_SECONDS", 0.001)
     return clock
 
 

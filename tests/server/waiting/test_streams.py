@@ -250,7 +250,7 @@ async def test_no_stream_is_held_for_ever(
     promises: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After an hour it ends, whole."""
-    monkeypatch.setattr("dp_core.server._waiting._places.HELD_SECONDS", 0.01)
+    monkeypatch.setattr("dp_core.server._waiting._holding.HELD_SECONDS", 0.01)
     stream = await ask(promises, "/watch", {"promiseIds": ["x"]})
 
     assert (200, b":\n\n") == (stream.status, stream.body)

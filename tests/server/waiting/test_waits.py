@@ -128,7 +128,7 @@ async def test_no_request_is_held_for_ever(
     promises: App, spy: Spy, monkeypatch: pytest.MonkeyPatch, prefer: bytes | None
 ) -> None:
     """After an hour a wait is answered 503, also one that asked for more."""
-    monkeypatch.setattr("dp_core.server._waiting._places.HELD_SECONDS", 0.01)
+    monkeypatch.setattr("dp_core.server._waiting._holding.HELD_SECONDS", 0.01)
     headers = [] if prefer is None else [(b"prefer", prefer)]
     answer = await ask(promises, "/promise/await", X, headers=headers)
 

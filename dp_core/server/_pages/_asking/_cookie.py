@@ -40,7 +40,7 @@ def cookies_of(token: str, path: str, *, secure: bool) -> list[Header]:
     Args:
         token: The token; empty to take it away.
         path: The path of the app.
-        secure: Whether the browser asks over TLS.
+        secure: Whether the browser asks over TLS: `AdmittedRequest.is_over_tls`.
     """
     # Only of the whole host may it have that name.
     names = [_NAME_OVER_TLS, _NAME] if secure and path == "/" else [_NAME]
