@@ -11,11 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import count
 from types import TracebackType
 from typing import Final, Literal, Protocol, final
 
 from dp_core._errors import PromiseRejectedError
+from dp_core._observed_requests import NUMBERS, UNDER_WAY
 from dp_core._states import Outcome, State
 from dp_core._terms import Terms
 
@@ -54,12 +54,15 @@ class Started:
         operation: The method's name; ``await promise`` is a ``get``.
         id: The promise's id; empty for ``list`` and ``prune``.
         url: The store's URL as the user gave it; it may contain a password.
+        joint: Whether it is one of several for which one call waits, as of
+            `dp_core.gather`: they begin together, and end in any order and task.
     """
 
     number: int
     operation: OperationName
     id: str
     url: str
+    joint: bool = False
 
 
 @final
@@ -84,8 +87,9 @@ class Finished:
         terms: The terms that a create or an info found, with values as JSON text.
         expired: Whether an info found that the deadline settled it, and nobody else.
         error: The exception that was raised, or None.
-        cancelled: Whether *error* is a cancellation; or, without one, another promise
-            of the same call was enough, as for the losers of a race.
+        cancelled: Whether *error* is a cancellation, or says on a server that the
+            client went away; or, without one, another promise of the same call was
+            enough, as for the losers of a race.
         count: How many promises are on the page, or were disposed of by a prune, also
             by one that failed then; None for other operations.
     """
@@ -148,13 +152,13 @@ class Observer(Protocol):
 OBSERVERS: Final[list[Observer]] = []
 """The observers of this process; changed by `dp_core.instrumentation` only."""
 
-_NUMBERS: Final = count(1)
-
 
 @final
 class Observation:
     """
     A context manager around one operation, which reports it to the observers.
+
+    One of several for which one call waits has `begin` and `finish` in its place.
 
     Observers that received the beginning receive the end, also if they are removed
     meanwhile; observers that are added meanwhile receive neither.
@@ -165,32 +169,38 @@ class Observation:
         terms: To be set to the terms that the store reported.
         expired: To be set to whether it reported that the deadline settled it.
         count: To be set to the number of promises of a page or a prune.
+        cancelled: To be set where its error says that nobody waits for it any more.
     """
 
     __slots__ = (
         "_began",
         "_observers",
+        "_outer",
         "_started",
         "asked",
+        "cancelled",
         "count",
         "expired",
         "state",
         "terms",
     )
 
-    def __init__(self, name: OperationName, id: str, url: str) -> None:
+    def __init__(
+        self, name: OperationName, id: str, url: str, *, joint: bool = False
+    ) -> None:
         self.state: State[bytes] | None = None
         self.asked: Outcome[bytes] | None = None
         self.terms: Terms[bytes] | None = None
         self.expired = False
         self.count: int | None = None
-        self._started = Started(next(_NUMBERS), name, id, url)
+        self.cancelled = False
+        self._started = Started(next(NUMBERS), name, id, url, joint)
         self._observers = tuple(OBSERVERS)
 
     def __enter__(self) -> Observation:
-        for observer in self._observers:
-            observer.started(self._started)
-        self._began = time.monotonic()
+        self._outer = UNDER_WAY.get()
+        UNDER_WAY.set(self._started.number)
+        self.begin()
         return self
 
     def __exit__(
@@ -199,7 +209,16 @@ class Observation:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.finish(error, cancelled=_is_cancellation(error))
+        # Not by its token: a coroutine that is dropped ends where the collector runs.
+        if UNDER_WAY.get() == self._started.number:
+            UNDER_WAY.set(self._outer)
+        self.finish(error, cancelled=self.cancelled or _is_cancellation(error))
+
+    def begin(self) -> None:
+        """Report the beginning; called once, by the context manager or instead."""
+        for observer in self._observers:
+            observer.started(self._started)
+        self._began = time.monotonic()
 
     def finish(self, error: BaseException | None, *, cancelled: bool = False) -> None:
         """Report the end; called once, by the context manager or instead of it."""

@@ -9,7 +9,8 @@
         await promise.resolve("done")   # resolve 'id' at 'memory:': resolved in 0.1 ms
 
 An observer is an object with two methods, ``started`` and ``finished``; the number
-in both events pairs them, for a span that begins with one and ends with the other.
+in both events pairs them. One that also has the methods of `RequestObserver` receives
+the HTTP requests, too; `dp_core.otel` makes spans of all of them.
 Observers belong to the process: operations in all threads, tasks and event loops
 are reported to all of them.
 """
@@ -17,7 +18,7 @@ are reported to all of them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, final
 
@@ -29,6 +30,13 @@ from dp_core._observation import (
     OperationName,
     Started,
 )
+from dp_core._observed_requests import (
+    REQUEST_OBSERVERS,
+    RequestFinished,
+    RequestObserver,
+    RequestStarted,
+    sendable,
+)
 from dp_core._public import publish
 from dp_core._text import quoted, shortened, visible, without_password
 
@@ -37,6 +45,9 @@ __all__ = [
     "LoggingObserver",
     "Observer",
     "OperationName",
+    "RequestFinished",
+    "RequestObserver",
+    "RequestStarted",
     "Started",
     "add_observer",
     "observing",
@@ -47,8 +58,15 @@ _LOGGER: Final = logging.getLogger(__name__)
 
 
 def add_observer(observer: Observer) -> None:
-    """Report operations to *observer* from now on; added twice, twice."""
-    OBSERVERS.append(_Guarded(observer))
+    """
+    Report operations to *observer* from now on; added twice, twice.
+
+    To a `RequestObserver` requests are reported, too.
+    """
+    guarded = _Guarded(observer)
+    OBSERVERS.append(guarded)
+    if isinstance(observer, RequestObserver):
+        REQUEST_OBSERVERS.append(_GuardedRequests(guarded, observer))
 
 
 def remove_observer(observer: Observer) -> None:
@@ -56,6 +74,9 @@ def remove_observer(observer: Observer) -> None:
     for guarded in reversed(OBSERVERS):
         if isinstance(guarded, _Guarded) and guarded.observer is observer:
             OBSERVERS.remove(guarded)
+            for requests in REQUEST_OBSERVERS[:]:
+                if isinstance(requests, _GuardedRequests) and requests.of is guarded:
+                    REQUEST_OBSERVERS.remove(requests)
             return
 
 
@@ -81,15 +102,16 @@ class _Guarded:
         try:
             self.observer.started(event)
         except Exception as error:  # noqa: BLE001 - it is logged
-            self._log(error)
+            self.log(error)
 
     def finished(self, event: Finished) -> None:
         try:
             self.observer.finished(event)
         except Exception as error:  # noqa: BLE001 - it is logged
-            self._log(error)
+            self.log(error)
 
-    def _log(self, error: Exception) -> None:
+    def log(self, error: Exception) -> None:
+        """Log an exception, unless there was one before."""
         if not self._failed:
             self._failed = True
             _LOGGER.error(
@@ -97,6 +119,31 @@ class _Guarded:
                 self.observer,
                 exc_info=error,
             )
+
+
+@final
+class _GuardedRequests:
+    """The same for requests; with its observer, one exception is logged."""
+
+    def __init__(self, of: _Guarded, observer: RequestObserver) -> None:
+        self.of = of
+        self._observer = observer
+
+    def request_started(self, event: RequestStarted) -> Mapping[str, str]:
+        try:
+            headers, refused = sendable(self._observer.request_started(event))
+            if refused:
+                self.of.log(ValueError(f"headers that cannot be sent: {refused}"))
+        except Exception as error:  # noqa: BLE001 - it is logged
+            self.of.log(error)
+            return {}
+        return headers
+
+    def request_finished(self, event: RequestFinished) -> None:
+        try:
+            self._observer.request_finished(event)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            self.of.log(error)
 
 
 @final

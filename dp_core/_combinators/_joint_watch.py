@@ -68,8 +68,9 @@ class JointWatch:
         self._observations: dict[int, Observation] = {}
         if OBSERVERS:
             for position, promise in promises.items():
-                observation = Observation("get", promise.id, promise.url)
-                self._observations[position] = observation.__enter__()
+                observation = Observation("get", promise.id, promise.url, joint=True)
+                observation.begin()
+                self._observations[position] = observation
 
     async def add(self, backend: Backend, positions: Mapping[str, list[int]]) -> None:
         """Watch the promises of one backend, until all are told."""

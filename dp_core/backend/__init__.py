@@ -16,7 +16,8 @@ do it as for one (`Watchable`) tell it through a `Watch`. `in_thread` calls what
 also where no thread can be started or none is needed (`blocking_here`), and
 `each_in_thread` what yields; `tasks_beside` runs tasks that end with a block. Who can
 say how it is with the store (`Checkable`) tells it by `Check`, and that of their clocks
-by `compare_clocks`.
+by `compare_clocks`. Who sends HTTP requests reports them by `observe_request`, and
+sends along what observers ask for.
 `check_id`, `quoted`, `without_password` and `token_from_environment` are the one place
 where ids are checked, foreign text and URLs are made safe to show, and tokens are read.
 """
@@ -24,6 +25,11 @@ where ids are checked, foreign text and URLs are made safe to show, and tokens a
 from dp_core._checks import Check, CheckStatus, compare_clocks
 from dp_core._clock import ClockWatcher, now, watch_clock
 from dp_core._ids import check_id
+from dp_core._observed_requests import (
+    ObservedRequest,
+    observe_request,
+    operation_under_way,
+)
 from dp_core._public import publish
 from dp_core._terms import Page, expiry
 from dp_core._text import quoted, visible, without_password
@@ -69,6 +75,7 @@ __all__ = [
     "Located",
     "LoopLocal",
     "MadeOnUse",
+    "ObservedRequest",
     "Page",
     "Registry",
     "Signal",
@@ -87,6 +94,8 @@ __all__ = [
     "expiry",
     "in_thread",
     "now",
+    "observe_request",
+    "operation_under_way",
     "quoted",
     "signal",
     "size_of",

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar, final
 
 from anyio.lowlevel import EventLoopToken
 
+from dp_core._observed_requests import operation_under_way
 from dp_core.backend._signal import Signal, signal, wake
 
 __all__ = ["Follower", "LeaderFollowers", "copied"]
@@ -128,13 +129,15 @@ class Follower(Generic[R, T]):
     Attributes:
         group: Where it waits; another one after `LeaderFollowers.move_to`.
         request: As given.
+        operation: The number of the operation for which it is here, if one is observed.
     """
 
-    __slots__ = ("_result", "_wake_up", "group", "request")
+    __slots__ = ("_result", "_wake_up", "group", "operation", "request")
 
     def __init__(self, group: LeaderFollowers[R, T], request: R) -> None:
         self.group = group
         self.request = request
+        self.operation = operation_under_way()
         self._result: tuple[T] | Exception | None = None
         self._wake_up: Signal | None = None
 

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dp_core._access import PublicUrl, read_public_url
 from dp_core._errors import InvalidLinkError, ProtocolError
+from dp_core._observed_requests import REQUEST_OBSERVERS
 from dp_core.backend import Backend
 from dp_core.server._answering import (
     BatchAnswers,
@@ -24,7 +25,13 @@ from dp_core.server._answering import (
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._endpoints import ENDPOINTS
 from dp_core.server._guarding import ClientGoneError, Guard
-from dp_core.server._observing import AccessLog, Gauges, Meter, Notices
+from dp_core.server._observing import (
+    AccessLog,
+    Gauges,
+    Meter,
+    Notices,
+    ServedRequest,
+)
 from dp_core.server._routing import (
     AdmittedRequest,
     Response,
@@ -192,6 +199,26 @@ class App:
         if self._public is not None:
             path = below(path, self._public.root)
         found = ENDPOINTS.find(scope["method"], path)
+        row = found.endpoint
+        if not REQUEST_OBSERVERS or row.is_probe:
+            await self._answer_by(found, path, scope, receive, send)
+            return
+        served = ServedRequest(
+            scope, send, path=path, route=row.path, is_stream=row.streams
+        )
+        try:
+            await self._answer_by(found, path, scope, receive, served.send)
+        finally:
+            served.finish()
+
+    async def _answer_by(
+        self,
+        found: Route[Serving],
+        path: str,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         try:
             response = await self._respond(found, path, scope, receive, send)
         except ClientGoneError:

@@ -98,6 +98,7 @@ ENDPOINTS: Final = Endpoints[Serving](
             answer=answer_health,
             body=None,
             asks_for_token=False,
+            is_probe=True,
             about=about.HEALTH,
         ),
         # Numbers of all promises, so it takes the right to list them.
@@ -107,6 +108,7 @@ ENDPOINTS: Final = Endpoints[Serving](
             answer=answer_metrics,
             body=None,
             rights=frozenset({"list"}),
+            is_probe=True,
             about=about.METRICS,
         ),
         # It says what the documentation says, and nothing about the store.
@@ -120,5 +122,5 @@ ENDPOINTS: Final = Endpoints[Serving](
         ),
         *PAGES,
     ),
-    unknown=replace(_post("/", None), answer=answer_unknown),
+    unknown=replace(_post("", None), answer=answer_unknown),
 )

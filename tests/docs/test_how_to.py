@@ -27,6 +27,7 @@ ELSEWHERE: Final = {
 NEEDS: Final = {
     "ask-a-human": ("curl", "mcp"),
     "call-another-system": ("standardwebhooks",),
+    "follow-with-opentelemetry": ("opentelemetry.sdk",),
     "frameworks/celery": ("celery",),
     "frameworks/django": ("django", "gunicorn", "curl"),
     "frameworks/fastapi": ("fastapi", "curl"),

@@ -25,6 +25,7 @@ from dp_backends.http._retry import AttemptFailed
 from dp_backends.http._route import Addresses, refused_by_tls
 from dp_backends.http._sockets import CUT, SocketStream, open_stream
 from dp_backends.http._url import ServerUrl
+from dp_core.backend import ObservedRequest
 
 __all__ = ["Connection", "open_connection"]
 
@@ -42,6 +43,7 @@ class Connection:
         cut: Whether it came to an end while a response was expected.
         clean: Whether the next request may be sent on this connection.
         credentials: With which token the last request was sent.
+        observed: The last request, if there are observers.
         idle_since: When it was used last, by `time.monotonic`.
     """
 
@@ -57,6 +59,7 @@ class Connection:
         self.cut = False
         self.clean = True
         self.credentials = ""
+        self.observed: ObservedRequest | None = None
         self.idle_since = 0.0
 
     async def send(self, request: bytes) -> None:
@@ -158,6 +161,18 @@ class Connection:
         raise AttemptFailed(
             f"{self._url} cut the connection", sent=self._sent
         ) from None
+
+    def report(
+        self,
+        status: int | None = None,
+        error: BaseException | None = None,
+        *,
+        cancelled: bool = False,
+    ) -> None:
+        """Report to observers how the last request has ended, unless that was done."""
+        observed, self.observed = self.observed, None
+        if observed is not None:
+            observed.finish(status, error, cancelled=cancelled)
 
     def is_stale(self) -> bool:
         """Whether an idle connection cannot be used: the peer closed it, or spoke."""

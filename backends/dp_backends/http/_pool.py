@@ -87,6 +87,8 @@ class Pool:
 
     def release(self, connection: Connection) -> None:
         """Keep a connection for the next request, or close it if it is not clean."""
+        # Only where nobody waited for the response.
+        connection.report(cancelled=True)
         if not connection.clean:
             self._drop(connection)
             return

@@ -6,7 +6,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import Final, TypeAlias, Union, final
+from typing import Final, TypeAlias, Union, cast, final
 
 from dp_core._access import Access
 from dp_core._errors import (
@@ -20,10 +20,11 @@ from dp_core._errors import (
     OutcomeUnknownError,
     ProtocolError,
 )
-from dp_core._states import Resolved
+from dp_core._observation import OBSERVERS, Observation, OperationName
+from dp_core._states import Pending, Resolved, State
 from dp_core._terms import state_name
 from dp_core._text import quoted, visible
-from dp_core.backend import Backend
+from dp_core.backend import Backend, Located
 from dp_core.server._answering._registry import RegistryAnswers
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._observing import Meter, Notices
@@ -74,6 +75,7 @@ class Operations:
         self._callbacks = callbacks
         self._meter = meter
         self._registry = RegistryAnswers(backend, callbacks)
+        self._url = backend.location if isinstance(backend, Located) else ""
 
     async def do(self, call: Operation, access: Access | None) -> tuple[int, bytes]:
         """
@@ -89,33 +91,48 @@ class Operations:
         began = perf_counter()
         outcome = "failed"
         try:
-            outcome, status, body = await self._do(call, access)
+            if OBSERVERS:
+                with self.observed(call) as seen:
+                    outcome, status, body = await self._do(call, access, seen)
+            else:
+                outcome, status, body = await self._do(call, access, None)
         finally:
             self._meter.done(name_of(call), outcome, perf_counter() - began)
         return status, body
 
+    def observed(self, call: Operation | Wait) -> Observation:
+        """Return what tells observers of a call, as of the method that asks for it."""
+        name = "get" if isinstance(call, Wait) else name_of(call)
+        id = "" if isinstance(call, List) else call.id
+        return Observation(cast("OperationName", name), id, self._url)
+
     async def _do(
-        self, call: Operation, access: Access | None
+        self, call: Operation, access: Access | None, seen: Observation | None
     ) -> tuple[str, int, bytes]:
         """Return what came of a call in a word, and its answer."""
         match call:
             case Peek(id):
                 state = await self._backend.peek(id)
+                _tell(seen, state)
                 return state_name(state), 200, write_answer(state)
             case Settle(id, outcome):
+                if seen is not None:
+                    seen.asked = outcome
                 stands = await self._backend.settle(id, outcome)
+                _tell(seen, stands)
                 self._note()
                 return state_name(stands), 200, write_answer(stands)
             case Dispose(id):
                 await self._callbacks.dispose(id)
+                _tell(seen, Pending())
                 self._note()
                 return "done", 200, write_answer(None)
             case Create():
-                answer = await self._registry.answer(call, access)
+                answer = await self._registry.answer(call, access, seen)
                 self._note()
                 return "done", *answer
             case Info() | List():
-                return "done", *await self._registry.answer(call, access)
+                return "done", *await self._registry.answer(call, access, seen)
 
     def as_seen(self, error: Exception, call: Call | None) -> DurablePromiseError:
         """
@@ -156,6 +173,11 @@ class Operations:
             lambda: f"{operation} of {_subject(call)} failed: {quoted(reason, 1000)}",
             logging.ERROR,
         )
+
+
+def _tell(seen: Observation | None, state: State[bytes]) -> None:
+    if seen is not None:
+        seen.state = state
 
 
 def name_of(call: Call) -> str:

@@ -11,6 +11,7 @@ import anyio
 
 from dp_core._access import Access
 from dp_core._errors import BackendError, NotSupportedError
+from dp_core._observation import Observation
 from dp_core._outbox import without_deliveries
 from dp_core._states import Pending
 from dp_core._terms import Page, PromiseInfo
@@ -46,7 +47,10 @@ class RegistryAnswers:
         self._says_first = False
 
     async def answer(
-        self, call: Create | Info | List, access: Access | None
+        self,
+        call: Create | Info | List,
+        access: Access | None,
+        seen: Observation | None = None,
     ) -> tuple[int, bytes]:
         """
         Return the status and the body of the answer to a call.
@@ -54,6 +58,7 @@ class RegistryAnswers:
         Args:
             call: The call.
             access: What the client may be told of.
+            seen: What observers are to be told.
 
         Raises:
             BackendError: The store failed, or keeps outcomes only.
@@ -62,23 +67,35 @@ class RegistryAnswers:
         registry = _registry(self._backend)
         match call:
             case Info(id):
-                return 200, write_info(_told_to(access, await registry.info(id)))
+                info = await registry.info(id)
+                if seen is not None:
+                    seen.state, seen.terms = info.state, info.terms
+                    seen.expired = info.expired
+                return 200, write_info(_told_to(access, info))
             case Create():
-                return await self._create(registry, call)
+                return await self._create(registry, call, seen)
             case List():
                 page = await _page(registry, call)
+                if seen is not None:
+                    seen.count = len(page.infos)
                 infos = tuple(_told_to(access, info) for info in page.infos)
                 page = replace(page, infos=infos)
                 failures = {id: _why(error) for id, error in page.failures}
                 return 200, await in_thread(write_page, page, failures)
 
-    async def _create(self, registry: Registry, call: Create) -> tuple[int, bytes]:
+    async def _create(
+        self, registry: Registry, call: Create, seen: Observation | None
+    ) -> tuple[int, bytes]:
         await self._callbacks.check(call.terms)
         if not self._says_first:
             before = await registry.info(call.id)
             if before.terms is not None:
+                if seen is not None:
+                    seen.terms = before.terms
                 return 200, write_info(before)
         stands = await self._callbacks.create(registry, call.id, call.terms)
+        if seen is not None:
+            seen.terms = stands
         self._says_first = stands.is_first is not None
         info = await registry.info(call.id)
         if info.terms is None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from dp_core._errors import BackendError, DurablePromiseError, ProtocolError
-from dp_core._states import Pending
+from dp_core._observation import OBSERVERS
+from dp_core._states import Outcome, Pending
 from dp_core._terms import state_name
 from dp_core.server._answering._serving import Serving
+from dp_core.server._guarding import ClientGoneError
 from dp_core.server._routing import (
     HEADERS,
     HEADERS_OF_STATUS,
@@ -114,9 +116,10 @@ async def _waited(serving: Serving, request: AdmittedRequest, call: Wait) -> Res
     seconds = read_prefer(request.prefer)
     outcome = "failed"
     try:
-        state = await serving.waits.outcome(
-            call.id, request.receive, seconds, request.access
-        )
+        if OBSERVERS:
+            state = await _observed(serving, request, call, seconds)
+        else:
+            state = await _outcome(serving, request, call, seconds)
         outcome = state_name(state)
     finally:
         serving.meter.done("await", outcome)
@@ -124,6 +127,26 @@ async def _waited(serving: Serving, request: AdmittedRequest, call: Wait) -> Res
         return Response(200, write_answer(state))
     applied = (b"preference-applied", prefer_wait(seconds).encode())
     return Response(202, write_answer(state), (applied,))
+
+
+async def _observed(
+    serving: Serving, request: AdmittedRequest, call: Wait, seconds: float | None
+) -> Pending | Outcome[bytes]:
+    with serving.operations.observed(call) as seen:
+        try:
+            seen.state = state = await _outcome(serving, request, call, seconds)
+        except ClientGoneError:
+            seen.cancelled = True
+            raise
+    return state
+
+
+async def _outcome(
+    serving: Serving, request: AdmittedRequest, call: Wait, seconds: float | None
+) -> Pending | Outcome[bytes]:
+    return await serving.waits.outcome(
+        call.id, request.receive, seconds, request.access
+    )
 
 
 async def _stream(serving: Serving, request: AdmittedRequest, call: WatchCall) -> None:

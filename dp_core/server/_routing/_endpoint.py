@@ -63,6 +63,7 @@ class Endpoint(Generic[S]):
         is_page: Whether it is for people, who may open it from anywhere. Of a form,
             `answer` asks `Guard.check_form`, as there may be a token in it.
         streams: Whether it answers piece by piece, for as long as it takes.
+        is_probe: Whether machines ask it every few seconds; observers are told nothing.
         fail: Returns the response that says a failure: in the wire's form for programs,
             as a page for people.
         about: What the description of the server says about it; None for what is there
@@ -77,5 +78,6 @@ class Endpoint(Generic[S]):
     rights: frozenset[str] = frozenset()
     is_page: bool = False
     streams: bool = False
+    is_probe: bool = False
     fail: Callable[[DurablePromiseError], Response] = json_failure
     about: About | None = None

@@ -39,6 +39,7 @@ anyio.run(main)
 NEEDED_BY = {
     "mcp": "mcp.server.mcpserver",
     "notebook": "dp_core.notebook",
+    "otel": "dp_core.otel",
     "pydantic": "pydantic",
     "postgresql": "dp_backends.sql.postgresql",
     "restate": "dp_backends.restate",
@@ -50,6 +51,7 @@ NEEDED_BY = {
 ASKED_BY = {
     "mcp": ["dp", "mcp"],
     "notebook": [sys.executable, "-I", "-c", "import dp_core.notebook"],
+    "otel": [sys.executable, "-I", "-c", "import dp_core.otel"],
     "pydantic": [sys.executable, "-I", "-c", PATHS],
     "postgresql": ["dp", "peek", "--url", "postgresql://h/d", "id"],
     "restate": ["dp", "restate"],

@@ -59,7 +59,7 @@ class Request:
             "method": method,
             "scheme": "http",
             "path": path,
-            "raw_path": path.encode(),
+            "raw_path": path.encode(errors="surrogateescape"),
             "query_string": query.encode(),
             "headers": [(b"host", b"localhost"), *own],
             "client": ("127.0.0.1", 1),

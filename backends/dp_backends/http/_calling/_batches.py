@@ -257,7 +257,12 @@ class Batch:
         disposes = any(isinstance(each.request.call, Dispose) for each in self._asked)
         # A kept connection may be dying, and then nobody knows whether the request
         # got through.
-        return await self._client.send_written(path, body, fresh=disposes)
+        return await self._client.send_written(
+            path,
+            body,
+            fresh=disposes,
+            operations=[caller.operation for caller in self._asked],
+        )
 
     def _risk(self) -> Call:
         """Return the call for which it matters most whether it was done."""

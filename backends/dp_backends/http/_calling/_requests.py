@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dp_backends.http._url import ServerUrl
 from dp_core import AccessDeniedError
 from dp_core.backend import TOKEN_ADVICE, in_thread, token_from_environment
@@ -23,7 +25,7 @@ class RequestWriter:
         self._url = url
         self.credentials = ""
 
-    async def write(
+    async def write(  # noqa: PLR0913 - the parts of a request
         self,
         path: str,
         body: bytes,
@@ -31,6 +33,7 @@ class RequestWriter:
         method: str = "POST",
         wait: int | None = None,
         key: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """
         Return a request, ready to be sent.
@@ -43,6 +46,8 @@ class RequestWriter:
             key: The key of this wait, the same each time it is repeated. Restate
                 then goes on with the wait that it has, instead of beginning
                 another one (draft-ietf-httpapi-idempotency-key-header).
+            headers: Others, as `ObservedRequest.headers` has them: checked, and none of
+                those that are written here.
 
         Raises:
             AccessDeniedError: The token cannot be read, or be sent.
@@ -51,9 +56,11 @@ class RequestWriter:
             self.credentials = await self._read_headers()
         prefer = "" if wait is None else f"Prefer: {prefer_wait(wait)}\r\n"
         again = "" if key is None else f"Idempotency-Key: {key}\r\n"
+        lines = [f"{name}: {value}\r\n" for name, value in (headers or {}).items()]
         head = (
             f"{method} {self._url.prefix}{path} HTTP/1.1\r\n"
-            f"{self.credentials}{prefer}{again}Content-Length: {len(body)}\r\n\r\n"
+            f"{self.credentials}{prefer}{again}{''.join(lines)}"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode("ascii") + body
 

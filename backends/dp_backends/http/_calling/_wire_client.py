@@ -7,7 +7,7 @@ What the attempts of a handle learn of its server is here, for all of its calls.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
@@ -23,7 +23,13 @@ from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_backends.http._route import Outage, Slices
 from dp_backends.http._url import ServerUrl
 from dp_core import BackendUnavailableError, DurablePromiseError, State
-from dp_core.backend import in_thread, visible
+from dp_core.backend import (
+    ObservedRequest,
+    in_thread,
+    observe_request,
+    operation_under_way,
+    visible,
+)
 from dp_core.wire import Call, Dispose, List, Peek, write_call
 
 __all__ = ["WireClient", "Written", "off_loop"]
@@ -149,6 +155,7 @@ class WireClient:
         key: str | None = None,
         *,
         fresh: bool = False,
+        operations: Iterable[int | None] | None = None,
     ) -> Connection:
         """
         Send the request of a call, and return where its response will arrive.
@@ -158,6 +165,7 @@ class WireClient:
             wait: As for `RequestWriter.write`.
             key: As for `RequestWriter.write`.
             fresh: Whether to make a new connection for it.
+            operations: As for `send_written`.
 
         Raises:
             AttemptFailed: Not sent; another attempt may succeed.
@@ -166,7 +174,13 @@ class WireClient:
         path, body = self.written(call)
         method = "GET" if isinstance(call, List) else "POST"
         return await self.send_written(
-            path, body, method=method, wait=wait, key=key, fresh=fresh
+            path,
+            body,
+            method=method,
+            wait=wait,
+            key=key,
+            fresh=fresh,
+            operations=operations,
         )
 
     def written(self, call: Call) -> Written:
@@ -174,7 +188,14 @@ class WireClient:
         return write_call(call, in_path=self.peer.settles_in_path)
 
     async def send_written(
-        self, path: str, body: bytes, *, fresh: bool, **fields: Any
+        self,
+        path: str,
+        body: bytes,
+        *,
+        fresh: bool,
+        method: str = "POST",
+        operations: Iterable[int | None] | None = None,
+        **fields: Any,
     ) -> Connection:
         """
         Send a request; see `send`.
@@ -183,16 +204,47 @@ class WireClient:
             path: Its path.
             body: Its body.
             fresh: As for `send`.
+            method: Its method.
+            operations: For which it is sent, as observers know them; by default that of
+                the caller.
             fields: As for `RequestWriter.write`.
         """
-        request = await self._writer.write(path, body, **fields)
-        credentials = self._writer.credentials
+        observed = self._observe(method, path, operations)
+        if observed is not None:
+            fields["headers"] = observed.headers
         try:
-            connection = await self.pool.send(request, fresh=fresh)
+            request = await self._writer.write(path, body, method=method, **fields)
+            credentials = self._writer.credentials
+            connection = await self._sent(request, fresh=fresh)
+        except BaseException as error:
+            if observed is not None:
+                observed.finish(
+                    error=_seen(error), cancelled=not isinstance(error, Exception)
+                )
+            raise
+        connection.credentials = credentials
+        connection.observed = observed
+        return connection
+
+    async def _sent(self, request: bytes, *, fresh: bool) -> Connection:
+        try:
+            return await self.pool.send(request, fresh=fresh)
         except AttemptFailed as failure:
             raise self._weighed(failure) from None
-        connection.credentials = credentials
-        return connection
+
+    def _observe(
+        self, method: str, path: str, operations: Iterable[int | None] | None
+    ) -> ObservedRequest | None:
+        path = path.partition("?")[0]
+        return observe_request(
+            method=method,
+            route=self.url.prefix + _route(path),
+            path=self.url.prefix + path,
+            scheme=self.url.scheme,
+            host=self.url.host,
+            port=self.url.port,
+            operations=(operation_under_way(),) if operations is None else operations,
+        )
 
     async def receive(self, call: Call, connection: Connection) -> HttpResponse:
         """
@@ -211,12 +263,18 @@ class WireClient:
     ) -> HttpResponse | None:
         """Return the response if it is whole; see `Connection.receive_some`."""
         try:
-            return await connection.receive_some()
+            response = await connection.receive_some()
         except AttemptFailed as failure:
+            connection.report(error=_seen(failure))
             raise self._weighed(failure) from None
         except MalformedResponseError as error:
             known = self.peer.answered
-            raise not_http(self.url, call, error.reason, known=known) from None
+            stranger = not_http(self.url, call, error.reason, known=known)
+            connection.report(error=stranger)
+            raise stranger from None
+        if response is not None:
+            connection.report(response.status)
+        return response
 
     def _weighed(self, failure: AttemptFailed) -> Exception:
         """Return a failure, or the error if no other attempt makes sense."""
@@ -291,3 +349,16 @@ class WireClient:
         if attempts.count == 2 and not self._logged:
             self._logged = True
             _log.warning("%s; trying again", visible(attempts.reason))
+
+
+def _route(path: str) -> str:
+    """Return a path of the wire with ``{id}`` in place of an id."""
+    first, slash, last = path.rpartition("/")
+    return f"/promises/{{id}}{slash}{last}" if first.startswith("/promises/") else path
+
+
+def _seen(error: BaseException) -> BaseException:
+    """Return an error as observers see it: an attempt has none of its own."""
+    if isinstance(error, AttemptFailed):
+        return BackendUnavailableError(error.reason)
+    return error

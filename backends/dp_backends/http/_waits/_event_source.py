@@ -66,6 +66,8 @@ class EventSource:
             if response is not None:
                 raise NotAStreamError(response)
             return []
+        # It may go on for hours, for the operations of many.
+        self.connection.report(head.status)
         self.is_over = response is not None
         piece = self.connection.take() if response is None else response.body
         try:

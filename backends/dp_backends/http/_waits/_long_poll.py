@@ -234,7 +234,10 @@ class LongPoll:
             self._key, self._begun_at = token_hex(16), anyio.current_time()
         self._asked = self._seconds()
         self._connection = await self._client.send(
-            Wait(self._id), self._asked, self._key
+            Wait(self._id),
+            self._asked,
+            self._key,
+            operations=[waiter.operation for waiter in self.waiters],
         )
         self.sent_at = anyio.current_time()
         return await self._listen(self._connection)

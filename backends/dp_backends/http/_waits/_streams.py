@@ -242,7 +242,10 @@ class StreamGate:
                 for caller in also.of(id):
                     by_id.add(id, caller)
         call = WatchCall(tuple(by_id))
-        connection = await self._client.send(call)
+        # Of those whose streams it takes along, the first requests told.
+        connection = await self._client.send(
+            call, operations=[caller.operation for caller in callers]
+        )
         source = EventSource(self._client, call, connection)
         late = _LATE_SECONDS + _LATE_SECONDS_EACH * len(by_id)
         return _Opening(source, callers, by_id, merged, anyio.current_time() + late)

@@ -6,6 +6,7 @@ Commands that serve: *serve*, *token*, *link*, *mcp*.
 ``_token``   *token*: what others may do there
 ``_link``    *link*: a page for a person there
 ``_agents``  *mcp*: a store as tools for an agent, on stdin
+``_spans``   spans of *serve*
 ``_options`` options, and extras, of several of them
 ============ ==============================================
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import anyio
@@ -86,6 +87,12 @@ __all__ = ["serve"]
     help="Write a line of JSON for each request, to FILE or stderr.",
 )
 @click.option(
+    "--otel",
+    is_flag=True,
+    help="Make spans of OpenTelemetry, and send them to where OTEL_… in the environment"
+    " says.",
+)
+@click.option(
     "--idle-seconds",
     type=click.FloatRange(0.001, 1_000_000),
     default=90,
@@ -94,12 +101,14 @@ __all__ = ["serve"]
     help="The longest silence of a connection; longer than that of a proxy in front.",
 )
 @url_option
-def serve(
+def serve(  # noqa: PLR0913 - options
     url: str | None,
     host: str,
     port: int,
     token_file: str | None,
     secret_file: str | None,
+    *,
+    otel: bool,
     **settings: Any,
 ) -> Status:
     """
@@ -122,5 +131,15 @@ def serve(
         secret_file=secret_file or os.environ.get("DP_SECRET_FILE") or None,
         **settings,
     )
-    anyio.run(server.serve, url, host, port, asked, say)
+    with _spans() if otel else nullcontext():
+        anyio.run(server.serve, url, host, port, asked, say)
     return Status.RESOLVED
+
+
+def _spans() -> AbstractContextManager[None]:
+    # Loaded for who asks for spans alone.
+    from dp_core.cli._commands._serving._spans import (  # noqa: PLC0415
+        sending_spans,
+    )
+
+    return sending_spans()

@@ -115,6 +115,9 @@ class Held:
         assert self.response is not None
         return self.response
 
+    def report(self, *args: object, **options: object) -> None:
+        """Report nothing: there are no observers."""
+
 
 class ByHand(WireClient):
     """A client without a server: the test decides what happens to each request."""
