@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 import anyio
@@ -21,7 +22,7 @@ from dp_core.instrumentation import (
     observing,
     remove_observer,
 )
-from support.http import Server, together
+from support.http import Server, keep_error, together
 
 SMUGGLED: Final[tuple[dict[str, str], ...]] = (
     {"traceparent": "a\r\nHost: evil"},
@@ -49,6 +50,7 @@ class Watching:
 
     def __init__(self, headers: Mapping[str, str] = {}) -> None:
         self.headers = headers
+        self.then: Callable[[], object] = list
         self.events: list[Started | Finished | RequestStarted | RequestFinished] = []
 
     def started(self, event: Started) -> None:
@@ -63,6 +65,7 @@ class Watching:
 
     def request_finished(self, event: RequestFinished) -> None:
         self.events.append(event)
+        self.then()
 
     def of(self, kind: type[Any]) -> list[Any]:
         """Return the events of a kind."""
@@ -148,13 +151,39 @@ async def test_nobody_there_is_told(watching: Watching) -> None:
     """A request that was never sent has an end, too."""
     async with Server().serving() as server:
         url = server.url
-    async with dp.connect(f"{url}?retry=0.01") as promises:
-        with pytest.raises(dp.BackendUnavailableError):
+    with anyio.CancelScope() as scope:
+        watching.then = scope.cancel
+        async with dp.connect(url) as promises:
             await promises.promise("id").peek()
 
-    asked, ended = watching.of(RequestStarted), watching.of(RequestFinished)
-    assert [e.number for e in asked] == [e.number for e in ended] != []
+    (asked,), (ended,) = watching.of(RequestStarted), watching.of(RequestFinished)
+    assert asked.number == ended.number
+    assert isinstance(ended.error, dp.BackendUnavailableError)
+    assert not ended.cancelled
+
+
+async def test_an_answer_that_does_not_come_is_a_failure(watching: Watching) -> None:
+    """The client gave up, and not its caller; of a call alone, and of a batch."""
+    kept: list[dp.DurablePromiseError] = []
+    async with (
+        Server(pause=anyio.Event()).serving() as server,
+        dp.connect(f"{server.url}?retry=0.2") as promises,
+    ):
+        for calls in (1, 3):
+            await together(
+                *(
+                    partial(keep_error, promises.promise(str(n)).peek, kept)
+                    for n in range(calls)
+                )
+            )
+        with pytest.raises(dp.BackendUnavailableError):
+            await anext(promises.list())
+
+    ended = watching.of(RequestFinished)
+    assert 4 == len(kept)
+    assert 3 <= len(ended)
     assert all(isinstance(e.error, dp.BackendUnavailableError) for e in ended)
+    assert not any(e.cancelled for e in ended)
 
 
 async def test_a_wait_that_is_left_is_no_failure(watching: Watching) -> None:

@@ -201,6 +201,8 @@ class Batch:
                 if caller.request.ends <= now:
                     failure = self._client.not_answered(sent=self.is_sent)
                     caller.set_exception(failure)
+            if self._connection is not None and not len(self.callers):
+                self._client.note_silence(self._connection)
 
     async def _work(self) -> None:
         if not self._has_place:

@@ -127,6 +127,8 @@ class WireClient:
                 try:
                     response = await self.receive(call, connection)
                 finally:
+                    if scope.cancel_called:
+                        self.note_silence(connection)
                     self.pool.release(connection)
                 if not await self.has_new_token(connection, response):
                     break
@@ -142,6 +144,10 @@ class WireClient:
             "to wait for longer",
             sent=sent,
         )
+
+    def note_silence(self, connection: Connection) -> None:
+        """Report that we gave up, and not those who wait, unless it has ended."""
+        connection.report(error=_seen(self.not_answered(sent=True)))
 
     def _advice(self) -> str:
         if self.peer.is_restate:
