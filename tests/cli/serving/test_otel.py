@@ -15,9 +15,9 @@ from typing import Any, Final
 import pytest
 
 from support.core.program import PROGRAM
-from support.server.spans.collector import Collector, collector
-from support.server.spans.kept import PARENT
 from support.server_process import JSON, Server
+from support.wire.spans.collector import Collector, collector
+from support.wire.spans.kept import PARENT
 
 CLIENT: Final = """
 import sys

@@ -23,7 +23,7 @@ import dp_core.sync
 from dp_core.instrumentation import observing
 from dp_core.otel import OpenTelemetryObserver
 from support.http import Server, together
-from support.server.spans.kept import Spans, attribute, collecting, seen, traceparent
+from support.wire.spans.kept import Spans, attribute, collecting, seen, traceparent
 
 NAMES: Final = (f"memory:spans-{number}" for number in count())
 VALUE: Final = "a value that nobody else reads"

@@ -23,7 +23,7 @@ from dp_core.instrumentation import (
 )
 from dp_core.server import App, Settings, app
 from support.server.asgi_driver import Request, ask
-from support.server.spans.kept import (
+from support.wire.spans.kept import (
     PARENT,
     Spans,
     attribute,
