@@ -32,14 +32,19 @@ unexport PYTHONDONTWRITEBYTECODE
 
 LAB_CONFIG := $(VENV)/etc/jupyter/labconfig
 
-.PHONY: demo test torture lab notebooks docs dist release-check lint programs bench \
-	clean public-api constraints
+.PHONY: demo test coverage torture lab notebooks docs dist release-check lint programs \
+	bench clean public-api constraints
 
 demo: $(VENV)/.demo
 	@$(PY) examples/demo.py
 
 test: lint programs $(VENV)/.npm
 	$(PY) -m pytest -m "" $(WORKERS) $(ARGS)
+
+# All tests, with the branches counted that they take, in this process and in those
+# they start; pyproject.toml says how many are required. It takes an hour on two cores.
+coverage: $(VENV)/.test programs $(VENV)/.npm
+	$(PY) -m pytest -m "" $(WORKERS) --cov --cov-report=term $(ARGS)
 
 # The same and more of it: every system call, ten thousand histories, power cuts.
 # It takes its time, and prints what it covered and the seeds.
