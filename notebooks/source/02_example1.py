@@ -69,9 +69,9 @@ print("Peeked value:", peeked)
 peeking.compare(pending=peeked == dp.Pending(), none=peeked is None)
 
 # %% [markdown]
-# **What happened.** A promise exists as soon as it is named, and it is pending. There
-# is no "create", so nobody can come before or after the creation, and nobody has to
-# agree on who creates.
+# **What happened.** A promise exists as soon as it is named, and it is pending. Nobody
+# needs to create it first, so nobody can come before the creation, and nobody has to
+# agree on who does it.
 
 # %% [markdown]
 # ## Await

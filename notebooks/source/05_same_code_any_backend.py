@@ -27,13 +27,14 @@
 # | `http://host:8080` | behind a server | everybody who can reach it | what the server's store survives |
 #
 # The last one is not a third kind of store. It is a way to another one. Two more stand in
-# the same place, for those who settle much or have several machines, and need an extra:
-# `sqlite:./promises.db` and `postgresql://user@host/database`.
+# the same place, for those who settle much or have several machines. They need a driver
+# (`make lab` has installed it): `sqlite:./promises.db` and `postgresql://user@host/database`.
 
 # %%
 # %load_ext dp_core.notebook
 # %scratch
 import asyncio
+import json
 import secrets
 
 import dp_core as dp
@@ -42,7 +43,9 @@ from dp_core.notebook import Fleet, Question, Sealed, check
 RUN = secrets.token_hex(3)
 
 # %% [markdown]
-# Which backends are installed? A backend is a plugin; its name is the URL's scheme.
+# Which backends are installed? A backend is a plugin; its name is the URL's scheme, the
+# word before the first colon. Behind it stands the package that brings it, as one enters it
+# behind `pip install`.
 
 # %%
 dp.installed_schemes()
@@ -51,12 +54,13 @@ dp.installed_schemes()
 # ## A server, started from here
 #
 # `server` is a process like any other. What it runs is what `dp serve --port 0` runs:
-# an HTTP server over a file store, on a port that is free.
+# an HTTP server over a file store, on a port that is free. It does so in the background
+# (`&`); the page goes on as soon as the server has printed its address (`--until http`).
 
 # %%
 fleet = Fleet("server", "alice")
 await fleet.start()
-PORT = 0
+PORT = 0  # any that is free
 
 # %%
 # %%on server --with PORT --until http &
@@ -73,16 +77,18 @@ await serve("file:./promises", port=PORT, announce=announce)
 # %%
 SERVER = fleet.said("server").split()[-1]
 PORT = int(SERVER.rpartition(":")[2])
+print(SERVER)
 
 # %% [markdown]
 # ## One cell of code
 #
-# This function knows nothing about backends. It is example 1 in five lines.
+# This function knows nothing about backends. It is [example 1](02_example1.ipynb) in five
+# lines.
 
 
 # %%
-async def story(url):
-    promise = dp.durable_promise(f"story-{RUN}", url)
+async def story(id, url):
+    promise = dp.durable_promise(id, url)
     before = await promise.peek()
     waiting = asyncio.create_task(promise.get())
     won = await promise.resolve({"text": "hello", "count": 3, "nothing": None})
@@ -104,7 +110,8 @@ same
 
 # %%
 URLS = ["memory:", f"file:./promises-{RUN}", SERVER]
-told = {url: await story(url) for url in URLS}
+STORY = f"story-{secrets.token_hex(3)}"  # one id for all three
+told = {url: await story(STORY, url) for url in URLS}
 for url, what in told.items():
     print(url.replace(RUN, "…"), *what, sep="\n    ")
 first, *others = told.values()
@@ -115,10 +122,11 @@ same.compare(
 )
 
 # %% [markdown]
-# **What happened.** The five operations mean the same everywhere. That is not a promise
-# of this notebook; every backend is held to it by one conformance kit
-# (`dp_core.testing`, see the next notebook). The file run used a directory of its own,
-# so the server, which serves another one, did not know its promise.
+# **What happened.** `peek`, `get`, `resolve` and `reject` mean the same everywhere. That is
+# not a promise of this notebook; every backend is held to it by one conformance kit
+# (`dp_core.testing`, see [the next page](06_build_your_own.ipynb)). The id was the same, but
+# no run found the promise of another one: each has a store of its own, and the server's is
+# another directory.
 
 # %% [markdown]
 # ## Who shares what?
@@ -166,16 +174,29 @@ sharing.compare(
 # ## Plain curl
 #
 # The wire is small: a POST, JSON in, JSON out. Any language can take part, and a shell
-# too. `null` means pending (the value null would be `{"value": null}`).
+# too. This is what we are going to send:
 
 # %%
 WIRE = f"wire-{RUN}"
+ASK = json.dumps({"promiseId": WIRE})
+TELL = json.dumps({"promiseId": WIRE, "value": "from curl"})
+print(ASK, TELL, sep="\n")
+
+# %% [markdown]
+# A line that begins with `!` goes to the shell, with the variables that stand in braces.
+# First the shell peeks. `null` means pending (the value null would be `{"value": null}`).
 
 # %%
-# !curl -s {SERVER}/promise/peek -H 'content-type: application/json' -d '{{"promiseId": "{WIRE}"}}'
+# !curl -s {SERVER}/promise/peek -H 'content-type: application/json' -d '{ASK}'
+
+# %% [markdown]
+# Then it resolves, and is told the outcome:
 
 # %%
-# !curl -s {SERVER}/promises/{WIRE}/resolve -H 'content-type: application/json' -d '"from curl"'
+# !curl -s {SERVER}/promise/resolve -H 'content-type: application/json' -d '{TELL}'
+
+# %% [markdown]
+# Python sees the same promise:
 
 # %%
 value = await dp.durable_promise(WIRE, SERVER)
@@ -229,7 +250,7 @@ outage.compare(error=bool(reply.error), later=reply.text == "got: after the outa
 
 # %% [markdown]
 # **What happened.** alice's client lost its connection, said so, and asked again until
-# somebody answered. That is safe because asking changes nothing. Completions can be repeated
+# somebody answered. That is safe because asking changes nothing. A settle can be repeated
 # too, because the first one wins. The promise itself was never in danger: it is in the
 # server's file store, which does not need the server to be alive.
 
@@ -241,13 +262,14 @@ outage.compare(error=bool(reply.error), later=reply.text == "got: after the outa
 # | first settle wins | yes | yes | yes | yes | yes |
 # | survives `kill -9` of everybody | no | yes | yes | yes | as its store does |
 # | survives a power cut | no | yes (`fsync`, then `link`) | yes (one commit for many) | yes | as its store does |
-# | other processes | no | same machine | same machine | any machine | any machine |
+# | several processes | no | yes | yes | yes | yes |
+# | several machines | no | no: use `dp serve` | no: use `dp serve` | yes | yes |
 # | works when the server is down | no server | no server | no server | waits and retries | waits and retries |
 # | a wake-up takes about | microseconds | a millisecond | a millisecond | two round trips | a round trip |
-# | several machines | no | no: use `dp serve` | no: use `dp serve` | yes | yes |
 #
-# What no store can promise: that somebody *will* settle the promise. For that you need
-# a deadline, `get(timeout=…)`, and somebody who then settles it.
+# What no store can promise: that somebody *will* settle the promise. For that, give it a
+# deadline, at which it settles by itself ([page 09](in_practice/09_deadlines.ipynb)). With
+# `get(timeout=…)` you give up waiting; the promise stays as it is.
 
 # %% [markdown]
 # ## Check
@@ -292,10 +314,12 @@ answer_2 = ...
 check(answer_2, Sealed("one.aae9.9f18d9dc"), "What must it keep, and for how long?")
 
 # %% [markdown]
-# **3.** Make a handle on a store that does not exist, `"redis://localhost"`, read the
-# error, and put the name of its class here.
+# **3.** `dp.connect(url)` makes a handle: an object through which you use a store. Make one,
+# in a new cell, for a store that nobody here has a backend for, `"redis://localhost"`. Read
+# the error, and put the name of its class in the place of the dots.
 #
-# <details><summary>Hint</summary><code>dp.connect("redis://localhost")</code>.</details>
+# <details><summary>Hint</summary>It is in the last line of what
+# <code>dp.connect("redis://localhost")</code> prints.</details>
 
 # %%
 answer_3 = ...

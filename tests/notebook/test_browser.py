@@ -292,14 +292,14 @@ def test_a_readers_way(lab: Lab) -> None:
     lab.open(f"{NAMES[0]}.ipynb")
     lab.menu("Run", "Run All Cells")
     lab.page.get_by_text("All true.", exact=True).wait_for()
-    assert 0 == lab.page.get_by_text("It is one").count()
+    assert 0 == lab.page.get_by_text("It is first").count()
 
     line = lab.page.locator(".jp-CodeCell .cm-content", has_text="%predict twice").first
     line.click()
     lab.page.keyboard.press("End")
-    lab.page.keyboard.type(" two")
+    lab.page.keyboard.type(" second")
     lab.page.keyboard.press("Shift+Enter")
-    lab.page.get_by_text("You predicted two. It is one").wait_for()
+    lab.page.get_by_text("You predicted second. It is first").wait_for()
 
     lab.page.locator(".jp-Notebook a", has_text="next: ").first.click()
     title = lab.page.locator(".jp-Notebook h1", has_text="What is a durable promise?")

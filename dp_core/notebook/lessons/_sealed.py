@@ -117,7 +117,12 @@ def _set(attempt: Any, salt: str, hashes: list[str]) -> str:
     extra = [visible(str(part)) for key, part in parts.items() if key not in hashes]
     missing = len(set(hashes) - set(parts))
     said = [f"Too much: {', '.join(sorted(extra))}."] if extra else []
-    return " ".join([*said, f"Missing: {missing}."] if missing else said)
+    return " ".join([*said, *_lacks(missing)])
+
+
+def _lacks(count: int) -> list[str]:
+    # In words: a reader takes the number in "Missing: 2." for the part itself.
+    return [f"{count} {'is' if count == 1 else 'are'} missing."] if count else []
 
 
 def _row(attempt: Any, salt: str, hashes: list[str]) -> str:
@@ -125,7 +130,7 @@ def _row(attempt: Any, salt: str, hashes: list[str]) -> str:
         return "The order counts here, and a set has none: write a list."
     parts = parts_of(attempt)
     if len(parts) != len(hashes):
-        return f"There are {len(parts)}, and {len(hashes)} are asked for."
+        return f"{len(hashes)} are asked for, and you have {len(parts)}."
     wrong = [
         str(place)
         for place, (part, wanted) in enumerate(zip(parts, hashes, strict=True), 1)
@@ -145,7 +150,7 @@ def _map(attempt: Any, salt: str, hashes: list[str]) -> str:
     missing = len(wanted.keys() - found.keys())
     said = [f"Too much: {', '.join(sorted(extra))}."] if extra else []
     said += [f"Another value: {', '.join(sorted(wrong))}."] if wrong else []
-    return " ".join([*said, f"Missing: {missing}."] if missing else said)
+    return " ".join([*said, *_lacks(missing)])
 
 
 _COMPARE: Final[Mapping[str, Callable[[Any, str, list[str]], str]]] = {

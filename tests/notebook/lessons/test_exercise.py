@@ -46,7 +46,7 @@ def test_a_sealed_answer_says_which_part_is_wrong(
     """The verdict has the attempt, what is wrong with it, and the advice."""
     check("a, c", seal({"a", "b"}), "Look again.")
 
-    said = "✘ not so: 'a, c'. Too much: c. Missing: 1. Look again."
+    said = "✘ not so: 'a, c'. Too much: c. 1 is missing. Look again."
     assert said == capsys.readouterr().out.strip()
 
 
@@ -108,11 +108,11 @@ SETS: list[tuple[Any, str]] = [
     ("resolve, reject", ""),
     ("{'Resolve', 'Reject'}", ""),
     ("Reject and Resolve.", ""),
-    ("resolve", "Missing: 1."),
-    (dp.Resolve, "Missing: 1."),
+    ("resolve", "1 is missing."),
+    (dp.Resolve, "1 is missing."),
     ({"Resolve", "Reject", "Dispose"}, "Too much: Dispose."),
-    ({"Dispose"}, "Too much: Dispose. Missing: 2."),
-    ([], "Missing: 2."),
+    ({"Dispose"}, "Too much: Dispose. 2 are missing."),
+    ([], "2 are missing."),
 ]
 
 
@@ -127,9 +127,9 @@ ROWS: list[tuple[Any, str]] = [
     (("1", "B.", "true"), ""),
     ("1, b, true", ""),
     ([1, "c", False], "Not right: number 2, 3 of 3."),
-    ([1, "b"], "There are 2, and 3 are asked for."),
+    ([1, "b"], "3 are asked for, and you have 2."),
     ({1, "b", False}, "The order counts here, and a set has none: write a list."),
-    (7, "There are 1, and 3 are asked for."),
+    (7, "3 are asked for, and you have 1."),
 ]
 
 
@@ -142,9 +142,9 @@ def test_rows(attempt: Any, wrong: str) -> None:
 MAPS: list[tuple[Any, str]] = [
     ({"a": 1, "b": [2]}, ""),
     ({"B": ("2",), "A": 1.0}, ""),
-    ({"a": 1}, "Missing: 1."),
+    ({"a": 1}, "1 is missing."),
     ({"a": 2, "b": [2]}, "Another value: a."),
-    ({"a": 2, "c": 3}, "Too much: c. Another value: a. Missing: 1."),
+    ({"a": 2, "c": 3}, "Too much: c. Another value: a. 1 is missing."),
     ([("a", 1)], "Write a dict: {key: value}."),
 ]
 

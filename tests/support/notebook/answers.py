@@ -9,7 +9,7 @@ import dp_core as dp
 __all__ = ["EXERCISES", "HAPPENS"]
 
 HAPPENS: Final[dict[str, dict[str, str]]] = {
-    "00_start_here": {"twice": "one"},
+    "00_start_here": {"twice": "first"},
     "01_what_is_a_durable_promise": {
         "future_dies": "error",
         "killed": "value",
