@@ -52,21 +52,21 @@ _SIZE: Final = 65536
 _IN_USE: Final = "in-use"
 """A file in the place, locked by each process that may write there (flock(2))."""
 
-# Others who end at the same moment may write a last file.
+# Others who end at the same moment may write a last file. Nobody who is stuck is waited
+# for for ever, nor anybody on a disk without locks.
 _REMOVE: Final = f"""\
-import fcntl, os, shutil, sys, time
+import fcntl, os, shutil, signal, sys, time
 place = sys.argv[1]
 os.chdir("/")
 sys.stdin.buffer.read()
-deadline = time.monotonic() + 30
+def give_up(*_):
+    raise TimeoutError
+signal.signal(signal.SIGALRM, give_up)
 try:
     lock = open(place + "/{_IN_USE}")
-    while time.monotonic() < deadline:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            time.sleep(0.02)
+    signal.alarm(30)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    signal.alarm(0)
 except OSError:
     pass
 for _ in range(100):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,11 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-import psutil
 import pytest
 
 from dp_core.notebook import JournalEvent
-from dp_core.notebook.processes import Pipes, reporter
+from dp_core.notebook.processes import Pipes, removal, reporter
 
 MANY: Final = 5_000
 """Reports of which a pipe would hold one in fifty."""
@@ -131,7 +131,7 @@ def test_files_are_there_until_the_last_process_is_gone(tmp_path: Path) -> None:
         # All of its threads have stopped.
         os.waitid(os.P_PID, slow.pid, os.WSTOPPED)
         pipes.close()
-        while quick.poll() is None and not removes(quick.pid, place):
+        while quick.poll() is None and not waits_for_a_lock(quick.pid):
             pass
         is_there = place.exists()
         os.kill(slow.pid, signal.SIGCONT)
@@ -139,6 +139,28 @@ def test_files_are_there_until_the_last_process_is_gone(tmp_path: Path) -> None:
             process.wait(60)
 
     assert is_there
+    assert [] == [*tmp_path.iterdir()]
+
+
+def test_who_is_stuck_is_not_waited_for_longer_than_the_alarm(tmp_path: Path) -> None:
+    """The program that removes goes on at its alarm, though a process has the lock."""
+    place = tmp_path / "place"
+    place.mkdir()
+    with (place / "in-use").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        with ExitStack() as begun:
+            command = removal(str(place))
+            remover = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            begun.enter_context(remover)
+            begun.callback(remover.kill)
+            while remover.poll() is None and not waits_for_a_lock(remover.pid):
+                pass
+            is_there = place.exists()
+            remover.send_signal(signal.SIGALRM)
+            remover.wait(60)
+
+    assert is_there
+    assert 0 == remover.returncode
     assert [] == [*tmp_path.iterdir()]
 
 
@@ -157,11 +179,7 @@ def ending(pipes: Pipes) -> subprocess.Popen[str]:
     return process
 
 
-def removes(pid: int, place: Path) -> bool:
-    """Tell whether a process has become the one that removes, and has looked."""
-    try:
-        process = psutil.Process(pid)
-        files = [Path(file.path).parent for file in process.open_files()]
-        return "-S" in process.cmdline() and place in files
-    except psutil.Error:
-        return False
+def waits_for_a_lock(pid: int) -> bool:
+    """Tell whether a process has asked for a lock that another one has: see proc(5)."""
+    locks = Path("/proc/locks").read_text(encoding="utf-8").splitlines()
+    return any("->" in line and str(pid) in line.split() for line in locks)
