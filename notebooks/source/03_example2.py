@@ -185,8 +185,8 @@ print(await dp.durable_promise(THIRD))
 # %lanes
 
 # %% [markdown]
-# **What happened.** Look at the two lanes: bob's ends with the black cross before
-# carol's begins. The promise is what they have in common, and it was in the store all
+# **What happened.** Look at the two lanes: bob's ends with the cross before carol's
+# begins. The promise is what they have in common, and it was in the store all
 # the time.
 
 # %% [markdown]

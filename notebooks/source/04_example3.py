@@ -116,9 +116,10 @@ parallel.compare(one=len(outcomes) == 1, each=len(outcomes) > 1)
 
 # %% [markdown]
 # **What happened.** Ten pids, one outcome. The filled dot is the settle that took
-# effect; later ones are refused and told the outcome. All bars end at or after that
-# dot, none before: nobody saw a value that was not final. Those whose bar is very
-# short, or who have none, came after the settle.
+# effect: there the settler was told so. It took effect a little earlier, in the grey bar
+# that ends at the dot, and some of the others learned of it at once. No wait ends before
+# that bar begins: nobody saw a value that was not final. Later settles are refused and told
+# the outcome. Those whose wait is very short, or who have none, came after the settle.
 #
 # Nobody coordinated this. There is no lock and no leader. On the file store the
 # decision is one system call, `link(2)`, which succeeds for exactly one caller; over
@@ -176,7 +177,7 @@ before.compare(
 await dp.durable_promise(BEFORE).resolve("from p2 instead")
 
 # %%
-await fleet.join("p1")
+joined = await fleet.join("p1")
 
 # %% [markdown]
 # ## Killed while resolving

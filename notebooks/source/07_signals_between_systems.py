@@ -76,12 +76,14 @@ me = process_name()
 # %% [markdown]
 # ## 1. A callback
 #
-# `orders` sends a payment request to a provider, and with it the *id of a promise* (in
-# real life a URL: `…/promises/<id>/resolve`). Then it awaits the promise. It may wait
-# for days; it holds no thread, and it may be restarted.
+# `orders` sends a payment request to a provider, and with it the URL at which a promise is
+# resolved. Then it awaits the promise. It may wait for days; it holds no thread, and it
+# may be restarted.
 
 # %%
 PAYMENT = f"payment-{RUN}"
+CALLBACK = f"{SERVER}/promises/{PAYMENT}/resolve"
+print(CALLBACK)
 
 # %%
 # %%on orders --with SERVER PAYMENT &
@@ -99,7 +101,7 @@ await fleet.restart("orders")
 
 # %%
 callback = Question(
-    "The provider calls back now; `orders` will ask only afterwards. Is the order shipped?",
+    "The provider calls back now; `orders` asks only afterwards. Is the order shipped?",
     yes="yes",
     no="no: nobody was listening when the callback came",
     second="only if the provider calls a second time",
@@ -110,13 +112,14 @@ callback
 # %predict callback
 
 # %% [markdown]
-# The provider knows nothing about Python. It posts JSON.
+# The provider knows nothing about Python. It posts JSON, here with curl. (A line that begins
+# with `!` goes to the shell, with the variables that stand in braces.)
 
 # %%
-body = json.dumps({"amount": 25, "currency": "EUR"})
+paid = json.dumps({"amount": 25, "currency": "EUR"})
 
 # %%
-# !curl -s {SERVER}/promises/{PAYMENT}/resolve -H 'content-type: application/json' -d '{body}'
+# !curl -s {CALLBACK} -H 'content-type: application/json' -d '{paid}'
 
 # %%
 # %%on orders --with SERVER PAYMENT --no-raise-error --out shipped
@@ -137,7 +140,8 @@ callback.compare(
 # the outcome:
 
 # %%
-# !curl -s {SERVER}/promises/{PAYMENT}/resolve -H 'content-type: application/json' -d '{{"amount": 99}}'
+paid = json.dumps({"amount": 99, "currency": "EUR"})
+# !curl -s {CALLBACK} -H 'content-type: application/json' -d '{paid}'
 
 # %% [markdown]
 # ## 2. An approval
@@ -244,9 +248,9 @@ barrier.compare(without=any(waiting), waits=not any(waiting))
 lanes(*BARRIER.values())
 
 # %% [markdown]
-# **What happened.** Find the last filled dot: no lane goes on before it. ann and cem
-# awaited the promises one after the other; the order does not matter, because promises
-# that are settled already cost no waiting.
+# **What happened.** Find ben's settle, the last grey bar: no lane goes on before it begins.
+# ann and cem awaited the promises one after the other; the order does not matter, because
+# promises that are settled already cost no waiting.
 #
 # Would ann be killed *after* her arrival, her arrival would stand. The new ann resolves
 # again, is told so, and goes on to wait.

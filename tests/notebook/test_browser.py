@@ -163,9 +163,10 @@ def _url_of(server: subprocess.Popen[bytes], runtime: Path) -> str:
 
 
 def picture(lab: Lab, where: Locator, name: str) -> None:
-    """Keep a picture for the documentation, on request: DP_PICTURES=1."""
-    target = PICTURES if os.environ.get("DP_PICTURES") else lab.directory
-    where.screenshot(path=target / f"{name}.png")
+    """Take a picture; DP_PICTURES=1 renews those that the documentation has."""
+    shown = PICTURES / f"{name}.png"
+    renewed = "DP_PICTURES" in os.environ and shown.exists()
+    where.screenshot(path=shown if renewed else lab.directory / shown.name)
 
 
 def drawn(where: Locator) -> bool:

@@ -21,9 +21,10 @@ _HEAD: Final = (
     "text-align:left;padding:0.2em 0.9em 0.2em 0;"
     "border-bottom:1px solid #8a8a8a;font-weight:bold"
 )
+# A line that is pale on white glares on black: this grey reads alike on both.
 _CELL: Final = (
     "text-align:left;padding:0.25em 0.9em 0.25em 0;"
-    "border-bottom:1px solid #d5d5d5;vertical-align:top"
+    "border-bottom:1px dotted #8a8a8a;vertical-align:top"
 )
 _PROMISES: Final = ("state", "promise", "value", "settled by", "refused", "waiting")
 _TERMS: Final = ("deadline", "tags")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 from dp_core._states import TRANSITIONS
 from dp_core.notebook.pictures._look import STYLES
@@ -11,6 +12,15 @@ from dp_core.notebook.pictures._look import STYLES
 __all__ = ["StateDiagram", "state_diagram"]
 
 Table: TypeAlias = Mapping[type[Any], Mapping[type[Any], type[Any]]]
+
+# JupyterLab draws once, in the colours of the theme of that moment. These read on any.
+_COLOURS: Final = {
+    "lineColor": "#808080",
+    "edgeLabelBackground": "#eeeeee",
+    "tertiaryTextColor": "#333333",
+    "transitionLabelColor": "#333333",
+}
+_HEAD: Final = json.dumps({"theme": "base", "themeVariables": _COLOURS})
 
 
 def state_diagram() -> StateDiagram:
@@ -49,14 +59,20 @@ class StateDiagram:
 
     def mermaid(self) -> str:
         """Return a Mermaid state diagram: https://mermaid.js.org."""
-        lines = ["stateDiagram-v2", "    direction LR"]
+        lines = [f"%%{{init: {_HEAD}}}%%", "stateDiagram-v2", "    direction LR"]
         lines += [
             f'    state "{_label(state)}" as {state.__name__}' for state in self._table
         ]
         lines += [f"    [*] --> {state.__name__}" for state in list(self._table)[:1]]
+        # Whatever arrow is the last, Mermaid finds room for it. The loop of the first
+        # state would lie on the arrows that leave it.
+        initial = next(iter(self._table), None)
+        arrows = sorted(
+            self.arrows().items(), key=lambda arrow: arrow[0] == (initial, initial)
+        )
         lines += [
             f"    {state.__name__} --> {target.__name__}: {', '.join(commands)}"
-            for (state, target), commands in self.arrows().items()
+            for (state, target), commands in arrows
         ]
         for state in self._table:
             style, name = STYLES.get(state, STYLES[None]), state.__name__

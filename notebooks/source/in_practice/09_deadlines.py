@@ -183,7 +183,7 @@ for n, id in enumerate(RACES):
 
 # %%
 race = Question(
-    "An answer begins before the deadline, and ends after it. What are ann and ben told?",
+    "An answer begins before the deadline and ends after it. What are ann and ben told?",
     one="the same: either ann or the deadline, and one cannot say beforehand which",
     two="ann that she has won, ben that the deadline has",
     deadline="the same: the deadline always wins then",

@@ -130,7 +130,7 @@ except dp.PromiseRejectedError as error:
 
 # %%
 fails = Question(
-    "The payment is rejected. The other two have not answered yet. What does `gather` do?",
+    "The payment is rejected. The other two have not answered. What does `gather` do?",
     waits="it waits for them, and raises the error then",
     raises="it raises the error at once, and leaves the other two as they are",
     rejects="it raises the error at once, and rejects the other two",
@@ -249,7 +249,7 @@ print("that is all", flush=True)
 # %%
 await fleet.kill("cem")
 one_dies = Question(
-    "cem was killed before he began. ann and ben finish. What does the loop of `boss` do?",
+    "cem was killed before he began. ann and ben finish. What does boss's loop do?",
     two="it gives two results, and ends: cem is dead",
     waits="it gives two results, and waits for the third",
     third="it gives two results, and then that of a new cem, who is started for it",
@@ -307,7 +307,7 @@ lanes(*PARTS.values())
 MANY = 1_000
 NAME = f"many-{RUN}"
 price = Question(
-    "While he waits for 1,000 promises: how many tasks, threads and files more are there?",
+    "He waits for 1,000 promises. How many more tasks, threads and files?",
     each="about 1,000 of one of them: something must wait for each",
     few="a few of each, as for one promise",
     polls="none: he has to look at all of them again and again",

@@ -76,7 +76,7 @@ async def settle_one(url, id, name, settlers):
 ONE = f"one-{RUN}"
 SQLITE = "sqlite:./promises.db"
 winners = Question(
-    "A thousand settle the promise at the same time, in two processes. What are they told?",
+    "A thousand settle the promise at once, in two processes. What are they told?",
     one="all thousand the same value",
     own="each their own value, and the last one stays",
     two="all of a process the same, but each process another one",
@@ -276,7 +276,10 @@ if is_there:
 # when they end, so we wait until they have.
 
 # %%
-OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = user"
+OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND usename = user
+"""
 
 
 def server_fsyncs():
@@ -293,7 +296,7 @@ def server_fsyncs():
 
 # %%
 alike = Question(
-    "The same 640 settles, by 64 callers, on PostgreSQL. How often does it fsync its log?",
+    "The same 640 settles by 64 callers. How often does PostgreSQL fsync its log?",
     each="640 times: the callers are told one by one, so they cannot share",
     few="some ten times, like SQLite",
     once="once, at the end",

@@ -55,7 +55,8 @@ DP = f"{shlex.quote(sys.executable)} -m dp_core"
 # %%
 Path("secrets").touch(0o600)
 Path("secrets").write_text(secrets.token_urlsafe(32))
-# !{DP} token --secret-file secrets --rights create,read,list,settle --ids '*' --expires 1d > token
+RIGHTS = "create,read,list,settle"
+# !{DP} token --secret-file secrets --rights {RIGHTS} --ids '*' --expires 1d > token
 # !chmod 600 token
 # !{DP} token --secret-file secrets --webhook-key > webhook-key
 # %env DP_SECRET_FILE=secrets
@@ -216,7 +217,7 @@ def as_text(page):
 
 # %%
 opened = Question(
-    "Before alice has read the mail, her company's virus scanner opens the link. What then?",
+    "Before alice reads the mail, her company's virus scanner opens the link. What then?",
     pending="nothing: the promise is pending, and the link is good for alice",
     used="the link is used up: alice finds it closed",
     settled="the promise is settled: somebody with the link has been there",
@@ -249,7 +250,7 @@ opened.compare(
 
 # %%
 def press(link, choice):
-    """Send what a button sends, and return the first lines of the page that comes back."""
+    """Send what a button sends; return the first lines of the page that comes back."""
     page, query = link.split("?")
     [token] = parse_qs(query)["token"]
     answer = browse(page, token=token, choice=json.dumps(choice))
@@ -257,7 +258,7 @@ def press(link, choice):
 
 
 print(press(link, "approve"))
-await fleet.join("orders", check=False)
+answered = await fleet.join("orders", check=False)
 
 # %% [markdown]
 # ## 4. A callback

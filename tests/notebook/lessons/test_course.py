@@ -184,6 +184,14 @@ def test_rules_that_are_cited_are_on_the_page(name: str) -> None:
         assert re.search(rf"^{cited[1]}\. \w", text[: cited.start()], re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_code_is_as_wide_as_a_page(name: str) -> None:
+    """At 900 pixels JupyterLab shows a line of 90 characters, and no more."""
+    for cell in read(name).cells:
+        if cell["cell_type"] == "code":
+            assert [] == [line for line in cell["source"].split("\n") if len(line) > 90]
+
+
 def test_25_lines_are_25() -> None:
     """The promise around `os.link` has as many lines as the page says."""
     cells = read("06_build_your_own").cells

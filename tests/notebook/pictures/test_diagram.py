@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import dp_core as dp
 from dp_core import Pending, Resolved
 from dp_core.notebook import StateDiagram, state_diagram
+from support.notebook.markup import contrast
 
 
 def test_every_entry_of_the_table_is_an_arrow() -> None:
@@ -26,7 +29,30 @@ def test_every_entry_of_the_table_is_an_arrow() -> None:
     }
     assert 9 == len(drawn)
     assert ["[*] --> Pending"] == [line for line in lines if line.startswith("[*]")]
-    assert "stateDiagram-v2" == lines[0]
+    assert "stateDiagram-v2" == lines[1]
+
+
+def test_the_loop_of_the_first_state_is_the_last_arrow() -> None:
+    """Mermaid draws it beside the others then, and not across them."""
+    arrows = [
+        line.strip().partition(": ")[0]
+        for line in state_diagram().mermaid().splitlines()
+        if " --> " in line
+    ]
+
+    assert "Pending --> Pending" == arrows[-1]
+
+
+def test_the_colours_are_those_of_no_theme() -> None:
+    """A diagram that was drawn on light paper stays readable when the page is dark."""
+    head = state_diagram().mermaid().splitlines()[0]
+    colours = dict(re.findall(r'"(\w+)": "(#\w{6})"', head))
+
+    assert '"theme": "base"' in head
+    light, dark = "#ffffff", "#111111"
+    assert 3 <= min(contrast(colours["lineColor"], paper) for paper in (light, dark))
+    labels = colours["transitionLabelColor"], colours["edgeLabelBackground"]
+    assert 4.5 <= contrast(*labels)
 
 
 def test_the_text_twin() -> None:

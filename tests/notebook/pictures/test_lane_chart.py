@@ -119,6 +119,18 @@ def test_the_axis_is_one(drawn: list[tuple[float, str, float]]) -> None:
     ]
 
 
+def test_letters_keep_free_of_lines() -> None:
+    """The letter of a promise is readable where the line of a wake-up crosses it."""
+    two = [event("won", at=n, id=id, state="resolved") for n, id in enumerate("xy")]
+    texts = re.findall(r"<text([^>]*)>([AB])</text>", Lanes(two).svg())
+    in_lanes = [found for found, _ in texts if 'text-anchor="middle"' in found]
+
+    assert in_lanes
+    for attributes in in_lanes:
+        assert 'paint-order="stroke"' in attributes
+        assert "s-card" in attributes
+
+
 def test_an_even_pace_has_no_breaks() -> None:
     """Equal times are equally far apart, and ticks say so."""
     lanes = Lanes([event("peeked", at=n, state="pending") for n in range(5)])

@@ -10,13 +10,12 @@ import dp_core as dp
 from dp_core import Pending, Rejected, Resolved
 from dp_core.notebook.pictures import (
     STYLES,
-    StateStyle,
     preview,
     promise_bundle,
     style_of,
 )
 from support.notebook.journal_events import STORE
-from support.notebook.markup import HOSTILE, assert_safe
+from support.notebook.markup import HOSTILE, assert_safe, contrast
 
 
 def shown(
@@ -67,19 +66,7 @@ def test_long_things_are_shortened_and_passwords_are_not_shown() -> None:
 
 def test_colours_have_contrast_and_are_not_needed() -> None:
     """Text has the contrast of WCAG 2.2 (4.5 to 1); shapes and words differ."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [
-            p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
-        ]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    def contrast(style: StateStyle) -> float:
-        one, other = sorted([luminance(style.ink), luminance(style.paper)])
-        return (other + 0.05) / (one + 0.05)
-
     styles = STYLES.values()
-    assert min(map(contrast, styles)) >= 4.5
+    assert min(contrast(style.ink, style.paper) for style in styles) >= 4.5
     assert len(styles) == len({style.shape for style in styles})
     assert len(styles) == len({style.word for style in styles})

@@ -1,4 +1,4 @@
-"""HTML as JupyterLab leaves it in a notebook that is not trusted."""
+"""HTML as JupyterLab leaves it in a notebook that is not trusted, and its colours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Final
 from xml.etree import ElementTree as ET
 
-__all__ = ["HOSTILE", "assert_safe"]
+__all__ = ["HOSTILE", "assert_safe", "contrast"]
 
 SAFE: Final = {
     "div": {"style"},
@@ -57,3 +57,17 @@ def assert_safe(html: str) -> str:
             assert "data:image/svg+xml;base64" == head
             ET.fromstring(base64.b64decode(data))  # noqa: S314 - made by us
     return found.text
+
+
+def contrast(ink: str, paper: str) -> float:
+    """Return the contrast of two colours: https://www.w3.org/TR/WCAG22/#contrast-minimum."""
+    one, other = sorted([_luminance(ink), _luminance(paper)])
+    return (other + 0.05) / (one + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [
+        p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -251,7 +251,7 @@ class LaneChart:
 
     def _text(self, x: float, y: float, text: str, ink: str = "ink") -> Element:
         place = self._percent(x)
-        return lettering(place, y, text, SMALL, ink=ink, anchor="middle")
+        return lettering(place, y, text, SMALL, ink=ink, anchor="middle", halo=True)
 
     def _at(self, x: float, y: float, *shapes: Element) -> Element:
         return Element("svg", *shapes, x=self._percent(x), y=y, overflow="visible")

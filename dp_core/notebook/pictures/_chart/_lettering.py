@@ -61,8 +61,13 @@ def lettering(  # noqa: PLR0913 - the attributes of one SVG element
     anchor: str | None = None,
     bold: bool = False,
     dx: float | None = None,
+    halo: bool = False,
 ) -> Element:
-    """Return a text whose baseline begins (or ends, or is centred) at a point."""
+    """
+    Return a text whose baseline begins (or ends, or is centred) at a point.
+
+    With a halo it keeps free of the lines that it lies on.
+    """
     return Element(
         "text",
         content,
@@ -72,5 +77,7 @@ def lettering(  # noqa: PLR0913 - the attributes of one SVG element
         font_size=size,
         text_anchor=anchor,
         font_weight="bold" if bold else None,
-        **paint(ink),
+        paint_order="stroke" if halo else None,
+        stroke_width=3 if halo else None,
+        **paint(ink, "card" if halo else None),
     )
