@@ -252,7 +252,7 @@ def test_a_server_behind_a_dead_gateway_is_not_judged(
         gateway(server.port) as between,
     ):
         said = not_judged(
-            f"http://127.0.0.1:{between.port}?retry=0.5",
+            f"{between.url}?retry=0.5",
             lambda: wait_until_asked(between.port),
             lambda _: setattr(between, "said", answer),
         )
