@@ -12,7 +12,8 @@ repeated with growing pauses until the caller's own deadline. Without a deadline
 `HttpBackend.wait` goes on for ever, once the server has answered this handle.
 A settle may be repeated, because the first outcome wins, as long as nobody disposes
 of the promise in between. A dispose is repeated only if the server surely did not
-get it; else the caller gets `OutcomeUnknownError`.
+get it; else the caller gets `OutcomeUnknownError`. Its answer is empty; a server that
+has answered nothing else yet is asked for a peek before that is believed.
 
 ================= ====================================================
 ``_url``          store URLs
@@ -42,7 +43,19 @@ from dp_backends.http._calling import Calls, WireClient
 from dp_backends.http._checks import check_server
 from dp_backends.http._url import parse_url
 from dp_backends.http._waits import HttpWaits
-from dp_core import Backend, Outcome, PromiseInfo, Query, State, Terms, hookimpl
+from dp_core import (
+    AccessDeniedError,
+    Backend,
+    BackendUnavailableError,
+    CorruptPromiseError,
+    Outcome,
+    OutcomeUnknownError,
+    PromiseInfo,
+    Query,
+    State,
+    Terms,
+    hookimpl,
+)
 from dp_core.backend import Check, Closable, Page, Told
 from dp_core.hookspecs import Register
 from dp_core.wire import MAX_LIMIT, Create, Dispose, Info, List, Peek, Settle
@@ -115,6 +128,30 @@ class HttpBackend(Backend):
 
     async def dispose(self, id: str) -> None:
         await self._calls.call(Dispose(id))
+        if not self._client.peer.answered:
+            await self._meet(id)
+
+    async def _meet(self, id: str) -> None:
+        """
+        Let the server say what only a server of promises says.
+
+        Its answer to a dispose is empty, and any program at that port may give it.
+
+        Raises:
+            ProtocolError: It is another program.
+            OutcomeUnknownError: It does not answer any more.
+        """
+        try:
+            await self.peek(id)
+        except (AccessDeniedError, CorruptPromiseError):
+            # Who may only dispose of promises hears the first, as the wire has it.
+            if not self._client.peer.answered:
+                raise
+        except BackendUnavailableError as error:
+            raise OutcomeUnknownError(
+                f"{error}; it is not known who answered the dispose; look before you "
+                "repeat it"
+            ) from None
 
     async def create(self, id: str, terms: Terms[bytes]) -> Terms[bytes]:
         """Give a promise its terms; see `dp_core.backend.Registry`."""

@@ -41,6 +41,7 @@ from dp_core.wire import (
     TURNED_AWAY,
     Call,
     Create,
+    Dispose,
     Info,
     List,
     Settle,
@@ -49,7 +50,14 @@ from dp_core.wire import (
     read_answer,
 )
 
-__all__ = ["Peer", "interpret", "is_content", "not_http", "stranger"]
+__all__ = [
+    "Peer",
+    "interpret",
+    "is_content",
+    "is_failure_of",
+    "not_http",
+    "stranger",
+]
 
 _HOLD_SECONDS: Final = (25, 35)
 """Seconds to let a server hold a wait; proxies often cut at 60."""
@@ -74,7 +82,7 @@ class Peer:
     Knowledge of the server, from its responses so far.
 
     Attributes:
-        answered: It has answered this handle.
+        answered: It has answered this handle, as only a server of promises does.
         honours_prefer: It ends a wait when the time that we prefer is over
             (RFC 7240 §4.3). The service of the reference does not, and holds
             the response until there is an outcome.
@@ -113,14 +121,16 @@ class Peer:
     def after(self, call: Call, response: HttpResponse, answer: object) -> Peer:
         """Return what is known after a *response* whose *answer* was understood."""
         peer = self
-        if not peer.answered:
+        is_restate = _RESTATE_HEADER in response.headers
+        # The answer to a dispose is empty: it says nothing of who gave it.
+        if not peer.answered and (is_restate or not isinstance(call, Dispose)):
             peer = replace(peer, answered=True)
         in_time = isinstance(call, Wait) and isinstance(answer, Pending)
         if in_time and not peer.honours_prefer:
             peer = replace(peer, honours_prefer=True)
         if isinstance(call, _REGISTRY) and type(call) not in peer.done:
             peer = replace(peer, done=peer.done | {type(call)})
-        if not peer.is_restate and _RESTATE_HEADER in response.headers:
+        if is_restate and not peer.is_restate:
             peer = replace(peer, is_restate=True)
         return peer
 
@@ -159,7 +169,7 @@ def interpret(
             return read_answer(call, status, body)
         except ProtocolError as error:
             raise stranger(url, call, response, error.reason, known=known) from None
-    if not is_failure(call, status, body):
+    if not is_failure_of(call, response):
         raise stranger(url, call, response, known=known)
     try:
         return read_answer(call, status, body)
@@ -185,6 +195,11 @@ def interpret(
 
 _NOT_FOUND: Final = 404
 _NOT_IMPLEMENTED: Final = 501
+
+
+def is_failure_of(call: Call, response: HttpResponse) -> bool:
+    """Whether a server of promises has said that a call failed."""
+    return is_content(response) and is_failure(call, response.status, response.body)
 
 
 def is_content(response: HttpResponse) -> bool:

@@ -49,8 +49,10 @@ async def aim(proxy: Proxy, call: Call) -> HttpBackend:
     """Return a handle of which the next request, to make *call*, is cut."""
     # As long as this test may take where much else runs.
     url = f"{proxy.url}?retry=120"
-    # A wait begins with a peek, unless the server has answered before.
-    backend = await known(url) if isinstance(call, Wait) else HttpBackend(url)
+    # A wait begins with a peek, and a dispose ends with one, unless the server has
+    # answered before.
+    asks = isinstance(call, Wait | Dispose)
+    backend = await known(url) if asks else HttpBackend(url)
     proxy.armed = True
     return backend
 
@@ -123,7 +125,8 @@ async def test_a_cut_dispose_is_not_repeated(side: str, reset: bool) -> None:
                 backend = await aim(proxy, call)
                 await keep_error(partial(backend.dispose, f"{limit:03}"), told)
                 await backend.aclose()
-            assert 1 == proxy.connections
+            # One to meet the server, and a fresh one.
+            assert 2 == proxy.connections
 
         async with anyio.create_task_group() as tasks:
             for limit in range(length):

@@ -291,6 +291,68 @@ async def test_a_dispose_that_a_gateway_turned_away_is_repeated(name: str) -> No
         assert 1 == server.changes[Dispose, "a"]
 
 
+@pytest.mark.usefixtures("_no_pauses")
+@pytest.mark.parametrize("stranger", STRANGERS)
+async def test_an_empty_answer_of_a_stranger_is_no_success(stranger: str) -> None:
+    """It may be anybody's, so that a server that nobody has met is asked for more."""
+    async with Server().serving() as server:
+        server.canned.extend([raw_answer(200, b""), STRANGERS[stranger]])
+        kinds = (ProtocolError, AccessDeniedError)
+        with pytest.raises(kinds, match=r"does not speak|redirects"):
+            await HttpBackend(server.url).dispose("a")
+
+    assert [Dispose("a"), Peek("a")] == server.calls
+
+
+async def test_a_server_that_nobody_has_met_is_asked_for_more_once() -> None:
+    """It was a server of promises, and so is what answers the next dispose."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        await backend.dispose("a")
+        await backend.dispose("b")
+
+    assert [Dispose("a"), Peek("a"), Dispose("b")] == server.calls
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        failure(403),
+        http_answer(500, b'{"code":500,"message":"bad","type":"CorruptPromiseError"}'),
+    ],
+    ids=["no right to read", "damaged"],
+)
+async def test_a_refused_look_is_the_word_of_a_server_of_promises(
+    refusal: bytes,
+) -> None:
+    """Who may dispose of promises, and may not read them, or not any more, is done."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        server.canned.extend([raw_answer(200, b""), refusal])
+        await backend.dispose("a")
+        await backend.dispose("b")
+
+    assert [Dispose("a"), Peek("a"), Dispose("b")] == server.calls
+
+
+async def test_restate_is_known_by_its_empty_answer() -> None:
+    """It says who it is in a header of each."""
+    async with Server().serving() as server:
+        server.canned.append(raw_answer(200, b"", b"x-restate-id: inv_1"))
+        await HttpBackend(server.url).dispose("a")
+
+    assert [Dispose("a")] == server.calls
+
+
+@pytest.mark.usefixtures("_long_pauses")
+async def test_an_empty_answer_before_an_outage_is_unknown() -> None:
+    """Nobody can say any more whose it was."""
+    async with Server().serving() as server:
+        server.canned.extend([raw_answer(200, b""), http_answer(503, b"")])
+        with pytest.raises(OutcomeUnknownError, match="not known who answered"):
+            await HttpBackend(f"{server.url}?retry=1").dispose("a")
+
+
 @pytest.mark.parametrize("name", ["a page", "challenge", "text", "not HTTP", "nginx"])
 async def test_a_dispose_answered_by_a_gateway_is_unknown(name: str) -> None:
     """It may have been passed on before, and is not repeated."""

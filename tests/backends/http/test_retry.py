@@ -66,9 +66,11 @@ async def test_a_call_that_may_succeed_later_is_repeated(call: Call) -> None:
 async def test_a_dispose_that_was_turned_away_is_repeated(status: int) -> None:
     """If the server says that nothing was done, repeating is safe."""
     async with Server().serving() as server:
+        backend = await known(server.url)
+        server.calls.clear()
         server.canned.append(http_answer(status))
 
-        await HttpBackend(server.url).dispose("a")
+        await backend.dispose("a")
 
     assert [Dispose("a")] * 2 == server.calls
 

@@ -143,7 +143,7 @@ async def test_a_batch_cut_at_any_byte_is_made_good(
     async def attempt(server: Server, limit: int | None) -> Proxy:
         proxy = Proxy(server.port, side, limit, reset)
         async with proxy.serving():
-            backend = HttpBackend(f"{proxy.url}?retry=120")
+            backend = await known(f"{proxy.url}?retry=120")
             proxy.armed = True
             found = await together(
                 partial(backend.settle, f"a{limit or 0:03}", ONE),
