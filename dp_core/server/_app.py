@@ -112,7 +112,8 @@ class App:
                 self._answer,
                 allow_origins=settings.allowed_origins,
                 allow_methods=[each for each in ENDPOINTS.methods if each != "HEAD"],
-                allow_headers=["Authorization", "Prefer"],
+                # The last two are of W3C Trace Context: they allow nothing.
+                allow_headers=["Authorization", "Prefer", "Traceparent", "Tracestate"],
                 allow_private_network=True,
                 expose_headers=["Preference-Applied", "Retry-After"],
             )

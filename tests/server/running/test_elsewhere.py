@@ -125,7 +125,10 @@ async def test_the_preflight_of_an_allowed_origin_is_answered(
         headers=[
             (b"origin", origin),
             (b"access-control-request-method", b"POST"),
-            (b"access-control-request-headers", b"authorization,content-type,prefer"),
+            (
+                b"access-control-request-headers",
+                b"authorization,content-type,prefer,traceparent,tracestate",
+            ),
         ],
     )
     found = preflight.headers.get("access-control-allow-origin")
