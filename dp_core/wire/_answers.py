@@ -109,7 +109,7 @@ _SUCCESSES: Final[Mapping[type[Call], tuple[int, ...]]] = {
     Peek: (200,),
     Wait: (200, _NOT_YET),
     Settle: (200,),
-    Dispose: (200,),
+    Dispose: (200, 204),
     Create: (200, _CREATED),
     Info: (200,),
     List: (200,),

@@ -182,7 +182,7 @@ def test_only_the_forms_of_the_wire_are_answers(
     call: Peek, status: int, body: bytes
 ) -> None:
     """What does not say that it is an outcome is none, whatever its status."""
-    if isinstance(call, Dispose) and not body and status == 200:
+    if isinstance(call, Dispose) and not body and status in (200, 204):
         return
 
     with pytest.raises(ProtocolError) as caught:
@@ -203,7 +203,6 @@ def test_only_the_forms_of_the_wire_are_answers(
         (Dispose("x"), 200, b"null"),
         (Dispose("x"), 200, b"{}"),
         (Dispose("x"), 202, b""),
-        (Dispose("x"), 204, b""),
     ],
 )
 def test_each_call_has_answers_of_its_own(call: Peek, status: int, body: bytes) -> None:
