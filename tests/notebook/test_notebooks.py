@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -90,6 +91,21 @@ def test_notebooks_run_on_files(name: str, tmp_path: Path) -> None:
         assert normal_outputs(stored) == normal_outputs(ran), (
             f"make notebooks NAMES={name}; {ran['source']}"
         )
+
+
+def test_only_what_python_puts_out_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel leaves its process's own stdout and stderr alone: C writes there."""
+    from nbformat import v4  # noqa: PLC0415 - to import it takes seconds
+
+    # Else ipykernel does so by itself.
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    cell = v4.new_code_cell("import os; print(os.fstat(1).st_ino, os.fstat(2).st_ino)")
+    execute(v4.new_notebook(cells=[cell]), tmp_path, {})
+
+    own = f"{os.fstat(1).st_ino} {os.fstat(2).st_ino}"
+    assert own == output_text(cell).strip()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -54,9 +54,9 @@ _PATIENCE: Final = 60
 """Seconds in which a temporary directory of a kernel that is gone must be gone."""
 
 FOREIGN: Final = re.compile(
-    r"/(?:home|root|tmp|Users|work|var|opt)/|site-packages|Warning"
+    r"/(?:home|root|tmp|Users|work|var|opt)/|site-packages|Warning|Assertion failed"
 )
-"""What a stored output must not have: paths of a machine, and warnings."""
+"""What a stored output must not have: paths of a machine, and what libraries say."""
 
 
 @contextmanager
@@ -165,6 +165,12 @@ def main(names: list[str]) -> int:
             match[0]
             for c in notebook.cells
             for match in FOREIGN.finditer(output_text(c))
+        ]
+        bad += [
+            out["text"]
+            for c in notebook.cells
+            for out in c.get("outputs", ())
+            if out.get("name") == "stderr"
         ]
         print(f"{name}: {took:.1f} s", *bad)  # noqa: T201 - a program
         if bad:

@@ -21,11 +21,18 @@ __all__ = ["Cell", "Manager", "Notebook", "gone"]
 
 
 class Manager(AsyncKernelManager):
-    """Runs the interpreter that runs the tests."""
+    """
+    Runs the interpreter that runs the tests.
+
+    What a library of C writes to the process's own stdout or stderr, past Python's,
+    is no output of a cell: where pytest runs ipykernel leaves it out by itself, and
+    `make notebooks` would store it.
+    """
 
     @property
     def kernel_spec(self) -> KernelSpec:
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv.append("--IPKernelApp.capture_fd_output=False")
         return KernelSpec(argv=argv, display_name="test", language="python")
 
 
