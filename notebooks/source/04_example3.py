@@ -128,7 +128,7 @@ parallel.compare(one=len(outcomes) == 1, each=len(outcomes) > 1)
 # %% [markdown]
 # ## Killed before
 #
-# From here on three of the ten take part. `p0` wants to resolve a promise, but first it
+# Here three of the ten take part. `p0` wants to resolve a promise, but first it
 # computes. `p1` awaits. Then `p0` is killed while it computes.
 
 # %%

@@ -70,7 +70,7 @@ order = Question(
     "In what order do the waiters and the resolver end?",
     resolver="the resolver is always the first",
     waiters="the resolver is always the last",
-    any="now so, now so",
+    any="it differs from one time to the next",
 )
 order
 

@@ -70,7 +70,8 @@ class Board:
         promises: list[Sequence[Node]] = [
             [
                 pill(promise.style),
-                *map(code, _names(promise)),
+                code(shown(promise.key[1], 40)),
+                code(value) if (value := _value(promise)) else "-",
                 *self._parties(promise),
                 *self._terms(promise),
             ]
@@ -88,7 +89,8 @@ class Board:
         promises = [
             [
                 f"{promise.style.shape} {promise.style.word}",
-                *_names(promise),
+                shown(promise.key[1], 40),
+                _value(promise) or "-",
                 *self._parties(promise),
                 *self._terms(promise),
             ]
@@ -125,8 +127,8 @@ class Board:
         ]
 
 
-def _names(promise: PromiseSummary) -> list[str]:
-    return [shown(promise.key[1], 40), shown(promise.text, 48)]
+def _value(promise: PromiseSummary) -> str:
+    return shown(promise.text, 48)
 
 
 def _pids(track: ProcessTrack) -> str:

@@ -15,7 +15,7 @@ def test_the_board() -> None:
     waiting = Board(EVENTS[:7]).plain()
     settled = Board(EVENTS)
 
-    assert re.search(r"○ pending +id +- +- +alice", waiting)
+    assert re.search(r"○ pending +id +- +- +- +alice", waiting)
     assert re.search(r"carol +99 +☠ killed", waiting)
     assert re.search(r"alice +97 +… waiting for 'id'", waiting)
     assert re.search(r'✔ resolved +id +"hi" +bob +alice +-', settled.plain())
@@ -55,7 +55,9 @@ def test_a_disposal_begins_anew() -> None:
     board = Board([*EVENTS, event("disposed", at=5)])
 
     assert {"id": "pending"} == board.states
-    assert re.search(r"○ pending +id +- +- +-", board.plain())
+    assert re.search(r"○ pending +id +- +- +- +-", board.plain())
+    assert "<code" in board.html()
+    assert "></code>" not in board.html()
 
 
 def test_hostile_text_stays_text() -> None:
