@@ -56,6 +56,7 @@ class Started:
         url: The store's URL as the user gave it; it may contain a password.
         joint: Whether it is one of several for which one call waits, as of
             `dp_core.gather`: they begin together, and end in any order and task.
+        served: Whether a server does it for a client, where it is an operation as well.
     """
 
     number: int
@@ -63,6 +64,7 @@ class Started:
     id: str
     url: str
     joint: bool = False
+    served: bool = False
 
 
 @final
@@ -186,7 +188,13 @@ class Observation:
     )
 
     def __init__(
-        self, name: OperationName, id: str, url: str, *, joint: bool = False
+        self,
+        name: OperationName,
+        id: str,
+        url: str,
+        *,
+        joint: bool = False,
+        served: bool = False,
     ) -> None:
         self.state: State[bytes] | None = None
         self.asked: Outcome[bytes] | None = None
@@ -194,7 +202,7 @@ class Observation:
         self.expired = False
         self.count: int | None = None
         self.cancelled = False
-        self._started = Started(next(NUMBERS), name, id, url, joint)
+        self._started = Started(next(NUMBERS), name, id, url, joint, served)
         self._observers = tuple(OBSERVERS)
 
     def __enter__(self) -> Observation:

@@ -37,6 +37,9 @@ class Recorder:
     """
     Observer that reports the operations of one process.
 
+    What a server does for a client is reported by the client: here it would be a second
+    promise, of another store, with the same events.
+
     Args:
         process: The process's name.
         report: Called with each event, in the thread of the operation.
@@ -46,6 +49,7 @@ class Recorder:
         self._process = process
         self._report = report
         self._known: dict[PromiseKey, JournalEvent] = {}
+        self._served: set[int] = set()
 
     def last_known(self, key: PromiseKey) -> JournalEvent | None:
         """Return the last event of this process that has a promise's state."""
@@ -53,11 +57,16 @@ class Recorder:
 
     def started(self, event: Started) -> None:
         """Report that a wait or a settle begins."""
-        if event.operation in _BEGINS:
+        if event.served:
+            self._served.add(event.number)
+        elif event.operation in _BEGINS:
             self._report(self._event(event, _BEGINS[event.operation]))
 
     def finished(self, event: Finished) -> None:
         """Report how an operation ended."""
+        if event.number in self._served:
+            self._served.discard(event.number)
+            return
         end = _END.get(event.operation)
         kind = end and end(event)
         if kind is None:

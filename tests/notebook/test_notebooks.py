@@ -236,6 +236,7 @@ def check_barrier(notebook: Any) -> None:
     found = re.search(r"^ben (\d+) → (\d+)  ☠", lanes, re.MULTILINE)
     assert found
     old, new = found.groups()
+    assert not re.search("^server", lanes, re.MULTILINE)
     killed = words.index(f"s  ben {old}  killed: signal 9\n")
     assert killed < words.index(f"s  ben {new}  process starts\n")
 

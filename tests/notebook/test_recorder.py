@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 import dp_core as dp
+from dp_core._observation import Observation
 from dp_core.instrumentation import observing
 from dp_core.notebook import JournalEvent
 from dp_core.notebook._recorder import Recorder
@@ -43,6 +44,21 @@ def taken(events: list[JournalEvent]) -> list[tuple[str, str, str]]:
     found = [(event.kind, event.state, event.text) for event in events]
     events.clear()
     return found
+
+
+async def test_what_a_server_does_for_clients_is_theirs(
+    recorder: Recorder, events: list[JournalEvent], id: str
+) -> None:
+    """An operation that a client has reported is in no lane twice."""
+    for served in (True, False):
+        with Observation("peek", id, "memory:", served=served) as seen:
+            seen.state = dp.Pending()
+
+    assert ["peeked"] == [event.kind for event in events]
+    for served in (True, False):
+        with Observation("get", id, "memory:", served=served) as seen:
+            seen.state = dp.Resolved(b"1")
+    assert ["peeked", "awaiting", "got"] == [event.kind for event in events]
 
 
 async def test_who_was_first_and_who_was_not(

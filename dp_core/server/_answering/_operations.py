@@ -104,7 +104,7 @@ class Operations:
         """Return what tells observers of a call, as of the method that asks for it."""
         name = "get" if isinstance(call, Wait) else name_of(call)
         id = "" if isinstance(call, List) else call.id
-        return Observation(cast("OperationName", name), id, self._url)
+        return Observation(cast("OperationName", name), id, self._url, served=True)
 
     async def _do(
         self, call: Operation, access: Access | None, seen: Observation | None

@@ -19,6 +19,7 @@ from dp_core.instrumentation import (
     LoggingObserver,
     RequestFinished,
     RequestStarted,
+    Started,
     observing,
 )
 from dp_core.server import App, Settings, app
@@ -62,6 +63,29 @@ def spans() -> Iterator[Spans]:
 def served(**settings: Any) -> App:
     """Return an app with a store of its own."""
     return app(dp.connect(f"memory:{uuid4()}").backend, Settings(**settings))
+
+
+class Begun:
+    """An observer that keeps, of each operation, whether it is done for a client."""
+
+    def __init__(self) -> None:
+        self.served: list[bool] = []
+
+    def started(self, event: Started) -> None:
+        self.served.append(event.served)
+
+    def finished(self, event: Finished) -> None: ...
+
+
+async def test_an_operation_for_a_client_says_so() -> None:
+    """Observers tell what clients ask for from what a process does by itself."""
+    begun, app = Begun(), served()
+    with observing(begun):
+        await ask(app, "/promises/a/resolve", 1)
+        await ask(app, "/promises/a/await")
+        await dp.durable_promise("a", f"memory:{uuid4()}").peek()
+
+    assert [True, True, False] == begun.served
 
 
 async def test_a_request_is_a_span_with_its_operation_inside(spans: Spans) -> None:
