@@ -180,13 +180,16 @@ def test_the_citation_is_of_this_version() -> None:
     assert dp_core.__version__ == str(citation["version"])
 
 
-def test_hosted_ci_runs_what_ours_runs() -> None:
-    """The workflow calls .ci/run, and nothing else that tests."""
-    path = ROOT / ".github" / "workflows" / "ci.yml"
+@pytest.mark.parametrize(
+    ("name", "command"), [("ci", ".ci/run"), ("coverage", "make coverage")]
+)
+def test_hosted_ci_runs_what_ours_runs(name: str, command: str) -> None:
+    """A workflow calls one command of ours, and nothing else that tests."""
+    path = ROOT / ".github" / "workflows" / f"{name}.yml"
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
 
-    assert ".ci/run" == steps[-1]["run"]
+    assert command == steps[-1]["run"]
     assert [] == [step for step in steps if "pytest" in step.get("run", "")]
 
 
