@@ -70,7 +70,7 @@ class App:
         self._backend = backend
         self._public = _public(settings.public_url)
         self._notices = Notices()
-        self._guard = Guard(settings, self._notices)
+        self._guard = Guard(settings, self._notices, self._public)
         self._places = Places(settings.max_waiters, settings.max_watched)
         self._sweeping = Sweeping(backend, self._notices)
         self._callbacks = Callbacks(

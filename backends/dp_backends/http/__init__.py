@@ -41,13 +41,12 @@ from anyio.lowlevel import checkpoint
 
 from dp_backends.http._calling import Calls, WireClient
 from dp_backends.http._checks import check_server
+from dp_backends.http._peer import OWN_WORDS
 from dp_backends.http._url import parse_url
 from dp_backends.http._waits import HttpWaits
 from dp_core import (
-    AccessDeniedError,
     Backend,
     BackendUnavailableError,
-    CorruptPromiseError,
     Outcome,
     OutcomeUnknownError,
     PromiseInfo,
@@ -143,7 +142,7 @@ class HttpBackend(Backend):
         """
         try:
             await self.peek(id)
-        except (AccessDeniedError, CorruptPromiseError):
+        except OWN_WORDS:
             # Who may only dispose of promises hears the first, as the wire has it.
             if not self._client.peer.answered:
                 raise

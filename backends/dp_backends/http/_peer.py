@@ -28,6 +28,7 @@ from dp_backends.http._url import ServerUrl
 from dp_core import (
     AccessDeniedError,
     BackendError,
+    CorruptPromiseError,
     InvalidValueError,
     NotSupportedError,
     OutcomeUnknownError,
@@ -51,6 +52,7 @@ from dp_core.wire import (
 )
 
 __all__ = [
+    "OWN_WORDS",
     "Peer",
     "interpret",
     "is_content",
@@ -58,6 +60,9 @@ __all__ = [
     "not_http",
     "stranger",
 ]
+
+OWN_WORDS: Final = (AccessDeniedError, CorruptPromiseError)
+"""Errors that a server of promises says of a call that it could answer otherwise."""
 
 _HOLD_SECONDS: Final = (25, 35)
 """Seconds to let a server hold a wait; proxies often cut at 60."""

@@ -46,7 +46,7 @@ from typing import Any, Final, TypeVar
 
 from starlette.types import Receive, Scope
 
-from dp_core._access import EVERYTHING, Access, read_public_url
+from dp_core._access import EVERYTHING, Access, PublicUrl
 from dp_core._errors import AccessDeniedError, ProtocolError
 from dp_core._text import quoted
 from dp_core.server._guarding._bearer import Bearer
@@ -91,13 +91,21 @@ class ClientGoneError(Exception):
 
 
 class Guard:
-    """Refuses requests that the server's settings do not allow."""
+    """
+    Refuses requests that the server's settings do not allow.
 
-    def __init__(self, settings: Settings, notices: Notices) -> None:
+    Args:
+        settings: The settings.
+        notices: The log.
+        public: Where people see the server, as the settings say it.
+    """
+
+    def __init__(
+        self, settings: Settings, notices: Notices, public: PublicUrl | None
+    ) -> None:
         hosts = settings.allowed_hosts
         self._own: frozenset[str] = frozenset()
-        if settings.public_url is not None:
-            public = read_public_url(settings.public_url)
+        if public is not None:
             hosts = (*hosts, public.name)
             self._own = frozenset({public.origin})
         self._hosts = Hosts(hosts)

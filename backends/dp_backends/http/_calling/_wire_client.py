@@ -16,19 +16,19 @@ import anyio
 
 from dp_backends.http._calling._requests import RequestWriter
 from dp_backends.http._connection import Connection
-from dp_backends.http._peer import Peer, interpret, is_failure_of, not_http
+from dp_backends.http._peer import (
+    OWN_WORDS,
+    Peer,
+    interpret,
+    is_failure_of,
+    not_http,
+)
 from dp_backends.http._pool import Pool
 from dp_backends.http._responses import HttpResponse, MalformedResponseError
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_backends.http._route import Outage, Slices
 from dp_backends.http._url import ServerUrl
-from dp_core import (
-    AccessDeniedError,
-    BackendUnavailableError,
-    CorruptPromiseError,
-    DurablePromiseError,
-    State,
-)
+from dp_core import BackendUnavailableError, DurablePromiseError, State
 from dp_core.backend import (
     ObservedRequest,
     in_thread,
@@ -55,10 +55,6 @@ _LOOK_SECONDS: Final = 5.0
 
 _LONG_BODY_BYTES: Final = 32 * 1024
 """The length from which reading a body takes longer than a hop to a thread."""
-
-
-_OWN_WORDS: Final = (AccessDeniedError, CorruptPromiseError)
-"""Errors that a server of promises says of a call that it could answer otherwise."""
 
 
 async def off_loop(body: bytes, read: Callable[[], T]) -> T:
@@ -325,7 +321,7 @@ class WireClient:
             answer = await off_loop(response.body, interpret)
         except (AttemptFailed, DurablePromiseError) as error:
             self._hear(error)
-            if isinstance(error, _OWN_WORDS) and is_failure_of(call, response):
+            if isinstance(error, OWN_WORDS) and is_failure_of(call, response):
                 self.peer = replace(self.peer, answered=True)
             raise
         return self._understood(call, response, answer)
