@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import pytest
 from hypothesis import settings
@@ -51,8 +51,12 @@ SLOW: Final = (
     "backends/sqlite/test_forks.py",
     "backends/sqlite/test_powerloss.py",
     "backends/sqlite/test_races.py",
+    "backends/sqlite/test_sqlite.py",
     "backends/test_behind_proxies.py",
     "cli",
+    "core/sync/test_endings.py",
+    "core/sync/test_moments.py",
+    "core/sync/test_processes.py",
     "docs/frameworks",
     "docs/test_choose_a_store.py",
     "docs/test_docs.py",
@@ -76,14 +80,17 @@ SLOW: Final = (
     "server/callbacks/test_postgresql.py",
     "server/callbacks/test_processes.py",
     "server/pages/browser",
+    "server/pages/test_changes.py",
+    "server/routing/test_openapi.py",
+    "server/running/test_deployed.py",
     "server/running/test_embedded.py",
     "server/running/test_run.py",
-    "core/sync/test_processes.py",
     "testing/test_check.py",
     "testing/test_crash.py",
     "testing/test_hanging.py",
     "testing/test_laws.py",
     "testing/test_ours.py",
+    "testing/test_promises_fixture.py",
     "testing/test_suite.py",
 )
 """Tests that take over a second, or start many processes."""
@@ -111,6 +118,18 @@ SYSTEM: Final = (
     "testing/test_crash.py",
 )
 """Tests that need what a machine may lack: root, strace, a browser, npm, proxies."""
+
+
+def pytest_ignore_collect(
+    collection_path: Path, config: pytest.Config
+) -> Literal[True] | None:
+    """Leave out what the fast lane leaves out: to import it takes as long as a run."""
+    expression = config.getoption("markexpr")
+    left_out = (
+        ("not slow" in expression and _is_below(SLOW, collection_path))
+        or ("not system" in expression and _is_below(SYSTEM, collection_path))
+    )  # fmt: skip
+    return True if left_out else None
 
 
 @pytest.hookimpl(tryfirst=True)

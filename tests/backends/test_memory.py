@@ -147,6 +147,7 @@ def fork_and_peek(backend: MemoryBackend) -> int:
     return child
 
 
+@pytest.mark.slow
 async def test_nothing_is_left_of_pending_promises() -> None:
     """Neither peeking, nor waits that were cancelled, nor disposal take room."""
     backend = MemoryBackend(URL)

@@ -149,6 +149,7 @@ def test_two_exchanges_go_as_recorded(
     check(answers.get(timeout=TIMEOUT), BY_CASE[awaiting])
 
 
+@pytest.mark.slow
 def test_an_await_holds_its_connection(server: Server) -> None:
     """Nothing is answered before the promise is settled; then it is at once."""
     prefix = f"{uuid.uuid4()}-"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-__all__ = ["EXAMPLES", "NOTEBOOKS", "ROOT", "SOURCES", "TESTS"]
+__all__ = ["EXAMPLES", "NOTEBOOKS", "ROOT", "SOURCES", "TESTS", "parsed"]
 
 ROOT: Final = Path(__file__).parents[2]
 TESTS: Final = ROOT / "tests"
@@ -20,3 +22,9 @@ SOURCES: Final[dict[str, Path]] = {
     for path in (base / package).rglob("*.py")
 }
 """``{dotted name: file}`` of every module of dp_core and dp_backends."""
+
+
+@cache
+def parsed(name: str) -> ast.Module:
+    """Return the syntax tree of a module."""
+    return ast.parse(SOURCES[name].read_text(encoding="utf-8"))

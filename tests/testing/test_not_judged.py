@@ -49,6 +49,7 @@ async def judged(kind: type[Registered], *laws: Law) -> Report:
         return error.report
 
 
+@pytest.mark.slow
 async def test_a_law_without_a_chance_is_not_passed() -> None:
     """A store that is always too slow to settle in time is not said to be right."""
     report = await judged(Slow)
@@ -61,6 +62,7 @@ async def test_a_law_without_a_chance_is_not_passed() -> None:
     assert f"skipped {name}: not judged" in str(report)
 
 
+@pytest.mark.slow
 async def test_a_slow_store_is_given_more_time() -> None:
     """What it breaks is seen all the same."""
 

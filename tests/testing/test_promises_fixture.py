@@ -218,10 +218,10 @@ def test_it_is_closed_after_the_test(theirs: pytest.Pytester, url: str) -> None:
             for promises in KEPT:
                 with pytest.raises(dp.BackendClosedError):
                     asyncio.run(promises.promise("a").peek())
-            assert {OPEN[0]} == {*OPEN, len(os.listdir("/proc/self/fd"))}
             for thread in {*threading.enumerate()} - {*BEFORE}:
                 thread.join(20)  # it is told to end, and does so in a moment
                 assert not thread.is_alive()
+            assert {OPEN[0]} == {*OPEN, len(os.listdir("/proc/self/fd"))}
     """)
 
     # Threads and descriptors are counted, so the process is its own.

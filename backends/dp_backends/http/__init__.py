@@ -13,7 +13,7 @@ repeated with growing pauses until the caller's own deadline. Without a deadline
 A settle may be repeated, because the first outcome wins, as long as nobody disposes
 of the promise in between. A dispose is repeated only if the server surely did not
 get it; else the caller gets `OutcomeUnknownError`. Its answer is empty; a server that
-has answered nothing else yet is asked for a peek before that is believed.
+has answered nothing else yet, nor a batch, is asked for a peek before that is believed.
 
 ================= ====================================================
 ``_url``          store URLs

@@ -87,6 +87,7 @@ async def test_promises_go_on(name: str, url: str) -> None:
         assert states == [await promises.promise(each["id"]).get() for each in left]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OLDER, indirect=True)
 def test_two_processes_bring_it_up_to_date_at_once(name: str, url: str) -> None:
     """It becomes one store of the newest format, with what both have created."""

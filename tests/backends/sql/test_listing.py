@@ -81,6 +81,7 @@ async def listed(backend: Any, query: dp.Query, limit: int) -> list[tuple[Any, .
     raise AssertionError("the listing does not end")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("looks", [3, 10_000], ids=["many", "few"])
 @given(operations=OPERATIONS, queries=st.lists(QUERIES, min_size=5, max_size=10))
 @settings(

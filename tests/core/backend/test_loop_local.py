@@ -35,6 +35,7 @@ async def test_two_of_them_do_not_share() -> None:
     assert (1, 2) == (LoopLocal(lambda: 1).get(), LoopLocal(lambda: 2).get())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "file", "sqlite"])
 def test_waiting_does_not_keep_an_event_loop(
     kind: str, anyio_backend: str, tmp_path: Path

@@ -44,6 +44,7 @@ async def test_its_own_errors_are_raised_once() -> None:
     assert [1] == calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 @pytest.mark.parametrize("used", [False, True])
 @pytest.mark.parametrize("store", ["file", "address", "name"])

@@ -162,6 +162,7 @@ async def test_nobody_there_is_told(watching: Watching) -> None:
     assert not ended.cancelled
 
 
+@pytest.mark.slow
 async def test_an_answer_that_does_not_come_is_a_failure(watching: Watching) -> None:
     """The client gave up, and not its caller; of a call alone, and of a batch."""
     kept: list[dp.DurablePromiseError] = []

@@ -176,6 +176,7 @@ async def test_waits_for_several_are_siblings(
     assert [] == spans.failed()
 
 
+@pytest.mark.slow
 async def test_a_coroutine_that_is_dropped_harms_no_other(
     spans: Spans, promises: dp.Promises, caplog: pytest.LogCaptureFixture
 ) -> None:

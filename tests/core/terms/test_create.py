@@ -294,6 +294,7 @@ async def test_what_was_made_anew_is_not_pruned() -> None:
     assert dp.Terms() == (await promises.promise("second").info()).terms
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 async def test_a_listing_may_be_left_in_the_middle(promises: dp.Promises) -> None:
     """Nothing stays that would have to be ended, of which trio would warn."""

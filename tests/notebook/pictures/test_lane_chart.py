@@ -60,6 +60,7 @@ def histories(draw: st.DrawFn) -> list[JournalEvent]:
     return events
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(histories(), st.sampled_from((1.0, 1.4, 3.0)))
 def test_no_text_covers_another(events: list[JournalEvent], wider: float) -> None:

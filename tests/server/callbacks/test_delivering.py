@@ -115,6 +115,7 @@ async def test_what_another_process_makes_is_found(url: str) -> None:
             assert 1 == verified(await calls.next(receiver))["value"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 302])
 async def test_a_failure_is_tried_again(memory: str, status: int) -> None:
     """After any other answer it comes again, by the same id, signed anew."""
@@ -199,6 +200,7 @@ async def test_retry_after_is_waited_for(memory: str, clock: DeadlineClock) -> N
     assert 1700 < pause <= 1800
 
 
+@pytest.mark.slow
 async def test_silent_ports_of_one_host_hold_up_no_other(memory: str) -> None:
     """Where a hundred of them keep attempts waiting, another host is told meanwhile."""
     with ExitStack() as stack:
@@ -227,6 +229,7 @@ async def test_silent_ports_of_one_host_hold_up_no_other(memory: str) -> None:
             assert {0} == {each.failures for each in waiting}
 
 
+@pytest.mark.slow
 async def test_redirects_are_not_followed(memory: str) -> None:
     """What a receiver redirects to is never asked."""
     with receiving() as target:

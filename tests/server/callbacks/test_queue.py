@@ -89,6 +89,7 @@ class Model:
                 self.queue.done(job, self.now, is_answered=is_answered)
 
 
+@pytest.mark.slow
 def test_a_dead_host_holds_up_nobody() -> None:
     """Of 100,000 jobs of a host that is away few begin, and another host's at once."""
     schedule = DeliveryQueue()
@@ -263,6 +264,7 @@ def test_a_clock_that_was_set_back_delays_nothing() -> None:
     assert [one] == taken(schedule, 0.0)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_every_job_has_its_turn(data: st.DataObject) -> None:
     """Whatever hosts do, each job that is put comes, once, at its time or later."""

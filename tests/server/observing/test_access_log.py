@@ -158,6 +158,7 @@ def test_a_log_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> No
         logged(tmp_path / "nowhere" / "log")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stderr", ["closed", "unread", "read"])
 def test_stderr_may_be_closed_or_full(stderr: str, tmp_path: Path) -> None:
     """The server goes on, and ends when it is told to; lines go there otherwise."""

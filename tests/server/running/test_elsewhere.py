@@ -210,6 +210,7 @@ def served(program: str) -> Iterator[int]:
                 process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SERVED)
 def test_it_runs_under_other_servers(name: str) -> None:
     """It is a plain ASGI app: it settles, waits and answers wherever it runs."""

@@ -114,6 +114,7 @@ def put(file: Path, text: str) -> None:
     new.replace(file)
 
 
+@pytest.mark.slow
 def test_a_client_goes_on_by_its_new_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

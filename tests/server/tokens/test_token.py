@@ -153,6 +153,7 @@ def shared_path() -> Iterator[Path]:
         yield Path(folder) / "token"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize(
     ("owner", "mode", "expected"),

@@ -306,6 +306,7 @@ class Batch:
             except ProtocolError as error:
                 why = error.reason
         if answers is not None:
+            self._client.meet()
             for caller, (status, body) in zip(self._asked, answers, strict=True):
                 caller.set_result(
                     HttpResponse(status, response.headers, body, response.reusable)

@@ -322,9 +322,13 @@ class WireClient:
         except (AttemptFailed, DurablePromiseError) as error:
             self._hear(error)
             if isinstance(error, OWN_WORDS) and is_failure_of(call, response):
-                self.peer = replace(self.peer, answered=True)
+                self.meet()
             raise
         return self._understood(call, response, answer)
+
+    def meet(self) -> None:
+        """Take note that the server has said what only a server of promises says."""
+        self.peer = replace(self.peer, answered=True)
 
     def _interpret(self, call: Call, response: HttpResponse, peer: Peer) -> Any:
         return interpret(

@@ -49,6 +49,7 @@ def head_of(store: FileStore) -> Path:
     return Path(store.place("x").head)
 
 
+@pytest.mark.slow
 def test_any_damage_is_noticed(tmp_path: Path) -> None:
     """Every bit flipped, every length: never a value, never pending."""
     assert damage_is_noticed(tmp_path) > 4000
@@ -308,6 +309,7 @@ def as_somebody(act: Callable[[], None]) -> None:
             os.seteuid(before)
 
 
+@pytest.mark.slow
 async def test_a_directory_that_is_away_under_a_waiter(store: FileStore) -> None:
     """It goes on waiting, and hears of an outcome when the directory is back."""
     away = f"{store.root}-away"

@@ -52,6 +52,16 @@ async def test_calls_that_come_together_are_one_request() -> None:
         assert "me" == (await backend.info("b")).settled_by
 
 
+async def test_the_answer_to_a_batch_says_who_answers() -> None:
+    """Disposes that are the first calls of a handle ask for nothing beside them."""
+    async with Server().serving() as server:
+        backend = HttpBackend(server.url)
+        found = await together(*(partial(backend.dispose, id) for id in "abc"))
+
+        assert [None] * 3 == found
+        assert ["/batch"] == server.paths
+
+
 async def test_a_call_alone_is_alone() -> None:
     """It is sent as it always was, in every form."""
     async with Server().serving() as server:

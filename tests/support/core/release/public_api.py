@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any, Final
 
 from from_code._names import Name, public_names
-from support.paths import SOURCES, TESTS
+from support.paths import SOURCES, TESTS, parsed
 
 __all__ = ["SNAPSHOT", "described", "main"]
 
@@ -48,7 +48,7 @@ def _described(name: Name) -> Iterator[str]:
     if inspect.isclass(name.value) and name.name in _classes():
         yield from _class(name.name, name.origin)
         return
-    yield from _members(_tree(name.origin).body, lambda found: found == name.name)
+    yield from _members(parsed(name.origin).body, lambda found: found == name.name)
 
 
 def _class(name: str, origin: str) -> Iterator[str]:
@@ -128,15 +128,10 @@ def _classes() -> dict[str, dict[str, ast.ClassDef]]:
     """Return the classes of all modules: ``{class: {module: node}}``."""
     found: dict[str, dict[str, ast.ClassDef]] = defaultdict(dict)
     for module in SOURCES:
-        for node in ast.walk(_tree(module)):
+        for node in ast.walk(parsed(module)):
             if isinstance(node, ast.ClassDef):
                 found[node.name][module] = node
     return found
-
-
-@cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse(SOURCES[module].read_text(encoding="utf-8"))
 
 
 def main() -> None:
