@@ -33,7 +33,6 @@ from dp_core.instrumentation import Finished, RequestFinished, RequestStarted, S
 try:
     from opentelemetry import context, propagate, trace
     from opentelemetry.context import Context
-    from opentelemetry.propagators.textmap import Getter
     from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 except ModuleNotFoundError as missing:
     raise without_extra(missing, "spans need", "otel") from None
@@ -146,11 +145,12 @@ class OpenTelemetryObserver:
             attributes["http.route"] = event.route
         if event.peer is not None:
             attributes["client.address"] = event.peer
-        headers = _by_name(event)
-        if agents := headers.get("user-agent"):
-            attributes["user_agent.original"] = visible(shortened(agents[0], 200))
+        for name, value in event.headers:
+            if name == b"user-agent":
+                agent = visible(shortened(value.decode("latin-1"), 200))
+                attributes["user_agent.original"] = agent
         around, kind = context.get_current(), SpanKind.INTERNAL
-        sent = propagate.extract(headers, Context(), _HEADERS)
+        sent = propagate.extract(_carrier(event), Context())
         outer = trace.get_current_span(around).get_span_context()
         remote = trace.get_current_span(sent).get_span_context()
         # In an app that has a span of this request, this one is inside of it.
@@ -221,34 +221,25 @@ def _name(attributes: _Attributes, route: str) -> str:
     return f"{'HTTP' if method == '_OTHER' else method} {route}".rstrip()
 
 
-def _by_name(event: RequestStarted) -> dict[str, list[str]]:
-    headers: defaultdict[str, list[str]] = defaultdict(list)
-    for name, value in event.headers:
-        headers[name.decode("latin-1")].append(value.decode("latin-1"))
-    return headers
-
-
-class _Headers(Getter[dict[str, list[str]]]):
+def _carrier(event: RequestStarted) -> dict[str, str]:
     """
-    Headers of a request, for the propagators, which parse them.
+    Return the headers of a request, for the propagators, which parse them.
 
     They take the first of several, which may be another one for a proxy, and write what
     they cannot read to the log. So what nobody sends in good faith is not there.
     """
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in event.headers:
+        found[name.decode("latin-1")].append(value.decode("latin-1"))
+    return {
+        name: text
+        for name, values in found.items()
+        if (len(values) == 1 or name in _LISTS)
+        and (text := ",".join(values)).isascii()
+        and text.isprintable()
+        and len(text) <= _LONGEST
+    }
 
-    def get(self, carrier: dict[str, list[str]], key: str) -> list[str] | None:
-        values = carrier.get(key.lower())
-        if values is None or (len(values) > 1 and key.lower() not in _LISTS):
-            return None
-        text = ",".join(values)
-        is_sane = text.isascii() and text.isprintable() and len(text) <= _LONGEST
-        return [text] if is_sane else None
-
-    def keys(self, carrier: dict[str, list[str]]) -> list[str]:
-        return list(carrier)
-
-
-_HEADERS: Final = _Headers()
 
 _LISTS: Final = ("tracestate", "baggage")
 """Headers of which several are one (W3C Trace Context §3.3.1, Baggage §3.1)."""

@@ -219,7 +219,10 @@ def test_a_collector_that_is_away_breaks_nothing() -> None:
     ("variables", "told"),
     [
         ({"OTEL_TRACES_EXPORTER": "zipkin\n"}, "there is no exporter 'zipkin'"),
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "is not a valid protocol"),
+        (
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
+            "no exporter 'otlp by http/json",
+        ),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "there is no exporter 'otlp_proto"),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, "look at the variables OTEL_"),
     ],

@@ -107,27 +107,20 @@ def _provider() -> Any:
 def _exporters() -> Iterator[Any]:
     """Yield the classes of the exporters that ``OTEL_TRACES_EXPORTER`` names."""
     for name in (os.environ.get("OTEL_TRACES_EXPORTER") or "otlp").split(","):
-        if (wanted := name.strip()) != "none":
-            yield _exporter(wanted)
-
-
-def _exporter(name: str) -> Any:
-    entry = name
-    if name == "otlp":
-        protocol = (
-            os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-            or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-            or "http/protobuf"
-        ).strip()
-        if protocol not in _OTLP:
+        if (entry := name.strip()) == "none":
+            continue
+        if entry == "otlp":
+            protocol = (
+                os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+                or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+                or "http/protobuf"
+            ).strip()
+            entry = _OTLP.get(protocol, f"otlp by {protocol}")
+        found = tuple(entry_points(group="opentelemetry_traces_exporter", name=entry))
+        if not found:
             raise BackendUnavailableError(
-                f"{quoted(protocol)} is not a valid protocol of OTLP here; take one of "
-                f"{', '.join(_OTLP)}"
+                f"there is no exporter {quoted(entry)} of OpenTelemetry here: install "
+                f"the package that brings it ({_WAY}), or name another one in "
+                "OTEL_TRACES_EXPORTER"
             )
-        entry = _OTLP[protocol]
-    for found in entry_points(group="opentelemetry_traces_exporter", name=entry):
-        return found.load()
-    raise BackendUnavailableError(
-        f"there is no exporter {quoted(entry)} of OpenTelemetry here: install the "
-        f"package that brings it ({_WAY}), or name another one in OTEL_TRACES_EXPORTER"
-    )
+        yield found[0].load()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
 from functools import wraps
 from typing import Annotated, Any, Final, ParamSpec, TypeAlias, TypeVar, final
 
@@ -27,8 +26,7 @@ from dp_core._ids import is_delivery
 from dp_core._outbox import without_deliveries
 from dp_core._promise import DurablePromise
 from dp_core._registry import info_of, registry_of
-from dp_core._states import Rejected, Resolved
-from dp_core._terms import PromiseInfo, Query, StateName, state_name
+from dp_core._terms import PromiseInfo, Query, StateName
 from dp_core._version import __version__
 from dp_core.cli._commands._asking import checked_info
 from dp_core.cli._commands._serving._agents._tasks import (
@@ -38,8 +36,7 @@ from dp_core.cli._commands._serving._agents._tasks import (
     WaitsAsTasks,
 )
 from dp_core.cli._times import read_time
-from dp_core.values import decode
-from dp_core.wire import write_moment
+from dp_core.wire import write_info
 
 __all__ = ["agent_server"]
 
@@ -69,7 +66,7 @@ class PromiseReport(BaseModel, alias_generator=to_camel, populate_by_name=True):
     value: JsonValue = Field(None, description="What it is resolved with.")
     error: str | None = Field(None, description="What it is rejected with.")
     deadline: str | None
-    tags: dict[str, str]
+    tags: dict[str, str] | None
     data: JsonValue
     created_at: str | None
     settled_at: str | None
@@ -278,21 +275,4 @@ def _refuse_delivery(id: str) -> None:
 
 
 def _known(info: PromiseInfo[bytes]) -> PromiseReport:
-    terms, state = info.terms, info.state
-    return PromiseReport(
-        promise_id=info.id,
-        state=state_name(state),
-        value=decode(state.value) if isinstance(state, Resolved) else None,
-        error=state.error if isinstance(state, Rejected) else None,
-        deadline=_moment(terms and terms.deadline),
-        tags=dict(terms.tags) if terms else {},
-        data=decode(terms.data) if terms and terms.data else None,
-        created_at=_moment(info.created_at),
-        settled_at=_moment(info.settled_at),
-        settled_by=info.settled_by,
-        expired=info.expired,
-    )
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else write_moment(moment)
+    return PromiseReport.model_validate_json(write_info(info))
