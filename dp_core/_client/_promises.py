@@ -1,54 +1,34 @@
-"""`Promises`: a handle on a store, and the ways to get one."""
+"""`Promises`: a handle on a store."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from secrets import token_hex
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, overload
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from dp_core._client._asked_terms import Deadline, are_equal, ask_terms
+from dp_core._client._link import make_link
+from dp_core._client._listing import FoundPromises
+from dp_core._client._prune import dispose_of_settled, moment_before
 from dp_core._codec import Codec
 from dp_core._errors import PromiseExistsError
-from dp_core._extras import without_extra
 from dp_core._ids import check_id
 from dp_core._observation import Observation
 from dp_core._outbox import create_with_callbacks
-from dp_core._plugins import open_backend
 from dp_core._promise import DurablePromise
 from dp_core._refused import Refused
-from dp_core._registry import (
-    Deadline,
-    FoundPromises,
-    are_equal,
-    ask_terms,
-    dispose_of_settled,
-    moment_before,
-    moment_later,
-    registry_of,
-)
+from dp_core._registry import registry_of
 from dp_core._states import Outcome
 from dp_core._terms import PromiseInfo, Query, StateName
 from dp_core._text import quoted, without_password
 from dp_core._type_form import TypeForm
-from dp_core.backend import Backend, Located, in_thread
+from dp_core.backend import Backend, Located
 from dp_core.values import MAX_VALUE_BYTES
 
-__all__ = ["DEFAULT_URL", "Promises", "connect", "default_url", "durable_promise"]
+__all__ = ["Promises"]
 
 T = TypeVar("T")
-
-StoreUrl: TypeAlias = str | os.PathLike[str]
-"""A store URL, or the path of a directory."""
-
-DEFAULT_URL: Final = "file:./promises"
-"""The store URL where neither a URL nor ``DP_URL`` is given: a directory here."""
-
-
-def default_url() -> str:
-    """Return ``DP_URL`` of the environment, else `DEFAULT_URL`."""
-    return os.environ.get("DP_URL") or DEFAULT_URL
 
 
 class Promises:
@@ -308,16 +288,7 @@ class Promises:
                 can have that name.
             ModuleNotFoundError: The extra ``server`` is not installed.
         """
-        try:
-            from dp_core import _access  # noqa: PLC0415 - an extra
-        except ModuleNotFoundError as error:
-            raise without_extra(error, "links need", "server") from None
-
-        moment = moment_later(expires)
-        base = _access.link_base(base, self.url)
-        if secret is None:
-            secret = (await in_thread(_access.signing_secrets, None))[0]
-        return _access.write_link(id, moment, secret, base, by)
+        return await make_link(self.url, id, expires, by, base, secret)
 
     async def aclose(self) -> None:
         """Release what the handle holds; the promises are not touched."""
@@ -336,65 +307,3 @@ class Promises:
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-def connect(
-    url: StoreUrl | None = None, *, max_value_bytes: int = MAX_VALUE_BYTES
-) -> Promises:
-    """
-    Return a handle on the store that *url* names, without I/O.
-
-    Args:
-        url: A store URL such as ``memory:``, ``file:./promises`` or
-            ``http://host:8080``, or the path of a directory as a `pathlib.Path`;
-            by default `default_url`.
-        max_value_bytes: The largest value to settle with, in bytes of its JSON.
-
-    Raises:
-        UnknownBackendError: No installed plugin knows the URL's scheme.
-        DuplicateBackendError: Two plugins claim it.
-    """
-    if isinstance(url, os.PathLike):
-        # "./" keeps a path that begins with "~" or "//" what it is.
-        path = quote(os.fspath(url), safe="/")
-        url = f"file:{path if path.startswith('/') else f'./{path}'}"
-    url = url or default_url()
-    return Promises(open_backend(url), url, max_value_bytes=max_value_bytes)
-
-
-@overload
-def durable_promise(id: str, url: StoreUrl | None = None) -> DurablePromise[Any]: ...
-@overload
-def durable_promise(
-    id: str, url: StoreUrl | None, type: type[T]
-) -> DurablePromise[T]: ...
-@overload
-def durable_promise(id: str, *, type: type[T]) -> DurablePromise[T]: ...
-@overload
-def durable_promise(
-    id: str, url: StoreUrl | None, type: TypeForm[T]
-) -> DurablePromise[T]: ...
-@overload
-def durable_promise(id: str, *, type: TypeForm[T]) -> DurablePromise[T]: ...
-def durable_promise(
-    id: str, url: StoreUrl | None = None, type: Any = Any
-) -> DurablePromise[Any]:
-    """
-    Return a handle on one promise: the short way.
-
-    All promises made this way share one handle for each store, which lives as
-    long as the process. The store is the one that the URL names at this moment: a
-    relative path, a link, or ``DP_URL`` may name another one at the next call.
-
-    Raises:
-        InvalidPromiseIdError: *id* cannot name a promise.
-        InvalidTypeError: No value can be kept as this type.
-        UnknownBackendError: No installed plugin knows the URL's scheme.
-    """
-    here = connect(url)
-    # The URL may have options, which do not name another store.
-    return _SHARED.setdefault((here, here.url), here).promise(id, type)
-
-
-_SHARED: Final[dict[tuple[Promises, str], Promises]] = {}
-"""The handles of `durable_promise`; equal ones are on one store."""
