@@ -222,31 +222,25 @@ async def test_who_has_no_more_time_leaves_alone() -> None:
                 await backend.peek("a")
             hasty.append(scope.cancelled_caught)
 
+        async def leave() -> list[Any]:
+            left = await together(
+                briefly, partial(backend.peek, "c"), partial(backend.dispose, "d")
+            )
+            assert server.pause is not None
+            server.pause.set()
+            return left
+
         async def patiently() -> object:
             with anyio.fail_after(60):
                 return await backend.peek("b")
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(briefly)
-            tasks.start_soon(release, server)
-            found = await together(
-                partial(backend.peek, "c"),
-                partial(backend.dispose, "d"),
-                patiently,
-            )
+        (_, peeked, disposed), found = await together(leave, patiently)
 
         assert [True] == hasty
-        assert isinstance(found[0], BackendError)
-        assert "no answer" in str(found[0])
-        assert OutcomeUnknownError is type(found[1])
-        assert Pending() == found[2]
-
-
-async def release(server: Server) -> None:
-    """Let a server answer once it was left by somebody who has no time."""
-    await anyio.sleep(0.2)
-    assert server.pause is not None
-    server.pause.set()
+        assert isinstance(peeked, BackendError)
+        assert "no answer" in str(peeked)
+        assert OutcomeUnknownError is type(disposed)
+        assert Pending() == found
 
 
 async def test_a_deadline_of_who_leads_is_not_that_of_who_follows() -> None:
