@@ -26,6 +26,7 @@ from dp_backends.file._record import Record
 from dp_backends.file._registry import _catalog, _sweeping
 from dp_backends.file._store import FileStore
 from dp_backends.file._watching import Watcher, _net
+from dp_backends.file._watching._reports import KernelReports
 from dp_core import BackendUnavailableError, Outcome, Pending, Rejected, Resolved
 from mutants.changes import Change
 from mutants.file.registry import mutant
@@ -255,9 +256,9 @@ def disposal_shown_too_early() -> list[Change]:
 @mutant(seen="inotify(7), LIMITATIONS AND CAVEATS: scan after adding the watch")
 def watched_after_the_look() -> list[Change]:
     """A change between the look and the watch wakes nobody."""
-    late: list[tuple[Watcher, str]] = []
+    late: list[tuple[KernelReports, str]] = []
 
-    def watch(self: Watcher, directory: str) -> bool:
+    def watch(self: KernelReports, directory: str) -> bool:
         self._directories[directory] += 1
         self._inotify = self._inotify or open_inotify()
         late.append((self, directory))
@@ -266,11 +267,11 @@ def watched_after_the_look() -> list[Change]:
     async def look_at(self: Watcher, batch: list[Any]) -> None:
         await _watcher_look_at(self, batch)
         while late:
-            watcher, directory = late.pop()
-            assert watcher._inotify is not None
-            watcher._inotify.add(directory)
+            reports, directory = late.pop()
+            assert reports._inotify is not None
+            reports._inotify.add(directory)
 
-    return [(Watcher, "_watch", watch), (Watcher, "_look_at", look_at)]
+    return [(KernelReports, "watch", watch), (Watcher, "_look_at", look_at)]
 
 
 @mutant(seen="pub/sub without a second look")

@@ -18,7 +18,7 @@ from dp_backends.file._read_batcher import Finding
 from dp_backends.file._reading import View
 from dp_backends.file._record import FIRST, Record
 from dp_backends.file._store import FileStore
-from dp_backends.file._watching import WATCHERS, _looking, _net, _watch
+from dp_backends.file._watching import WATCHERS, _looking, _net, _reports
 from dp_backends.file._watching._looking import see_and_look
 from dp_backends.file._watching._net import Net, Seen, see
 from support.file.waits import LIMIT, joined
@@ -225,7 +225,7 @@ async def test_many_that_are_at_rest_are_not_looked_at(
     monkeypatch.setattr(_net, "_NET", (0.01, 0.01))
     monkeypatch.setattr(_net, "_ALONE", (0.01, 0.01))
     if not reported:
-        monkeypatch.setattr(_watch, "open_inotify", lambda: None)
+        monkeypatch.setattr(_reports, "open_inotify", lambda: None)
     async with dp.connect(url) as promises:
         await promises.promise("other").resolve("so that there is a store")
         with anyio.fail_after(LIMIT):
@@ -263,8 +263,8 @@ async def test_looks_of_the_same_second_share_a_hop(
                 for number in range(300):
                     tasks.start_soon(promises.promise(f"n{number}").get)
                 await joined(300)
-                watcher = WATCHERS.get()
-                while len(watcher._due) < 200:  # noqa: ASYNC110 - there is no event for it
+                due = WATCHERS.get()._schedule._due
+                while len(due) < 200:  # noqa: ASYNC110 - there is no event for it
                     await anyio.sleep(0.001)
-                assert len({due for due, _, _ in watcher._due}) < 12
+                assert len({time for time, _, _ in due}) < 12
                 tasks.cancel_scope.cancel()

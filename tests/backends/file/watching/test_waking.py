@@ -23,7 +23,7 @@ from dp_backends.file._watching import (
     Watcher,
     WatchStats,
     _net,
-    _watch,
+    _reports,
 )
 from support.file.waits import LIMIT, joined
 
@@ -179,7 +179,7 @@ async def test_it_works_without_inotify(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If there is none, or no instance left, looking again is enough."""
-    monkeypatch.setattr(_watch, "open_inotify", lambda: None)
+    monkeypatch.setattr(_reports, "open_inotify", lambda: None)
     async with dp.connect(url) as promises:
         with anyio.fail_after(LIMIT):
             async with anyio.create_task_group() as tasks:
