@@ -1,4 +1,4 @@
-"""`Schedule`: which promises are to be looked at when, by the event loop's clock."""
+"""`LookSchedule`: which promises are to be looked at, and when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, final
 
 from dp_backends.file._watching._entries import Entry
 
-__all__ = ["AT_ONCE", "Schedule"]
+__all__ = ["AT_ONCE", "LookSchedule"]
 
 AT_ONCE: Final = -math.inf
 """A time before all those at which looks are due because time has passed."""
@@ -19,8 +19,8 @@ _BATCH: Final = 256
 
 
 @final
-class Schedule:
-    """Entries by the times at which looks at them are due."""
+class LookSchedule:
+    """Entries by the times of the event loop at which looks at them are due."""
 
     def __init__(self) -> None:
         # An entry whose time has changed since is skipped: changing it is cheap.

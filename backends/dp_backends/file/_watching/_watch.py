@@ -42,7 +42,7 @@ from dp_backends.file._watching._handles import WaitingHandles
 from dp_backends.file._watching._looking import see_and_look
 from dp_backends.file._watching._net import Net, see
 from dp_backends.file._watching._reports import KernelReports
-from dp_backends.file._watching._schedule import AT_ONCE, Schedule
+from dp_backends.file._watching._schedule import AT_ONCE, LookSchedule
 from dp_core import Outcome
 from dp_core.backend import (
     Closable,
@@ -88,7 +88,7 @@ class Watcher:
         self._handles = WaitingHandles()
         self._net = Net()
         self._round_due = AT_ONCE
-        self._schedule = Schedule()
+        self._schedule = LookSchedule()
         # Stores of which it was said that they fail.
         self._failing: WeakSet[FileStore] = WeakSet()
         self._deadlines: Deadlines[Entry] = Deadlines()
