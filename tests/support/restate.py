@@ -281,6 +281,16 @@ class ServiceProcess:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
+    def stop(self) -> None:
+        """End it with SIGTERM, as a supervisor does, unless it was killed."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                code = self._process.wait(TIMEOUT)
+            finally:
+                self.kill()
+            assert 0 == code
+
     def kill(self) -> None:
         """Kill it with SIGKILL, as the kernel does when memory is short."""
         if self._process is not None:
@@ -350,5 +360,5 @@ def running(restate: RestateServer) -> Iterator[RestateServer]:
         service.start()
         yield restate
     finally:
-        service.kill()
+        service.stop()
         restate.kill()

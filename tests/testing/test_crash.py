@@ -25,6 +25,7 @@ from dp_core.testing.crash import (
 )
 from dp_core.testing.crash._model import acknowledged, unacknowledged
 from dp_core.testing.crash._victims import thinned
+from support.file.crash_setups import UNMEASURED
 from support.file.sweeps import missing, need_tools
 from support.paths import TESTS
 from support.restate import eventually
@@ -71,6 +72,7 @@ async def test_a_store_that_forgets_is_caught() -> None:
         await crash_sweep(
             lambda: f"memory:{next(NAMES)}",
             scenarios=SCENARIOS[2:3],
+            environment=UNMEASURED,
             patience=2,
             stop_at_first=True,
         )

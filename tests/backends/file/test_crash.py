@@ -14,6 +14,7 @@ from dp_core.testing.crash import (
     missing_tools,
 )
 from support.file.crash_proofs import durable_by_posix, janitor_durable_by_posix
+from support.file.crash_setups import UNMEASURED
 from support.file.sweeps import ALL, TORTURE, named, need_tools, show, sweep
 
 # Else of the scenarios that need a store for each kill, and of those that go
@@ -52,7 +53,11 @@ def test_the_public_interface_survives_a_kill_at_any_call(
     scenarios = SCENARIOS if TORTURE else QUICK_THROUGH_LOOPS
 
     report = sweep(
-        tmp_path, loop, scenarios=scenarios, child=(*CHILD, loop), environment={}
+        tmp_path,
+        loop,
+        scenarios=scenarios,
+        child=(*CHILD, loop),
+        environment=UNMEASURED,
     )
 
     show(report, capsys)

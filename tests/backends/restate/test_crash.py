@@ -46,7 +46,7 @@ def processes(
         service.start()
         yield restate, service
     finally:
-        service.kill()
+        service.stop()
         restate.kill()
 
 
@@ -157,7 +157,7 @@ async def test_a_waiter_outlives_the_deployment_where_it_began(
                     await to_thread.run_sync(other.start)
                     await promise.resolve("told")
     finally:
-        other.kill()
+        other.stop()
 
     assert ["told"] == got
 
@@ -189,7 +189,7 @@ async def test_what_stayed_with_a_dead_deployment_can_be_moved(
             )
             told = waiting().json()
         finally:
-            other.kill()
+            other.stop()
 
     assert 200 == moved.status
     assert {"value": 1} == told

@@ -212,7 +212,7 @@ def test_nobody_waits_for_ever(program: None, tmp_path: Path) -> None:
         eventually(lambda: not restate.state(id), "its waiter is forgotten")
         eventually(lambda: not restate.invocations("promise/await"), "it is over")
     finally:
-        service.kill()
+        service.stop()
         restate.kill()
 
 
@@ -236,7 +236,7 @@ def shifted(
         yield restate
     finally:
         for service in services:
-            service.kill()
+            service.stop()
         restate.kill()
 
 

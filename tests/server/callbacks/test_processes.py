@@ -18,8 +18,8 @@ import dp_core.sync as blocking
 from dp_core.testing import DeadlineClock
 from dp_core.testing.crash import WRITING_CALLS, Step, VictimRunner
 from dp_core.testing.crash._victims import thinned
+from support.file.crash_setups import ENVIRONMENT
 from support.file.sweeps import need_tools
-from support.paths import TESTS
 from support.server.calling import SECRET, calling, deliveries
 from support.server.receivers import Received, Receiver, receiving
 from support.server_process import running
@@ -162,9 +162,8 @@ def test_a_stop_lets_an_attempt_finish(store: str) -> None:
 def test_a_creator_may_be_killed_anywhere(store: str, do: str) -> None:
     """At each system call of a create: what is there is told, and nothing else."""
     need_tools()
-    environment = {"PYTHONPATH": str(TESTS), "COVERAGE_PROCESS_CONFIG": ""}
     child = (sys.executable, "-m", "support.server.creator")
-    with receiving() as receiver, VictimRunner(child, environment, 60.0) as victims:
+    with receiving() as receiver, VictimRunner(child, ENVIRONMENT, 60.0) as victims:
         ids: list[str] = []
 
         def steps() -> list[Step]:

@@ -23,8 +23,12 @@ from dp_core.testing.crash import Scenario, Step
 from support.paths import TESTS
 
 CHILD: Final = (sys.executable, "-m", "support.file.child")
+
 # Coverage's files would be system calls to kill at, and a killed process leaves none.
-ENVIRONMENT: Final = {"PYTHONPATH": str(TESTS), "COVERAGE_PROCESS_CONFIG": ""}
+UNMEASURED: Final = {"COVERAGE_PROCESS_CONFIG": ""}
+"""Environment of processes that are killed at system calls."""
+
+ENVIRONMENT: Final = {"PYTHONPATH": str(TESTS)} | UNMEASURED
 
 
 OVER: Final = datetime(2001, 2, 3, tzinfo=UTC)

@@ -24,8 +24,8 @@ from dp_core.testing.crash import (
     Step,
 )
 from mutants.sqlite.registry import mutated
+from support.file.crash_setups import ENVIRONMENT
 from support.file.sweeps import swept
-from support.paths import TESTS
 
 __all__ = ["ALL", "BATCH", "CHILD", "environment", "named", "path_of", "sweep"]
 
@@ -35,9 +35,7 @@ BATCH: Final = (*CHILD, "batch")
 
 def environment(mutant: str | None = None) -> dict[str, str]:
     """Return the variables of processes that may make a mistake."""
-    # Coverage's files would be system calls to kill at, and the dead leave none.
-    plain = {"PYTHONPATH": str(TESTS), "COVERAGE_PROCESS_CONFIG": ""}
-    return plain | ({"DP_MUTANT": mutant} if mutant else {})
+    return ENVIRONMENT | ({"DP_MUTANT": mutant} if mutant else {})
 
 
 def path_of(url: str) -> str:

@@ -31,7 +31,7 @@ def steps(restate: RestateServer) -> Iterator[ServiceProcess]:
     service = ServiceProcess.of_program(HERE / "programs" / "handlers.py", restate)
     service.start()
     yield service
-    service.kill()
+    service.stop()
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def qna(restate: RestateServer) -> Iterator[ServiceProcess]:
     service = ServiceProcess.of_program(EXAMPLE_4, restate)
     service.start()
     yield service
-    service.kill()
+    service.stop()
 
 
 def resolve(restate: RestateServer, id: str, value: Any) -> HttpAnswer:
