@@ -8,6 +8,7 @@ import signal
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from threading import Barrier
 
@@ -16,6 +17,8 @@ import pytest
 
 import dp_core as dp
 from dp_backends.memory import MemoryBackend
+from dp_backends.memory._store import MemoryStore
+from dp_core.backend import now
 
 URL = "memory:test-threads"
 LOOPS = ("asyncio", "trio") * 3
@@ -199,3 +202,31 @@ def test_closing_ends_waits_in_other_threads(loop: str) -> None:
 
     assert "told" == told
     assert 0 == len(backend._store.waiters)
+
+
+@pytest.mark.slow
+async def test_what_was_disposed_of_takes_no_room(anyio_backend: str) -> None:
+    """Neither a place in the order nor a deadline is kept of it, but of others."""
+    if anyio_backend != "asyncio":
+        pytest.skip("the store is the same")
+    store = MemoryStore()
+    far: dp.Terms[bytes] = dp.Terms(now() + timedelta(days=1))
+    store.create("kept", far)
+    for number in range(25_000):
+        store.create(f"n{number}", far)
+        store.dispose(f"n{number}")
+
+    assert len(store._order) < 15_000
+    assert len(store._deadlines) < 15_000
+    assert ["kept"] == [info.id for info in store.page(dp.Query(), None, 10).infos]
+    assert store.sweep(10) is not None
+
+
+def test_a_sweep_settles_so_many_and_says_that_more_are_over() -> None:
+    """Its limit counts promises; who sweeps comes back at once for the rest."""
+    store = MemoryStore()
+    for id in "abc":
+        store.create(id, dp.Terms(now() - timedelta(days=1), dp.Resolved(b"1")))
+
+    assert 0 == store.sweep(2)
+    assert None is store.sweep(2)

@@ -6,6 +6,8 @@ import importlib
 import inspect
 import pickle
 import pkgutil
+import subprocess
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -150,3 +152,22 @@ def test_errors_survive_pickling(kind: type[DurablePromiseError]) -> None:
     assert str(error) == str(travelled)
     assert str(error)
     assert error.args == ERRORS[kind]
+
+
+def test_the_name_of_before_still_works() -> None:
+    """Old code gets the function, and is told its name of today."""
+    with pytest.warns(DeprecationWarning, match="settle_command"):
+        old = dp_core.completion  # type: ignore[attr-defined] # type checkers know today's
+    assert dp_core.settle_command is old
+
+
+def test_public_packages_are_there_without_an_import_of_their_own() -> None:
+    """Of what is loaded with the first use, `import dp_core` is all that is needed."""
+    program = (
+        "import dp_core; "
+        "print(dp_core.values.MAX_DEPTH, dp_core.backend.Check.__name__, "
+        "dp_core.hookspecs.PROJECT)"
+    )
+    said = subprocess.check_output([sys.executable, "-c", program], text=True)
+
+    assert "128 Check dp_core" == said.strip()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 import traceback
 from collections.abc import Awaitable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, cast
@@ -13,6 +15,7 @@ from typing import Any, cast
 import pytest
 
 import dp_core as dp
+from dp_backends.memory import MemoryBackend
 
 
 @pytest.mark.parametrize("timeout", [-1, -0.5, math.nan, "5", True, 1j, [], b"1"])
@@ -185,3 +188,27 @@ async def test_displays_and_errors_never_raise(thing: Any) -> None:
             made = make(thing)
             if isinstance(made, Awaitable):
                 await made
+
+
+async def test_a_link_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links are signed by a package that comes with the extra of the server."""
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    for name in [name for name in sys.modules if name.startswith("dp_core._access")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(dp, "_access", raising=False)
+
+    with pytest.raises(ModuleNotFoundError, match=r"links need: .*\[server\]"):
+        await dp.connect("memory:").link("x", expires=timedelta(days=1))
+
+
+async def test_what_is_not_an_outcome_is_the_fault_of_the_backend() -> None:
+    """It is shown, and whoever wrote the backend sees a TypeError at once."""
+
+    class Wrong(MemoryBackend):
+        async def peek(self, id: str) -> Any:
+            return "resolved"
+
+    promises = dp.Promises(Wrong("memory:wrong"), "memory:wrong")
+
+    with pytest.raises(TypeError, match="a backend returned 'resolved'"):
+        await promises.promise("x").peek()

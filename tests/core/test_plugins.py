@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.metadata import Distribution, DistributionFinder
 from pathlib import Path
 
 import anyio
@@ -19,7 +20,7 @@ from dp_core import (
     connect,
     installed_schemes,
 )
-from dp_core._plugins import _opening, installed_plugins
+from dp_core._plugins import PluginFailure, _opening, installed_plugins
 from dp_core.hookspecs import COMMANDS, PROJECT
 from support.core.faulty_plugins import FAULTS
 from support.paths import ROOT
@@ -332,3 +333,24 @@ def test_ours_work_without_metadata(tmp_path: Path) -> None:
     # What needs an extra says so.
     plain = [line for line in lines[1:] if "durable-promises[" not in line]
     assert ["ok"] * 4 == [line.split()[-1] for line in plain]
+
+
+def test_a_finder_that_fails_hides_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Packages may bring their own way to be found; it is named, and ours are there."""
+
+    class Broken(DistributionFinder):
+        def find_spec(self, *_: object) -> None:
+            """Find no module."""
+
+        def find_distributions(self, *_: object) -> Iterator[Distribution]:
+            raise RuntimeError("boom")
+
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+
+    *ours, broken = installed_plugins(PROJECT)
+
+    assert {"file", "memory"} <= {plugin.name for plugin in ours}
+    with pytest.raises(PluginFailure, match="RuntimeError: boom"):
+        broken.load()

@@ -29,7 +29,6 @@ from dp_core import (
     Backend,
     BackendClosedError,
     Outcome,
-    Pending,
     PromiseInfo,
     Query,
     State,
@@ -90,9 +89,6 @@ class MemoryBackend(Backend):
 
     async def wait(self, id: str) -> Outcome[bytes]:
         await self._checkpoint()
-        state = self._store.state(id)
-        if not isinstance(state, Pending):
-            return state
         return await self._waits.get().wait(id, self)
 
     @asynccontextmanager

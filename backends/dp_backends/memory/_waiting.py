@@ -140,7 +140,7 @@ class LoopWaits:
             self._call(self._end_waits)
 
     def _call(self, call: Callable[[], object]) -> None:
-        if (token := self._token) is not None:
+        if (token := self._token) is not None:  # pragma: no branch - left just now
             call_soon(token, call)
 
     def _end_waits(self) -> None:

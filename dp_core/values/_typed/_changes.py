@@ -49,12 +49,12 @@ def say_place(way: list[str]) -> str:
 def _changes(value: Any, back: Any) -> Iterator[tuple[list[str], str]]:
     if reason := _reason(value, back):
         yield [], reason
-        return
-    parts = _parts(back)
-    for step, part in _parts(value).items():
-        if step in parts:
-            for way, reason in _changes(part, parts[step]):
-                yield [step, *way], reason
+    else:
+        parts = _parts(back)
+        for step, part in _parts(value).items():
+            if step in parts:
+                for way, why in _changes(part, parts[step]):
+                    yield [step, *way], why
 
 
 def _parts(value: Any) -> dict[str, Any]:

@@ -7,12 +7,10 @@ from dataclasses import is_dataclass
 from typing import Any, Final, final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import SchemaSerializer, SchemaValidator
 
-from dp_core._errors import InvalidValueError, ValueMismatchError
+from dp_core._errors import ValueMismatchError
 from dp_core._text import described, shortened, type_name, visible
-from dp_core.values._limits import TOO_DEEP
 from dp_core.values._places import key_step
 from dp_core.values._read import decode
 from dp_core.values._typed._annotations import owners
@@ -54,8 +52,6 @@ class PydanticType:
                 self._serializer = SchemaSerializer(ours, _use_prebuilt=False)
         except NotTakenError:
             raise
-        except PydanticUndefinedAnnotation as error:
-            raise NotTakenError(f"{error.name!r} is not defined") from None
         except Exception as error:  # noqa: BLE001 - code of the type may run
             # Further lines are advice about pydantic's own settings.
             text = shortened(visible(str(error).partition("\n")[0]), 200)
@@ -73,8 +69,6 @@ class PydanticType:
             return draft(value, limit)
         try:
             plain = self._serializer.to_python(value, **_WRITING)
-        except RecursionError:
-            raise InvalidValueError("$", TOO_DEEP) from None
         except Exception as error:  # noqa: BLE001 - serializers of the type may run
             raise self._mismatch(f"it cannot be written: {described(error)}") from None
         return draft(plain, limit)

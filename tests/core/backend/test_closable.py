@@ -96,3 +96,20 @@ async def test_a_forked_child_leaves_the_waits_of_its_parent_alone() -> None:
         await anyio.sleep_forever()
 
     assert scope.cancelled_caught
+
+
+async def test_who_comes_while_a_handle_is_closed_is_told() -> None:
+    """A wait that begins in the moment of the closing is not left out of it."""
+    life = Closable()
+
+    class Meanwhile(dict[object, object]):
+        """Where waits are kept; another thread closes as one is."""
+
+        def __setitem__(self, key: object, value: object) -> None:
+            life.close()
+            super().__setitem__(key, value)
+
+    life._ends = Meanwhile()  # type: ignore[assignment] # the other thread
+    with pytest.raises(BackendClosedError, match="connect"):
+        life.add(lambda: None)
+    assert {} == life._ends

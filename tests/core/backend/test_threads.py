@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 
 import dp_core as dp
 from dp_core.backend import in_thread
@@ -41,6 +43,23 @@ async def test_its_own_errors_are_raised_once() -> None:
 
     with pytest.raises(RuntimeError):
         await in_thread(fail)
+    assert [1] == calls
+
+
+async def test_what_has_begun_is_not_begun_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the thread is lost that runs it, the call may have happened: an error."""
+    calls = []
+
+    async def lose(call: Callable[[], None], limiter: object) -> None:
+        call()
+        raise RuntimeError("the loop was closed")
+
+    monkeypatch.setattr(to_thread, "run_sync", lose)
+
+    with pytest.raises(RuntimeError, match="closed"):
+        await in_thread(calls.append, 1)
     assert [1] == calls
 
 

@@ -245,4 +245,10 @@ async def test_each_is_observed_as_a_get(promises: dp.Promises) -> None:
         assert [("rejected", "b"), ("cancelled", "a")] == seen.notes[2:]
         seen.notes.clear()
         await dp.all_settled(b, c)
-    assert {("rejected", "b"), ("resolved", "c")} == set(seen.notes[2:])
+        assert {("rejected", "b"), ("resolved", "c")} == set(seen.notes[2:])
+        seen.notes.clear()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(later, lambda: promises.backend.dispose("d"))
+            with pytest.raises(dp.PromiseDisposedError):
+                await dp.gather(promises.promise("d"))
+    assert [("started", "d"), ("PromiseDisposedError", "d")] == seen.notes

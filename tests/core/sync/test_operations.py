@@ -178,6 +178,12 @@ def test_the_short_way(tmp_path: Path) -> None:
         assert promises.promise("y") != promise
         assert dp.connect(url) == promises
         assert {promises} == {promises, dp.connect(url)}
+        assert {promise} == {promise, promises.promise("x")}
+        assert promises != promise
+        assert promise != promises
+        assert promises.url == url == promise.url
+        assert f"<Promises at {url!r}>" == repr(promises)
+        assert f"<DurablePromise 'x' at {url!r}>" == repr(promise)
     promise_backend = promise._promise._backend
     dp.Promises(promise_backend, url).close()
 

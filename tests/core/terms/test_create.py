@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -269,6 +270,7 @@ async def test_old_promises_are_pruned(promises: dp.Promises) -> None:
     assert 0 == await promises.prune(settled_before=timedelta(days=90))
     assert 1 == await promises.prune(settled_before=timedelta(), tags={"k": "v"})
     assert ["pending", "two"] == await listed(promises)
+    assert 0 == await promises.prune(settled_before=timedelta.max)
     assert 1 == await promises.prune(settled_before=datetime.now(UTC))
     for wrong in (5, "90d", datetime(2020, 1, 1)):  # noqa: DTZ001 - that is it
         with pytest.raises(dp.InvalidQueryError, match="not a valid age"):
@@ -307,6 +309,10 @@ async def test_a_listing_may_be_left_in_the_middle(promises: dp.Promises) -> Non
     listing = promises.list()
     assert "a" == (await anext(listing)).id
     del listing
+    async with aclosing(promises.list()) as closed:
+        assert "a" == (await anext(closed)).id
+    with pytest.raises(StopAsyncIteration):
+        await anext(closed)
     gc.collect()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import dp_core as dp
+from dp_backends.memory import MemoryBackend
 
 STORES = count()
 LONG = timedelta(days=3)
@@ -66,6 +68,30 @@ async def test_equal_values_are_ours_however_they_were_built(
         for other in OTHERS:
             with pytest.raises(dp.PromiseExistsError):
                 await promises.create(id, **asked(other))
+
+
+async def test_long_values_are_compared_by_what_they_say(
+    promises: dp.Promises,
+) -> None:
+    """However long, and in whatever order, they are ours, or others'."""
+    data = {f"key {number}": number for number in range(20_000)}
+    await promises.create("long", data=data)
+    await promises.create("long", data=dict(reversed(data.items())), exist_ok=False)
+    with pytest.raises(dp.PromiseExistsError):
+        await promises.create("long", data=data | {"key 7": 8}, exist_ok=False)
+
+
+async def test_terms_of_an_unknown_time_are_not_ours() -> None:
+    """Where a store cannot say when they were made, none from now can be equal."""
+
+    class Timeless(MemoryBackend):
+        async def info(self, id: str) -> dp.PromiseInfo[bytes]:
+            return replace(await super().info(id), created_at=None)
+
+    promises = dp.Promises(Timeless("memory:timeless"), "memory:timeless")
+    await promises.create("a", deadline=LONG)
+    with pytest.raises(dp.PromiseExistsError):
+        await promises.create("a", deadline=2 * LONG, exist_ok=False)
 
 
 async def test_a_message_is_not_a_value(promises: dp.Promises) -> None:

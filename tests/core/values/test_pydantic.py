@@ -10,7 +10,7 @@ from enum import Enum
 from ipaddress import IPv4Address
 from pathlib import Path
 from secrets import token_hex
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 import pytest
@@ -243,6 +243,15 @@ async def test_the_json_of_a_value_is_taken_too() -> None:
     assert dp.Resolved(Invoice(invoiceNumber="a", total=Decimal(5))) == won
 
 
+async def test_the_json_of_bytes_is_taken_within_a_model_too() -> None:
+    """A field that holds text in the place of bytes holds base64, as elsewhere."""
+    promise = dp.connect(f"memory:{token_hex(8)}").promise("x", Line)
+
+    won = await promise.resolve(Line.model_construct(sku="AAA="))
+
+    assert dp.Resolved(Line.model_construct(sku=b"\x00\x00")) == won
+
+
 async def test_what_a_model_leaves_out_is_left_out() -> None:
     """A model that excludes a field means it; ``resolve`` returns what all read."""
     promise = dp.connect(f"memory:{token_hex(8)}").promise("x", Second)
@@ -288,6 +297,7 @@ class Lookalike:
         (Loose(id=NOON.date()), Loose, "date would be read as str - at `$.id`"),
         (Loose(any=[date(2020, 1, 2)]), Loose, "date would be read as str"),
         (Loose(keys={1: 2}), Loose, "the key 1 would be read as something else"),
+        ({1: 2}, dict[Literal[1, "1"], int], "the key 1 would be read as"),
         (Second(x=1), First | Second, "Second would be read as First"),
         ([Second(x=1)], list[First | Second], "read as First - at `$[0]`"),
         (Loose(any=object()), Loose, "Unable to serialize unknown type"),

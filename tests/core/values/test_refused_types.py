@@ -7,7 +7,7 @@ from dataclasses import InitVar, dataclass
 from dataclasses import field as field_of
 from datetime import datetime
 from ipaddress import IPv4Address
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 import pytest
@@ -103,6 +103,10 @@ class Struct(msgspec.Struct):
     line: Line
 
 
+class Lost(NamedTuple):
+    below: Nowhere  # type: ignore[name-defined] # noqa: F821 - the fact
+
+
 @pytest.mark.parametrize(
     ("type_", "said"),
     [
@@ -112,6 +116,7 @@ class Struct(msgspec.Struct):
         (Annotated[Line, msgspec.Meta(title="x")], "Meta of an Annotated is msgspec's"),
         (bytes | str, "in a union, bytes cannot be told from str"),
         (Line(sku="a"), "it is not a type"),
+        (Lost, "is not fully defined); use"),
         (list["Nowhere"], "is not fully defined"),  # type: ignore[name-defined] # noqa: F821 - the fact
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -22,13 +22,14 @@ from typing import (
 )
 from uuid import UUID
 
+import attrs
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import dp_core as dp
-from dp_core.values import MAX_VALUE_BYTES, encode, value_type
+from dp_core.values import MAX_VALUE_BYTES, decode, encode, value_type
 
 T = TypeVar("T")
 
@@ -145,6 +146,8 @@ KEPT: list[tuple[Any, Any, str]] = [
     (frozenset({b"\xff"}), frozenset[bytes], '["/w=="]'),
     ({date(2020, 1, 2): 1}, dict[date, int], '{"2020-01-02":1}'),
     ({1: "a"}, dict[int, str], '{"1":"a"}'),
+    ({2: "a"}, dict[Literal[1, 2], str], '{"2":"a"}'),
+    ({2: "a"}, dict[Annotated[int, msgspec.Meta(ge=2)], str], '{"2":"a"}'),
     ([1], Sequence[int], "[1]"),
     ({"a": 1}, Mapping[str, int], '{"a":1}'),
     ("no", Literal["yes", "no", 1], '"no"'),
@@ -219,6 +222,13 @@ def deep(levels: int) -> Tree:
     return tree
 
 
+def endless() -> Tree:
+    """Return a tree that is below itself."""
+    tree = Tree(1)
+    tree.parts.append(tree)
+    return tree
+
+
 class Unset(msgspec.Struct):
     later: int
 
@@ -236,6 +246,7 @@ def unset() -> Unset:
         (Invoice("a", math.nan), Invoice, "at $.total: JSON has no nan"),
         ([Invoice("\ud800", 1)], list[Invoice], "at $[0].number: a lone surrogate"),
         (deep(200), Tree, "nests deeper than 128 levels"),
+        (endless(), Tree, "nests deeper than 128 levels, or holds itself"),
         (b"x" * MAX_VALUE_BYTES, bytes, "over the limit of 1,048,576"),
         (Holding({"when": [NOON]}), Holding, "read as str - at `$.thing.when[0]`"),
         (Box(NUMBER), Box, "UUID would be read as str - at `$.item`"),
@@ -243,7 +254,18 @@ def unset() -> Unset:
         (object(), datetime, "Encoding objects of type object is unsupported"),
         (unset(), Unset, "AttributeError"),
     ],
-    ids=["nan", "surrogate", "deep", "long", "any", "open", "odd", "object", "unset"],
+    ids=[
+        "nan",
+        "surrogate",
+        "deep",
+        "endless",
+        "long",
+        "any",
+        "open",
+        "odd",
+        "object",
+        "unset",
+    ],
 )
 async def test_what_json_cannot_hold_is_refused(
     value: Any, type_: Any, said: str
@@ -302,10 +324,33 @@ def test_errors_of_a_types_own_code_become_ours() -> None:
         value_type(Awkward).read(b'{"x":1}')
 
 
-def test_an_object_without_a_field_is_refused_without_a_type_too() -> None:
-    """It is an error of ours, and not an AttributeError."""
-    with pytest.raises(dp.InvalidValueError, match=r"at \$\[0\]: AttributeError"):
-        encode([unset()])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (unset(), "AttributeError"),
+        (endless(), "it nests deeper than 128 levels, or holds itself"),
+        (Holding({"thing": object()}), "Encoding objects of type object"),
+    ],
+    ids=["unset", "endless", "object"],
+)
+def test_an_object_that_json_cannot_hold_is_refused_without_a_type_too(
+    value: object, said: str
+) -> None:
+    """It is an error of ours that says where, and not one of the encoder's."""
+    with pytest.raises(dp.InvalidValueError, match=r"at \$") as caught:
+        encode([value])
+    assert said in str(caught.value)
+
+
+@attrs.define
+class Counted:
+    total: int
+
+
+@pytest.mark.parametrize("kind", [Tree, Counted])
+def test_an_object_without_a_type_holds_numbers_of_any_size(kind: Any) -> None:
+    """What JSON has no limit for is written, whoever brought the class."""
+    assert 10**30 in decode(encode([kind(10**30)]))[0].values()
 
 
 def test_a_type_may_grow() -> None:

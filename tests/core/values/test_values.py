@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import sys
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from dp_core import MAX_DEPTH, InvalidValueError
 from dp_core.values import check_text, decode, encode, split_object
+from dp_core.values._bigints import _product
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 json_values = st.recursive(
@@ -92,6 +94,14 @@ def test_big_integers_are_plain_digits(number: int) -> None:
 
     assert digits == encode(number)
     assert number == decode(digits)
+
+
+def test_a_product_in_steps_is_the_product() -> None:
+    """Numbers of which a product would hold the interpreter are exact, too."""
+    one, other = 3**400_000 + 1, 7**300_000 - 1
+
+    assert one * other == _product(one, other)
+    assert one * one == _product(one, one)
 
 
 def test_foreign_numbers_pass_through_digit_by_digit() -> None:
@@ -190,6 +200,21 @@ def test_the_deepest_value_is_accepted() -> None:
 
     assert deepest == check_text(deepest)
     assert deepest == encode(decode(deepest))
+
+
+def test_a_value_is_refused_where_the_callers_stack_has_no_room_for_it() -> None:
+    """Whoever calls from deep inside gets an error of ours, and no RecursionError."""
+    value: Any = 10**30
+    for _ in range(MAX_DEPTH - 1):
+        value = [value]
+    room = sys.getrecursionlimit() - len(inspect.stack()) - 60
+
+    def deeper(levels: int) -> bytes:
+        return deeper(levels - 1) if levels else encode(value)
+
+    with pytest.raises(InvalidValueError, match="nests deeper"):
+        deeper(room)
+    assert b"[" * (MAX_DEPTH - 1) + b"1000" == deeper(0)[: MAX_DEPTH + 3]
 
 
 def test_the_size_limit_is_exact_and_counts_bytes() -> None:
