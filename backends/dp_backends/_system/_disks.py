@@ -19,7 +19,7 @@ def fsync(fd: int) -> None:
     """Make a file's bytes, or a directory's names, survive a power cut."""
     if _FULL_FSYNC is None:
         os.fsync(fd)
-    else:
+    else:  # pragma: no cover - not on Linux
         # On macOS fsync(2) leaves them in the cache of the disk.
         fcntl.fcntl(fd, _FULL_FSYNC)
 

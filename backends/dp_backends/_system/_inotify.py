@@ -145,7 +145,7 @@ def open_inotify() -> Inotify | None:
     """Return a new instance; None where there is none, or no more."""
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "inotify_init1"):
-        return None
+        return None  # pragma: no cover - not on Linux
     # IN_NONBLOCK and IN_CLOEXEC are these flags of open(2), by definition.
     fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     return Inotify(libc, fd) if fd >= 0 else None

@@ -232,3 +232,22 @@ def test_the_janitor_leaves_the_living_alone(store: FileStore) -> None:
     assert dp.Resolved(b"1") == store.look("a").state
     assert dp.Rejected("no") == store.look("b").state
     assert dp.Resolved(b"3") == store.look("c").state
+
+
+def test_an_erasure_whose_file_is_taken_is_begun_anew(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A janitor elsewhere may take it for an orphan, if this process stood still."""
+    store.settle("x", dp.Resolved(b"1"))
+    outcome = Path(store.place("x").outcome(FIRST))
+
+    def take() -> None:
+        for path in outcome.parent.glob(".t-*"):
+            if not path.stat().st_size:
+                path.unlink()
+
+    settle_while(monkeypatch, "rename", take)
+    store.dispose("x")
+
+    assert 0 == outcome.stat().st_size
+    assert [] == [name for name in files(Path(store.root)) if name.startswith(".t-")]

@@ -93,7 +93,7 @@ class StoreDirectory:
                     if opened.shards == shards_changed(self.root):
                         return
             shards = make_whole(self.root, self._durability)
-        if opened is not None:
+        if opened is not None:  # pragma: no branch - who writes has opened it
             # It may be another store by now, with a name that says something else.
             self.opened = replace(opened, shards=shards, takes_terms=False)
 
@@ -112,5 +112,5 @@ class StoreDirectory:
 
     def doubt(self) -> None:
         """See to it that the store is opened anew, and made whole by whoever writes."""
-        if self.opened is not None:
+        if self.opened is not None:  # pragma: no branch - who writes has opened it
             self.opened = replace(self.opened, failures=-1)

@@ -131,7 +131,7 @@ class Entry:
             self.waiters.pop(waiter, None)
             if not self.waiters:
                 self.waiters = None
-        elif self.waiters is waiter:
+        elif self.waiters is waiter:  # pragma: no branch - nobody leaves twice
             self.waiters = None
 
     def apply(self, finding: Finding | Known, look: int) -> None:

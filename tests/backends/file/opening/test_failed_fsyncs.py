@@ -80,6 +80,35 @@ def test_a_handle_recovers_from_a_failed_fsync_of_a_directory(
     assert TWO == store.settle("y", TWO)
 
 
+def test_what_cannot_be_written_anew_is_not_told(
+    root: Path,
+    fail: Callable[..., FailingFsync],
+    error: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An outcome that is in doubt is an error until it is durable; nothing is left."""
+    store = FileStore(str(root))
+    store.settle("kept", ONE)
+    path = Path(store.place("x").outcome("first"))
+    fail(f"/{path.parent.name}", error)
+    with pytest.raises(dp.OutcomeUnknownError):
+        store.settle("x", ONE)
+    before = sorted(path.parent.iterdir())
+    rename = os.rename
+
+    def refuse(one: str, two: str) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "rename", refuse)
+    for _ in range(2):
+        with pytest.raises(dp.BackendUnavailableError):
+            store.look("x")
+        assert before == sorted(path.parent.iterdir())
+    monkeypatch.setattr(os, "rename", rename)
+    assert ONE == store.look("x").state
+    assert 1 == path.stat().st_nlink
+
+
 def test_a_handle_recovers_from_a_failed_fsync_of_a_disposal(
     root: Path, fail: Callable[..., FailingFsync], error: int
 ) -> None:

@@ -6,13 +6,14 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import anyio
 import pytest
 
 import dp_core as dp
-from dp_backends.file import FileBackend
+from dp_backends.file import FileBackend, _publishing
 from dp_backends.file._layout import SHARDS
 from dp_backends.file._store import FileStore
 from dp_core.backend import Page
@@ -210,6 +211,28 @@ def test_a_directory_that_is_called_p_is_not_taken_for_a_store(
     assert 0o775 == mode(tmp_path / "p")
 
 
+def test_a_shard_that_vanishes_under_a_write_is_made_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the very moment of writing: after the handle has seen that it is there."""
+    store = FileStore(str(root))
+    store.open()
+    shard, real = Path(store.place("x").shard), _publishing.write_new_file
+
+    def write_new_file(path: str, data: bytes) -> None:
+        if shard.exists() and path.startswith(str(shard)) and not written:
+            shard.rmdir()
+        written.append(path)
+        real(path, data)
+
+    written: list[str] = []
+    monkeypatch.setattr(_publishing, "write_new_file", write_new_file)
+
+    assert ONE == store.settle("x", ONE)
+    assert 2 == len(written)
+    assert ONE == FileStore(str(root)).look("x").state
+
+
 # Hard links ------------------------------------------------------------------------
 
 
@@ -233,3 +256,24 @@ def test_a_file_system_without_hard_links_is_called_so(root: Path, number: str) 
             assert number in str(caught.value)
     assert [] == [p for p in root.parent.rglob("*") if p.name.startswith(".t-")]
     assert ONE == store.settle("x", ONE)
+
+
+@pytest.mark.parametrize("lie", ["not exclusive", "not counted"])
+def test_a_file_system_whose_hard_links_decide_nothing_is_refused(
+    root: Path, lie: str
+) -> None:
+    """Where link(2) replaces, or counts are not told, nobody would be first."""
+    real = os.link
+
+    def link(one: str, two: str, **named: Any) -> None:
+        if lie == "not counted":
+            shutil.copy(one, two)
+        elif not Path(two).exists():
+            real(one, two, **named)
+
+    with (
+        patch.object(os, "link", link),
+        pytest.raises(dp.BackendUnavailableError, match="does not count hard links"),
+    ):
+        FileStore(str(root)).settle("x", ONE)
+    assert [] == [path for path in root.rglob("*") if path.is_file()]

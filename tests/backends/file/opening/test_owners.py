@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -64,6 +65,36 @@ def test_a_store_of_somebody_else_is_refused(root: Path) -> None:
 
     with pytest.raises(dp.AccessDeniedError, match="4711"):
         FileStore(str(root)).look("x")
+
+
+def test_a_link_in_the_place_of_a_part_is_refused(root: Path) -> None:
+    """It would lead into a directory that somebody else may change."""
+    FileStore(str(root)).settle("x", ONE)
+    (root / "p").rename(root.parent / "elsewhere")
+    (root / "p").symlink_to(root.parent / "elsewhere")
+
+    with pytest.raises(dp.AccessDeniedError, match="p is not a directory, but part"):
+        FileStore(str(root)).look("x")
+
+
+def test_a_mode_that_cannot_be_repaired_is_an_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But where nobody at all can write, which is as good."""
+    FileStore(str(root)).settle("x", ONE)
+    root.chmod(0o777)
+
+    def refuse(number: int) -> None:
+        def chmod(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "chmod", chmod)
+
+    refuse(errno.EPERM)
+    with pytest.raises(dp.AccessDeniedError, match="not permitted"):
+        FileStore(str(root)).look("x")
+    refuse(errno.EROFS)
+    assert ONE == FileStore(str(root)).look("x").state
 
 
 # Replaced --------------------------------------------------------------------------

@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
+
+import pytest
 
 import dp_core as dp
 from dp_backends.file import _store
 from dp_backends.file._publishing import publish
 from dp_backends.file._record import FIRST
-from dp_backends.file._registry import Listing, _listing
+from dp_backends.file._registry import Listing, _catalog, _listing
 from dp_backends.file._store import FileStore
 from dp_core.testing import DeadlineClock
 from support.file.terms_proofs import listed, order_stays
@@ -51,6 +54,46 @@ def test_what_cannot_be_read_is_told_beside_the_rest(store: FileStore) -> None:
         store.place("elsewhere").name: dp.CorruptPromiseError,
     } == {name: type(error) for name, error in page.failures}
     assert page.after is None
+
+
+def test_damage_is_told_to_whom_the_promise_would_be_told(store: FileStore) -> None:
+    """Who may see some ids only does not hear of others, not even that they fail."""
+    fill(store, "mine-a", "mine-b", "theirs")
+    for id in ("mine-b", "theirs"):
+        path = Path(store.place(id).terms(FIRST))
+        path.write_bytes(path.read_bytes()[:-1])
+
+    mine = Listing(store).page(dp.Query(ids=("mine-*",)), None, 10)
+    every = Listing(store).page(dp.Query(), None, 10)
+
+    assert ["mine-a"] == [info.id for info in mine.infos]
+    assert ["mine-b"] == [name for name, _ in mine.failures]
+    assert {"mine-b", "theirs"} == {name for name, _ in every.failures}
+
+
+def test_what_is_disposed_of_while_it_is_read_is_no_damage(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record is erased then, which a listing may come across."""
+    fill(store, "a", "gone")
+    real, gone = _catalog._read, store.place("gone").terms(FIRST)
+
+    def read(files: Any, path: str) -> Any:
+        if path == gone:
+            FileStore(store.root).dispose("gone")
+        return real(files, path)
+
+    monkeypatch.setattr(_catalog, "_read", read)
+    page = Listing(store).page(dp.Query(), None, 10)
+
+    assert (["a"], ()) == ([info.id for info in page.infos], page.failures)
+
+
+def test_what_no_store_has_made_is_no_cursor(store: FileStore) -> None:
+    """It is refused, and not taken for the beginning or the end."""
+    for cursor in ("17", "x", "", "1 2"):
+        with pytest.raises(dp.InvalidQueryError, match="not a cursor of this store"):
+            Listing(store).page(dp.Query(), cursor, 10)
 
 
 def test_what_is_over_and_cannot_be_settled_is_told_beside_the_rest(

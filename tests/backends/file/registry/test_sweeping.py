@@ -18,6 +18,7 @@ from dp_backends.file._record import FIRST
 from dp_backends.file._registry import Sweeper, _sweeping
 from dp_backends.file._store import FileStore
 from dp_core.testing import DeadlineClock
+from support.file.stores import age
 from support.file.terms_proofs import markers, markers_outlive_sweeps, sweeps_go_on
 
 LATE = dp.Rejected("late")
@@ -188,3 +189,120 @@ def test_markers_outlive_sweeps(tmp_path: Path) -> None:
 def test_sweeps_go_on(tmp_path: Path) -> None:
     """A promise that cannot be settled is told of, and holds up no other."""
     sweeps_go_on(tmp_path)
+
+
+def test_what_has_not_changed_is_not_listed_again(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call says so, once a change is older than a tick of the disk's clock."""
+    monkeypatch.setattr(_sweeping, "_TICK", 0.0)
+    with DeadlineClock() as clock:
+        clock.advance(clock.now.replace(minute=10) - clock.now)
+        lazily(store, 3, clock.now + timedelta(minutes=40))
+        sweeper = Sweeper(store)
+        first = counted(lambda: sweeper.sweep(10), "listdir")
+        assert first - 1 == counted(lambda: sweeper.sweep(10), "listdir")
+
+
+def test_damage_is_for_whoever_asks_and_an_outage_for_whoever_sweeps(
+    store: FileStore,
+) -> None:
+    """Neither keeps the others from being settled; what is repaired is settled, too."""
+    with DeadlineClock() as clock:
+        ids = lazily(store, 3, clock.now + HOUR)
+        damaged = Path(store.place("damaged").terms(FIRST))
+        newer = Path(store.place("newer").terms(FIRST))
+        for id in ("damaged", "newer"):
+            store.create(id, dp.Terms(clock.now + HOUR, LATE))
+        whole = damaged.read_bytes()
+        damaged.write_bytes(whole[:-1])
+        record = store.look_at(store.place("newer"), whole=True).created
+        assert record is not None
+        before = newer.read_bytes()
+        with patch("dp_backends.file._record.WITH_TERMS", 3):
+            newer.write_bytes(record.to_bytes())
+        clock.advance(2 * HOUR)
+        sweeper = Sweeper(store)
+        for _ in range(2):
+            with pytest.raises(dp.BackendUnavailableError, match="format 3"):
+                sweeper.sweep(10)
+            assert all(is_settled(store, id) for id in ids)
+        newer.write_bytes(before)
+        sweeper.sweep(10)
+        assert is_settled(store, "newer")
+        damaged.write_bytes(whole)
+        sweeper.sweep(10)
+        assert is_settled(store, "damaged")
+        assert [] == markers(store)
+
+
+def test_an_outcome_that_is_damaged_is_for_whoever_asks(store: FileStore) -> None:
+    """Also where the terms were read before."""
+    with DeadlineClock() as clock:
+        clock.advance(clock.now.replace(minute=10) - clock.now)
+        store.create("x", dp.Terms(clock.now + timedelta(minutes=30), LATE))
+        sweeper = Sweeper(store)
+        sweeper.sweep(10)
+        Path(store.place("x").outcome(FIRST)).write_bytes(b"damage")
+        clock.advance(timedelta(minutes=31))
+        sweeper.sweep(10)
+        with pytest.raises(dp.CorruptPromiseError):
+            store.look("x")
+
+
+def test_a_clock_that_is_set_back_in_a_sweep_settles_nothing_early(
+    store: FileStore,
+) -> None:
+    """Whoever looks at the promise has the last word, and it is not forgotten."""
+    with DeadlineClock() as clock:
+        clock.advance(clock.now.replace(minute=10) - clock.now)
+        store.create("x", dp.Terms(clock.now + timedelta(minutes=30), LATE))
+        sweeper = Sweeper(store)
+        with patch.object(_sweeping, "now", lambda: clock.now + timedelta(minutes=40)):
+            sweeper.sweep(10)
+        assert not is_settled(store, "x")
+        clock.advance(timedelta(minutes=31))
+        sweeper.sweep(10)
+        assert is_settled(store, "x")
+
+
+def test_an_hour_that_another_one_has_swept_is_passed(store: FileStore) -> None:
+    """It is removed with its last marker, between its name and the look into it."""
+    with DeadlineClock() as clock:
+        past = [lazily(store, 1, clock.now + hours * HOUR)[0] for hours in (1,)]
+        later = clock.now + 3 * HOUR
+        store.create("later", dp.Terms(later, LATE))
+        clock.advance(4 * HOUR)
+        sweeper, names = Sweeper(store), Sweeper._names
+        left = [FileStore(store.root)]
+
+        def meanwhile(self: Sweeper) -> list[str]:
+            found = names(self)
+            if left:
+                other = left.pop()
+                for id in past:
+                    other.look(id)
+                Path(due_path(store.root, found[0])).rmdir()
+            return found
+
+        with patch.object(Sweeper, "_names", meanwhile):
+            sweeper.sweep(10)
+        assert is_settled(store, "later")
+
+
+def test_what_is_no_marker_is_left_alone_but_for_old_orphans(store: FileStore) -> None:
+    """A creator that died while it wrote one left a temporary name."""
+    with DeadlineClock() as clock:
+        due = Path(due_path(store.root, hour_of(clock.now - HOUR)))
+        due.mkdir(parents=True)
+        stranger, young, old = (
+            due / "stranger",
+            *(Path(due, f".t-{letter * 32}") for letter in "ab"),
+        )
+        for path in (stranger, young, old):
+            path.touch()
+        age(str(old))
+        sweeper = Sweeper(store)
+        for _ in range(2):
+            sweeper.sweep(10)
+            assert {stranger, young} == set(due.iterdir())

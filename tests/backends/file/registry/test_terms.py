@@ -127,6 +127,24 @@ def test_a_format_in_doubt_is_made_durable_anew(store: FileStore) -> None:
     _publishing._DOUBTED.clear()
 
 
+def test_a_format_that_cannot_be_raised_leaves_the_old_one(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No terms are written, no file is left, and old versions still use the store."""
+    before, rename = sorted(names(Path(store.root))), os.rename
+
+    def refuse(one: str, two: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(dp.BackendUnavailableError):
+        store.create("x", dp.Terms())
+    assert (1, before) == (form(store), sorted(names(Path(store.root))))
+    monkeypatch.setattr(os, "rename", rename)
+    store.create("x", dp.Terms())
+    assert 2 == form(store)
+
+
 def test_first_terms_stand(tmp_path: Path) -> None:
     """Of two who both find no terms, one gives them."""
     first_terms_stand(tmp_path)
