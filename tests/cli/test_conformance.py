@@ -9,13 +9,14 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from dp_core.testing import LAWS
 from dp_core.testing.wire import MANY_CASES, TERMS_CASES
+from support.measuring import UNMEASURED
 from support.server.gateways import UNAVAILABLE, gateway
 from support.server_process import running
 
@@ -169,7 +170,12 @@ sys.exit(main())
 """
 
 
-def not_judged(url: str, until: Callable[[], None], end: Callable[[int], None]) -> str:
+def not_judged(
+    url: str,
+    until: Callable[[], None],
+    end: Callable[[int], None],
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """
     End a store while it is judged; return what is said.
 
@@ -177,12 +183,14 @@ def not_judged(url: str, until: Callable[[], None], end: Callable[[int], None]) 
         url: The store.
         until: Waits until it is judged.
         end: Ends it; gets the number of the process that judges.
+        environment: Variables to set for that.
     """
     with subprocess.Popen(
         [sys.executable, "-c", SOON_TOLD, "conformance", "--json", url],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=None if environment is None else {**os.environ, **environment},
     ) as process:
         try:
             until()
@@ -234,6 +242,7 @@ def test_a_store_whose_disk_is_full_is_not_judged(tmp_path: Path, scheme: str) -
         f"{scheme}:{tmp_path}/promises",
         lambda: wait_until_made(tmp_path / "promises"),
         fill_disk,
+        UNMEASURED,
     )
     assert f"{tmp_path}/promises" in said
 

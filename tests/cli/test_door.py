@@ -14,6 +14,7 @@ import pytest
 
 from dp_core import connect
 from dp_core.cli import main
+from support.measuring import UNMEASURED
 
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
@@ -260,7 +261,7 @@ def test_an_error_nobody_foresaw_is_said(
 
 def test_little_memory_is_not_a_rejection(tmp_path: Path) -> None:
     """Under any limit of memory that lets the door be loaded, nothing exits with 1."""
-    env = {**os.environ, "DP_URL": f"file:{tmp_path}/promises"}
+    env = {**os.environ, **UNMEASURED, "DP_URL": f"file:{tmp_path}/promises"}
     subprocess.run([*PROGRAMS["module"], "resolve", "id", "x"], env=env, check=True)
     script = (
         "import resource, sys\n"

@@ -14,8 +14,8 @@ from dp_core.testing.crash import (
     missing_tools,
 )
 from support.file.crash_proofs import durable_by_posix, janitor_durable_by_posix
-from support.file.crash_setups import UNMEASURED
 from support.file.sweeps import ALL, TORTURE, named, need_tools, show, sweep
+from support.measuring import UNMEASURED
 
 # Else of the scenarios that need a store for each kill, and of those that go
 # the same way through the event loop, one does.

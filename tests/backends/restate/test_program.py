@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 import dp_core as core
+from dp_backends.restate import _restate_server
 from support.restate import (
     JSON,
     RestateServer,
@@ -83,6 +84,21 @@ def test_an_address_that_is_taken_is_an_error(restate: RestateServer) -> None:
 
     assert 2 == done.returncode
     assert "Address already in use" in done.stderr
+
+
+def test_an_address_that_others_reach_is_said() -> None:
+    """With the option that keeps strangers from calling; it serves all the same."""
+    (port,) = free_ports(1)
+    everywhere = "0.0.0.0"  # noqa: S104 - the fact
+    serve = ("serve", "--host", everywhere, "--port", port)
+    with started(*serve, stderr=subprocess.PIPE) as process:
+        assert [f"Listening at http://0.0.0.0:{port}"] == lines(process, 1)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+
+    assert 0 == process.returncode
+    assert said.startswith("dp: without --identity-key, anybody who reaches")
+    assert 1 == said.count("\n")
 
 
 @pytest.mark.parametrize("script", [False, True], ids=["shell", "script"])
@@ -205,3 +221,23 @@ def test_up_says_why_the_server_stopped(program: None, tmp_path: Path) -> None:
 
     assert 2 == done.returncode
     assert f"{tmp_path}/restate-server.log says why" in done.stderr
+
+
+async def test_a_server_that_does_not_stop_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has its time for an end in good order; nobody waits for it for ever."""
+    monkeypatch.setattr(_restate_server, "_STOP_SECONDS", 0.1)
+    deaf = (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "print(flush=True); signal.pause()"
+    )
+    process = subprocess.Popen(  # noqa: ASYNC220 - as it is started
+        [sys.executable, "-c", deaf], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert b"\n" == process.stdout.readline()
+    with process.stdout:
+        await _restate_server._stop(process)
+
+    assert -signal.SIGKILL == process.returncode

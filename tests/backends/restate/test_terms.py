@@ -10,7 +10,11 @@ import pytest
 
 import dp_core as dp
 from dp_backends.http import HttpBackend
-from dp_backends.restate._stored import at_deadline_text, how_far_ahead
+from dp_backends.restate._stored import (
+    at_deadline_text,
+    created_text,
+    how_far_ahead,
+)
 from support.restate import RestateServer, ask, eventually, pending_ask
 
 LATE = {"error": "too late"}
@@ -98,10 +102,53 @@ def test_the_clock_of_the_service_decides(restate: RestateServer) -> None:
         assert LATE == post(restate, "peek", id)
 
 
+def test_whoever_comes_after_a_deadline_settles(restate: RestateServer) -> None:
+    """Where Restate's own call at the deadline is late, or is not there at all."""
+    moment = datetime.now(UTC) - timedelta(days=1)
+    terms = dp.Terms(moment + timedelta(hours=1), dp.Resolved(b'"by default"'))
+    default = {"value": "by default"}
+    for operation in ("peek", "info"):
+        id = token_hex(8)
+        restate.set_state(id, {"terms": created_text(id, terms, moment)})
+        answer = post(restate, operation, id)
+        assert default == {"value": answer["value"]}
+        assert default == restate.state(id)["value"]
+    assert ("resolved", True) == (answer["state"], answer["expired"])
+
+
+def test_terms_that_are_damaged_are_an_error_with_a_way_out(
+    restate: RestateServer,
+) -> None:
+    """What is kept under their name is not what this service writes."""
+    id = token_hex(8)
+    restate.set_state(id, {"terms": b"nonsense"})
+    for operation in ("peek", "info"):
+        answer = ask(restate.node.ingress, f"/promise/{operation}", {"promiseId": id})
+        assert 500 == answer.status
+        assert b"is damaged" in answer.body
+        assert b"dispose of it" in answer.body
+    post(restate, "dispose", id)
+    assert "pending" == post(restate, "info", id)["state"]
+
+
+def test_of_what_the_reference_settled_nobody_knows_when(
+    restate: RestateServer,
+) -> None:
+    """Its service keeps the outcome only, and so do older versions of this one."""
+    id = token_hex(8)
+    restate.set_state(id, {"value": b'{"value":[1]}'})
+
+    info = post(restate, "info", id)
+
+    assert ("resolved", [1]) == (info["state"], info["value"])
+    assert not {"settledAt", "settledBy"} & {k for k, v in info.items() if v}
+
+
 def test_what_cannot_be_terms_is_a_bad_request(restate: RestateServer) -> None:
     """By a status that clients know, and without retries; nothing is made."""
     id = token_hex(8)
     for status, members in (
+        (422, {"notify": ["https://example.com/told"]}),
         (422, {"deadline": "tomorrow"}),
         (422, {"otherwise": {"value": 1}}),
         (400, {"colour": "red"}),

@@ -249,6 +249,41 @@ async def test_an_unexpected_error_reaches_the_caller(
     assert Pending() == await worker.do(PeekCall(b"a"))
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError(), BackendUnavailableError("no")])
+async def test_a_question_that_fails_takes_nobodys_result(
+    database: Database, worker: Worker, error: Exception
+) -> None:
+    """Whatever it raises, what came together with it has its own."""
+    gate = Gate()
+    database.calls("begin", gate)
+    results: dict[str, object] = {}
+
+    def fail(session: object) -> None:
+        raise error
+
+    async def do(name: str, call: Call[Any]) -> None:
+        try:
+            results[name] = await worker.do(call)
+        except Exception as failure:  # noqa: BLE001 - it is looked at
+            results[name] = type(failure)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(do, "first", settle(b"first"))
+        await gate.reached()
+        tasks.start_soon(do, "settle", settle())
+        tasks.start_soon(do, "asks", Ask(lambda session: 1))
+        tasks.start_soon(do, "fails", Ask(fail))
+        await anyio.wait_all_tasks_blocked()
+        gate.open()
+
+    told = {"first": ONE, "settle": ONE, "fails": type(error)}
+    if isinstance(error, BackendUnavailableError):
+        assert told | {"asks": 1} == results
+    else:
+        # A mistake of our own: what was not told by then may be wrong, too.
+        assert told == {name: results[name] for name in told}
+
+
 async def test_closing_ends_what_was_not_begun(database: Database) -> None:
     """Closing waits for the batch under way; what has not begun fails."""
     worker = Worker(database.connect, 5.0)

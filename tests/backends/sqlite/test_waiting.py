@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -11,7 +12,7 @@ import apsw
 import pytest
 
 import dp_core as dp
-from dp_backends.sql.sqlite import _bell
+from dp_backends.sql.sqlite import _bell, _store
 from dp_backends.sql.sqlite._bell import Bell
 from dp_backends.sql.sqlite._connection import SqliteSession
 from dp_backends.sql.sqlite._log import Log
@@ -159,3 +160,43 @@ def test_the_number_of_a_change_never_comes_again(path: Path, url: str) -> None:
             assert sorted(set(numbers)) == numbers
 
     anyio.run(main)
+
+
+def test_a_bell_that_cannot_be_rung_harms_no_settle(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk may be full, for one: those who wait look later."""
+    real, refused = os.pwrite, []
+
+    def pwrite(fd: int, data: bytes, offset: int) -> int:
+        if data == b".":
+            refused.append(data)
+            raise OSError(28, "No space left on device")
+        return real(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    assert "told" == anyio.run(told_after, url, lambda: settle_elsewhere(url))
+    assert refused
+
+
+def test_many_changes_are_looked_at_in_parts(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there were since the last look, none is passed over."""
+    monkeypatch.setattr(_store, "_LIMIT", 3)
+    store = SqliteStore(str(path))
+    session = SqliteSession(str(path), Log(str(path)), Bell(str(path)), Event())
+    settle_elsewhere(url)
+    since, _ = store.changes(None, ())(session)
+    ids = [f"x{number}" for number in range(9)]
+
+    async def settle() -> None:
+        async with dp.connect(url) as promises:
+            for id in ids:
+                await promises.promise(id).resolve(1)
+
+    anyio.run(settle)
+    since, changed = store.changes(since, [id.encode() for id in ids[1:]])(session)
+    assert [id.encode() for id in ids[1:]] == changed
+    assert [] == store.changes(since, [b"x1"])(session)[1]
+    session.close()

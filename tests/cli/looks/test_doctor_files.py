@@ -14,6 +14,7 @@ import apsw
 import pytest
 
 from support.core.program import PROGRAM, Run
+from support.measuring import UNMEASURED
 
 Found = dict[str, dict[str, Any]]
 Fill = Callable[..., None]
@@ -255,7 +256,9 @@ def _leave_a_log(url: str) -> None:
         "    os._exit(0)\n"
         "anyio.run(main)"
     )
-    subprocess.run([sys.executable, "-c", script, url], check=True)
+    # Else there is time, while coverage writes its file, to close the store at rest.
+    env = {**os.environ, **UNMEASURED}
+    subprocess.run([sys.executable, "-c", script, url], check=True, env=env)
 
 
 def test_what_is_wrong_with_a_database_is_said(

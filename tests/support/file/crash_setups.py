@@ -20,14 +20,10 @@ from dp_backends.file._store import FileStore
 from dp_core import Outcome, Resolved, Terms
 from dp_core.backend import now
 from dp_core.testing.crash import Scenario, Step
+from support.measuring import UNMEASURED
 from support.paths import TESTS
 
 CHILD: Final = (sys.executable, "-m", "support.file.child")
-
-# Coverage's files would be system calls to kill at, and a killed process leaves none.
-UNMEASURED: Final = {"COVERAGE_PROCESS_CONFIG": ""}
-"""Environment of processes that are killed at system calls."""
-
 ENVIRONMENT: Final = {"PYTHONPATH": str(TESTS)} | UNMEASURED
 
 

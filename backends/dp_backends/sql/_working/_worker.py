@@ -209,7 +209,7 @@ class Worker:
 
 def _work(worker: weakref.ref[Worker], calls: list[Call[Any]]) -> Sequence[Call[Any]]:
     # Whoever still waits for a call has the worker.
-    if (there := worker()) is not None:
+    if (there := worker()) is not None:  # pragma: no branch - they have just left
         there.work(calls)
     return ()
 

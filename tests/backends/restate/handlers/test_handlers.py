@@ -35,6 +35,14 @@ def steps(restate: RestateServer) -> Iterator[ServiceProcess]:
 
 
 @pytest.fixture
+def killed(steps: ServiceProcess) -> ServiceProcess:
+    """Host the handlers anew: a process that is killed does not say what it ran."""
+    steps.stop()
+    steps.start()
+    return steps
+
+
+@pytest.fixture
 def qna(restate: RestateServer) -> Iterator[ServiceProcess]:
     """Host example 4."""
     service = ServiceProcess.of_program(EXAMPLE_4, restate)
@@ -124,7 +132,7 @@ def test_a_wait_in_time_gets_its_value(
 
 
 def test_after_a_crash_a_step_returns_what_it_returned(
-    restate: RestateServer, steps: ServiceProcess
+    restate: RestateServer, killed: ServiceProcess
 ) -> None:
     """A step is not repeated, even when the promise has a new generation since."""
     settled, gate = token_hex(8), token_hex(8)
@@ -133,9 +141,9 @@ def test_after_a_crash_a_step_returns_what_it_returned(
         eventually(lambda: restate.waiters(gate) > 0, "it waits")
         ask(restate.node.ingress, f"/promises/{settled}/dispose")
         resolve(restate, settled, "another's")
-        steps.kill()
+        killed.kill()
         resolve(restate, gate, None)
-        steps.start()
+        killed.start()
 
         assert {"value": "mine"} == waiting().json()
     assert b'{"value":"another\'s"}' == resolve(restate, settled, "mine").body
