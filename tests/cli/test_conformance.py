@@ -16,7 +16,7 @@ import pytest
 
 from dp_core.testing import LAWS
 from dp_core.testing.wire import MANY_CASES, TERMS_CASES
-from support.measuring import UNMEASURED
+from support.core.program import UNMEASURED
 from support.server.gateways import UNAVAILABLE, gateway
 from support.server_process import running
 

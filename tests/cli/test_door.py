@@ -14,7 +14,7 @@ import pytest
 
 from dp_core import connect
 from dp_core.cli import main
-from support.measuring import UNMEASURED
+from support.core.program import UNMEASURED
 
 Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]

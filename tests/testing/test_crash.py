@@ -25,8 +25,8 @@ from dp_core.testing.crash import (
 )
 from dp_core.testing.crash._model import acknowledged, unacknowledged
 from dp_core.testing.crash._victims import thinned
+from support.core.program import UNMEASURED
 from support.file.sweeps import missing, need_tools
-from support.measuring import UNMEASURED
 from support.paths import TESTS
 from support.restate import eventually
 

@@ -13,9 +13,9 @@ from dp_core.testing.crash import (
     failed_fsync_sweep,
     missing_tools,
 )
+from support.core.program import UNMEASURED
 from support.file.crash_proofs import durable_by_posix, janitor_durable_by_posix
 from support.file.sweeps import ALL, TORTURE, named, need_tools, show, sweep
-from support.measuring import UNMEASURED
 
 # Else of the scenarios that need a store for each kill, and of those that go
 # the same way through the event loop, one does.

@@ -13,8 +13,7 @@ from typing import Any
 import apsw
 import pytest
 
-from support.core.program import PROGRAM, Run
-from support.measuring import UNMEASURED
+from support.core.program import PROGRAM, UNMEASURED, Run
 
 Found = dict[str, dict[str, Any]]
 Fill = Callable[..., None]

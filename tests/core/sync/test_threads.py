@@ -8,10 +8,9 @@ import gc
 import os
 import sys
 import threading
-import warnings
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from uuid import uuid4
@@ -345,81 +344,3 @@ def test_what_blocks_is_called_by_the_loop_of_one_caller() -> None:
     promises.promise("y").resolve(1)
     waiting.join()
     assert dp.Resolved(1) == promises.promise("x").peek()
-
-
-class Nested(Counting):
-    """A backend that asks several promises itself, by the blocking interface."""
-
-    async def peek(self, id: str) -> State[bytes]:
-        inner = dp.Promises(self.inner, "test:inner")
-        promises = [inner.promise("a"), inner.promise("b")]
-        promises[1].resolve(2)
-        with dp.as_settled(promises) as settled:
-            assert (promises[1], dp.Resolved(2)) == next(settled)
-            promises[0].resolve(1)
-            assert [(promises[0], dp.Resolved(1))] == list(settled)
-        return Resolved(b"0")
-
-
-def test_a_block_within_a_call_is_run_in_its_thread() -> None:
-    """A backend whose code blocks may wait for several promises; it hangs nobody."""
-    promise = dp.Promises(Nested(1), "test:nested").promise("x")
-    assert dp.Resolved(0) == promise.peek()
-
-
-class Forking(Counting):
-    """A backend that forks, in the thread in which it is called."""
-
-    async def peek(self, id: str) -> State[bytes]:
-        with warnings.catch_warnings():
-            # From 3.12 on, of a fork with threads.
-            warnings.simplefilter("ignore")
-            child = os.fork()
-        if not child:
-            os._exit(0)
-        _, code = os.waitpid(child, 0)  # noqa: ASYNC222 - the fact
-        return Resolved(f"{code}".encode())
-
-
-def test_a_call_may_fork() -> None:
-    """The thread for all does not wait for itself to stand still."""
-    assert dp.Resolved(0) == dp.Promises(Forking(1), "test:fork").promise("x").peek()
-
-
-def test_a_fork_does_not_wait_for_ever_for_a_step(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A step that waits for what the forking thread holds goes on afterwards."""
-    held = threading.Event()
-
-    class Waiting(Counting):
-        async def peek(self, id: str) -> State[bytes]:
-            self.are_there.set()
-            assert held.wait(60)
-            return Resolved(b"0")
-
-    backend = Waiting(1)
-    promise = dp.Promises(backend, "test:held").promise("x")
-    monkeypatch.setattr(_loop_thread, "_PATIENCE", 0.01)
-    peeking = threading.Thread(target=promise.peek)
-    peeking.start()
-    assert backend.are_there.wait(60)
-    _run._LOOPS[-1].rest(threading.Lock())
-    held.set()
-    peeking.join(60)
-    assert not peeking.is_alive()
-
-
-def test_a_block_that_cannot_be_entered_says_so() -> None:
-    """Its error reaches who enters it, and the thread keeps nothing of it."""
-
-    @asynccontextmanager
-    async def failing() -> AsyncIterator[None]:
-        raise dp.BackendUnavailableError("away")
-        yield
-
-    with pytest.raises(dp.BackendUnavailableError, match="away"):
-        _run.hold("async with", failing())
-    thread = _run._LOOPS[-1]._thread
-    assert thread is not None
-    assert not thread._calls

@@ -14,6 +14,14 @@ import pytest
 PROGRAM = (sys.executable, "-m", "dp_core")
 SCRIPTS = Path(sys.executable).parent
 
+UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
+"""
+Environment of processes whose end is what is tried, in which no branches are counted.
+
+As it ends, coverage writes a file: system calls to be killed at, on a disk or in
+memory that a test has taken away.
+"""
+
 Done = subprocess.CompletedProcess[bytes]
 Run = Callable[..., Done]
 

@@ -20,7 +20,7 @@ from dp_backends.file._store import FileStore
 from dp_core import Outcome, Resolved, Terms
 from dp_core.backend import now
 from dp_core.testing.crash import Scenario, Step
-from support.measuring import UNMEASURED
+from support.core.program import UNMEASURED
 from support.paths import TESTS
 
 CHILD: Final = (sys.executable, "-m", "support.file.child")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import apsw
 import pytest
 
@@ -14,6 +15,19 @@ from dp_backends.sql.sqlite._checks import check_database
 from dp_backends.sql.sqlite._database import _prepare
 from dp_core import BackendUnavailableError
 from dp_core.backend import Check
+from support.sqlite.looks import fill
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the database will be."""
+    return tmp_path / "p.db"
+
+
+@pytest.fixture
+def store(path: Path) -> None:
+    """Make a store, and close it."""
+    anyio.run(fill, f"sqlite:{path}")
 
 
 def found(path: Path) -> dict[str, Check]:
@@ -22,7 +36,7 @@ def found(path: Path) -> dict[str, Check]:
 
 
 def test_an_sqlite_that_damages_databases_is_a_problem(
-    path: Path, store: bytes, monkeypatch: pytest.MonkeyPatch
+    path: Path, store: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing else is looked at by it."""
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.40.1")
@@ -45,7 +59,7 @@ def test_a_path_that_cannot_be_looked_at_is_a_problem(path: Path) -> None:
     assert f"cannot look at {loop}/store.db" in check.text
 
 
-def test_a_file_that_others_may_write_is_a_warning(path: Path, store: bytes) -> None:
+def test_a_file_that_others_may_write_is_a_warning(path: Path, store: None) -> None:
     """They could change what was settled."""
     assert "rights" not in found(path)
     path.chmod(0o666)
@@ -56,7 +70,7 @@ def test_a_file_that_others_may_write_is_a_warning(path: Path, store: bytes) -> 
 
 
 @pytest.fixture
-def locking(path: Path, store: bytes) -> Iterator[None]:
+def locking(path: Path, store: None) -> Iterator[None]:
     """Let somebody have the database for itself."""
     with closing(apsw.Connection(str(path))) as other:
         other.pragma("locking_mode", "exclusive")
@@ -78,7 +92,7 @@ def test_a_database_that_is_locked_is_a_warning(
 
 
 def test_a_large_database_is_looked_through_for_a_while(
-    path: Path, store: bytes, monkeypatch: pytest.MonkeyPatch
+    path: Path, store: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be looked at is left to a command, which is named."""
     with closing(apsw.Connection(str(path))) as database:
@@ -97,7 +111,7 @@ def test_a_large_database_is_looked_through_for_a_while(
 
 
 def test_a_log_that_grows_is_a_warning(
-    path: Path, store: bytes, monkeypatch: pytest.MonkeyPatch
+    path: Path, store: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody keeps it from being moved into the database."""
     monkeypatch.setattr(_checks, "_LARGE_LOG", 1)
