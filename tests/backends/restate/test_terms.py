@@ -10,11 +10,8 @@ import pytest
 
 import dp_core as dp
 from dp_backends.http import HttpBackend
-from dp_backends.restate._stored import (
-    at_deadline_text,
-    created_text,
-    how_far_ahead,
-)
+from dp_backends.restate._object._deadline import at_deadline_text, how_far_ahead
+from dp_backends.restate._object._stored import created_text
 from support.restate import RestateServer, ask, eventually, pending_ask
 
 LATE = {"error": "too late"}

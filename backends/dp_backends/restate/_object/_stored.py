@@ -1,26 +1,31 @@
 """
 `Stored`: what Restate keeps of a promise, and what of it is over.
 
-The keys of the object's state, beside those of its waiters:
+The state of a key:
 
-=========== ==============================================================
-``value``   the outcome, as the wire answers it; absent while pending
-``settled`` ``{"at", "by", "expired"}`` of that outcome
-``terms``   the terms, as the wire tells all about a promise that is pending
-=========== ==============================================================
+=============== ================================================================
+``value``       the outcome, as the wire answers it; absent while pending
+``settled``     ``{"at", "by", "expired"}`` of that outcome
+``terms``       the terms, as the wire tells all about a promise that is pending
+``waiter/{id}`` one for each waiter; the id is that of its awakeable
+``listeners``   the awakeables of all waiters in one array, as the reference's
+                service keeps them; read here, never written
+=============== ================================================================
 
-Only ``value`` is known to the reference's service.
+Name and form of ``value`` are the reference's, so that either service can take over
+from the other on the same Restate; it does not know the others.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, final
 
 from restate import Context, ObjectContext, ObjectSharedContext
 
+from dp_backends.restate._awakeables import only_awakeables, read_names
 from dp_backends.restate._invocations import PENDING, RAW
 from dp_core import (
     CorruptPromiseError,
@@ -47,11 +52,11 @@ __all__ = [
     "SETTLED",
     "TERMS",
     "VALUE",
+    "WAITER",
     "Stored",
-    "at_deadline_text",
     "clock",
     "created_text",
-    "how_far_ahead",
+    "read_all",
     "read_key",
     "read_settled",
     "refuse_callbacks",
@@ -61,6 +66,8 @@ __all__ = [
 VALUE: Final = "value"
 SETTLED: Final = "settled"
 TERMS: Final = "terms"
+WAITER: Final = "waiter/"
+_LISTENERS: Final = "listeners"
 
 
 @final
@@ -130,6 +137,27 @@ async def read_key(ctx: ObjectContext | ObjectSharedContext, key: str) -> bytes 
     return text
 
 
+async def read_all(ctx: ObjectContext) -> tuple[Stored, list[str]]:
+    """
+    Return what is stored of the promise, and the awakeables of the waiters.
+
+    Each step is a record in the log. Most promises are settled before anybody
+    waits for them, and then the first step, which reads the keys, is the only one.
+    """
+    keys = await ctx.state_keys()
+    value = await read_key(ctx, VALUE) if VALUE in keys else None
+    created = await read_key(ctx, TERMS) if TERMS in keys and not value else None
+    waiters = [key.removeprefix(WAITER) for key in keys if key.startswith(WAITER)]
+    if _LISTENERS in keys:
+        listeners = await ctx.get(_LISTENERS, RAW)
+        waiters += read_names(listeners or b"[]")
+    awakeables = only_awakeables(waiters)
+    # Older versions kept whatever they were given as the name of a waiter.
+    for name in set(waiters).difference(awakeables):
+        ctx.clear(WAITER + name)
+    return Stored(ctx.key(), value, created), awakeables
+
+
 def refuse_callbacks(terms: Terms[bytes]) -> None:
     """
     Refuse terms with callbacks, which nobody would make here.
@@ -162,48 +190,6 @@ def read_settled(text: bytes | None) -> tuple[datetime | None, str | None, bool]
         return None, None, False
     members = json.loads(text)
     return read_moment(members["at"]), members["by"], members["expired"]
-
-
-def at_deadline_text(deadline: datetime, now: datetime, ahead: timedelta) -> bytes:
-    """Return the body of the call that Restate is asked to make at a deadline."""
-    sent, ms = write_moment(now), timedelta(milliseconds=1)
-    return json.dumps([write_moment(deadline), sent, ahead / ms]).encode()
-
-
-def how_far_ahead(
-    body: bytes, deadline: datetime, moment: datetime
-) -> timedelta | None:
-    """
-    Return by how much Restate's clock must be ahead of ours; at least 0.
-
-    A call that comes before its deadline shows it. Without an answer to that, it would
-    come again and again until the clocks have met.
-
-    Args:
-        body: What the call brought, see `at_deadline_text`.
-        deadline: The deadline of the promise.
-        moment: When the call came, by our clock.
-
-    Returns:
-        None for a call that was made for another deadline, of a former generation, or
-        by a stranger.
-    """
-    try:
-        named, sent_text, ms = json.loads(body)
-        sent, before = read_moment(sent_text), timedelta(milliseconds=ms)
-        if read_moment(named) != deadline:
-            return None
-    except (ValueError, TypeError, OverflowError, DurablePromiseError):
-        return None
-    ahead = max(deadline + before - moment, timedelta())
-    # A call that comes at once was due before it was made: it is at least that much.
-    return ahead if moment - sent > _AT_ONCE else ahead * _MORE
-
-
-_AT_ONCE: Final = timedelta(seconds=1)
-
-_MORE: Final = 1.05
-"""Part by which to be called later than need be, so that few calls are too early."""
 
 
 async def clock(ctx: Context) -> datetime:
