@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
-from dp_core._errors import BackendClosedError, PromiseDisposedError
+from dp_core._errors import BackendClosedError
 from dp_core._states import Outcome, Rejected, Resolved
 from dp_core._terms import Terms
 from dp_core.backend import now
@@ -20,15 +20,12 @@ from dp_core.testing.kit import (
     WATCH_LEAVES,
     WATCH_TELLS,
     WATCHED,
-    BackendCall,
     CallResult,
     LawContext,
-    Schedule,
     StoreHandle,
-    check_result,
     law,
-    shown,
 )
+from dp_core.testing.laws._running_watch import RunningWatch, told_text
 from dp_core.testing.laws.settling import NO, ONE, TWO
 
 __all__ = [
@@ -43,138 +40,6 @@ __all__ = [
 _MANY: Final = 10_000
 _FEW: Final = 3
 _SHORTAGE: Final = 0.3
-
-
-class _Watching:
-    """
-    A watch by a handle, in a task of its own.
-
-    Args:
-        context: Where it runs.
-        handle: The handle.
-        ids: The promises.
-        asked: Whether to ask the iterator from the beginning, or from `ask` on.
-        stop: After how many promises to leave the block.
-        schedule: As for the calls of a `StoreHandle`.
-
-    Attributes:
-        call: The call that it is.
-        told: Each promise that was told, with its outcome or `DISPOSED`.
-    """
-
-    def __init__(
-        self,
-        context: LawContext,
-        handle: StoreHandle,
-        ids: list[str],
-        *,
-        asked: bool = True,
-        stop: int = 0,
-        **schedule: Any,
-    ) -> None:
-        self.told: list[tuple[str, CallResult]] = []
-        self.call = BackendCall(
-            context.log,
-            handle.name,
-            "watch",
-            id=ids[0] if ids else "",
-            schedule=Schedule(**schedule),
-        )
-        self._backend: Any = handle.backend
-        self._context = context
-        self._ids = ids
-        self._stop = stop
-        self._is_entered = False
-        self._asked = anyio.Event()
-        self._news = anyio.Event()
-        if asked:
-            self._asked.set()
-        context.start(self.call, self._run)
-
-    def ask(self) -> None:
-        """Ask the iterator from now on."""
-        self._asked.set()
-
-    async def _run(self) -> None:
-        try:
-            async with self._backend.watch(self._ids) as watch:
-                self._is_entered = True
-                self._tell_news()
-                await self._asked.wait()
-                async for id, told in watch:
-                    self._take(id, told)
-                    if len(self.told) == self._stop:
-                        break
-        finally:
-            self._tell_news()
-
-    def _take(self, id: str, told: Any) -> None:
-        result: CallResult
-        if isinstance(told, PromiseDisposedError):
-            result = DISPOSED
-        else:
-            result = check_result("wait", told)
-        if isinstance(result, BaseException):
-            raise result
-        self.told.append((id, result))
-        self._tell_news()
-
-    def _tell_news(self) -> None:
-        self._news.set()
-        self._news = anyio.Event()
-
-    # For laws ---------------------------------------------------------------
-
-    async def entered(self) -> None:
-        """Wait until the block is entered."""
-        await self._until(lambda: self._is_entered, "was not entered")
-
-    async def has(self, *wanted: tuple[str, CallResult]) -> None:
-        """Wait until that many are told, and check that they are these."""
-        await self._until(lambda: len(self.told) >= len(wanted), "told too little")
-        self._check(*wanted)
-
-    async def ends(self, *wanted: tuple[str, CallResult]) -> None:
-        """Wait for the end of the watch, and check all that it has told."""
-        await self.call.ends(*self._ids[:_FEW])
-        self._check(*wanted)
-
-    async def ends_with(self, *wanted: tuple[str, CallResult]) -> None:
-        """Wait for the end, and check what was told; in whatever order it was found."""
-        await self.call.ends(*self._ids[:_FEW])
-        self.told.sort(key=lambda told: self._ids.index(told[0]))
-        self._check(*wanted)
-
-    def _check(self, *wanted: tuple[str, CallResult]) -> None:
-        if self.told != list(wanted):
-            # Of many, those around the first that differ.
-            pairs = enumerate(zip([*self.told, None], [*wanted, None], strict=False))
-            first = max(next(n for n, (a, b) in pairs if a != b) - 1, 0)
-            some = slice(first, first + _FEW)
-            raise self._context.broken(
-                f"{self.call} told {_shown(self.told[some])}, "
-                f"not {_shown(wanted[some])}",
-                *(id for id, _ in (*self.told[some], *wanted[some])),
-            )
-
-    async def _until(self, is_so: Any, problem: str) -> None:
-        log = self._context.log
-        with anyio.move_on_after(log.patience):
-            while not (is_so() or self.call.is_over):
-                await self._news.wait()
-        if not is_so():
-            if self.call.is_over:
-                await self.call.ends(*self._ids[:_FEW])
-            log.ran_out = True
-            raise self._context.broken(
-                f"{self.call} {problem} within {log.patience:g} s: "
-                f"{_shown(self.told[-_FEW:])}",
-                *self._ids[:_FEW],
-            )
-
-
-def _shown(told: Any) -> str:
-    return ", ".join(f"{id}: {shown(result)}" for id, result in told) or "nothing"
 
 
 @law(WATCH_TELLS, "watch")
@@ -194,7 +59,7 @@ async def watches_tell_each_once(context: LawContext) -> None:
         before[ids[4]] = NO
         for id in sorted(before):
             await settler.settle(id, _outcome(before[id])).ends()
-        watch = _Watching(context, a, [*ids, ids[0], ids[1]])
+        watch = RunningWatch(context, a, [*ids, ids[0], ids[1]])
         told = [(id, before[id]) for id in ids if id in before]
         await watch.has(*told)
         for number, id in enumerate(sorted(set(ids) - set(before))):
@@ -207,7 +72,7 @@ async def watches_tell_each_once(context: LawContext) -> None:
                 told.append((id, DISPOSED))
             await watch.has(*told)
         await watch.ends(*told)
-    await _Watching(context, a, []).ends()
+    await RunningWatch(context, a, []).ends()
     await _check_many(context, a, b)
 
 
@@ -217,7 +82,7 @@ def _outcome(result: CallResult) -> Outcome[bytes]:
 
 async def _check_many(context: LawContext, a: StoreHandle, b: StoreHandle) -> None:
     ids = [context.id() for _ in range(min(_MANY, 10 * context.run.effort.volume))]
-    watch = _Watching(context, a, ids, stop=_FEW)
+    watch = RunningWatch(context, a, ids, stop=_FEW)
     await watch.entered()
     told: list[tuple[str, CallResult]] = []
     for id in (ids[-1], ids[0], ids[len(ids) // 2]):
@@ -239,7 +104,7 @@ async def watches_miss_nothing(context: LawContext) -> None:
     a, b = await context.pair()
     for settler in (a, b):
         ids = [context.id() for _ in range(3)]
-        watch = _Watching(context, a, ids, asked=False)
+        watch = RunningWatch(context, a, ids, asked=False)
         await watch.entered()
         await settler.dispose(ids[0]).ends()
         await settler.settle(ids[0], TWO).gives(TWO)
@@ -249,7 +114,7 @@ async def watches_miss_nothing(context: LawContext) -> None:
         await watch.ends_with((ids[0], DISPOSED), (ids[1], ONE), (ids[2], DISPOSED))
     for step in context.steps():
         ids = [context.id() for _ in range(2)]
-        watch = _Watching(context, a, ids, hold_at=step)
+        watch = RunningWatch(context, a, ids, hold_at=step)
         await context.rest(watch.call)
         for id in ids:
             await b.settle(id, ONE).gives(ONE)
@@ -271,8 +136,8 @@ async def watches_leave_nothing(context: LawContext) -> None:
     a, b = await context.pair()
     for step in context.steps():
         ids = [context.id() for _ in range(2)]
-        ended = _Watching(context, a, ids, cancel_at=step)
-        others = _Watching(context, a, ids)
+        ended = RunningWatch(context, a, ids, cancel_at=step)
+        others = RunningWatch(context, a, ids)
         waiting = a.wait(ids[0])
         await context.rest(ended.call, others.call, waiting)
         reached = ended.call.reached
@@ -285,8 +150,8 @@ async def watches_leave_nothing(context: LawContext) -> None:
             break
     tasks = {task.id for task in anyio.get_running_tasks()}
     ids = [context.id() for _ in range(40)]
-    idle = _Watching(context, a, ids, asked=False)
-    left = _Watching(context, a, ids, stop=1)
+    idle = RunningWatch(context, a, ids, asked=False)
+    left = RunningWatch(context, a, ids, stop=1)
     for watch in (idle, left):
         await watch.entered()
     await b.settle(ids[0], ONE).gives(ONE)
@@ -303,7 +168,7 @@ async def watches_leave_nothing(context: LawContext) -> None:
         raise context.broken("tasks go on after their watches", ids[0])
 
 
-async def _is_gone(context: LawContext, watch: _Watching, ids: list[str]) -> None:
+async def _is_gone(context: LawContext, watch: RunningWatch, ids: list[str]) -> None:
     """Cancel a watch, which must end in time."""
     watch.call.cancel()
     if not await watch.call.over_within(context.log.patience):
@@ -320,7 +185,9 @@ async def closing_ends_watches(context: LawContext) -> None:
     """
     closed = await context.open()
     ids = [context.id() for _ in range(3)]
-    watches = [_Watching(context, closed, ids, asked=asked) for asked in (True, False)]
+    watches = [
+        RunningWatch(context, closed, ids, asked=asked) for asked in (True, False)
+    ]
     for watch in watches:
         await watch.entered()
     await closed.aclose().ends()
@@ -329,7 +196,7 @@ async def closing_ends_watches(context: LawContext) -> None:
         await watch.call.raises(BackendClosedError)
     for step in context.steps():
         closed = await context.open()
-        held = _Watching(context, closed, ids, hold_at=step).call
+        held = RunningWatch(context, closed, ids, hold_at=step).call
         await context.rest(held)
         closing = closed.aclose()
         await context.rest(closing)
@@ -351,14 +218,14 @@ async def watches_hear_of_deadlines(context: LawContext) -> None:
     a, b = await context.pair()
     ids = [context.id() for _ in range(4)]
     await a.create(ids[0], _soon(NO)).ends()
-    watch = _Watching(context, a, ids, stop=3)
+    watch = RunningWatch(context, a, ids, stop=3)
     await watch.entered()
     await a.create(ids[1], _soon(TWO)).ends()
     await b.create(ids[2], _soon(NO)).ends()
     await watch.call.ends(*ids)
     wanted = {ids[0]: NO, ids[1]: TWO, ids[2]: NO}
     if dict(watch.told) != wanted:
-        raise context.broken(f"{watch.call} told {_shown(watch.told)}", *ids)
+        raise context.broken(f"{watch.call} told {told_text(watch.told)}", *ids)
     await a.peek(ids[3]).gives(PENDING)
 
 
@@ -380,10 +247,10 @@ async def watches_outlive_an_outage(context: LawContext) -> None:
     ids = [context.id(), context.id()]
     for handle in (a, b):
         await handle.settle(context.id(), ONE).gives(ONE)
-    watches = [_Watching(context, a, ids)]
+    watches = [RunningWatch(context, a, ids)]
     await watches[0].entered()
     async with context.run.outage():
-        watches.append(_Watching(context, a, ids))
+        watches.append(RunningWatch(context, a, ids))
         await anyio.sleep(_SHORTAGE)
     for watch in watches:
         await watch.entered()
