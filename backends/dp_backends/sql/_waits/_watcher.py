@@ -12,22 +12,21 @@ A waiter whose promise has another generation than it began with hears of the di
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from random import uniform
-from typing import Any, Final, NamedTuple, TypeAlias, final
+from typing import Any, Final, final
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
 from dp_backends.sql._rows import PENDING, PromiseRow, moment
-from dp_backends.sql._sessions import Session
-from dp_backends.sql._waits._listener import Heard, Listener
-from dp_backends.sql._waits._waited_store import AskForChanges, Store
+from dp_backends.sql._waits._listener import Listener
+from dp_backends.sql._waits._news import MOST, read_news
+from dp_backends.sql._waits._pace import AT_ONCE, Pace
+from dp_backends.sql._waits._waited_store import Store
+from dp_backends.sql._waits._waiters import WaitCall, Waiter, WatchedCall
 from dp_backends.sql._working import Ask, LookCall
 from dp_core import (
     BackendError,
@@ -53,60 +52,6 @@ __all__ = ["LoopWatcher"]
 
 _log: Final = logging.getLogger(__name__)
 
-_AT_ONCE: Final = -math.inf
-
-_PERHAPS: Final = (0.005, 0.1)
-"""Pause after a report that may be early, and for how long, in seconds."""
-
-_FAILING: Final = (0.05, 1.0)
-"""First and longest pause after a look that failed, in seconds."""
-
-_LOOK: Final = 250
-"""The most promises to look at at once, so that others are not held up."""
-
-
-@dataclass(eq=False, slots=True)
-class _WaitCall:
-    """
-    A wait for a promise.
-
-    Attributes:
-        watcher: Where it waits.
-        since: The number of the last look that began before it.
-        generation: The promise's generation at the first look that counts.
-        has_begun: Whether there was that look.
-    """
-
-    watcher: LoopWatcher
-    since: int
-    generation: int | None = None
-    has_begun: bool = False
-
-    def begin(self, generation: int | None) -> None:
-        """Let this be the generation that is waited for."""
-        self.generation = generation
-        self.has_begun = True
-
-
-@final
-@dataclass(eq=False, slots=True)
-class _WatchedCall(_WaitCall):
-    """
-    A wait that is one of a watch.
-
-    Attributes:
-        watch: The watch.
-    """
-
-    watch: Watch = field(kw_only=True)
-
-    def begin(self, generation: int | None) -> None:
-        _WaitCall.begin(self, generation)
-        self.watch.see()
-
-
-_Waiter: TypeAlias = Follower[_WaitCall, Outcome[bytes]] | Watched[_WaitCall]
-
 
 @final
 class LoopWatcher:
@@ -121,21 +66,16 @@ class LoopWatcher:
     def __init__(self, store: Store, life: Closable) -> None:
         self._store = store
         self._life = life
-        self._group: LeaderFollowers[_WaitCall, Outcome[bytes]] = LeaderFollowers(_lead)
-        self._waiters: Waiters[bytes, _Waiter] = Waiters()
+        self._group: LeaderFollowers[WaitCall, Outcome[bytes]] = LeaderFollowers(_lead)
+        self._waiters: Waiters[bytes, Waiter] = Waiters()
         # To be looked at, by all means.
         self._unseen: dict[bytes, None] = {}
         self._look = 0
         self._listener: Listener | None = None
         self._since: Any = None
         self._deadlines: Deadlines[bytes] = Deadlines()
-        self._pauses = (0.0, 0.0)
-        self._pause = 0.0
-        self._failures = 0
         self._was_reached = False
-        self._rest_until = _AT_ONCE
-        self._due = _AT_ONCE
-        self._perhaps_until = _AT_ONCE
+        self._pace = Pace()
         self._nap = anyio.CancelScope()
         # Of the leader's work.
         self._work_scope = anyio.CancelScope()
@@ -152,7 +92,7 @@ class LoopWatcher:
             BackendClosedError: The handle was closed.
             BackendError: The store was never reached, or is damaged.
         """
-        waiter = Follower(self._group, _WaitCall(self, self._look))
+        waiter = Follower(self._group, WaitCall(self, self._look))
         self._register(id, waiter)
         try:
             return await waiter.join()
@@ -162,9 +102,9 @@ class LoopWatcher:
     @asynccontextmanager
     async def watch(self, ids: Collection[str]) -> AsyncIterator[AsyncIterator[Told]]:
         """Watch promises; see `dp_core.backend.Watchable`."""
-        watch = Watch(ids, self._group, _WaitCall(self, self._look))
-        waiters: dict[bytes, _Waiter] = {
-            id.encode(): Watched(watch, id, _WatchedCall(self, self._look, watch=watch))
+        watch = Watch(ids, self._group, WaitCall(self, self._look))
+        waiters: dict[bytes, Waiter] = {
+            id.encode(): Watched(watch, id, WatchedCall(self, self._look, watch=watch))
             for id in watch.untold
         }
         try:
@@ -178,7 +118,7 @@ class LoopWatcher:
             for id, waiter in waiters.items():
                 self._forget(id, waiter)
 
-    def _register(self, id: bytes, waiter: _Waiter) -> None:
+    def _register(self, id: bytes, waiter: Waiter) -> None:
         self._life.check_open()
         if not self._waiters:
             self._life.add(self._end)
@@ -186,7 +126,7 @@ class LoopWatcher:
         self._unseen[id] = None
         self._wake()
 
-    def _forget(self, id: bytes, waiter: _Waiter) -> None:
+    def _forget(self, id: bytes, waiter: Waiter) -> None:
         if self._waiters.discard(id, waiter):
             self._unseen.pop(id, None)
             self._deadlines.set(id, None)
@@ -226,25 +166,16 @@ class LoopWatcher:
         if self._listener is None:
             self._listener = self._store.listen(self.ring)
         listener = self._listener
-        self._hear(listener.read())
-        self._pauses = listener.pauses
+        heard = listener.read()
+        self._pace.hear(heard, listener.pauses, anyio.current_time())
         self._unseen.update(dict.fromkeys(self._deadlines.take_over(self._store.now())))
         clock = anyio.current_time()
-        if clock >= self._rest_until and self._unseen:
+        if self._pace.may_look(clock) and self._unseen:
             await self._attempt(self._look_at_unseen)
-        elif clock >= max(self._due, self._rest_until):
+        elif self._pace.is_due(clock):
             await self._attempt(self._ask_for_changes)
         else:
             await self._sleep(listener)
-
-    def _hear(self, heard: Heard) -> None:
-        clock = anyio.current_time()
-        if heard is Heard.RUNG:
-            self._due, self._pause, self._perhaps_until = clock, 0.0, _AT_ONCE
-        elif heard is Heard.PERHAPS:
-            pause, long = _PERHAPS
-            self._perhaps_until = clock + long
-            self._due = min(self._due, clock + pause)
 
     async def _attempt(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -252,24 +183,21 @@ class LoopWatcher:
         except BackendError as error:
             self._fail(error)
         else:
-            self._failures, self._was_reached = 0, True
+            self._pace.succeeded()
+            self._was_reached = True
 
     def _fail(self, error: BackendError) -> None:
         """Look again after a pause, if the failure may pass; else let all know."""
         if isinstance(error, CorruptPromiseError) or not self._was_reached:
             self._fail_all(error)
             return
-        first, longest = _FAILING
-        pause = min(longest, first * 2.0 ** min(self._failures, 30))
-        self._rest_until = anyio.current_time() + pause
-        self._failures += 1
-        if self._failures == 2:
+        if self._pace.failed(anyio.current_time()) == 2:
             _log.warning("%s; who waits there goes on waiting", error)
 
     async def _look_at_unseen(self) -> None:
         if self._since is None:
             self._since, _ = await self._store.do(Ask(self._store.changes(None, ())))
-        ids = list(islice(self._unseen, _LOOK))
+        ids = list(islice(self._unseen, MOST))
         for id in ids:
             del self._unseen[id]
         self._look += 1
@@ -313,32 +241,19 @@ class LoopWatcher:
         changes = self._store.changes(self._since, self._waiters)
         self._look += 1
         look = self._look
-        news = await self._store.do(Ask(partial(_read_news, changes)))
+        news = await self._store.do(Ask(partial(read_news, changes)))
         self._since = news.since
         self._unseen.update(
             dict.fromkeys(id for id in news.rest if id in self._waiters)
         )
         for row in news.rows:
             self._apply(row, look)
-        clock = anyio.current_time()
-        if clock < self._perhaps_until:
-            self._due = clock + _PERHAPS[0]
-        else:
-            self._due = clock + self._next_pause(*self._pauses)
-
-    def _next_pause(self, first: float, longest: float) -> float:
-        if self._deadlines:
-            # The clock of the store may be set.
-            longest = min(longest, 1.0)
-        self._pause = min(max(self._pause * 2, first), longest)
-        return self._pause * uniform(0.75, 1.0)  # noqa: S311 - spreads load, no secret
+        self._pace.asked(anyio.current_time(), has_deadlines=bool(self._deadlines))
 
     # Sleeping ---------------------------------------------------------------
 
     async def _sleep(self, listener: Listener) -> None:
-        due = max(self._due, self._rest_until)
-        if self._unseen:
-            due = self._rest_until
+        due = self._pace.next(to_look=bool(self._unseen))
         for pause in (self._deadlines.pause(self._store.now()), listener.pause):
             if pause is not None:
                 due = min(due, anyio.current_time() + pause)
@@ -357,37 +272,12 @@ class LoopWatcher:
             call_soon(token, self._wake)
 
     def _wake(self) -> None:
-        self._nap.deadline = _AT_ONCE
-
-
-class _News(NamedTuple):
-    """
-    Promises that have changed.
-
-    Attributes:
-        since: The point in the order of changes up to which was looked.
-        rows: Their rows, durable.
-        rest: The ids of others.
-    """
-
-    since: Any
-    rows: Collection[PromiseRow]
-    rest: Collection[bytes]
-
-
-def _read_news(changes: AskForChanges, session: Session) -> _News:
-    """Return what has changed; one that is over is pending here."""
-    since, ids = changes(session)
-    if not ids:
-        return _News(since, (), ())
-    _, rows = session.read(ids[:_LOOK])
-    session.make_durable(rows.values())
-    return _News(since, rows.values(), ids[_LOOK:])
+        self._nap.deadline = AT_ONCE
 
 
 _FORGOTTEN: Final = 0
 """Generation of a promise that was not disposed of, or so long ago that it is gone."""
 
 
-async def _lead(leader: Follower[_WaitCall, Outcome[bytes]]) -> None:
+async def _lead(leader: Follower[WaitCall, Outcome[bytes]]) -> None:
     await leader.request.watcher.work()
