@@ -43,7 +43,6 @@ from dp_core._errors import (
     ValueMismatchError,
 )
 from dp_core._ids import MAX_ID_BYTES
-from dp_core._notify import MAX_CALLBACKS, Callback
 from dp_core._plugins import installed_schemes
 from dp_core._promise import DurablePromise
 from dp_core._states import (
@@ -63,8 +62,10 @@ from dp_core._states import (
 )
 from dp_core._terms import (
     DEADLINE_PASSED,
+    MAX_CALLBACKS,
     MAX_TAG_BYTES,
     MAX_TAGS,
+    Callback,
     PromiseInfo,
     Query,
     Terms,

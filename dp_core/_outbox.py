@@ -19,10 +19,10 @@ from typing import Any, Final, final
 from dp_core._clock import now
 from dp_core._errors import BackendError, NotSupportedError
 from dp_core._ids import DELIVERY_IDS
-from dp_core._notify import Callback
 from dp_core._states import Outcome, Pending, Rejected
 from dp_core._terms import (
     MAX_TAG_BYTES,
+    Callback,
     Page,
     PromiseInfo,
     Query,

@@ -9,9 +9,8 @@ from typing import Any, Final, TypeAlias
 
 from dp_core._clock import now
 from dp_core._codec import Codec
-from dp_core._notify import ask_callbacks
 from dp_core._states import SETTLED, Outcome, Resolved
-from dp_core._terms import Terms, moment_after, refuse_reserved
+from dp_core._terms import Terms, ask_callbacks, moment_after, refuse_reserved
 from dp_core.backend import Registry, in_thread
 from dp_core.values import say_the_same, takes_long
 

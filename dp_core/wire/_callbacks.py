@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dp_core._errors import InvalidTermsError
-from dp_core._notify import Callback
+from dp_core._terms import Callback
 from dp_core.values import check_text, decode, encode
 
 __all__ = ["read_callbacks", "refuse_deliveries", "write_callbacks", "write_urls"]

@@ -22,7 +22,7 @@ from ipaddress import (
 from typing import Final, TypeAlias, final
 
 from dp_core._errors import AccessDeniedError, InvalidTermsError
-from dp_core._notify import CallbackUrl, parse_callback_url
+from dp_core._terms import CallbackUrl, parse_callback_url
 from dp_core._text import quoted
 
 __all__ = ["AllowedHosts"]

@@ -23,7 +23,6 @@ from anyio.lowlevel import EventLoopToken, current_token
 from dp_core._access import webhook_keys
 from dp_core._clock import now, watch_clock
 from dp_core._errors import InvalidTermsError
-from dp_core._notify import parse_callback_url
 from dp_core._outbox import (
     DISPOSED,
     NOT_ASKED_FOR,
@@ -35,7 +34,7 @@ from dp_core._outbox import (
     named_by,
 )
 from dp_core._states import Rejected
-from dp_core._terms import PromiseInfo, Terms
+from dp_core._terms import PromiseInfo, Terms, parse_callback_url
 from dp_core._text import quoted
 from dp_core.backend import Backend, Registry, WireBackend, call_soon
 from dp_core.server._callbacks._addresses import AllowedHosts

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeAlias, final
 import httpcore2
 from anyio import CancelScope, CapacityLimiter, fail_after, move_on_after, to_thread
 
-from dp_core._notify import CallbackUrl
+from dp_core._terms import CallbackUrl
 from dp_core._text import quoted
 from dp_core.server._callbacks._addresses import AllowedHosts
 from dp_core.server._callbacks._rules import Answer

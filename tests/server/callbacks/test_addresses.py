@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import dp_core as dp
-from dp_core._notify import ask_callbacks, parse_callback_url
+from dp_core._terms import ask_callbacks, parse_callback_url
 from dp_core.server._callbacks import AllowedHosts
 
 PUBLIC = ("93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c")

@@ -6,8 +6,14 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, get_args
 
 from dp_core._ids import MAX_ID_BYTES
-from dp_core._notify import MAX_CALLBACKS, MAX_URL_BYTES
-from dp_core._terms import MAX_TAG_BYTES, MAX_TAGS, RESERVED, StateName
+from dp_core._terms import (
+    MAX_CALLBACKS,
+    MAX_TAG_BYTES,
+    MAX_TAGS,
+    MAX_URL_BYTES,
+    RESERVED,
+    StateName,
+)
 from dp_core.server._routing._about import Schema
 from dp_core.wire import MAX_BATCH_CALLS, MAX_WATCHED
 

@@ -1,15 +1,13 @@
 """
-`Callback`: a URL at which another system is told of a promise that is settled.
+`CallbackUrl`: what a URL of a callback may look like, and its parts.
 
-Here is what a URL may look like. Which hosts a server calls, and at which addresses, is
-said by the server.
+Which hosts a server calls, and at which addresses, is said by the server.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, final
@@ -17,43 +15,10 @@ from typing import Final, final
 from dp_core._errors import InvalidTermsError
 from dp_core._text import quoted, shown
 
-__all__ = [
-    "MAX_CALLBACKS",
-    "MAX_URL_BYTES",
-    "Callback",
-    "CallbackUrl",
-    "ask_callbacks",
-    "check_callbacks",
-    "parse_callback_url",
-]
-
-MAX_CALLBACKS: Final = 10
-"""The most callbacks of a promise."""
+__all__ = ["MAX_URL_BYTES", "CallbackUrl", "parse_callback_url"]
 
 MAX_URL_BYTES: Final = 2048
 """The longest URL of a callback."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """
-    A URL at which another system is told of a promise that is settled.
-
-    Attributes:
-        url: The URL, of ``http`` or ``https``.
-        delivery: The id of the promise that keeps whether that was done; None in terms
-            that are asked for. No part of the equality.
-
-    Raises:
-        InvalidTermsError: It is not a valid URL.
-    """
-
-    url: str
-    delivery: str | None = field(default=None, compare=False)
-
-    def __post_init__(self) -> None:
-        parse_callback_url(self.url)
 
 
 @final
@@ -79,42 +44,6 @@ class CallbackUrl:
         """Host and port as in ``Host``: without the port that its scheme has anyway."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
-
-
-def ask_callbacks(urls: Iterable[str] | None) -> tuple[Callback, ...]:
-    """
-    Return the callbacks that are asked for by their URLs.
-
-    Raises:
-        InvalidTermsError: They are not valid URLs, or too many.
-    """
-    if urls is None:
-        return ()
-    if isinstance(urls, str | bytes) or not isinstance(urls, Iterable):
-        raise InvalidTermsError(
-            f"'notify' is a list of URLs, such as ['https://example.com/hook'], not "
-            f"{shown(urls)}"
-        )
-    return check_callbacks(tuple(map(Callback, urls)))
-
-
-def check_callbacks(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
-    """
-    Return callbacks in the order of their URLs, each of these once.
-
-    Raises:
-        InvalidTermsError: There are more than `MAX_CALLBACKS`.
-    """
-    if not all(isinstance(each, Callback) for each in callbacks):
-        raise InvalidTermsError(
-            "'notify' of terms has dp_core.Callback(url), one for each URL"
-        )
-    by_url = {each.url: each for each in callbacks}
-    if len(by_url) > MAX_CALLBACKS:
-        raise InvalidTermsError(
-            f"{len(by_url):,} URLs to notify are over the limit of {MAX_CALLBACKS}"
-        )
-    return tuple(by_url[url] for url in sorted(by_url))
 
 
 # What RFC 3986 allows in a URL; that is printable ASCII without "\" and the like.
