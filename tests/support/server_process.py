@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -25,6 +26,9 @@ anyio.run(serve, url, host, 0, Settings(**settings))
 """
 JSON: Final = {"Content-Type": "application/json"}
 TIMEOUT: Final = 60
+
+# One that a test has stopped, or keeps busy, does not end by itself.
+_GRACE: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,15 @@ def running(
             port = int(listening.rpartition(":")[2])
             yield Server(process, port, store.removeprefix("Store ").strip())
         finally:
-            process.kill()
-            process.wait()
+            _end(process)
             forget_faketime(process.pid)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a server: at once, or so that it can write which branches it took."""
+    if os.environ.get("COVERAGE_PROCESS_CONFIG"):
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+    process.kill()
+    process.wait()

@@ -1,8 +1,10 @@
-"""Which deliveries count: those that standing terms name, and at which addresses."""
+"""Deliveries that count, at which addresses, and where something fails on the way."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +12,13 @@ import anyio
 import pytest
 
 import dp_core as dp
+from dp_backends.memory import MemoryBackend
 from dp_core._outbox import terms_of_delivery
+from dp_core.backend import Page
+from dp_core.server._callbacks import Callbacks, _callbacks, _watches
+from dp_core.server._observing import Notices
 from dp_core.testing import DeadlineClock
-from support.server.calling import calling, deliveries, until
+from support.server.calling import SECRET, Calls, calling, deliveries, until
 from support.server.receivers import Received, receiving
 
 pytestmark = pytest.mark.usefixtures("at_once")
@@ -210,3 +216,148 @@ async def test_another_server_may_have_been_faster(url: str) -> None:
             await until(lambda: not other.callbacks.pending)
 
         assert receiver.received.empty()
+
+
+# What fails on the way ------------------------------------------------------------
+
+
+@asynccontextmanager
+async def calling_from(backend: MemoryBackend) -> AsyncIterator[Calls]:
+    """Make the callbacks of a backend until the block ends."""
+
+    async def known() -> Sequence[str]:
+        return [SECRET]
+
+    callbacks = Callbacks(backend, ["127.0.0.1"], known, Notices(), None)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(callbacks.run)
+        try:
+            yield Calls(dp.Promises(backend, backend.location), callbacks)
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away the pauses after what has failed."""
+    monkeypatch.setattr(_callbacks, "pause_after", lambda *_: 0.01)
+    monkeypatch.setattr(_watches, "_AGAIN_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("soon")
+async def test_an_answer_that_cannot_be_kept_is_kept_later(
+    memory: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The store was away when the receiver had answered: it is not called again."""
+    fails = [dp.BackendUnavailableError("away"), RuntimeError("a bug")]
+
+    class Away(MemoryBackend):
+        async def settle(
+            self, id: str, outcome: dp.Outcome[bytes]
+        ) -> dp.Outcome[bytes]:
+            if id != "a" and fails:
+                raise fails.pop()
+            return await super().settle(id, outcome)
+
+    with receiving() as receiver, caplog.at_level(logging.WARNING):
+        async with calling_from(Away(memory)) as calls:
+            promise = await calls.promises.create("a", notify=[receiver.url])
+            await promise.resolve(1)
+            await calls.next(receiver)
+            (outcome,) = await calls.finished("a")
+
+    assert dp.Resolved(b'{"status":204}') == outcome
+    assert receiver.received.empty()
+    assert "a bug" in caplog.text
+
+
+async def test_a_look_that_fails_is_told_and_made_again(
+    memory: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store that cannot be listed for a while hides no callback for ever."""
+    fails = [dp.BackendUnavailableError("away"), RuntimeError("a bug")]
+
+    class Away(MemoryBackend):
+        async def list(self, query: dp.Query, after: str | None, limit: int) -> Page:
+            if fails:
+                raise fails.pop()
+            # A few at once, as a store may have it.
+            return await super().list(query, after, min(limit, 2))
+
+    with receiving() as receiver, caplog.at_level(logging.ERROR):
+        backend = Away(memory)
+        promises = dp.Promises(backend, memory)
+        for id in "abcde":
+            await (await promises.create(id, notify=[receiver.url])).resolve(1)
+        async with calling_from(backend) as calls:
+            told = [(await calls.next(receiver)).json()["promiseId"] for _ in "abcde"]
+
+    assert [*"abcde"] == sorted(told)
+    assert "callbacks are not found: 'a bug'" in caplog.text
+
+
+@pytest.mark.usefixtures("soon")
+async def test_a_promise_that_is_damaged_holds_up_no_other(memory: str) -> None:
+    """Nor does a watch that fails: those that can be read are watched again."""
+    fails = [RuntimeError("a bug")]
+    damaged: set[str] = set()
+
+    class Damaged(MemoryBackend):
+        async def peek(self, id: str) -> dp.State[bytes]:
+            if id in damaged:
+                raise dp.CorruptPromiseError("it is damaged")
+            return await super().peek(id)
+
+        async def info(self, id: str) -> dp.PromiseInfo[bytes]:
+            if id in damaged:
+                raise dp.CorruptPromiseError("it is damaged")
+            return await super().info(id)
+
+        @asynccontextmanager
+        async def watch(self, ids: Collection[str]) -> AsyncIterator[Any]:
+            if fails:
+                raise fails.pop()
+            if damaged.intersection(ids):
+                raise dp.CorruptPromiseError("it is damaged")
+            async with super().watch(ids) as told:
+                yield told
+
+    with receiving() as receiver:
+        async with calling_from(Damaged(memory)) as calls:
+            for id in ("damaged", "a"):
+                await calls.promises.create(id, notify=[receiver.url])
+            damaged.add("damaged")
+            await until(lambda: 2 == calls.callbacks.pending)
+            await until(lambda: not fails)
+            await calls.promises.promise("a").resolve(1)
+            request = await calls.next(receiver)
+
+    assert "a" == request.json()["promiseId"]
+
+
+async def test_the_end_of_a_store_ends_its_callbacks(memory: str) -> None:
+    """Nothing goes on for a handle that was closed."""
+    backend = MemoryBackend(memory)
+    async with calling_from(backend) as calls:
+        await calls.promises.create("a", notify=["http://127.0.0.1:1/"])
+        await until(lambda: calls.callbacks.pending)
+        await until(lambda: calls.callbacks._watches._groups)
+        await backend.aclose()
+        await until(lambda: not calls.callbacks._watches._groups)
+
+
+async def test_the_addresses_of_a_name_are_tried_in_turn(memory: str) -> None:
+    """As browsers do: one of them may lead nowhere."""
+
+    async def two(host: str, port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    with receiving() as receiver:
+        async with calling(memory, "hooks.test", resolve=two) as calls:
+            promise = await calls.promises.create(
+                "a", notify=[f"http://hooks.test:{receiver.port}/x"]
+            )
+            await promise.resolve(1)
+            request = await calls.next(receiver)
+
+    assert "/x" == request.path

@@ -137,6 +137,7 @@ def test_pauses_double_up_to_an_hour(failures: int) -> None:
         ("120", 120),
         (" 120 ", 120),
         (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
+        (format_datetime((NOW + timedelta(seconds=90)).replace(tzinfo=None)), 90),
         ("0", 4),
         ("3", 4),
         ("-5", 4),
