@@ -107,6 +107,26 @@ async def test_a_body_that_does_not_come_is_not_awaited(spy: Spy) -> None:
     assert "close" == request.headers["connection"]
 
 
+async def test_a_body_has_one_length(promises: App) -> None:
+    """Of two that are told one is a lie, by which others hear another request."""
+    headers = [(b"transfer-encoding", b"chunked"), (b"content-length", b"2")]
+    request = Request("/promise/resolve", b"{}", headers=headers)
+    await request.run(promises)
+
+    assert (400, "the body has two lengths") == (
+        request.status,
+        request.json()["message"],
+    )
+
+
+@pytest.mark.parametrize("name", ["body_seconds", "idle_seconds", "send_seconds"])
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 1e9])
+def test_a_time_is_neither_none_nor_for_ever(name: str, seconds: float) -> None:
+    """Who sets it wrongly is told at the start, with what may be set."""
+    with pytest.raises(ValueError, match=f"{name} is not a valid time"):
+        Settings(**{name: seconds})  # type: ignore[arg-type] # one of several
+
+
 async def test_a_body_that_ends_before_its_end_is_refused(promises: App) -> None:
     """Half a call changes nothing, whether its client left or framed it wrongly."""
     for pieces in ([], [b'{"promiseId":"x"'], [b'{"promiseId":"x"}']):

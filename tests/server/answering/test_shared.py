@@ -92,3 +92,19 @@ async def test_a_failure_is_everybodys_and_a_departure_nobodys() -> None:
             maker.go_on.set()
 
     assert [2, 2] == got
+
+
+async def test_of_very_many_kinds_not_all_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever asks for ever new things costs no memory, and gets answers."""
+    monkeypatch.setattr(_shared, "_MOST_KINDS", 3)
+    shared: SharedAnswers[int] = SharedAnswers()
+
+    async def make() -> int:
+        return 1
+
+    for kind in range(10):
+        assert 1 == await shared.answer(kind, make)
+
+    assert len(shared._made_at) <= 3

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ import pytest
 from dp_core import BackendUnavailableError, connect
 from dp_core._access import Access, write_access
 from dp_core.server import App, Settings, app
+from dp_core.server._observing import _access_log
 from support.server.asgi_driver import Request, ask
 from support.server_process import Server
 
@@ -140,6 +142,35 @@ async def test_lines_are_lost_only_while_they_cannot_be_written(log: Path) -> No
     await ask(promises, "/promise/resolve", {"promiseId": "a"})
 
     assert "/promise/resolve" == lines(promises, where / "log")[-1]["path"]
+
+
+async def test_lines_for_which_there_is_no_room_are_counted(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is slow holds up no request, and how many are missing is said."""
+    monkeypatch.setattr(_access_log, "MOST_LINES", 2)
+    promises = logged(log)
+    opened = promises._log
+    assert opened is not None
+    goes_on, write = Event(), opened._write
+
+    def slow(text: bytes) -> None:
+        assert goes_on.wait(60)
+        write(text)
+
+    monkeypatch.setattr(opened, "_write", slow)
+    await ask(promises, "/promise/peek", {"promiseId": "first"})
+    while opened._lines:
+        pass
+    for number in range(5):
+        await ask(promises, "/promise/peek", {"promiseId": f"{number}"})
+    goes_on.set()
+    found = lines(promises, log)
+    await ask(promises, "/promise/peek", {"promiseId": "after the end"})
+
+    assert [200] * 3 == [line["status"] for line in found if "status" in line]
+    assert [3] == [line["dropped"] for line in found if "dropped" in line]
+    assert found == lines(promises, log)
 
 
 async def test_a_request_whose_client_left_is_told(log: Path) -> None:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from dp_core import Promises
+from dp_core import BackendUnavailableError, Promises
 from dp_core.server import App
 from dp_core.server._waiting import _changes
 from support.server.asgi_driver import Request
@@ -281,3 +281,61 @@ async def test_the_more_look_the_less_often(pages: App) -> None:
 
     [spread] = re.findall(rb"data: (\d+)", stream.body)
     assert int(spread) > 5000
+
+
+async def test_a_stream_speaks_in_its_silence(
+    pages: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that neither a proxy nor a browser takes it for dead."""
+    monkeypatch.setattr(_changes, "COMMENT_SECONDS", 0.0)
+    stream = await changes_of(pages)
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stream.run, pages)
+            while stream.body.count(b"\n:") < 4:
+                await own("x").run(pages)
+                await checkpoint()
+            tasks.cancel_scope.cancel()
+
+
+async def test_more_lists_than_are_kept_are_told_of_each_change(
+    pages: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody remembers what they had seen, so all of them are told to look."""
+    monkeypatch.setattr(_changes, "MOST_VIEWS", 1)
+    streams = [await changes_of(pages, f"prefix={letter}") for letter in "abc"]
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            for stream in streams:
+                tasks.start_soon(stream.run, pages)
+                await begun(stream)
+            assert 1 == len(pages._serving.changes._views)
+            await own("x").run(pages)
+            for stream in streams:
+                await stream.until(CHANGE)
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_store_that_cannot_be_asked_ends_no_stream(
+    pages: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks will see why; the others hear of the next change all the same."""
+    monkeypatch.setattr(_changes, "ASK_SECONDS", 0.01)
+    stream, asked = await changes_of(pages), []
+
+    async def fail(call: Any) -> Any:
+        asked.append(call)
+        raise BackendUnavailableError("away")
+
+    changes = pages._serving.changes
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stream.run, pages)
+            await begun(stream)
+            with monkeypatch.context() as patched:
+                patched.setattr(changes, "list_page", fail)
+                while len(asked) < 2:
+                    await checkpoint()
+            await own("x").run(pages)
+            await stream.until(CHANGE)
+            tasks.cancel_scope.cancel()

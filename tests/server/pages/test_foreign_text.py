@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from dp_core._terms import PromiseInfo, Terms
 from dp_core.server import App
 from dp_core.server._pages._asking._answers import MOST_CHOICES, choices_of
 from dp_core.server._pages._promise_page import PageReader, promise_page
+from dp_core.server._pages._showing._moments import time_in_words
 from dp_core.server._pages._showing._tree import (
     BUDGET_BYTES,
     MAX_DEPTH,
@@ -216,3 +218,20 @@ def test_choices_are_buttons() -> None:
     """Different texts, in their order, white space and all."""
     offered = ["yes", " no ", "ü", "a\nb", *map(str, range(16))]
     assert tuple(offered) == choices_of({"choices": offered})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.4, "less than a second"),
+        (1, "1 second"),
+        (60, "1 minute"),
+        (61, "1 minute 1 second"),
+        (7_200, "2 hours"),
+        (93_600, "1 day 2 hours"),
+        (12 * 86_400 + 7_200, "12 days"),
+    ],
+)
+def test_a_length_of_time_has_one_or_two_units(seconds: float, words: str) -> None:
+    """The smaller one only where it says something."""
+    assert words == time_in_words(timedelta(seconds=seconds))

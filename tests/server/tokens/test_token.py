@@ -258,6 +258,23 @@ async def test_a_replaced_token_counts_without_a_restart(
     assert 401 == await asked(guarded, f"old-{TOKEN}")
 
 
+async def test_a_new_token_counts_before_the_server_looks_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes with one that is not known may have been faster than the server."""
+    monkeypatch.setattr("dp_core.server._guarding._bearer.LOOK_SECONDS", 1000.0)
+    monkeypatch.setattr("dp_core.server._guarding._bearer.AGAIN_SECONDS", 0.0)
+    file = tmp_path / "token"
+    file.write_text(f"old-{TOKEN}\n")
+    file.chmod(0o600)
+    guarded = app(connect("memory:").backend, Settings(token_file=str(file)))
+    assert 200 == await asked(guarded, f"old-{TOKEN}")
+    file.write_text(f"new-{TOKEN}\n")
+
+    assert 200 == await asked(guarded, f"new-{TOKEN}")
+    assert 401 == await asked(guarded, f"old-{TOKEN}")
+
+
 @pytest.mark.parametrize("fault", ["gone", "empty", "open to others", "a directory"])
 async def test_a_token_stays_where_its_file_is_no_secret_any_more(
     tmp_path: Path,
