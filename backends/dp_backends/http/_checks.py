@@ -169,7 +169,7 @@ def _quoted(value: bytes) -> str:
 def _date(response: HttpResponse) -> datetime | None:
     """Return the time that a response says (RFC 9110 §6.6.1), if it is one."""
     with suppress(ValueError, TypeError, OverflowError):
-        text = response.headers[b"date"].decode("ascii")
+        text = response.headers.get(b"date", b"").decode("ascii")
         return parsedate_to_datetime(text).astimezone(UTC)
     return None
 

@@ -97,25 +97,16 @@ class Connection:
             self._early = error
         sending.cancel()
 
-    async def receive(self) -> HttpResponse:
-        """
-        Return the response to what was sent.
-
-        When this is cancelled, it may be called again, and goes on where it was.
-
-        Raises:
-            AttemptFailed: The connection was cut before the response was whole.
-            MalformedResponseError: What came is not HTTP/1.1, or too much of it.
-        """
-        while (response := await self.receive_some()) is None:
-            pass
-        return response
-
     async def receive_some(self) -> HttpResponse | None:
         """
         Return the response once it is whole; None where more of it is to come.
 
-        Raises as `receive`. Between two calls `begun` is its head, and `take` its body.
+        Between two calls `begun` is its head, and `take` its body. When this is
+        cancelled, it may be called again, and goes on where it was.
+
+        Raises:
+            AttemptFailed: The connection was cut before the response was whole.
+            MalformedResponseError: What came is not HTTP/1.1, or too much of it.
         """
         early, self._early = self._early, None
         if isinstance(early, MalformedResponseError):

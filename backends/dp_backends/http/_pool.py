@@ -179,7 +179,7 @@ def _close_all(
     while len(idle) > keep:
         try:
             idle.popleft().close()
-        except IndexError:
+        except IndexError:  # pragma: no cover - another thread has taken it
             break
     for connection in busy:
         connection.close()

@@ -230,3 +230,67 @@ def test_who_says_nothing_is_not_waited_for(
     assert "is `dp serve` or Restate running there?" == away["advice"]
     assert "220 mail.example.org" in mail["text"]
     assert {"problem"} == {check["status"] for check in (mute, away, mail)}
+
+
+@pytest.mark.parametrize("date", [None, "yesterday"])
+def test_a_server_that_does_not_say_the_time_is_not_asked_for_it(
+    found: Callable[..., dict[str, Check]], date: str | None
+) -> None:
+    """Nothing is said of its clock, and everything else is."""
+
+    class Undated(Reference):
+        def send_header(self, keyword: str, value: str) -> None:
+            if keyword != "Date":
+                super().send_header(keyword, value)
+            elif date is not None:
+                super().send_header(keyword, date)
+
+    with serving(Undated) as url:
+        checks = found(url.replace("127.0.0.1", "localhost"))
+
+    assert "clock" not in checks
+    assert "ok" == checks["wire"]["status"]
+
+
+def test_a_peek_that_is_not_answered_is_a_problem(
+    found: Callable[..., dict[str, Check]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody is there, and does not say in time how a promise is."""
+
+    class Slow(Reference):
+        def do_POST(self) -> None:
+            if self.path == "/promise/peek":
+                self.rfile.read(1 << 20)  # Until the client goes away.
+            else:
+                super().do_POST()
+
+        do_GET = Reference.do_POST  # noqa: N815 - the name of the base class
+
+    monkeypatch.setattr(_checks, "_SECONDS", 0.3)
+    with serving(Slow) as url:
+        check = found(url)["wire"]
+
+    assert "problem" == check["status"]
+    assert "does not say in 0.3 s how a promise is" in check["text"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "said"),
+    [
+        ("/batch", "batches", "not an answer to a batch of calls"),
+        ("/watch", "streams", "not an event stream"),
+    ],
+)
+def test_an_answer_of_another_kind_is_a_problem(
+    found: Callable[..., dict[str, Check]], path: str, name: str, said: str
+) -> None:
+    """It is not taken for a server that lacks that endpoint, which would say so."""
+
+    class Odd(Reference):
+        said: ClassVar = {**Reference.said, path: (500, b'{"message": "no"}')}
+
+    with serving(Odd) as url:
+        check = found(url)[name]
+
+    assert "problem" == check["status"]
+    assert said in check["text"]

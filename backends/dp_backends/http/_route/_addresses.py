@@ -115,7 +115,7 @@ class _Race:
             self.won = address, sock
             race.cancel()
         else:
-            sock.close()
+            sock.close()  # pragma: no cover - connected as the other one did
 
 
 async def _connect(address: Address) -> socket.socket:
@@ -132,7 +132,7 @@ async def _connect(address: Address) -> socket.socket:
 async def _establish(sock: socket.socket, where: Any) -> None:
     sock.settimeout(0)
     for level, name, value in _OPTIONS:
-        if hasattr(socket, name):
+        if hasattr(socket, name):  # pragma: no branch - all of them are on Linux
             sock.setsockopt(getattr(socket, level), getattr(socket, name), value)
     try:
         sock.connect(where)

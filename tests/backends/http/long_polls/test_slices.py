@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from dp_backends.http import HttpBackend, _peer, _retry
+from dp_backends.http._route import Slices
 from dp_backends.http._waits import _long_poll
 from dp_core import PromiseTimeoutError, connect
 from dp_core.wire import Wait
@@ -180,3 +181,22 @@ async def test_the_end_of_a_silent_wait_is_the_end_of_a_slice(
     slices = [int(head[b"prefer"][5:]) for head in server.headers if b"prefer" in head]
     assert len(slices) >= 3
     assert all(seconds <= gateway.limit for seconds in slices[1:])
+
+
+def test_a_wait_that_outlived_the_limit_shows_that_there_is_none() -> None:
+    """It was an outage that had cut the other one; of no cut nothing is learnt."""
+    nothing = Slices()
+    assert nothing is nothing.after_held(100)
+    assert nothing == nothing.after_cut(10).after_held(11)
+
+
+def test_after_many_waits_that_were_held_a_longer_one_is_tried() -> None:
+    """A limit that was there once may be gone; one that was seen often stays."""
+    once = often = Slices().after_cut(10)
+    for _ in range(5):
+        often = often.after_cut(10)
+    before = once.longest
+    for _ in range(20):
+        once, often = once.after_held(5), often.after_held(5)
+    assert before < once.longest
+    assert before == often.longest

@@ -213,3 +213,49 @@ async def test_a_failed_connection_says_what_to_do(
     monkeypatch.setattr(_sockets, "_open_socket", fail)
     with pytest.raises(BackendUnavailableError, match=advice):
         await HttpBackend("http://h:1").peek("a")
+
+
+async def test_where_no_address_answers_the_last_failure_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of several, each is tried, and none of them for ever."""
+    port = int(dead_url().rpartition(":")[2])
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", port))
+        for n in (1, 2)
+    ]
+
+    def resolved(*_: object, flags: int = 0, **__: object) -> Any:
+        if flags:
+            raise socket.gaierror
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    with pytest.raises(BackendUnavailableError, match="connection refused"):
+        await HttpBackend(f"http://two.test:{port}?retry=0.1").peek("a")
+
+
+async def test_without_threads_a_name_is_looked_up_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the kernel refuses a thread, the caller's own asks for the addresses."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with Server().serving() as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            url = server.url.replace("127.0.0.1", "localhost")
+            assert Pending() == await HttpBackend(url).peek("a")
+
+
+def test_a_socket_that_has_failed_is_no_idle_one() -> None:
+    """What cannot be asked whether something came is not used again."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0)
+    stream = _sockets.SocketStream(ours)
+    assert not stream.is_readable()
+    ours.close()
+    theirs.close()
+    assert stream.is_readable()

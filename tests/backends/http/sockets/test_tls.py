@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from dp_backends.http import HttpBackend
-from dp_backends.http._route import _addresses
+from dp_backends.http._route import _addresses, make_context, refused_by_tls
 from dp_core import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -203,3 +203,37 @@ async def test_an_authority_that_was_replaced_is_read_again(
     new.cert_pem.write_to_path(tmp_path / "ca.pem")
     async with server.serving(port=server.port, tls=tls_of(new, "127.0.0.1")):
         assert Pending() == await backend.peek("a")
+
+
+async def test_a_handshake_that_is_given_up_leaves_no_connection() -> None:
+    """The server is silent, or the caller is gone: it sees the end at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}?retry=60"
+        with anyio.move_on_after(0.5) as scope:
+            await HttpBackend(url).peek("a")
+        assert scope.cancelled_caught
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.settimeout(30)
+            while accepted.recv(4096):
+                pass
+
+
+def test_an_alert_of_another_kind_is_left_to_others() -> None:
+    """Of those that are not about the handshake, more attempts may help."""
+    error = ssl.SSLError(1, "[SSL: TLSV1_ALERT_INTERNAL_ERROR] internal error")
+    error.reason = "TLSV1_ALERT_INTERNAL_ERROR"
+    assert refused_by_tls(error) is None
+
+
+def test_without_a_variable_the_machines_authorities_are_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are those that OpenSSL was built to look at."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+
+    context = make_context()
+
+    assert ssl.CERT_REQUIRED == context.verify_mode
+    assert context.check_hostname
