@@ -72,7 +72,7 @@ def cut(text: str, columns: int) -> str:
         taken += _width_of(char)
         if taken > room:
             return f"{text[:place]}…"[: max(columns, 0)]
-    return text
+    return text  # pragma: no cover - it is wider, so it was cut
 
 
 def _padded(text: str, columns: int) -> str:
@@ -207,7 +207,7 @@ def _outcome(outcome: Outcome[bytes], limit: int) -> str:
         case Resolved(value):
             # Four bytes a character at most; one may be cut in two.
             text = value[: 4 * limit + 4].decode(errors="replace")
-        case Rejected(error):
+        case Rejected(error):  # pragma: no branch - the other one
             text = error
     return visible(text if len(text) <= limit else f"{text[: limit - 1]}…")
 

@@ -151,7 +151,10 @@ def test_a_wrong_question_is_refused(
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_what_cannot_be_read_is_named(
-    here: Run, env: dict[str, str], form: tuple[str, ...]
+    here: Run,
+    env: dict[str, str],
+    form: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The others are told all the same, and the exit code is 1."""
     fill(env["DP_URL"], ["good", "cut"])
@@ -172,6 +175,9 @@ def test_what_cannot_be_read_is_named(
     first, second = sorted(done.stderr.decode().splitlines())
     assert first.startswith("dp: 'cut' cannot be read: ")
     assert second.startswith("dp: 'strange' cannot be read: the store holds what no")
+    monkeypatch.setattr(_list, "_NAMED", 1)
+    _, more = here("list", *form).stderr.decode().splitlines()
+    assert "dp: nor can 1 others" == more
 
 
 def test_a_closed_pipe_ends_it_quietly(env: dict[str, str]) -> None:

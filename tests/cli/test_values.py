@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
 import click
 import pytest
 
+import dp_core
 from dp_core.cli._times import brief, read_time, seconds
 from support.core.program import PROGRAM, Run, said
 
@@ -209,3 +212,37 @@ def test_a_length_is_shown_as_it_is_typed(text: str) -> None:
 
     assert text == brief(length)
     assert text == brief(length - timedelta(microseconds=1))
+
+
+def test_a_value_is_shown_on_one_line(here: Run, env: dict[str, str]) -> None:
+    """Stores keep the white space that they got, and numbers their digits."""
+
+    async def settle() -> None:
+        async with dp_core.connect(env["DP_URL"]) as promises:
+            text = b'{"a":\n  [1.50,\r\n 2]}'
+            await promises.backend.settle("id", dp_core.Resolved(text))
+
+    anyio.run(settle)
+
+    assert b'{"value":{"a":  [1.50, 2]}}\n' == here("peek", "id", "--json").stdout
+
+
+def test_what_is_not_text_is_no_json(here: Run) -> None:
+    """Bytes of an argument that are not UTF-8 settle nothing."""
+    done = here("resolve", "id", "--json-value", b'"\xff"')
+
+    assert (2, 1) == (done.returncode, done.stderr.count(b"\n"))
+    assert b"it is not UTF-8" in done.stderr
+    assert 3 == here("peek", "id").returncode
+
+
+def test_a_stdin_that_cannot_be_read_is_said(dp: Run) -> None:
+    """It was opened for writing, as by a slip in a script; nothing is settled."""
+    stdin = os.open(os.devnull, os.O_WRONLY)
+    try:
+        done = dp("resolve", "id", "-", input=None, stdin=stdin)
+    finally:
+        os.close(stdin)
+
+    assert (2, 1) == (done.returncode, done.stderr.count(b"\n"))
+    assert b"stdin cannot be read: Bad file descriptor" in done.stderr

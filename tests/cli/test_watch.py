@@ -79,3 +79,15 @@ def test_a_store_that_keeps_outcomes_only_can_be_watched(here: Run, plain: str) 
     here("resolve", "id", "5", "--url", plain)
 
     assert (0, b"id resolved 5\n", b"") == said(here("watch", "id", "--url", plain))
+
+
+def test_a_disposal_is_told_in_words(env: dict[str, str], here: Run) -> None:
+    """For people as for programs."""
+    here("resolve", "made", "1")
+    with running("watch", "one", env=env) as process:
+        wait_until_watching(process.pid)
+        here("dispose", "one")
+        output = process.communicate(timeout=60)
+
+        assert 2 == process.returncode
+    assert (b"one disposed of\n", b"") == output

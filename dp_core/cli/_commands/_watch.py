@@ -95,6 +95,6 @@ def _as_json(id: str, outcome: Outcome[bytes] | None) -> str:
             member = b'"value":%b' % text
         case Rejected(error):
             member = b'"error":%b' % encode(error, len(error) * 6 + 2)
-        case None:
+        case None:  # pragma: no branch - the last of three
             member = b'"disposed":true'
     return one_line(b'{"promiseId":%b,%b}' % (encode(id), member))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import dp_core as dp
+from dp_core.cli._commands import _copy
 from support.core.program import Run
 from support.core.stores import MANY, settle, settle_bytes, states
 
@@ -50,12 +51,16 @@ def test_one_damaged_record_does_not_stop_the_rest(
     others = {id: n for id, n in MANY.items() if id != "id ä7"}
     assert list(map(dp.Resolved, others.values())) == states(target, others)
     assert 1 == here("copy", source, target).returncode
+    named = here("copy", source, target, "--ids", "-", input="id ä7\n".encode())
+    assert (1, b"0 promises") == (named.returncode, named.stdout[:10])
+    assert "dp: 'id ä7': " in named.stderr.decode()
 
 
 def test_many_damaged_records_do_not_stop_it_either(
-    here: Run, source: str, target: str
+    here: Run, source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A whole page of records whose ids are lost is gone past."""
+    """A whole page of records whose ids are lost is gone past; few are named."""
+    monkeypatch.setattr(_copy, "_NAMED", 3)
     settle(source, MANY)
     for id in list(MANY)[:80]:
         damage(source, id, "garbage")
@@ -64,7 +69,9 @@ def test_many_damaged_records_do_not_stop_it_either(
 
     assert 1 == done.returncode
     assert done.stdout.startswith(b"20 promises")
-    assert 81 == len(done.stderr.splitlines())
+    assert 5 == len(done.stderr.splitlines())
+    assert done.stderr.startswith(b"dp: 80 promises could not be copied:\n")
+    assert done.stderr.endswith(b"dp: and 77 more\n")
 
 
 STRANGE = {

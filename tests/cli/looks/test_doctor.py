@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from dp_backends.memory import MemoryBackend
 from dp_core import Backend, BackendUnavailableError, Outcome, State, connect
 from dp_core._plugins import _opening
 from dp_core.backend import Check
@@ -275,3 +276,66 @@ def test_passwords_are_not_shown(
         assert 2 == done.returncode
         assert b"geheim" not in done.stdout + done.stderr
         assert b"Traceback" not in done.stdout + done.stderr
+
+
+def test_a_store_of_others_that_is_not_made_yet_is_a_warning(diagnose: Any) -> None:
+    """It is not asked for a promise, which might make it."""
+
+    class Unmade(Plain):
+        async def is_made(self) -> bool:
+            return False
+
+        async def peek(self, id: str) -> State[bytes]:
+            raise AssertionError("asked")
+
+    status, (check,) = diagnose(Unmade)
+
+    assert (1, "warning") == (status, check["status"])
+    assert "there is no store at" in check["text"]
+
+
+def test_a_backend_of_others_that_keeps_terms_has_no_warning(diagnose: Any) -> None:
+    """Nothing is said of what it does not lack."""
+
+    class Whole(MemoryBackend):
+        check = None  # type: ignore[assignment] # it has none
+
+        def __init__(self) -> None:
+            super().__init__("memory:whole")
+
+    status, (check,) = diagnose(Whole)
+
+    assert (0, "ok") == (status, check["status"])
+
+
+@pytest.mark.parametrize("error", [BackendUnavailableError("the moon is away; wait")])
+def test_a_backend_that_cannot_be_made_is_a_problem(
+    diagnose: Any, error: Exception
+) -> None:
+    """Its own error is told, as one of a store that was asked."""
+
+    class Unmakable(Plain):
+        def __init__(self) -> None:
+            raise error
+
+    status, (check,) = diagnose(Unmakable)
+
+    assert (2, "problem") == (status, check["status"])
+    assert "the moon is away" in check["text"]
+
+
+def test_checks_of_others_that_fail_are_a_problem(diagnose: Any) -> None:
+    """With an error of ours: what it says, and what to do."""
+
+    class Failing(Plain):
+        async def check(self) -> AsyncIterator[Check]:
+            yield Check("moon", "ok", "it is full")
+            raise BackendUnavailableError("the tide is away; wait for the night")
+
+    status, (moon, store) = diagnose(Failing)
+
+    assert (2, "ok", "problem") == (status, moon["status"], store["status"])
+    assert ("the tide is away", "wait for the night") == (
+        store["text"],
+        store["advice"],
+    )

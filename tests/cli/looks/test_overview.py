@@ -6,11 +6,17 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
+from dp_backends.memory import MemoryBackend
+from dp_core import Resolved, connect
+from dp_core._plugins import _opening
 from dp_core.cli._looks import _overview
 from support.core.program import PROGRAM, Run
 from support.core.terminals import on_terminal
@@ -158,3 +164,50 @@ def test_a_pipe_that_is_closed_early_is_no_news(
     os.close(write)
 
     assert (2, b"") == (done.returncode, done.stderr)
+
+
+def test_a_store_in_which_nothing_is_says_how_to_begin(here: Run, fill: Fill) -> None:
+    """It is there, and all of it was disposed of."""
+    fill(["gone"])
+    here("dispose", "gone")
+    done = here()
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert b"\nThere is nothing in it.\n" in done.stdout
+    assert b"dp resolve greeting hello" in done.stdout
+
+
+def test_what_no_store_takes_is_counted_as_damaged(
+    here: Run, env: dict[str, str]
+) -> None:
+    """A value that is not JSON was not written by the library."""
+
+    async def settle() -> None:
+        async with connect(env["DP_URL"]) as promises:
+            await promises.backend.settle("strange", Resolved(b"NaN"))
+            await promises.promise("good").resolve(1)
+
+    anyio.run(settle)
+    done = here()
+
+    assert b"\ngood " in done.stdout
+    assert b'dp: 1 promises cannot be read; see "dp list"\n' == done.stderr
+
+
+def test_a_mistake_of_others_backend_is_said_in_one_line(
+    here: Run, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends no program with a traceback."""
+
+    class Faulty(MemoryBackend):
+        async def list(self, *_: object) -> Any:
+            raise ZeroDivisionError("a bug")
+
+    factory = (sys.path.copy(), Faulty)
+    monkeypatch.setitem(_opening._found, "faulty", factory)
+    env["DP_URL"] = "faulty:x"
+    done = here()
+
+    assert 0 == done.returncode
+    assert b"the store fails (ZeroDivisionError: a bug)" in done.stderr
+    assert 1 == done.stderr.count(b"\n")
