@@ -32,7 +32,7 @@ said by a server of promises.
 ============ =====================================================================
 ``_calls``   calls about one promise, in the first three forms
 ``_answers`` their answers; ``_failures`` those that say why there is none
-``_terms``   terms and infos, as create and info have them; ``_callbacks`` in them
+``_terms``   terms and infos, as create and info have them
 ``_queries`` the query of a list, and its page
 ``_batch``   several calls in one request
 ``_watch``   questions for many outcomes; ``_event_stream`` has the answer
