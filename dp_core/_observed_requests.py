@@ -21,11 +21,11 @@ __all__ = [
     "ObservedRequest",
     "RequestFinished",
     "RequestObserver",
+    "RequestReceiver",
     "RequestStarted",
     "Side",
     "observe_request",
     "operation_under_way",
-    "sendable",
 ]
 
 Side: TypeAlias = Literal["client", "server"]
@@ -64,8 +64,8 @@ class RequestStarted:
         operations: The numbers of the operations that wait for it; a batch or a stream
             has many. On a server there are none, as theirs begin later.
         peer: On a server, the address of whoever sent it.
-        headers: On a server, the request's headers, with names in lower case.
-        is_stream: On a server, whether it is answered by an event stream.
+        headers: On a server, the request's headers, with names in lower case, and
+            without those that have tokens in them.
     """
 
     number: int
@@ -79,7 +79,6 @@ class RequestStarted:
     operations: tuple[int, ...] = ()
     peer: str | None = None
     headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
-    is_stream: bool = False
 
 
 @final
@@ -120,15 +119,23 @@ class RequestObserver(Protocol):
         Receive the beginning of a request.
 
         Returns:
-            Headers that a client sends along. Those that are not valid, too long, or of
-            a name that the request has itself, are left out, and that is logged once.
+            Headers that a client sends along: at most 16, together at most 1 KiB. What
+            is more, or not valid, or of a name by which a request is understood, is
+            left out, and that is logged once.
         """
 
     def request_finished(self, event: RequestFinished, /) -> None:
         """Receive its end; it may come from another task than the beginning."""
 
 
-REQUEST_OBSERVERS: Final[list[RequestObserver]] = []
+class RequestReceiver(RequestObserver, Protocol):
+    """An observer of requests that fails by no exception."""
+
+    def note_refused(self, name: str, why: str) -> None:
+        """Take note that a header for which it asks cannot be sent."""
+
+
+REQUEST_OBSERVERS: Final[list[RequestReceiver]] = []
 """The observers of requests; changed by `dp_core.instrumentation` only."""
 
 
@@ -141,7 +148,7 @@ class ObservedRequest:
         event: What they are told.
 
     Attributes:
-        headers: What a client sends along; valid, and at most 1 KiB.
+        headers: What a client sends along, of what the observers ask for.
     """
 
     __slots__ = ("_event", "_observers", "headers")
@@ -151,8 +158,11 @@ class ObservedRequest:
         self._observers = tuple(REQUEST_OBSERVERS)
         self.headers: dict[str, str] = {}
         for observer in self._observers:
-            self.headers.update(observer.request_started(event))
-        self.headers, _ = sendable(self.headers)
+            for name, value in observer.request_started(event).items():
+                if why := _refused(name, value, self.headers):
+                    observer.note_refused(name, why)
+                else:
+                    self.headers[name.lower()] = value
 
     def finish(
         self,
@@ -219,6 +229,7 @@ def observe_request(  # noqa: PLR0913 - the fields of an event
 
 # Headers --------------------------------------------------------------------
 
+_MOST: Final = 16
 _MOST_BYTES: Final = 1024
 """The longest headers together: with them, a request still goes out at once."""
 
@@ -226,38 +237,25 @@ _MOST_BYTES: Final = 1024
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE: Final = re.compile(r"[!-~]([ -~\t]*[!-~])?")
 
-_OWN: Final = frozenset(
-    (
-        *("accept", "accept-encoding", "authorization", "connection", "content-length"),
-        *("content-type", "cookie", "expect", "host", "idempotency-key", "keep-alive"),
-        *("prefer", "te", "trailer", "transfer-encoding", "upgrade"),
-    )
+_OWN: Final = re.compile(
+    r"(accept|access-control|content|forwarded|if|proxy|sec|transfer|x-forwarded)(-.*)?"
+    r"|authorization|connection|cookie|expect|host|idempotency-key|keep-alive|origin"
+    r"|prefer|range|referer|te|trailer|upgrade|via",
+    re.IGNORECASE,
 )
-"""Names of headers that a request has itself, or that say where it ends."""
+"""Names of headers by which a request is understood, let in, or cut in two."""
 
 
-def sendable(headers: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """
-    Return the headers that a client may send, and the names of the others.
-
-    Args:
-        headers: What observers ask for.
-    """
-    good: dict[str, str] = {}
-    refused: list[str] = []
-    room = _MOST_BYTES
-    for name, value in headers.items():
-        length = len(name) + len(value) + len(": \r\n")
-        lower = name.lower()
-        if (
-            length <= room
-            and lower not in _OWN
-            and lower not in good
-            and _NAME.fullmatch(name)
-            and _VALUE.fullmatch(value)
-        ):
-            good[lower] = value
-            room -= length
-        else:
-            refused.append(name)
-    return good, refused
+def _refused(name: str, value: str, good: Mapping[str, str]) -> str | None:
+    """Return why a client may not send a header beside others, if it may not."""
+    # Not a subclass, whose methods are somebody else's.
+    if not (type(name) is str and type(value) is str):
+        return "not text"
+    if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+        return "not valid"
+    if _OWN.fullmatch(name) or name.lower() in good:
+        return "taken"
+    length = sum(map(len, (*good, *good.values(), name, value)))
+    if length + (len(good) + 1) * len(": \r\n") > _MOST_BYTES or len(good) == _MOST:
+        return "too long, or one too many"
+    return None

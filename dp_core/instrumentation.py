@@ -18,9 +18,10 @@ are reported to all of them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Final, final
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar, final
 
 from dp_core._errors import PromiseRejectedError
 from dp_core._observation import (
@@ -35,7 +36,6 @@ from dp_core._observed_requests import (
     RequestFinished,
     RequestObserver,
     RequestStarted,
-    sendable,
 )
 from dp_core._public import publish
 from dp_core._text import quoted, shortened, visible, without_password
@@ -54,7 +54,12 @@ __all__ = [
     "remove_observer",
 ]
 
+T = TypeVar("T")
+
 _LOGGER: Final = logging.getLogger(__name__)
+
+_CHANGING: Final = threading.Lock()
+"""Held while an observer is added or removed: it is in both lists, or in none."""
 
 
 def add_observer(observer: Observer) -> None:
@@ -64,20 +69,21 @@ def add_observer(observer: Observer) -> None:
     To a `RequestObserver` requests are reported, too.
     """
     guarded = _Guarded(observer)
-    OBSERVERS.append(guarded)
-    if isinstance(observer, RequestObserver):
-        REQUEST_OBSERVERS.append(_GuardedRequests(guarded, observer))
+    with _CHANGING:
+        OBSERVERS.append(guarded)
+        if isinstance(observer, RequestObserver):
+            REQUEST_OBSERVERS.append(guarded)
 
 
 def remove_observer(observer: Observer) -> None:
     """Undo one `add_observer`; not an error if there was none."""
-    for guarded in reversed(OBSERVERS):
-        if isinstance(guarded, _Guarded) and guarded.observer is observer:
-            OBSERVERS.remove(guarded)
-            for requests in REQUEST_OBSERVERS[:]:
-                if isinstance(requests, _GuardedRequests) and requests.of is guarded:
-                    REQUEST_OBSERVERS.remove(requests)
-            return
+    with _CHANGING:
+        for guarded in reversed(OBSERVERS):
+            if isinstance(guarded, _Guarded) and guarded.observer is observer:
+                OBSERVERS.remove(guarded)
+                with suppress(ValueError):
+                    REQUEST_OBSERVERS.remove(guarded)
+                return
 
 
 @contextmanager
@@ -94,56 +100,47 @@ def observing(observer: Observer) -> Iterator[None]:
 class _Guarded:
     """An observer whose exceptions are logged, once, instead of raised."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Any) -> None:
         self.observer = observer
-        self._failed = False
+        self._failed = self._was_refused = False
 
     def started(self, event: Started) -> None:
-        try:
-            self.observer.started(event)
-        except Exception as error:  # noqa: BLE001 - it is logged
-            self.log(error)
+        self._tell(self.observer.started, event)
 
     def finished(self, event: Finished) -> None:
-        try:
-            self.observer.finished(event)
-        except Exception as error:  # noqa: BLE001 - it is logged
-            self.log(error)
-
-    def log(self, error: Exception) -> None:
-        """Log an exception, unless there was one before."""
-        if not self._failed:
-            self._failed = True
-            _LOGGER.error(
-                "observer %r failed; its next failures are not logged",
-                self.observer,
-                exc_info=error,
-            )
-
-
-@final
-class _GuardedRequests:
-    """The same for requests; with its observer, one exception is logged."""
-
-    def __init__(self, of: _Guarded, observer: RequestObserver) -> None:
-        self.of = of
-        self._observer = observer
+        self._tell(self.observer.finished, event)
 
     def request_started(self, event: RequestStarted) -> Mapping[str, str]:
-        try:
-            headers, refused = sendable(self._observer.request_started(event))
-            if refused:
-                self.of.log(ValueError(f"headers that cannot be sent: {refused}"))
-        except Exception as error:  # noqa: BLE001 - it is logged
-            self.of.log(error)
-            return {}
-        return headers
+        return self._tell(self._headers, event) or {}
 
     def request_finished(self, event: RequestFinished) -> None:
+        self._tell(self.observer.request_finished, event)
+
+    def _headers(self, event: RequestStarted) -> Mapping[str, str]:
+        return dict(self.observer.request_started(event))
+
+    def note_refused(self, name: str, why: str) -> None:
+        if not self._was_refused:
+            self._was_refused = True
+            _LOGGER.error(
+                "header %s cannot be sent (%s), for which observer %r asks; its next "
+                "ones are not logged",
+                quoted(name, 60) if type(name) is str else type(name),
+                why,
+                self.observer,
+            )
+
+    def _tell(self, tell: Callable[[Any], T], event: object) -> T | None:
         try:
-            self._observer.request_finished(event)
-        except Exception as error:  # noqa: BLE001 - it is logged
-            self.of.log(error)
+            return tell(event)
+        except Exception:
+            if not self._failed:
+                self._failed = True
+                _LOGGER.exception(
+                    "observer %r failed; its next failures are not logged",
+                    self.observer,
+                )
+            return None
 
 
 @final

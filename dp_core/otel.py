@@ -20,10 +20,10 @@ matter of the SDK, which the program sets up.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from functools import lru_cache
 from typing import Final, TypeAlias, final
 
-from dp_core._errors import CodecError, PromiseRejectedError
+from dp_core._errors import CodecError, PromiseRejectedError, ProtocolError
 from dp_core._extras import without_extra
 from dp_core._public import publish
 from dp_core._text import described, shortened, visible, without_password
@@ -44,8 +44,11 @@ _Attributes: TypeAlias = dict[str, str | int]
 _METHODS: Final = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 )
-_MOST_LINKS: Final = 128
-"""The most operations that a request is linked with, as of the SDK's own limit."""
+
+
+@lru_cache
+def _store(url: str) -> str:
+    return visible(shortened(without_password(url), 200))
 
 
 @final
@@ -67,17 +70,14 @@ class OpenTelemetryObserver:
         """Begin the span of an operation, a child of what is current."""
         attributes: _Attributes = {
             "dp.operation": event.operation,
-            "dp.store": visible(shortened(without_password(event.url), 200)),
+            "dp.store": _store(event.url),
         }
         if event.id:
             attributes["dp.promise.id"] = event.id
         span = self._tracer.start_span(
             f"promise {event.operation}", attributes=attributes
         )
-        if event.joint:
-            self._open[event.number] = span, None
-        else:
-            self._attach(event.number, span)
+        self._keep(event.number, span, current=not event.joint)
 
     def finished(self, event: Finished) -> None:
         """End it; by an error, unless that is a rejection or a cancellation."""
@@ -102,9 +102,7 @@ class OpenTelemetryObserver:
         attributes["url.full"] = f"{origin}{event.path}"
         attributes["url.template"] = event.route
         waiting = [
-            self._open[number][0]
-            for number in event.operations[:_MOST_LINKS]
-            if number in self._open
+            self._open[number][0] for number in event.operations if number in self._open
         ]
         # A parent that is not recorded would have the span of the others not recorded.
         waiting.sort(key=lambda span: not span.is_recording())
@@ -118,7 +116,7 @@ class OpenTelemetryObserver:
         )
         for other in waiting[1:]:
             other.add_link(span.get_span_context())
-        self._open[event.number] = span, None
+        self._keep(event.number, span)
         headers: dict[str, str] = {}
         propagate.inject(headers, trace.set_span_in_context(span))
         return headers
@@ -150,28 +148,31 @@ class OpenTelemetryObserver:
                 agent = visible(shortened(value.decode("latin-1"), 200))
                 attributes["user_agent.original"] = agent
         around, kind = context.get_current(), SpanKind.INTERNAL
-        sent = propagate.extract(_carrier(event), Context())
-        outer = trace.get_current_span(around).get_span_context()
-        remote = trace.get_current_span(sent).get_span_context()
         # In an app that has a span of this request, this one is inside of it.
-        if not outer.is_valid or (
-            remote.is_valid and remote.trace_id != outer.trace_id
-        ):
-            around, kind = sent, SpanKind.SERVER
+        if not trace.get_current_span(around).get_span_context().is_valid:
+            around, kind = (
+                propagate.extract(_carrier(event), Context()),
+                SpanKind.SERVER,
+            )
         span = self._tracer.start_span(
             _name(attributes, event.route),
             context=around,
             kind=kind,
             attributes=attributes,
         )
-        if event.is_stream:
-            self._open[event.number] = span, None
-        else:
-            self._attach(event.number, span, around)
+        self._keep(event.number, span, around, current=True)
 
-    def _attach(self, number: int, span: Span, around: Context | None = None) -> None:
-        self._open[number] = span, context.get_current()
-        context.attach(trace.set_span_in_context(span, around))
+    def _keep(
+        self,
+        number: int,
+        span: Span,
+        around: Context | None = None,
+        *,
+        current: bool = False,
+    ) -> None:
+        self._open[number] = span, context.get_current() if current else None
+        if current:
+            context.attach(trace.set_span_in_context(span, around))
 
     def _taken(self, number: int) -> Span | None:
         span, before = self._open.pop(number, (None, None))
@@ -187,9 +188,9 @@ def _end_by_error(span: Span, error: BaseException) -> None:
     if kind.__module__ != "builtins":
         name = f"{kind.__module__}.{name}"
     # Not `record_exception`: a traceback has the texts of other errors, too. What is
-    # wrong with a value may quote it.
+    # wrong with a value, or with an answer, may quote it.
     text = kind.__name__
-    if not isinstance(error, CodecError):
+    if not isinstance(error, CodecError | ProtocolError):
         text = shortened(without_password(described(error, 10_000)), 300)
     span.add_event("exception", {"exception.type": name, "exception.message": text})
     span.set_attribute("error.type", name)
@@ -225,26 +226,25 @@ def _carrier(event: RequestStarted) -> dict[str, str]:
     """
     Return the headers of a request, for the propagators, which parse them.
 
-    They take the first of several, which may be another one for a proxy, and write what
-    they cannot read to the log. So what nobody sends in good faith is not there.
+    Of several they would take the first, which may be another one for a proxy; of all
+    together none is valid, but for those that are lists (W3C Trace Context §3.3.1,
+    Baggage §3.1). To split a run of spaces takes them the square of its length.
     """
-    found: defaultdict[str, list[str]] = defaultdict(list)
+    found: dict[str, str] = {}
     for name, value in event.headers:
-        found[name.decode("latin-1")].append(value.decode("latin-1"))
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        found[key] = f"{found[key]},{text}" if key in found else text
     return {
-        name: text
-        for name, values in found.items()
-        if (len(values) == 1 or name in _LISTS)
-        and (text := ",".join(values)).isascii()
+        key: text
+        for key, text in found.items()
+        if text.isascii()
         and text.isprintable()
+        and "  " not in text
         and len(text) <= _LONGEST
     }
 
 
-_LISTS: Final = ("tracestate", "baggage")
-"""Headers of which several are one (W3C Trace Context §3.3.1, Baggage §3.1)."""
-
-_LONGEST: Final = 8192
-"""The longest header, as of W3C Baggage; the propagators have shorter bounds."""
+_LONGEST: Final = 1024
+"""The longest header of a stranger's that is parsed; our clients send no longer one."""
 
 publish(__name__, __all__)

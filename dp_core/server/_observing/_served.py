@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Iterator
+from typing import Final, final
 
 from starlette.types import Message, Scope, Send
 
@@ -40,21 +41,33 @@ class ServedRequest:
                 path=path,
                 scheme=scope.get("scheme", "http"),
                 host=str(server[0]),
-                # Some servers have it as text.
-                port=None if server[1] is None else int(server[1]),
+                # Of a socket of a file it is None, or whatever a server puts there.
+                port=server[1] if isinstance(server[1], int) else None,
                 peer=str(client[0]) if client else None,
-                headers=tuple((bytes(n).lower(), v) for n, v in scope["headers"]),
-                is_stream=is_stream,
+                headers=tuple(_without_tokens(scope)),
             )
         )
 
     async def send(self, message: Message) -> None:
         """Send a part of the response, and note its status."""
         self._status = message.get("status", self._status)
-        await self._send(message)
-        if self._is_stream and self._status is not None:
+        is_start = message["type"] == "http.response.start"
+        # Some servers begin the next request of the connection inside of the last
+        # `send` of this one, where nothing of this one is to be current any more.
+        if self._is_stream if is_start else not message.get("more_body", False):
             self._observed.finish(self._status)
+        await self._send(message)
 
     def finish(self) -> None:
         """Report the end; without a response, the client has gone away."""
         self._observed.finish(self._status, cancelled=self._status is None)
+
+
+def _without_tokens(scope: Scope) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in scope["headers"]:
+        if (lower := bytes(name).lower()) not in _TOKENS:
+            yield lower, value
+
+
+_TOKENS: Final = (b"authorization", b"cookie", b"proxy-authorization")
+"""Headers that have a token in them."""

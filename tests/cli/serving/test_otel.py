@@ -225,6 +225,7 @@ def test_a_collector_that_is_away_breaks_nothing() -> None:
         ),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "there is no exporter 'otlp_proto"),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, "look at the variables OTEL_"),
+        ({"OTEL_PROPAGATORS": "nobody's"}, "look at the variables OTEL_"),
     ],
 )
 def test_what_cannot_be_is_one_line(variables: dict[str, str], told: str) -> None:

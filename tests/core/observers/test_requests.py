@@ -1,16 +1,21 @@
-"""Observers of requests: told of each, and heard as far as their headers are valid."""
+"""Observers of requests: each is told, for whom it is sent and how it has ended."""
 
 from __future__ import annotations
 
+import contextvars
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import socket
+import sys
+import threading
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import anyio
 import pytest
 
 import dp_core as dp
+from dp_core._observation import OBSERVERS
 from dp_core._observed_requests import REQUEST_OBSERVERS
 from dp_core.backend import observe_request, operation_under_way
 from dp_core.instrumentation import (
@@ -23,53 +28,7 @@ from dp_core.instrumentation import (
     remove_observer,
 )
 from support.http import Server, keep_error, together
-
-SMUGGLED: Final[tuple[dict[str, str], ...]] = (
-    {"traceparent": "a\r\nHost: evil"},
-    {"traceparent": "a\nb"},
-    {"traceparent": "a\0b"},
-    {"traceparent": "ä"},
-    {"traceparent": "\u010d\u010a"},
-    {"traceparent": ""},
-    {"traceparent": " a"},
-    {"trace parent": "a"},
-    {"traceparent:": "a"},
-    {"a\r\nb": "a"},
-    {"": "a"},
-    {"Host": "evil"},
-    {"content-LENGTH": "0"},
-    {"transfer-encoding": "chunked"},
-    {"authorization": "Bearer mine"},
-    {"baggage": "x" * 1024},
-)
-"""Headers that no request may have of an observer."""
-
-
-class Watching:
-    """Keeps all events, and asks for headers."""
-
-    def __init__(self, headers: Mapping[str, str] = {}) -> None:
-        self.headers = headers
-        self.then: Callable[[], object] = list
-        self.events: list[Started | Finished | RequestStarted | RequestFinished] = []
-
-    def started(self, event: Started) -> None:
-        self.events.append(event)
-
-    def finished(self, event: Finished) -> None:
-        self.events.append(event)
-
-    def request_started(self, event: RequestStarted) -> Mapping[str, str]:
-        self.events.append(event)
-        return self.headers
-
-    def request_finished(self, event: RequestFinished) -> None:
-        self.events.append(event)
-        self.then()
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        """Return the events of a kind."""
-        return [event for event in self.events if isinstance(event, kind)]
+from support.wire.watching import Watching
 
 
 @pytest.fixture
@@ -187,6 +146,65 @@ async def test_an_answer_that_does_not_come_is_a_failure(watching: Watching) -> 
     assert not any(e.cancelled for e in ended)
 
 
+async def test_a_connection_that_nobody_takes_is_a_failure(watching: Watching) -> None:
+    """Also where connecting takes longer than the time for it; alone and in a batch."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.settimeout(0)
+            each.connect_ex(deaf.getsockname())
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}?retry=0.2"
+        async with dp.connect(url) as promises:
+            for calls in (1, 3):
+                names = [promises.promise(str(n)).peek for n in range(calls)]
+                await together(*(partial(keep_error, name, []) for name in names))
+        for each in waiting:
+            each.close()
+
+    ended = watching.of(RequestFinished)
+    assert {"BackendUnavailableError"} == {type(e.error).__name__ for e in ended}
+    assert {False} == {e.cancelled for e in ended}
+
+
+async def test_a_poll_is_told_with_all_that_share_it(watching: Watching) -> None:
+    """Several waits for a promise are one request, and one look before it."""
+    async with (
+        Server().serving() as server,
+        dp.connect(server.url) as promises,
+        anyio.create_task_group() as tasks,
+    ):
+        for _ in range(3):
+            tasks.start_soon(promises.promise("a").get)
+        await server.until(lambda server: server.waiting["a"] > 0)
+        await server.backend.settle("a", dp.Resolved(b"1"))
+
+    begun = {event.number for event in watching.of(Started)}
+    look, poll = watching.of(RequestStarted)
+    assert begun == set(look.operations) == set(poll.operations)
+
+
+async def test_an_operation_that_is_dropped_is_not_another_one(
+    watching: Watching,
+) -> None:
+    """The collector ends it in the middle of another operation, which goes on."""
+    promises = dp.connect("memory:dropped")
+    dropped = promises.promise("a").get().__await__()
+    # Begun elsewhere, so that it is not under way here.
+    contextvars.copy_context().run(dropped.send, None)
+    under_way: list[int | None] = []
+
+    class Dropping(Watching):
+        def started(self, event: Started) -> None:
+            dropped.close()
+            under_way.append(operation_under_way())
+
+    with observing(Dropping()):
+        await promises.promise("b").peek()
+
+    _, second = watching.of(Started)
+    assert [second.number] == under_way
+
+
 async def test_a_wait_that_is_left_is_no_failure(watching: Watching) -> None:
     """Its request is cancelled with it."""
     async with (
@@ -203,32 +221,27 @@ async def test_a_wait_that_is_left_is_no_failure(watching: Watching) -> None:
     assert (None, None, True) == (wait.status, wait.error, wait.cancelled)
 
 
-@pytest.mark.parametrize("headers", SMUGGLED, ids=repr)
-async def test_no_header_is_smuggled(
-    headers: dict[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
-    """What is not one plain header, or the request's own, is left out, and logged."""
-    good = {"x-one": "a  b\tc"}
-    async with Server().serving() as server, dp.connect(server.url) as promises:
-        await promises.promise("id").peek()
-        with observing(Watching(good | headers)):
-            await promises.promise("id").peek()
-            await promises.promise("id").peek()
+def test_observers_come_and_go_in_threads() -> None:
+    """Whoever adds and removes one at the same moment, none is left."""
+    watching = Watching()
 
-    plain, *others = server.headers
-    assert [plain | {b"x-one": b"a  b\tc"}] * 2 == others
-    assert 1 == len(caplog.records)
-    assert "cannot be sent" in caplog.text
+    def work() -> None:
+        for _ in range(3_000):
+            with observing(watching):
+                pass
 
-
-async def test_of_two_observers_one_has_a_name(watching: Watching) -> None:
-    """No header comes twice, in whatever spelling."""
-    async with Server().serving() as server, dp.connect(server.url) as promises:
-        with observing(Watching({"TraceParent": "other", "x": "y"})):
-            await promises.promise("id").peek()
-
-    assert b"other" == server.headers[0][b"traceparent"]
-    assert b"y" == server.headers[0][b"x"]
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert not any(watching is each.observer for each in cast("Any", OBSERVERS))
+    assert not any(watching is each.observer for each in cast("Any", REQUEST_OBSERVERS))
 
 
 async def test_an_observer_that_fails_changes_nothing(

@@ -22,7 +22,7 @@ import dp_core as dp
 import dp_core.sync
 from dp_core.instrumentation import observing
 from dp_core.otel import OpenTelemetryObserver
-from support.http import Server, together
+from support.http import Server, http_answer, together
 from support.wire.spans.kept import Spans, attribute, collecting, seen, traceparent
 
 NAMES: Final = (f"memory:spans-{number}" for number in count())
@@ -143,6 +143,18 @@ async def test_an_error_is_told_without_values_and_passwords(
     )
     assert "x://…@host" == attribute(failure, "dp.store")
     assert LOGIN not in spans.text()
+    assert VALUE not in spans.text()
+
+
+async def test_an_answer_that_is_none_is_not_quoted(spans: Spans) -> None:
+    """It may have a value in it, or whatever a proxy on the way says."""
+    answer = http_answer(200, b'{"value": "%b", "more": 1}' % VALUE.encode())
+    async with Server().serving() as server, dp.connect(server.url) as promises:
+        server.canned.append(answer)
+        with pytest.raises(dp.ProtocolError, match=VALUE):
+            await promises.promise("id").peek()
+
+    assert "ProtocolError" == spans.one("promise peek").status.description
     assert VALUE not in spans.text()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from typing import Any, Final
@@ -10,7 +9,6 @@ from uuid import uuid4
 
 import anyio
 import pytest
-from opentelemetry import baggage
 from opentelemetry.trace import SpanKind, StatusCode
 
 import dp_core as dp
@@ -25,32 +23,15 @@ from dp_core.instrumentation import (
 from dp_core.server import App, Settings, app
 from support.server.asgi_driver import Request, ask
 from support.wire.spans.kept import (
-    PARENT,
     Spans,
     attribute,
     collecting,
     seen,
-    traceparent,
 )
+from support.wire.watching import Watching
 
 TOKEN: Final = "t" * 32
 VALUE: Final = "a value that nobody else reads"
-Headers = list[tuple[bytes, bytes]]
-
-BROKEN: Final[dict[str, Headers]] = {
-    "not one": [(b"traceparent", b"hello")],
-    "too short": [(b"traceparent", PARENT[:-1].encode())],
-    "too long": [(b"traceparent", PARENT.encode() + b"0")],
-    "zeros": [(b"traceparent", b"00-" + b"0" * 32 + b"-" + b"cd" * 8 + b"-01")],
-    "a version that is none": [(b"traceparent", b"ff" + PARENT[2:].encode())],
-    "twice": [(b"traceparent", PARENT.encode())] * 2,
-    "two in one": [(b"traceparent", f"{PARENT},{PARENT}".encode())],
-    "oversized": [(b"traceparent", PARENT.encode() + b"-" + b"x" * 60_000)],
-    "controls": [(b"traceparent", b"\x1b[2J\x9b31m")],
-    "bytes": [(b"traceparent", bytes(range(128, 256)))],
-    "empty": [(b"traceparent", b"")],
-}
-"""What nobody sends in good faith."""
 
 
 @pytest.fixture
@@ -153,60 +134,6 @@ async def test_every_operation_is_told(spans: Spans) -> None:
     assert VALUE not in spans.text()
 
 
-async def test_the_span_of_who_asks_is_above(spans: Spans) -> None:
-    """It has their trace, and carries their state and baggage."""
-    carried: list[object] = []
-
-    class Listening:
-        def started(self, event: Any) -> None:
-            carried.append(baggage.get_baggage("who"))
-
-        def finished(self, event: Finished) -> None: ...
-
-    headers = [
-        (b"traceparent", PARENT.encode()),
-        (b"tracestate", b"a=1"),
-        (b"tracestate", b"b=2"),
-        (b"baggage", b"who=me"),
-    ]
-    with observing(Listening()):
-        await ask(served(), "/promise/peek", {"promiseId": "id"}, headers=headers)
-
-    request, operation = spans.all()
-    assert request.parent is not None
-    assert request.parent.is_remote
-    assert int("ab" * 16, 16) == request.context.trace_id == operation.context.trace_id
-    assert int("cd" * 8, 16) == request.parent.span_id
-    assert {"a": "1", "b": "2"} == dict(request.context.trace_state)
-    assert ["me"] == carried
-
-
-@pytest.mark.parametrize("headers", BROKEN.values(), ids=BROKEN)
-async def test_a_broken_parent_counts_for_nothing(
-    headers: Headers, spans: Spans, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The request is answered as ever, in a trace of its own, and nothing is logged."""
-    server = served()
-    plain = await ask(server, "/promise/peek", {"promiseId": "id"})
-    odd = await ask(server, "/promise/peek", {"promiseId": "id"}, headers=headers)
-
-    assert (plain.status, plain.body) == (odd.status, odd.body)
-    assert [None, None] == [s.parent for s in spans.all() if s.kind is SpanKind.SERVER]
-    assert [] == [r for r in caplog.records if r.levelno >= logging.ERROR]
-    json.loads(odd.body)
-
-
-async def test_a_broken_state_leaves_the_parent(spans: Spans) -> None:
-    """What a vendor has written wrongly is left out."""
-    for state in (b"\x9b", b"no pairs", b"a=1,a=2", b"a=" + b"x" * 60_000):
-        headers = [(b"traceparent", PARENT.encode()), (b"tracestate", state)]
-        await ask(served(), "/promise/peek", {"promiseId": "id"}, headers=headers)
-
-    for span in spans.all():
-        assert int("ab" * 16, 16) == span.context.trace_id
-        assert not span.context.trace_state
-
-
 async def test_failures_have_their_status(spans: Spans) -> None:
     """What a client does wrong is no error of the server."""
     server = served(token=TOKEN)
@@ -294,18 +221,26 @@ async def test_probes_make_no_spans(spans: Spans) -> None:
     assert [] == spans.all()
 
 
-async def test_inside_of_an_app_with_spans_it_is_one_more(spans: Spans) -> None:
-    """The span of the app around has the same parent; this one is inside of it."""
-    with spans.own("around") as around:
-        headers = [(b"traceparent", f"{traceparent(around)}01".encode())]
-        await ask(served(), "/promise/peek", {"promiseId": "a"})
-        await ask(served(), "/promise/peek", {"promiseId": "b"}, headers=headers)
-        headers = [(b"traceparent", PARENT.encode())]
-        await ask(served(), "/promise/peek", {"promiseId": "c"}, headers=headers)
+async def test_headers_with_tokens_are_for_no_observer() -> None:
+    """And a port that a server does not know as a number is none."""
+    watching = Watching()
+    request = Request(
+        "/promise/peek",
+        b'{"promiseId": "id"}',
+        headers=[
+            (b"authorization", b"Bearer x"),
+            (b"cookie", b"x"),
+            (b"x-other", b"y"),
+        ],
+    )
+    request._scope["server"] = ("127.0.0.1", "80")
+    with observing(watching):
+        await request.run(served())
 
-    assert ["POST /promise/peek", "POST /promise/peek'"] == [*spans.tree()["around"]]
-    kinds = [s.kind for s in spans.all() if s.name == "POST /promise/peek"]
-    assert [SpanKind.INTERNAL, SpanKind.INTERNAL, SpanKind.SERVER] == kinds
+    assert 200 == request.status
+    (begun,) = watching.of(RequestStarted)
+    assert {b"host", b"x-other", b"content-type"} == {name for name, _ in begun.headers}
+    assert begun.port is None
 
 
 async def test_an_observer_that_fails_changes_no_answer(

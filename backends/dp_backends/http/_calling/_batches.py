@@ -29,6 +29,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 from anyio.lowlevel import checkpoint, current_token
 
+from dp_backends.http._calling._sent_for import SentFor
 from dp_backends.http._calling._wire_client import WireClient, Written, off_loop
 from dp_backends.http._connection import Connection
 from dp_backends.http._peer import is_content, stranger
@@ -263,7 +264,9 @@ class Batch:
             path,
             body,
             fresh=disposes,
-            operations=[caller.operation for caller in self._asked],
+            sent_for=SentFor(
+                tuple(caller.operation for caller in self._asked), self._time
+            ),
         )
 
     def _risk(self) -> Call:

@@ -7,7 +7,7 @@ What the attempts of a handle learn of its server is here, for all of its calls.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import anyio
 
 from dp_backends.http._calling._requests import RequestWriter
+from dp_backends.http._calling._sent_for import SentFor, seen
 from dp_backends.http._connection import Connection
 from dp_backends.http._peer import (
     OWN_WORDS,
@@ -29,13 +30,7 @@ from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_backends.http._route import Outage, Slices
 from dp_backends.http._url import ServerUrl
 from dp_core import BackendUnavailableError, DurablePromiseError, State
-from dp_core.backend import (
-    ObservedRequest,
-    in_thread,
-    observe_request,
-    operation_under_way,
-    visible,
-)
+from dp_core.backend import in_thread, visible
 from dp_core.wire import Call, Dispose, List, Peek, write_call
 
 __all__ = ["WireClient", "Written", "off_loop"]
@@ -46,6 +41,8 @@ _log: Final = logging.getLogger("dp_backends.http")
 
 Written: TypeAlias = tuple[str, bytes]
 """Path and body of a request."""
+
+_CALLER: Final = SentFor()
 
 _UNAUTHORIZED: Final = 401
 
@@ -116,9 +113,19 @@ class WireClient:
             f"no answer from {self.url} in {_LOOK_SECONDS:g} s; {self._advice()}"
         )
 
-    async def attempt(self, call: Call, budget: RetryBudget) -> Any:
+    async def attempt(
+        self,
+        call: Call,
+        budget: RetryBudget,
+        sent_for: tuple[int | None, ...] | None = None,
+    ) -> Any:
         """
         Make a call once; and once more if our token was replaced meanwhile.
+
+        Args:
+            call: The call.
+            budget: The caller's time.
+            sent_for: The operations that wait for it; by default that of the caller.
 
         Raises:
             AttemptFailed: Another attempt may succeed.
@@ -126,10 +133,12 @@ class WireClient:
         """
         connection = None
         with budget.attempt() as scope:
+            whom = SentFor(sent_for, scope)
             while True:
                 # A kept connection may be dying, and then nobody knows whether the
                 # request got through.
-                connection = await self.send(call, fresh=isinstance(call, Dispose))
+                fresh = isinstance(call, Dispose)
+                connection = await self.send(call, fresh=fresh, sent_for=whom)
                 try:
                     response = await self.receive(call, connection)
                 finally:
@@ -142,18 +151,22 @@ class WireClient:
             raise self.not_answered(sent=connection is not None)
         return await self.read(call, response)
 
-    def not_answered(self, *, sent: bool) -> AttemptFailed:
+    def not_answered(
+        self, *, sent: bool, seconds: float | None = None
+    ) -> AttemptFailed:
         """Return the failure of an attempt whose time is over."""
         return AttemptFailed(
-            f"no answer from {self.url} in {self.url.retry:g} s; "
+            f"no answer from {self.url} in {seconds or self.url.retry:.3g} s; "
             f"{self._advice()}, or set a deadline, or ?retry=SECONDS in its URL, "
             "to wait for longer",
             sent=sent,
         )
 
-    def note_silence(self, connection: Connection) -> None:
+    def note_silence(
+        self, connection: Connection, seconds: float | None = None
+    ) -> None:
         """Report that we gave up, and not those who wait, unless it has ended."""
-        connection.report(error=_seen(self.not_answered(sent=True)))
+        connection.report(error=seen(self.not_answered(sent=True, seconds=seconds)))
 
     def _advice(self) -> str:
         if self.peer.is_restate:
@@ -167,7 +180,7 @@ class WireClient:
         key: str | None = None,
         *,
         fresh: bool = False,
-        operations: Iterable[int | None] | None = None,
+        sent_for: SentFor = _CALLER,
     ) -> Connection:
         """
         Send the request of a call, and return where its response will arrive.
@@ -177,7 +190,7 @@ class WireClient:
             wait: As for `RequestWriter.write`.
             key: As for `RequestWriter.write`.
             fresh: Whether to make a new connection for it.
-            operations: As for `send_written`.
+            sent_for: For whom it is sent.
 
         Raises:
             AttemptFailed: Not sent; another attempt may succeed.
@@ -192,7 +205,7 @@ class WireClient:
             wait=wait,
             key=key,
             fresh=fresh,
-            operations=operations,
+            sent_for=sent_for,
         )
 
     def written(self, call: Call) -> Written:
@@ -206,7 +219,7 @@ class WireClient:
         *,
         fresh: bool,
         method: str = "POST",
-        operations: Iterable[int | None] | None = None,
+        sent_for: SentFor = _CALLER,
         **fields: Any,
     ) -> Connection:
         """
@@ -217,11 +230,10 @@ class WireClient:
             body: Its body.
             fresh: As for `send`.
             method: Its method.
-            operations: For which it is sent, as observers know them; by default that of
-                the caller.
+            sent_for: For whom it is sent.
             fields: As for `RequestWriter.write`.
         """
-        observed = self._observe(method, path, operations)
+        observed = sent_for.observe(self.url, method, path)
         if observed is not None:
             fields["headers"] = observed.headers
         try:
@@ -230,9 +242,8 @@ class WireClient:
             connection = await self._sent(request, fresh=fresh)
         except BaseException as error:
             if observed is not None:
-                observed.finish(
-                    error=_seen(error), cancelled=not isinstance(error, Exception)
-                )
+                late = self.not_answered(sent=False)
+                sent_for.report_unsent(observed, error, late)
             raise
         connection.credentials = credentials
         connection.observed = observed
@@ -243,20 +254,6 @@ class WireClient:
             return await self.pool.send(request, fresh=fresh)
         except AttemptFailed as failure:
             raise self._weighed(failure) from None
-
-    def _observe(
-        self, method: str, path: str, operations: Iterable[int | None] | None
-    ) -> ObservedRequest | None:
-        path = path.partition("?")[0]
-        return observe_request(
-            method=method,
-            route=self.url.prefix + _route(path),
-            path=self.url.prefix + path,
-            scheme=self.url.scheme,
-            host=self.url.host,
-            port=self.url.port,
-            operations=(operation_under_way(),) if operations is None else operations,
-        )
 
     async def receive(self, call: Call, connection: Connection) -> HttpResponse:
         """
@@ -277,7 +274,7 @@ class WireClient:
         try:
             response = await connection.receive_some()
         except AttemptFailed as failure:
-            connection.report(error=_seen(failure))
+            connection.report(error=seen(failure))
             raise self._weighed(failure) from None
         except MalformedResponseError as error:
             known = self.peer.answered
@@ -367,16 +364,3 @@ class WireClient:
         if attempts.count == 2 and not self._logged:
             self._logged = True
             _log.warning("%s; trying again", visible(attempts.reason))
-
-
-def _route(path: str) -> str:
-    """Return a path of the wire with ``{id}`` in place of an id."""
-    first, slash, last = path.rpartition("/")
-    return f"/promises/{{id}}{slash}{last}" if first.startswith("/promises/") else path
-
-
-def _seen(error: BaseException) -> BaseException:
-    """Return an error as observers see it: an attempt has none of its own."""
-    if isinstance(error, AttemptFailed):
-        return BackendUnavailableError(error.reason)
-    return error

@@ -13,7 +13,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from dp_backends._urls import RETRY_SECONDS
-from dp_backends.http._calling import WireClient
+from dp_backends.http._calling import SentFor, WireClient
 from dp_backends.http._connection import Connection
 from dp_backends.http._responses import HttpResponse
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
@@ -214,7 +214,9 @@ class LongPoll:
         if self._client.peer.answered:
             # It will be asked for as long as it takes, but each time not for ever.
             budget = RetryBudget(max(self._client.url.retry, RETRY_SECONDS))
-        state: State[bytes] = await self._client.attempt(Peek(self._id), budget)
+        state: State[bytes] = await self._client.attempt(
+            Peek(self._id), budget, self._operations()
+        )
         if self._cut_after < inf:
             # It is there, so it was not its end that has cut the wait.
             self._client.learn(self._client.peer.slices.after_cut(self._cut_after))
@@ -237,7 +239,7 @@ class LongPoll:
             Wait(self._id),
             self._asked,
             self._key,
-            operations=[waiter.operation for waiter in self.waiters],
+            sent_for=SentFor(self._operations()),
         )
         self.sent_at = anyio.current_time()
         return await self._listen(self._connection)
@@ -267,6 +269,8 @@ class LongPoll:
             except DurablePromiseError:
                 self.close()
                 raise
+        if scope.cancelled_caught:
+            client.note_silence(connection, anyio.current_time() - self.sent_at)
         self.close()
         if scope.cancelled_caught or response is None:
             client.outage.suspect()
@@ -284,6 +288,9 @@ class LongPoll:
         if isinstance(state, Pending):
             await self._held()
         return state
+
+    def _operations(self) -> tuple[int | None, ...]:
+        return tuple(waiter.operation for waiter in self.waiters)
 
     def _lost_at(self) -> float:
         """

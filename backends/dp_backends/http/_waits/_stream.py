@@ -151,7 +151,11 @@ class Stream:
         """
         budget = RetryBudget(max(self._client.url.retry, RETRY_SECONDS))
         try:
-            state: State[bytes] = await self._client.attempt(Peek(id), budget)
+            state: State[bytes] = await self._client.attempt(
+                Peek(id),
+                budget,
+                tuple(caller.operation for caller in self._by_id.of(id)),
+            )
         except DurablePromiseError as error:
             for caller in self._by_id.pop(id):
                 caller.set_exception(error)

@@ -22,7 +22,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from dp_backends._urls import RETRY_SECONDS
-from dp_backends.http._calling import WireClient
+from dp_backends.http._calling import SentFor, WireClient
 from dp_backends.http._retry import AttemptFailed, Attempts, RetryBudget
 from dp_backends.http._route import Turn
 from dp_backends.http._waits._event_source import EventSource, NotAStreamError
@@ -244,7 +244,7 @@ class StreamGate:
         call = WatchCall(tuple(by_id))
         # Of those whose streams it takes along, the first requests told.
         connection = await self._client.send(
-            call, operations=[caller.operation for caller in callers]
+            call, sent_for=SentFor(tuple(caller.operation for caller in callers))
         )
         source = EventSource(self._client, call, connection)
         late = _LATE_SECONDS + _LATE_SECONDS_EACH * len(by_id)
@@ -313,6 +313,7 @@ class StreamGate:
 
     async def _late(self, opening: _Opening) -> None:
         """Ask something else: a server that answers that is not away."""
+        self._client.note_silence(opening.source.connection, _LATE_SECONDS)
         self._drop_opening()
         id = opening.source.call.ids[0]
         await self._client.attempt(Peek(id), RetryBudget(_LATE_SECONDS))

@@ -54,17 +54,17 @@ def sending_spans() -> Iterator[None]:
         BackendUnavailableError: Something is not installed, or not valid.
     """
     # An extra, and too large to load for who does not ask for it.
-    with needs_extra("--otel needs", "otel"):
+    with needs_extra("--otel needs", "otel"), _naming_variables():
         from opentelemetry import trace  # noqa: PLC0415
 
         from dp_core.otel import OpenTelemetryObserver  # noqa: PLC0415
 
+        own = None
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            own = _provider()
+            trace.set_tracer_provider(own)
     for name in _READERS_OF_HEADERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    own = None
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        own = _provider()
-        trace.set_tracer_provider(own)
     try:
         with observing(OpenTelemetryObserver()):
             yield
@@ -86,22 +86,28 @@ def _provider() -> Any:
         raise BackendUnavailableError(
             f"--otel needs the SDK of OpenTelemetry ({error}): {_WAY}"
         ) from None
+    named = resources.OTELResourceDetector().detect().attributes
+    ours = {} if "service.name" in named else {"service.name": "dp serve"}
+    provider = TracerProvider(
+        resource=resources.Resource.create(ours), shutdown_on_exit=False
+    )
+    for exporter in _exporters():
+        provider.add_span_processor(BatchSpanProcessor(exporter()))
+    return provider
+
+
+@contextmanager
+def _naming_variables() -> Iterator[None]:
+    """Make one error of ours of whatever is raised for a variable that is not valid."""
     try:
-        named = resources.OTELResourceDetector().detect().attributes
-        ours = {} if "service.name" in named else {"service.name": "dp serve"}
-        provider = TracerProvider(
-            resource=resources.Resource.create(ours), shutdown_on_exit=False
-        )
-        for exporter in _exporters():
-            provider.add_span_processor(BatchSpanProcessor(exporter()))
-    except BackendUnavailableError:
+        yield
+    except (BackendUnavailableError, ModuleNotFoundError):
         raise
     except Exception as error:
-        # Of any package: a variable that is not a number, a file that is not there.
+        # Of any package: a name that nobody knows, a file that is not there.
         raise BackendUnavailableError(
-            f"spans cannot be sent: {described(error)}; look at the variables OTEL_…"
+            f"there can be no spans: {described(error)}; look at the variables OTEL_…"
         ) from error
-    return provider
 
 
 def _exporters() -> Iterator[Any]:

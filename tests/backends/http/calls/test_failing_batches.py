@@ -214,7 +214,7 @@ async def test_when_all_leave_a_batch_nothing_is_left() -> None:
 async def test_who_has_no_more_time_leaves_alone() -> None:
     """A caller's deadline is its own; without one, the URL's patience is."""
     async with Server(pause=anyio.Event()).serving() as server:
-        backend = HttpBackend(f"{server.url}?retry=0.05")
+        backend = HttpBackend(f"{server.url}?retry=0.5")
         hasty: list[bool] = []
 
         async def briefly() -> None:

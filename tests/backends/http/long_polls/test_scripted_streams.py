@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,14 @@ import pytest
 
 from dp_backends.http import HttpBackend
 from dp_backends.http._waits import _stream, _streams, _waits
-from dp_core import Outcome, PromiseDisposedError, Resolved
+from dp_core import (
+    BackendUnavailableError,
+    Outcome,
+    PromiseDisposedError,
+    Resolved,
+)
+from dp_core._observed_requests import UNDER_WAY
+from dp_core.instrumentation import observing
 from dp_core.wire import write_event
 from support.http import (
     BEGUN,
@@ -23,6 +30,7 @@ from support.http import (
     known,
     page,
 )
+from support.wire.watching import Watching
 
 ONE, TWO = Resolved(b"1"), Resolved(b"2")
 
@@ -284,3 +292,50 @@ async def test_a_server_nobody_heard_of_is_asked_first() -> None:
                 group.cancel_scope.cancel()
             await backend.aclose()
     assert ["/promise/peek", "/watch"] == server.paths
+
+
+@contextmanager
+def numbered(number: int) -> Iterator[None]:
+    """Let what a block begins be of an operation."""
+    token = UNDER_WAY.set(number)
+    yield
+    UNDER_WAY.reset(token)
+
+
+async def test_observers_are_told_of_all_who_share_a_stream() -> None:
+    """It ends for them with its head; what it does not say is asked for by its own."""
+    watching = Watching()
+    with observing(watching):
+        async with serving() as waits:
+            for number, id in enumerate("abc"):
+                with numbered(number):
+                    waits.wait(id)
+            stream = await waits.begun()
+            await eventually(lambda: watching.ended("/watch") is not None)
+            assert {0, 1, 2} == set(watching.asked("/watch").operations)
+            await waits.server.backend.settle("c", TWO)
+            await stream.tell("c", None)
+            await until_kept(waits, 1)
+
+    assert (2,) == watching.asked("/promise/peek").operations
+    end = watching.ended("/watch")
+    assert end is not None
+    assert (200, None, False) == (end.status, end.error, end.cancelled)
+
+
+async def test_a_stream_that_does_not_begin_is_a_failure_for_observers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody has left it."""
+    monkeypatch.setattr(_streams, "_LATE_SECONDS", 0.05)
+    watching = Watching()
+    with observing(watching):
+        async with serving() as waits:
+            waits.wait("a")
+            await waits.asked(0)
+            await eventually(lambda: watching.ended("/watch") is not None)
+
+    end = watching.ended("/watch")
+    assert end is not None
+    assert isinstance(end.error, BackendUnavailableError)
+    assert not end.cancelled

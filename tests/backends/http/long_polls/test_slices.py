@@ -11,9 +11,11 @@ import pytest
 from dp_backends.http import HttpBackend, _peer, _retry
 from dp_backends.http._route import Slices
 from dp_backends.http._waits import _long_poll
-from dp_core import PromiseTimeoutError, connect
+from dp_core import BackendUnavailableError, PromiseTimeoutError, connect
+from dp_core.instrumentation import RequestFinished, observing
 from dp_core.wire import Wait
 from support.http import DONE, Server, http_answer, met, page
+from support.wire.watching import Watching
 
 # Slices ---------------------------------------------------------------------
 
@@ -86,12 +88,20 @@ async def test_a_wait_whose_answer_is_overdue_is_asked_anew(
         backend = HttpBackend(server.url)
         await met(backend, server)
         server.hold = anyio.Event()
+        watching = Watching()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(backend.wait, "a")
-            await server.until(lambda server: server.calls.count(Wait("a")) == 4)
-            tasks.cancel_scope.cancel()
+            with observing(watching):
+                tasks.start_soon(backend.wait, "a")
+                await server.until(lambda server: server.calls.count(Wait("a")) == 4)
+                tasks.cancel_scope.cancel()
 
     assert 4 == len(set(keys(server)))
+    # For observers they have failed, but for the last one, which was left.
+    lost = [end for end in watching.of(RequestFinished) if end.status is None]
+    assert [True] * 3 == [
+        isinstance(end.error, BackendUnavailableError) and not end.cancelled
+        for end in lost[:3]
+    ]
 
 
 @pytest.mark.parametrize("overdue", [0.0, 60.0])
