@@ -106,7 +106,7 @@ def _naming_variables() -> Iterator[None]:
     except Exception as error:
         # Of any package: a name that nobody knows, a file that is not there.
         raise BackendUnavailableError(
-            f"there can be no spans: {described(error)}; look at the variables OTEL_…"
+            f"spans cannot be made: {described(error)}; look at the variables OTEL_…"
         ) from error
 
 
