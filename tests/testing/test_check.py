@@ -21,6 +21,8 @@ from dp_core import (
     Backend,
     NotSupportedError,
     Outcome,
+    Pending,
+    PromiseInfo,
     Query,
     Rejected,
     Resolved,
@@ -377,3 +379,14 @@ def test_long_outcomes_are_shortened() -> None:
     """A megabyte of value does not become a megabyte of report."""
     assert len(shown(Resolved(b"x" * 2**20))) < 80
     assert len(shown(Rejected("x" * 2**20))) < 80
+
+
+def test_a_page_is_shown_by_its_first_promises() -> None:
+    """A page of a thousand is a line of a report."""
+    infos = tuple(PromiseInfo(f"p{n}", Pending()) for n in range(100))
+    few, many = Page(infos[:2], None), Page(infos, "17")
+
+    assert "Page(['p0', 'p1'], after=None)" == shown(few)
+    assert "p7" in shown(many)
+    assert "100 promises" in shown(many)
+    assert len(shown(many)) < 200

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from dp_core import Pending, Rejected, Resolved
+from dp_core import (
+    InvalidPromiseIdError,
+    Pending,
+    Rejected,
+    Resolved,
+    State,
+    connect,
+)
 from dp_core.testing.crash import (
     KEEPS,
     SCENARIOS,
@@ -22,6 +31,13 @@ from dp_core.testing.crash import (
     Step,
     VictimRunner,
     crash_sweep,
+    failed_fsync_sweep,
+)
+from dp_core.testing.crash._child import (
+    _to_json,
+    perform,
+    perform_on,
+    state_from_json,
 )
 from dp_core.testing.crash._model import acknowledged, unacknowledged
 from dp_core.testing.crash._victims import thinned
@@ -197,3 +213,83 @@ def devices() -> str:
     """Return all loop devices, with the files that they show."""
     command = ["losetup", "--list", "--output=BACK-FILE"]
     return subprocess.check_output(command, text=True)
+
+
+async def test_a_step_is_done_by_the_public_interface() -> None:
+    """As a process does it that is killed; what it cannot do is an error."""
+    async with connect(f"memory:steps-{next(NAMES)}") as promises:
+        for step, expected in (
+            (Step("peek", "x"), Pending()),
+            (Step("resolve", "x", "a"), Resolved("a")),
+            (Step("reject", "y", "no"), Rejected("no")),
+            (Step("dispose", "y"), Pending()),
+            (Step("expire", "z", "by default"), Pending()),
+            (Step("peek", "z"), Resolved("by default")),
+        ):
+            assert expected == await perform(promises, step)
+        with pytest.raises(ValueError, match="cannot do 'clean'"):
+            await perform(promises, Step("clean", "x"))
+
+
+@pytest.mark.parametrize(
+    "state", [None, Pending(), Resolved([1]), Rejected("no")], ids=str
+)
+def test_an_acknowledgement_is_read_as_it_was_written(
+    state: State[Any] | None,
+) -> None:
+    """Each state, and that it is not known; anything else is an error."""
+    assert state == state_from_json(json.loads(json.dumps(_to_json(state))))
+    with pytest.raises(ValueError, match="not a valid acknowledgement"):
+        state_from_json({"other": 1})
+
+
+@pytest.mark.parametrize("may_fail", [False, True])
+def test_an_error_of_a_step_that_may_fail_is_acknowledged(may_fail: bool) -> None:
+    """As that nothing is known; that of another step ends the process."""
+    told: list[object] = []
+    steps = [
+        Step("resolve", "\ud800", 1, may_fail=may_fail),
+        Step("resolve", "x", 1),
+    ]
+    run = perform_on("asyncio")
+    if may_fail:
+        run("memory:may-fail", steps, told.append)
+        assert [None, Resolved(1)] == told
+    else:
+        with pytest.raises(InvalidPromiseIdError):
+            run("memory:may-fail", steps, told.append)
+        assert [] == told
+
+
+def test_a_program_that_ends_before_it_begins_is_an_error() -> None:
+    """It starts no process, so there is nothing to kill."""
+    need_tools()
+    with (
+        VictimRunner((sys.executable, "-c", "input()"), {}, 20) as runner,
+        pytest.raises(RuntimeError, match="does not answer"),
+    ):
+        runner.run("memory:", [STEP])
+
+
+def test_a_sweep_of_fsyncs_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without strace it is an error that says what to install, not a success."""
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    async def sweep() -> None:
+        await failed_fsync_sweep(lambda: "memory:")
+
+    with pytest.raises(RuntimeError, match="apt-get install strace"):
+        anyio.run(sweep)
+
+
+def test_a_disk_that_cannot_be_made_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command and its own words; where a tool is missing, which one."""
+    missing(Disk.missing())
+    with pytest.raises(OSError, match=r"mkfs.ext4 .*too small|mkfs.ext4"):
+        Disk(tmp_path, size=1024).__enter__()
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "mkfs.ext4 is not installed" == Disk.missing()
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert "only root may mount a disk" == Disk.missing()

@@ -115,6 +115,24 @@ def test_one_store_for_all_tests_is_refused(theirs: pytest.Pytester, url: str) -
     result.stdout.no_fnmatch_line("*pytest_plugin.py*Error*Traceback*")
 
 
+def test_a_marker_without_a_url_is_refused(theirs: pytest.Pytester) -> None:
+    """It says what it takes."""
+    theirs.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.dp_url("memory:{unique}", "another")
+        def test_two(promises_url):
+            pass
+        """
+    )
+
+    result = theirs.runpytest(*ALONE)
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*dp_url takes one store URL*"])
+
+
 OTHERS: Final = {
     "pytest-asyncio": (
         ("-p", "no:trio", "-p", "no:anyio"),

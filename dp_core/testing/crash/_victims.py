@@ -96,7 +96,7 @@ class Ended:
 
 def missing_tools() -> str | None:
     """Return a sentence on what a sweep lacks on this machine, or None."""
-    if not hasattr(os, "fork"):
+    if not hasattr(os, "fork"):  # pragma: no cover - not on POSIX
         return "processes cannot be forked here"
     if shutil.which("strace") is None:
         return "strace is not installed; run: apt-get install strace"

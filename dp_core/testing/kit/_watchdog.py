@@ -91,7 +91,7 @@ def no_files_left() -> Iterator[None]:
     a Jupyter kernel does. Without such a limit (`resource` is for POSIX), it does
     nothing.
     """
-    if find_spec("resource") is None:
+    if find_spec("resource") is None:  # pragma: no cover - not on POSIX
         yield
         return
     import resource  # noqa: PLC0415 - not everywhere
