@@ -59,7 +59,7 @@ def test_a_forked_child_leaves_the_watches_to_its_parent(
         inotify.remove(str(tmp_path))
     (tmp_path / "x").touch()
     (tmp_path / "x").unlink()
-    assert os.read(inotify.fd, 1000)
+    assert b"x" in os.read(inotify.fd, 1000)
 
 
 def test_reports_that_the_kernel_dropped_are_told_as_that(inotify: Inotify) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 import dp_core.sync as dp
 from dp_core import Resolved, State
 from dp_core.sync import _loop_thread, _run
+from dp_core.sync._loop_thread import LoopThread
 from support.core.five_methods import FiveMethods
 
 
@@ -50,8 +51,15 @@ class Forking(FiveMethods):
         return Resolved(f"{code}".encode())
 
 
-def test_a_call_may_fork() -> None:
+def test_a_call_may_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread for all does not wait for itself to stand still."""
+    put = LoopThread.put
+
+    def from_elsewhere(self: LoopThread, function: Callable[[], None]) -> bool:
+        assert threading.current_thread() is not self._thread
+        return put(self, function)
+
+    monkeypatch.setattr(LoopThread, "put", from_elsewhere)
     assert dp.Resolved(0) == dp.Promises(Forking(), "test:fork").promise("x").peek()
 
 

@@ -15,7 +15,7 @@ import dp_core as dp
 from dp_backends.memory import MemoryBackend
 from dp_core._outbox import terms_of_delivery
 from dp_core.backend import Page
-from dp_core.server._callbacks import Callbacks, _callbacks, _watches
+from dp_core.server._callbacks import Callbacks, _callbacks, _finding, _watches
 from dp_core.server._observing import Notices
 from dp_core.testing import DeadlineClock
 from support.server.calling import SECRET, Calls, calling, deliveries, until
@@ -281,8 +281,7 @@ async def test_a_look_that_fails_is_told_and_made_again(
         async def list(self, query: dp.Query, after: str | None, limit: int) -> Page:
             if fails:
                 raise fails.pop()
-            # A few at once, as a store may have it.
-            return await super().list(query, after, min(limit, 2))
+            return await super().list(query, after, limit)
 
     with receiving() as receiver, caplog.at_level(logging.ERROR):
         backend = Away(memory)
@@ -294,6 +293,24 @@ async def test_a_look_that_fails_is_told_and_made_again(
 
     assert [*"abcde"] == sorted(told)
     assert "callbacks are not found: 'a bug'" in caplog.text
+
+
+async def test_a_look_goes_through_all_pages(
+    memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few deliveries a store tells at once, one look finds all of them."""
+    monkeypatch.setattr(_finding, "_PAUSES", (1000.0, 1000.0))
+
+    class Short(MemoryBackend):
+        async def list(self, query: dp.Query, after: str | None, limit: int) -> Page:
+            return await super().list(query, after, min(limit, 2))
+
+    backend = Short(memory)
+    promises = dp.Promises(backend, memory)
+    for id in "abcde":
+        await promises.create(id, notify=["http://127.0.0.1:1/"])
+    async with calling_from(backend) as calls:
+        await until(lambda: 5 == calls.callbacks.pending)
 
 
 @pytest.mark.usefixtures("soon")

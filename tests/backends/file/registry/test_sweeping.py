@@ -205,9 +205,10 @@ def test_what_has_not_changed_is_not_listed_again(
 
 
 def test_damage_is_for_whoever_asks_and_an_outage_for_whoever_sweeps(
-    store: FileStore,
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither keeps the others from being settled; what is repaired is settled, too."""
+    monkeypatch.setattr(_sweeping, "_TICK", 0.0)
     with DeadlineClock() as clock:
         ids = lazily(store, 3, clock.now + HOUR)
         damaged = Path(store.place("damaged").terms(FIRST))
