@@ -120,6 +120,20 @@ async def test_a_role_with_rights_on_the_schema_can_use_it(
     assert Resolved(1) == state
 
 
+async def test_a_store_that_does_not_say_its_format_is_refused(
+    postgresql: PostgresServer, url: str, schema: str
+) -> None:
+    """As one that was restored in part: nothing is guessed, and nothing is made."""
+    async with connect(url) as promises:
+        await promises.promise("a").resolve(1)
+    statement = SQL("DELETE FROM {}.durable_promises_format")
+    postgresql.execute(statement.format(Identifier(schema)))
+
+    async with connect(url) as promises:
+        with pytest.raises(BackendUnavailableError, match="restore it from a backup"):
+            await promises.promise("a").peek()
+
+
 async def test_a_newer_format_is_refused(
     postgresql: PostgresServer, url: str, schema: str
 ) -> None:

@@ -7,12 +7,17 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
+from dp_backends.sql.postgresql import _connecting
+from dp_backends.sql.postgresql._checks import check_server
+from dp_backends.sql.postgresql._connecting import OwnConnection
+from dp_backends.sql.postgresql._url import parse_url
 from dp_core import BackendUnavailableError, Pending, Promises, Resolved, connect
 from support.postgresql.pooler import pooler
 from support.postgresql.server import USER, PostgresServer, running
@@ -75,6 +80,58 @@ async def test_settings_of_others_break_nothing(
     assert OURS == settings
 
 
+async def test_a_role_that_waits_for_readers_goes_on_doing_so(
+    postgresql: PostgresServer, url: str, schema: str
+) -> None:
+    """It is more than is asked for: `remote_apply` is not turned down to `on`."""
+    role = f"{schema}_waits"
+    postgresql.execute(f"CREATE ROLE {role} LOGIN IN ROLE {USER}")
+    postgresql.execute(f"ALTER ROLE {role} SET synchronous_commit = remote_apply")
+
+    async with connect(url.replace(f"//{USER}@", f"//{role}@")) as promises:
+        assert Pending() == await promises.promise("a").peek()
+        session = promises.backend._store._worker._session  # type: ignore[attr-defined]
+        query = "SELECT setting FROM pg_settings WHERE name = ANY(%b)"
+        ((setting,),) = session.all(query, ["synchronous_commit"])
+
+    assert "remote_apply" == setting
+
+
+async def test_a_server_that_is_too_old_is_refused(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would do without what a look at changes rests on."""
+    monkeypatch.setattr(_connecting, "_OLDEST", 990_000)
+    with pytest.raises(BackendUnavailableError, match=r"older than .*upgrade it"):
+        await peek(url)
+
+
+async def test_what_the_system_lacks_is_waited_for_and_said(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Descriptors, for one: of the connection, and of what is said on it."""
+    real, refused = OwnConnection.connect, []
+
+    def connect_later(*arguments: Any, **named: Any) -> Any:
+        if len(refused) < 2:
+            refused.append(arguments)
+            raise OSError(24, "Too many open files")
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(OwnConnection, "connect", connect_later)
+    assert Pending() == await peek(f"{url}&retry=20")
+    assert 2 == len(refused)
+    refused.clear()
+    monkeypatch.setattr(OwnConnection, "connect", lambda *_, **__: connect_never())
+    with pytest.raises(BackendUnavailableError, match="Too many open files"):
+        await peek(f"{url}&retry=0.1")
+
+
+def connect_never() -> Any:
+    """Raise what the system says where no descriptor is left."""
+    raise OSError(24, "Too many open files")
+
+
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[PostgresServer]:
     """Return a server that the tests may start in other ways."""
@@ -109,12 +166,18 @@ def test_a_standby_answers_questions_only(own_server: PostgresServer) -> None:
         state = anyio.run(peek, own_server.url())
         with pytest.raises(BackendUnavailableError, match=r"standby.*read-write"):
             anyio.run(settle, own_server.url(), "b")
+        said = [
+            check.text
+            for check in check_server(parse_url(own_server.url()))
+            if check.status == "problem"
+        ]
     finally:
         own_server.stop()
         signal.unlink()
         own_server.start()
 
     assert Resolved(1) == state
+    assert "the server is a standby, and takes no changes" == said[0]
 
 
 async def peek(url: str) -> object:
