@@ -227,7 +227,7 @@ class DurablePromise(Generic[T]):
                 return value
             case Rejected(error):
                 raise PromiseRejectedError(error, self.id)
-            case Pending():
+            case Pending():  # pragma: no branch - the last of three
                 raise PromiseTimeoutError(self.id, timeout or 0.0)
 
 

@@ -223,6 +223,16 @@ async def test_what_clients_do_wrong_is_not_logged(
     assert [] == caplog.records
 
 
+async def test_a_server_may_not_say_who_asks(promises: App) -> None:
+    """As behind a Unix socket; the request is answered, and nothing is kept of it."""
+    request = Request("/promise/peek", b'{"promiseId":"x"}')
+    request._scope["client"] = None
+    await request.run(promises)
+
+    assert 200 == request.status
+    assert set() == promises.asking
+
+
 async def test_every_answer_has_the_headers_that_keep_browsers_out(
     promises: App,
 ) -> None:

@@ -131,7 +131,7 @@ class Operations:
                 answer = await self._registry.answer(call, access, seen)
                 self._note()
                 return "done", *answer
-            case Info() | List():
+            case Info() | List():  # pragma: no branch - the last of all calls
                 return "done", *await self._registry.answer(call, access, seen)
 
     def as_seen(self, error: Exception, call: Call | None) -> DurablePromiseError:

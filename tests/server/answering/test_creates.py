@@ -75,6 +75,33 @@ async def test_a_create_asks_the_store_twice() -> None:
     assert {"create": 1, "info": 2} == silent.asked
 
 
+async def test_who_creates_is_told_of_its_terms_though_they_are_gone() -> None:
+    """Somebody has disposed of the promise before it could be asked for."""
+
+    class Disposed(Counting):
+        async def info(self, id: str) -> dp.PromiseInfo[bytes]:
+            await self.dispose(id)
+            return await super().info(id)
+
+    answer = await ask(app(Disposed()), "/promise/create", TERMS)
+
+    assert (201, {"k": "v"}) == (answer.status, answer.json()["tags"])
+    assert "pending" == answer.json()["state"]
+
+
+async def test_of_a_store_that_keeps_no_times_the_terms_decide() -> None:
+    """Without a deadline from now they can be told to be the first all the same."""
+
+    class Timeless(Silent):
+        async def info(self, id: str) -> dp.PromiseInfo[bytes]:
+            return replace(await super().info(id), created_at=None)
+
+    terms = {"promiseId": "a", "tags": {"k": "v"}}
+    promises = app(Timeless())
+
+    assert [201, 200] == await statuses(promises, terms, terms)
+
+
 @pytest.mark.parametrize("backend", ["memory", "file"])
 async def test_one_of_many_is_the_first(backend: str, tmp_path: Any) -> None:
     """Of creates that come at once one is answered 201, though all ask for the same."""
