@@ -8,19 +8,15 @@ have been faster, and only what it says then is acted upon.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from random import random
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import EventLoopToken, current_token
 
-from dp_core._access import webhook_keys
 from dp_core._clock import now, watch_clock
 from dp_core._errors import InvalidTermsError
 from dp_core._outbox import (
@@ -35,11 +31,12 @@ from dp_core._outbox import (
 )
 from dp_core._states import Rejected
 from dp_core._terms import PromiseInfo, Terms, parse_callback_url
-from dp_core._text import quoted
 from dp_core.backend import Backend, Registry, WireBackend, call_soon
 from dp_core.server._callbacks._addresses import AllowedHosts
+from dp_core.server._callbacks._attempts import CallbackAttempts, Secrets
 from dp_core.server._callbacks._finding import Finding
-from dp_core.server._callbacks._queue import DeliveryQueue, Job, Receiver
+from dp_core.server._callbacks._jobs import Job, KnownJobs
+from dp_core.server._callbacks._queue import DeliveryQueue
 from dp_core.server._callbacks._rules import (
     SEEN_FOR,
     UNASKED_FOR,
@@ -51,10 +48,8 @@ from dp_core.server._callbacks._rules import (
     pause_after,
 )
 from dp_core.server._callbacks._sending import Resolve, Sender
-from dp_core.server._callbacks._signing import signed_headers
 from dp_core.server._callbacks._watches import PromiseWatches
 from dp_core.server._observing import Notices
-from dp_core.wire import write_info
 
 __all__ = ["Callbacks"]
 
@@ -66,10 +61,6 @@ _GRACE_SECONDS: Final = 1.0
 
 _SPREAD_SECONDS: Final = 0.01
 """The time for each delivery that is found, over which looks at all are spread."""
-
-_AGENT: Final = "durable-promises"
-
-Secrets: TypeAlias = Callable[[], Awaitable[Sequence[str]]]
 
 
 @final
@@ -98,10 +89,10 @@ class Callbacks:
         self._secrets = secrets
         self._notices = notices
         self._sender = Sender(self._hosts, resolve)
+        self._attempts = CallbackAttempts(self._sender, secrets, notices)
         self._queue = DeliveryQueue()
         self._watches = PromiseWatches(backend, self._told)
-        self._jobs: dict[str, Job] = {}
-        self._jobs_of: dict[str, list[Job]] = {}
+        self._jobs = KnownJobs()
         self._has_work = anyio.Event()
         self._under_way: set[anyio.CancelScope] = set()
         self._is_running = False
@@ -201,13 +192,11 @@ class Callbacks:
         *,
         was_named: bool = False,
     ) -> None:
-        if delivery.id in self._jobs:
+        if self._jobs.has(delivery.id):
             return
         seen = now()
-        job = Job(delivery, _receiver_of(delivery.to), seen, was_named=was_named)
-        self._jobs[delivery.id] = job
+        job = self._jobs.add(delivery, seen, was_named=was_named)
         if delivery.of:
-            self._jobs_of.setdefault(delivery.of, []).append(job)
             self._watches.add([delivery.of])
         if not was_named:
             age = max(seen - (created_at or seen), timedelta())
@@ -217,7 +206,7 @@ class Callbacks:
 
     def _told(self, promise: str) -> None:
         """Let the deliveries of a promise be looked at, as there is news of it."""
-        for job in self._jobs_of.get(promise, ()):
+        for job in self._jobs.of(promise):
             if job.is_running:
                 job.is_told = True
             else:
@@ -243,7 +232,7 @@ class Callbacks:
             finally:
                 self._under_way.discard(scope)
         self._queue.done(job, now().timestamp(), is_answered=is_answered)
-        if job.is_told and job.delivery.id in self._jobs:
+        if job.is_told and self._jobs.has(job.delivery.id):
             self._put(job, random())  # noqa: S311 - no secret
         self._has_work.set()
 
@@ -275,7 +264,7 @@ class Callbacks:
                 job.outcome = DISPOSED if job.was_named else NOT_ASKED_FOR
                 await self._end(job, registry)
             case _:
-                self._forget(job)
+                self._jobs.discard(job)
         return None
 
     async def _attempt(
@@ -285,32 +274,11 @@ class Callbacks:
         promise: PromiseInfo[bytes],
         terms: Terms[bytes],
     ) -> bool | None:
-        id = job.delivery.id
-        secrets = await self._secrets()
-        if not secrets:
-            self._notices.tell(
-                ("callbacks", "secret"),
-                lambda: (
-                    "callbacks wait: this server has no secret to sign them with; "
-                    "see dp serve --secret-file"
-                ),
-            )
+        answer = await self._attempts.make(job.delivery.id, promise, terms)
+        if answer is None:
             job.failures += 1
             self._put(job, pause_after(job.failures))
             return None
-        body = write_info(replace(promise, terms=replace(terms, notify=())))
-        moment = now()
-        answer = await self._sender.post(
-            parse_callback_url(named_by(terms)[id]),
-            {
-                "Content-Type": "application/json",
-                "User-Agent": _AGENT,
-                **signed_headers(
-                    id, int(moment.timestamp()), body, webhook_keys(secrets)
-                ),
-            },
-            body,
-        )
         job.outcome = ended_by(answer)
         if job.outcome is None and is_given_up(promise.settled_at, job.seen, now()):
             job.outcome = Rejected(f"given up after three days: {answer}")
@@ -318,7 +286,7 @@ class Callbacks:
             self._failed(job, answer)
         else:
             if isinstance(job.outcome, Rejected):
-                self._tell(job, str(job.outcome.error))
+                self._attempts.tell(job, str(job.outcome.error))
             await self._end(job, registry)
         return answer.status is not None
 
@@ -326,18 +294,8 @@ class Callbacks:
         job.failures += 1
         pause = pause_after(job.failures, answer, now())
         self._put(job, pause)
-        self._tell(
+        self._attempts.tell(
             job, f"{answer}; the next attempt is in {pause:.0f} s", is_error=is_error
-        )
-
-    def _tell(self, job: Job, what: str, *, is_error: bool = False) -> None:
-        # The rest of the URL may be a secret of the receiver's.
-        receiver = quoted(str(job.receiver))
-        self._notices.tell(
-            # Of a host with many ports, one is told.
-            ("callback", job.receiver.host, is_error),
-            partial("callback to {} failed: {}".format, receiver, quoted(what, 1000)),
-            logging.ERROR if is_error else logging.WARNING,
         )
 
     async def _end(self, job: Job, registry: Registry) -> None:
@@ -346,23 +304,4 @@ class Callbacks:
         if outcome is None:
             return
         await end_delivery(self._backend, registry, job.delivery.id, outcome)
-        self._forget(job)
-
-    def _forget(self, job: Job) -> None:
-        self._jobs.pop(job.delivery.id, None)
-        left = [
-            each for each in self._jobs_of.get(job.delivery.of, ()) if each is not job
-        ]
-        if left:
-            self._jobs_of[job.delivery.of] = left
-        else:
-            self._jobs_of.pop(job.delivery.of, None)
-
-
-def _receiver_of(url: str) -> Receiver:
-    """Return the receiver that a delivery says it is for."""
-    try:
-        parsed = parse_callback_url(url)
-    except InvalidTermsError:
-        return Receiver("", 0)
-    return Receiver(parsed.host, parsed.port)
+        self._jobs.discard(job)

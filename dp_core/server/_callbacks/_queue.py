@@ -11,12 +11,10 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import count
-from typing import Final, NamedTuple, TypeAlias, final
+from typing import Final, TypeAlias, final
 
-from dp_core._outbox import Delivery
-from dp_core._states import Outcome
+from dp_core.server._callbacks._jobs import Job, Receiver
 from dp_core.server._callbacks._rules import LONGEST_PAUSE, pause_after
 from dp_core.server._callbacks._shares import (
     AT_ONCE,
@@ -25,7 +23,7 @@ from dp_core.server._callbacks._shares import (
     Standing,
 )
 
-__all__ = ["DeliveryQueue", "Job", "Receiver"]
+__all__ = ["DeliveryQueue"]
 
 AT_ONCE_OF_A_RECEIVER: Final = 4
 """The most attempts at a time to one receiver; one while it does not answer."""
@@ -41,50 +39,6 @@ MOST_KNOWN: Final = 10_000
 
 _CLOCK_WAS_SET: Final = 2 * LONGEST_PAUSE
 """The time ahead at which nothing is planned: the clock was set back since."""
-
-
-@final
-class Receiver(NamedTuple):
-    """A receiver, as far as it matters here; ``("", 0)`` where an URL is not valid."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-@final
-@dataclass(eq=False, slots=True)
-class Job:
-    """
-    A delivery that this server knows.
-
-    Attributes:
-        delivery: The delivery.
-        receiver: The receiver that it is for.
-        seen: Since when it is known here.
-        failures: How many attempts have failed.
-        was_named: Whether the terms of its promise have named it.
-        outcome: What is still to be written to the store, after an attempt.
-        is_running: Whether it is being looked at.
-        is_told: Whether there was news while it was.
-        entry: Its entry in the schedule, by number; others of it are void.
-        began: When it was taken.
-        place: The standing of its receiver at that time, which it has its place by.
-    """
-
-    delivery: Delivery
-    receiver: Receiver
-    seen: datetime
-    failures: int = 0
-    was_named: bool = False
-    outcome: Outcome[bytes] | None = None
-    is_running: bool = False
-    is_told: bool = False
-    entry: int = -1
-    began: float = 0.0
-    place: Standing = Standing.NEW
 
 
 _Turn: TypeAlias = tuple[float, int, Receiver]

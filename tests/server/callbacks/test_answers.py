@@ -122,7 +122,7 @@ async def test_retry_after_counts_without_a_body(
         async with calling(memory) as calls:
             promise = await calls.promises.create("a", notify=[receiver.url])
             await promise.resolve(1)
-            (job,) = calls.callbacks._jobs.values()
+            (job,) = calls.callbacks._jobs
             await until(lambda: job.failures and not job.is_running)
             pause = calls.callbacks._queue.pause(clock.now.timestamp())
             clock.advance(timedelta(seconds=1800))
@@ -181,7 +181,7 @@ async def test_a_head_without_end_is_no_answer(
         async with calling(memory) as calls:
             promise = await calls.promises.create("a", notify=[receiver.url])
             await promise.resolve(1)
-            (job,) = calls.callbacks._jobs.values()
+            (job,) = calls.callbacks._jobs
             await until(lambda: job.failures and not job.is_running)
             monkeypatch.undo()
             clock.advance(timedelta(seconds=1))

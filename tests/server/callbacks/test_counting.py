@@ -70,13 +70,11 @@ async def test_disposal_by_somebody_who_knows_no_callbacks(memory: str) -> None:
     with receiving() as receiver:
         async with calling(memory) as calls:
             promise = await calls.promises.create("a", notify=[receiver.url])
-            (delivery,) = await deliveries(calls.promises)
-            job = calls.callbacks._jobs.get(delivery.id)
-            while job is None or not job.was_named:
+            await deliveries(calls.promises)
+            while not any(job.was_named for job in calls.callbacks._jobs.of("a")):
                 # It was found, and is looked at when there is news.
                 calls.callbacks._told("a")
                 await anyio.sleep(0.001)
-                job = calls.callbacks._jobs.get(delivery.id)
             await calls.promises.backend.dispose("a")
             (outcome,) = await calls.finished("a")
             await promise.resolve(1)
@@ -112,7 +110,7 @@ async def test_a_forged_delivery_is_not_made(
             promise = await calls.promises.create("a", notify=[receiver.url + "/a"])
             await promise.resolve(1)
             request = await calls.next(receiver)
-            await until(lambda: "forged" in calls.callbacks._jobs)
+            await until(lambda: calls.callbacks._jobs.has("forged"))
             before = await registry.peek("forged")
             clock.advance(timedelta(hours=2))
             outcome = await registry.wait("forged")
@@ -211,7 +209,7 @@ async def test_another_server_may_have_been_faster(url: str) -> None:
             await promise.resolve(1)
             await one.next(receiver)
             await one.finished("a")
-            (job,) = other.callbacks._jobs.values()
+            (job,) = other.callbacks._jobs
             other.callbacks._put(job, 0)
             await until(lambda: not other.callbacks.pending)
 

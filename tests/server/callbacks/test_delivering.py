@@ -153,7 +153,7 @@ async def test_a_receiver_that_was_away_for_an_hour(
     async with calling(memory) as calls:
         promise = await calls.promises.create("a", notify=[receiver.url])
         await promise.resolve(1)
-        (job,) = calls.callbacks._jobs.values()
+        (job,) = calls.callbacks._jobs
         for failures in range(1, 8):
             await until(lambda n=failures: job.failures >= n and not job.is_running)
             clock.advance(timedelta(minutes=10))
@@ -173,7 +173,7 @@ async def test_it_is_given_up_after_three_days(
         async with calling(memory) as calls:
             promise = await calls.promises.create("a", notify=[receiver.url])
             await promise.resolve(1)
-            (job,) = calls.callbacks._jobs.values()
+            (job,) = calls.callbacks._jobs
             await until(lambda: job.failures and not job.is_running)
             clock.advance(timedelta(days=2, hours=23))
             await until(lambda: job.failures == 2 and not job.is_running)
@@ -190,7 +190,7 @@ async def test_retry_after_is_waited_for(memory: str, clock: DeadlineClock) -> N
         async with calling(memory) as calls:
             promise = await calls.promises.create("a", notify=[receiver.url])
             await promise.resolve(1)
-            (job,) = calls.callbacks._jobs.values()
+            (job,) = calls.callbacks._jobs
             await until(lambda: job.failures and not job.is_running)
             pause = calls.callbacks._queue.pause(clock.now.timestamp())
             clock.advance(timedelta(seconds=1800))
@@ -216,7 +216,7 @@ async def test_silent_ports_of_one_host_hold_up_no_other(memory: str) -> None:
                 urls = [f"http://127.0.0.2:{port}/" for port in ports]
                 await (await calls.promises.create(f"s{n}", notify=urls)).resolve(1)
             await until(lambda: len(silent) == calls.callbacks.pending)
-            waiting = list(calls.callbacks._jobs.values())
+            waiting = list(calls.callbacks._jobs)
             # All are due, and as many as may have begun.
             for each in waiting:
                 calls.callbacks._told(each.delivery.of)

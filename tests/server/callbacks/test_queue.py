@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from dp_core._outbox import Delivery
 from dp_core.server._callbacks import _queue
-from dp_core.server._callbacks._queue import DeliveryQueue, Job, Receiver
+from dp_core.server._callbacks._jobs import Job, Receiver
+from dp_core.server._callbacks._queue import DeliveryQueue
 from dp_core.server._callbacks._rules import pause_after
 from dp_core.server._callbacks._sending import ATTEMPT_SECONDS
 from dp_core.server._callbacks._shares import AT_ONCE, Standing
