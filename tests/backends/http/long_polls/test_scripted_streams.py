@@ -13,8 +13,10 @@ import pytest
 from dp_backends.http import HttpBackend
 from dp_backends.http._waits import _stream, _streams, _waits
 from dp_core import (
+    AccessDeniedError,
     BackendUnavailableError,
     Outcome,
+    Pending,
     PromiseDisposedError,
     Resolved,
 )
@@ -210,6 +212,46 @@ async def test_a_token_that_was_replaced_is_sent_again(
         asked = zip(waits.server.paths, waits.server.headers, strict=True)
         tokens = [head[b"authorization"] for path, head in asked if path == "/watch"]
     assert [b"Bearer old", b"Bearer new"] == tokens
+
+
+async def test_a_token_that_is_none_is_told_to_all_who_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What took the place of one that is refused: not only who asked hears so."""
+    monkeypatch.setenv("DP_TOKEN", "old")
+    refused: list[str] = []
+    async with serving() as waits:
+
+        async def wait(id: str) -> None:
+            with pytest.raises(AccessDeniedError):
+                await waits.backend.wait(id)
+            refused.append(id)
+
+        for id in "abc":
+            waits.group.start_soon(wait, id)
+        stream = await waits.asked(0)
+        assert {*"abc"} == {*stream.ids}
+        monkeypatch.setenv("DP_TOKEN", "not a token")
+        await stream.answer(failure(401, "this is not the server's token"))
+        await eventually(lambda: len(refused) == 3)
+
+
+@pytest.mark.parametrize("seconds", [30, 0.2])
+async def test_a_wait_with_an_end_goes_on_without_streams(seconds: float) -> None:
+    """Where there turn out to be none, the rest of its time is a long poll's."""
+    async with serving() as waits:
+        told: list[object] = []
+
+        async def wait() -> None:
+            told.append(await waits.backend.wait_for("a", seconds))
+
+        waits.group.start_soon(wait)
+        await (await waits.asked(0)).answer(page(404, "no such endpoint"))
+        if seconds > 1:
+            await waits.server.resolve_waited("a", b"1")
+        await eventually(lambda: bool(told))
+
+    assert [ONE if seconds > 1 else Pending()] == told
 
 
 async def test_no_request_is_longer_than_proxies_take() -> None:
