@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 
+import dp_core.testing
 from dp_core.backend import Backend, Registry, Watchable
 from dp_core.testing import LAWS, Law
 from dp_core.testing.kit import CONTRACT
@@ -40,3 +43,27 @@ def test_the_codec_lets_all_texts_through() -> None:
         assert text == check_text(text)
     for value in (*VALUES, *NUMBERS):
         assert encode(value) == check_text(encode(value))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["suite", "stateful"])
+@pytest.mark.parametrize("missing", ["hypothesis", "hypothesis.stateful"])
+def test_a_suite_says_what_to_install(name: str, missing: str) -> None:
+    """What it needs comes with an extra; the laws themselves need none of it."""
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "import dp_core.testing.laws\n"
+        f"import dp_core.testing.{name}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert 1 == done.returncode
+    assert "pip install 'durable-promises[testing]'" in done.stderr
+
+
+def test_what_the_kit_does_not_have_is_an_attribute_error() -> None:
+    """Its names are imported when they are first used, and no others are made up."""
+    with pytest.raises(AttributeError, match="no attribute 'check_backends'"):
+        _ = dp_core.testing.check_backends
