@@ -31,7 +31,7 @@ _AGENT: Final = "durable-promises"
 @final
 class CallbackAttempts:
     """
-    CallbackAttempts to tell receivers what became of promises.
+    Attempts to tell receivers what became of promises.
 
     Args:
         sender: Sends them.

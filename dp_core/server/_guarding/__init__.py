@@ -5,6 +5,7 @@
 ``_guard``         the rules
 ``_bodies``        bodies within bounds of length and time
 ``_hosts``         the names by which the server may be called
+``_origins``       the pages that may ask, as browsers name them
 ``_bearer``        the tokens that requests may carry
 ``_replaced_file`` a file of secrets, read again when it was replaced
 ``_permitted``     the table of rights: which call takes which

@@ -19,23 +19,6 @@ not the type that is asked for  415: of ``application/json``, no foreign page ca
 a body too long, or too slow    413, 408
 =============================== ======================================
 
-People open pages from anywhere: a link in a mail that is read in a browser comes from
-another site (``Sec-Fetch-Mode: navigate``, ``Sec-Fetch-Dest: document``). That changes
-nothing, and the other site reads nothing of it.
-
-The page of a link lets nobody know where its reader was, as there is a token in its
-URL, and so a browser says ``Origin: null`` for the form in it (Fetch §3.2), as it does
-for pages of anybody's in a sandbox. Where it says ``Sec-Fetch-Site: same-origin``, too,
-that is a page of ours. It says so over TLS and to this machine only; elsewhere such a
-form has to bring the token itself, which no foreign page has: `Guard.check_form`.
-
-A form without a token of its own counts by what its browser has, or by where it is: a
-cookie, or this network. So its page has to be known: by ``Origin``, which is all that
-browsers say over plain HTTP from other machines, or by ``Sec-Fetch-Site: same-origin``.
-
-A proxy that ends TLS makes an origin (``https://…``) that the server cannot see: it is
-told by `Settings.public_url`, as anybody can write what proxies write.
-
 Who is refused for a name, a page or a token leaves a line in the log, with the option
 that would allow it.
 """
@@ -52,6 +35,12 @@ from dp_core._text import quoted
 from dp_core.server._guarding._bearer import Bearer
 from dp_core.server._guarding._bodies import Headers, read_body, throw_away_body
 from dp_core.server._guarding._hosts import Hosts
+from dp_core.server._guarding._origins import (
+    Origins,
+    names_its_page,
+    opens_page,
+    text_of_header,
+)
 from dp_core.server._guarding._permitted import permitted
 from dp_core.server._observing import SUB, Notices
 from dp_core.server._settings import Settings
@@ -81,10 +70,6 @@ _TOKENS: Final = (
 UNKNOWN_PAGE: Final = "this form does not say which page it was sent from"
 """The reason why a form is refused that may be anybody's."""
 
-_OWN_PAGE: Final = b"same-origin"
-_OWN_SITES: Final = (b"none", _OWN_PAGE)
-"""Names that browsers have for the user, and for pages of this server's own."""
-
 
 class ClientGoneError(Exception):
     """The client went away, so there is nobody to answer."""
@@ -104,12 +89,10 @@ class Guard:
         self, settings: Settings, notices: Notices, public: PublicUrl | None
     ) -> None:
         hosts = settings.allowed_hosts
-        self._own: frozenset[str] = frozenset()
         if public is not None:
             hosts = (*hosts, public.name)
-            self._own = frozenset({public.origin})
         self._hosts = Hosts(hosts)
-        self._origins = frozenset(origin.lower() for origin in settings.allowed_origins)
+        self._origins = Origins(settings.allowed_origins, public)
         self._bearer = Bearer(settings, notices)
         self.secrets = self._bearer.secrets  # For those who sign.
         self._seconds = settings.body_seconds
@@ -133,10 +116,9 @@ class Guard:
         if b"transfer-encoding" in headers and b"content-length" in headers:
             # One of two lengths is a lie (RFC 9112 §6.1).
             raise ProtocolError(400, "the body has two lengths")
-        host = _text(headers, b"host")
-        self._check_host(host, scope)
-        if not (is_page and _opens(headers, scope)):
-            self._check_origin(headers, host, scope, may_hide=is_page)
+        self._check_host(text_of_header(headers, b"host"), scope)
+        if not (is_page and opens_page(headers, scope)):
+            self._check_origin(headers, scope, may_hide=is_page)
         return headers
 
     def check_form(self, headers: Headers, scope: Scope, *, has_token: bool) -> None:
@@ -151,13 +133,9 @@ class Guard:
         Raises:
             ProtocolError: It is refused (403).
         """
-        host = _text(headers, b"host")
         # What a site was allowed is to send tokens, not to use those of its readers.
-        self._check_origin(
-            headers, host, scope, may_hide=has_token, only_own=not has_token
-        )
-        named = b"origin" in headers or headers.get(b"sec-fetch-site") == _OWN_PAGE
-        if not (has_token or named):
+        self._check_origin(headers, scope, may_hide=has_token, only_own=not has_token)
+        if not (has_token or names_its_page(headers)):
             raise self._refused(
                 scope,
                 ProtocolError(403, UNKNOWN_PAGE),
@@ -273,27 +251,16 @@ class Guard:
     def _check_origin(
         self,
         headers: Headers,
-        host: str,
         scope: Scope,
         *,
-        may_hide: bool = False,
+        may_hide: bool,
         only_own: bool = False,
     ) -> None:
-        if b"origin" in headers:
-            origin = _text(headers, b"origin")
-            if origin in self._origins and not only_own:
-                return
-            own = self._own | {f"{scope.get('scheme', 'http')}://{host}"}
-            site = headers.get(b"sec-fetch-site")
-            if site == _OWN_PAGE:
-                # Its page hides where it is, or a proxy has ended its TLS.
-                own |= {"null", f"https://{host}"}
-            elif may_hide:
-                own |= {"null"}
-            if origin not in own:
-                raise self._foreign(scope, f"pages of {quoted(origin)}")
-        if headers.get(b"sec-fetch-site", b"none") not in _OWN_SITES:
-            raise self._foreign(scope, "pages of other sites")
+        pages = self._origins.foreign(
+            headers, scope, may_hide=may_hide, only_own=only_own
+        )
+        if pages is not None:
+            raise self._foreign(scope, pages)
 
     def _foreign(self, scope: Scope, pages: str) -> ProtocolError:
         return self._refused(
@@ -319,20 +286,6 @@ class Guard:
             lambda: f"refused a request from {quoted(source)} ({error.status}): {why}",
         )
         return ProtocolError(error.status, error.reason + what_to_do)
-
-
-def _text(headers: Headers, name: bytes) -> str:
-    return headers.get(name, b"").decode("latin-1").lower()
-
-
-def _opens(headers: Headers, scope: Scope) -> bool:
-    """Tell whether a person has opened a page in a window of its own."""
-    return (
-        scope["method"] == "GET"
-        and b"origin" not in headers
-        and headers.get(b"sec-fetch-mode") == b"navigate"
-        and headers.get(b"sec-fetch-dest") == b"document"
-    )
 
 
 def _check_single(scope: Scope) -> None:
