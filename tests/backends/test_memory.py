@@ -18,6 +18,7 @@ import pytest
 import dp_core as dp
 from dp_backends.memory import MemoryBackend
 from dp_backends.memory._store import MemoryStore
+from dp_backends.memory._waiting import LoopWaits
 from dp_core.backend import now
 
 URL = "memory:test-threads"
@@ -38,6 +39,17 @@ def forget() -> None:
         await dp.connect(URL).promise("x").dispose()
 
     anyio.run(dispose)
+
+
+async def test_what_is_settled_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever asks for an outcome that is there joins nobody: that would take longer."""
+    promise = dp.connect(URL).promise("x")
+    await promise.resolve("there")
+    monkeypatch.delattr(LoopWaits, "wait")
+
+    assert "there" == await promise.get()
 
 
 def test_waiters_in_many_loops_are_woken_by_one_settle() -> None:
