@@ -44,7 +44,7 @@ def forget() -> None:
 async def test_what_is_settled_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever asks for an outcome that is there joins nobody: that would take longer."""
+    """Whoever asks for an outcome that is there joins nobody, which takes longer."""
     promise = dp.connect(URL).promise("x")
     await promise.resolve("there")
     monkeypatch.delattr(LoopWaits, "wait")
