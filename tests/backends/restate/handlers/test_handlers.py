@@ -67,6 +67,21 @@ def test_each_operation_is_a_step(
     assert expected == answer.json()
 
 
+def test_a_handler_hears_all_that_is_known(
+    restate: RestateServer, steps: ServiceProcess
+) -> None:
+    """Its terms, and who has settled it: who said so first, in a handler, too."""
+    id = token_hex(8)
+    created = {"promiseId": id, "tags": {"kind": "t"}}
+    assert 200 == ask(restate.node.ingress, "/promise/create", created).status
+    known = ask(restate.node.ingress, "/steps/known", id).json()
+    elsewhere = ask(restate.node.ingress, "/promise/info", {"promiseId": id}).json()
+
+    tags = {"kind": "t"}
+    assert [[None, None, tags], [{"value": "yes"}, "alice", tags]] == known
+    assert ("yes", "alice") == (elsewhere["value"], elsewhere["settledBy"])
+
+
 @pytest.mark.parametrize(
     ("asked", "state", "status", "message"),
     [

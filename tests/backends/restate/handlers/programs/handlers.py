@@ -42,6 +42,21 @@ async def all_of_them(ctx: restate.Context, id: str) -> list[Any]:
 
 
 @steps.handler()
+async def known(ctx: restate.Context, id: str) -> list[Any]:
+    """Settle a promise by a name; return what is known before and afterwards."""
+    promise = durable_promise(id, ctx)
+    before = await promise.info()
+    await promise.resolve("yes", by="alice")
+    await promise.reject("no", by="bob")
+    after = await promise.info()
+    return [
+        [shown(info.state), info.settled_by, dict(info.terms.tags)]
+        for info in (before, after)
+        if info.terms is not None
+    ]
+
+
+@steps.handler()
 async def get(ctx: restate.Context, asked: dict[str, Any]) -> Any:
     """Wait for a promise, and catch nothing."""
     types = {"int": int, "any": Any}
