@@ -12,11 +12,13 @@ import pytest
 from dp_backends._system import (
     Inotify,
     _report_checks,
+    check_directory,
     check_disk,
     check_reports,
     open_inotify,
 )
 from dp_backends._system._mounts import file_system_of
+from support.core.disks.strangers import as_somebody, in_sight
 
 
 def reported(inotify: Inotify) -> set[tuple[str | None, str | None]]:
@@ -94,3 +96,14 @@ def test_watches_are_counted_for_a_moment_only(
     monkeypatch.setattr(_report_checks, "_COUNTING_SECONDS", -1.0)
     assert "at least" not in before
     assert "at least" in check_reports(str(tmp_path)).text
+
+
+def test_a_directory_in_which_nothing_may_be_made_is_a_problem(tmp_path: Path) -> None:
+    """It says who is meant, and whose directory that is."""
+    in_sight(tmp_path / "x")
+    tmp_path.chmod(0o555)
+    with as_somebody():
+        (check,) = check_directory(str(tmp_path / "new"), makes_it=True)
+
+    assert ("directory", "problem") == (check.name, check.status)
+    assert f"may not write into {tmp_path}" in check.text

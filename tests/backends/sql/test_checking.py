@@ -15,6 +15,7 @@ from dp_backends.sql.sqlite._checks import check_database
 from dp_backends.sql.sqlite._database import _prepare
 from dp_core import BackendUnavailableError
 from dp_core.backend import Check
+from support.core.disks.strangers import as_somebody, in_sight
 from support.sqlite.looks import fill
 
 
@@ -57,6 +58,19 @@ def test_a_path_that_cannot_be_looked_at_is_a_problem(path: Path) -> None:
 
     assert "problem" == check.status
     assert f"cannot look at {loop}/store.db" in check.text
+
+
+def test_a_file_of_somebody_else_is_a_problem(path: Path, store: None) -> None:
+    """It names who may do what; what cannot be read is not looked into."""
+    in_sight(path)
+    path.parent.chmod(0o777)
+    path.chmod(0o400)
+    with as_somebody():
+        checks = found(path)
+
+    assert "problem" == checks["rights"].status
+    assert f"may not read and write {path}" in checks["rights"].text
+    assert "content" not in checks
 
 
 def test_a_file_that_others_may_write_is_a_warning(path: Path, store: None) -> None:

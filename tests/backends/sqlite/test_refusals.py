@@ -16,6 +16,7 @@ import pytest
 import dp_core as dp
 from dp_backends.sql.sqlite import _database
 from dp_core._plugins import _opening
+from support.core.disks.strangers import as_somebody, in_sight
 from support.sqlite.looks import LOOKS, look
 
 SOMEBODY = 65534
@@ -55,25 +56,6 @@ def test_a_network_file_system_is_refused(
     for what in LOOKS:
         with pytest.raises(dp.BackendUnavailableError, match=r"postgresql:.*dp serve"):
             look(url, what)
-
-
-@contextmanager
-def as_somebody() -> Iterator[None]:
-    """Be a user who is not root."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(SOMEBODY)
-    try:
-        yield
-    finally:
-        if before == 0:
-            os.seteuid(before)
-
-
-def in_sight(path: Path) -> None:
-    """Let others come as far as the directory of a database."""
-    for parent in list(path.parents)[: -len(Path("/tmp").parts)]:  # noqa: S108 - none is made
-        parent.chmod(0o755)
 
 
 def test_no_permission_is_said_so(path: Path, url: str, store: bytes) -> None:

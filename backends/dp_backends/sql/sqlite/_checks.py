@@ -73,7 +73,7 @@ def _check(path: str) -> Iterator[Check]:
             yield Check.failed("store", error, "name another file")
             return
         yield from _rights(path)
-        if os.access(path, os.R_OK):
+        if os.access(path, os.R_OK, effective_ids=True):
             yield from _content(path)
         yield from _log(path)
     else:
@@ -89,7 +89,7 @@ def _check(path: str) -> Iterator[Check]:
 
 def _rights(path: str) -> Iterator[Check]:
     status = os.stat(path)
-    if not os.access(path, os.R_OK | os.W_OK):
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         yield Check(
             "rights",
             "problem",
