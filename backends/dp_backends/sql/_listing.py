@@ -119,7 +119,8 @@ class _Search:
     def places(self) -> tuple[list[int], int | None]:
         """Return the places of the page, and that from which to go on."""
         candidates, rest = self._candidates()
-        looks = _LOOKS if rest else self._limit + 1
+        # No more than there are candidates of each state.
+        looks = _LOOKS if rest else min(_LOOKS, self._limit + 1)
         source, values = candidates
         source = f"SELECT place FROM ({source}) AS c ORDER BY place {self._order}"
         where = "".join(f" AND {text}" for text, _ in rest)

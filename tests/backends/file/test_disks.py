@@ -28,6 +28,7 @@ from dp_backends.file._watching import WATCHERS
 from dp_core.testing.crash import Disk
 from support.core.disks.full_disks import a_little_room_is_the_way_out
 from support.core.disks.small_disks import fill_up, small_memory
+from support.core.program import UNMEASURED
 from support.file.crash_setups import Dying, value
 from support.file.stores import age
 from support.file.sweeps import missing
@@ -152,7 +153,7 @@ def program(*words: str, url: str = "memory:") -> tuple[int, str, str]:
     """Run `dp`; return its exit code, its output, and what it complained of."""
     done = subprocess.run(
         [sys.executable, "-m", "dp_core", *words],
-        env={**os.environ, "DP_URL": url},
+        env={**os.environ, **UNMEASURED, "DP_URL": url},
         capture_output=True,
         text=True,
         check=False,

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import dp_core as dp
@@ -84,6 +84,10 @@ async def listed(backend: Any, query: dp.Query, limit: int) -> list[tuple[Any, .
 @pytest.mark.slow
 @pytest.mark.parametrize("looks", [3, 10_000], ids=["many", "few"])
 @given(operations=OPERATIONS, queries=st.lists(QUERIES, min_size=5, max_size=10))
+@example(
+    operations=[("over", id, {"k": "1"}) for id in ("a1", "a2", "ab", "b")],
+    queries=[dp.Query(tags={"k": "1"})],
+)
 @settings(
     max_examples=40,
     # It is a function that opens a new store each time.
