@@ -106,7 +106,7 @@ SYSTEM: Final = (
     "backends/sqlite/test_disks.py",
     "backends/sqlite/test_powerloss.py",
     "backends/test_behind_proxies.py",
-    "cli/looks/test_doctor_postgresql.py",
+    "cli/doctor/test_doctor_postgresql.py",
     "mutants/file",
     "mutants/sqlite",
     "notebook/test_browser.py",

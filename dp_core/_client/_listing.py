@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar, final
 
 from dp_core._errors import BackendError, InvalidQueryError
+from dp_core._mismatch import ASYNC_ITERATOR
 from dp_core._observation import OBSERVERS, Observation
 from dp_core._outbox import without_deliveries
-from dp_core._refused import ASYNC_ITERATOR
 from dp_core._terms import Page, PromiseInfo, Query, is_text
 from dp_core._text import quoted, shown
 from dp_core.backend import Registry

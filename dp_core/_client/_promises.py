@@ -14,10 +14,10 @@ from dp_core._client._prune import dispose_of_settled, moment_before
 from dp_core._codec import Codec
 from dp_core._errors import PromiseExistsError
 from dp_core._ids import check_id
+from dp_core._mismatch import Refused
 from dp_core._observation import Observation
 from dp_core._outbox import create_with_callbacks
 from dp_core._promise import DurablePromise
-from dp_core._refused import Refused
 from dp_core._registry import registry_of
 from dp_core._states import Outcome
 from dp_core._terms import PromiseInfo, Query, StateName

@@ -12,8 +12,8 @@ from anyio.lowlevel import checkpoint
 
 from dp_core._combinators._joint_watch import JointWatch, News, watching
 from dp_core._errors import PromiseDisposedError
+from dp_core._mismatch import ASYNC_ITERATOR, Refused
 from dp_core._promise import DurablePromise
-from dp_core._refused import ASYNC_ITERATOR, Refused
 from dp_core._states import Rejected, Resolved
 
 __all__ = ["AsSettled"]

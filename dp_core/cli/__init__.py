@@ -8,7 +8,7 @@ script can branch on it.
 """
 
 from dp_core._public import publish
-from dp_core.cli._door import main
+from dp_core.cli._entry_point import main
 from dp_core.cli._examples import examples
 from dp_core.cli._status import Status
 

@@ -12,9 +12,9 @@ import click
 from dp_core._errors import DurablePromiseError
 from dp_core._version import __version__
 from dp_core.cli._commands import COMMANDS
+from dp_core.cli._doctor import doctor, show_overview
 from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option, url_option
-from dp_core.cli._looks import doctor, show_overview
 from dp_core.cli._output import NoticeHandler, all_was_said, complain_once, unwritable
 from dp_core.cli._plugin_commands import find_command, installed_commands
 from dp_core.cli._status import Status

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final
 
-from dp_core._refused import BLOCKING_ITERATOR
+from dp_core._mismatch import BLOCKING_ITERATOR
 
 __all__ = ["Ahead"]
 

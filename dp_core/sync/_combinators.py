@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, final, overload
 
 from dp_core import _combinators as several
-from dp_core._refused import BLOCKING_ITERATOR, Refused
+from dp_core._mismatch import BLOCKING_ITERATOR, Refused
 from dp_core._states import Rejected, Resolved
 from dp_core._text import shown
 from dp_core.sync._ahead import Ahead

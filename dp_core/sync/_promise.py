@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from dp_core import _promise
-from dp_core._refused import Refused
+from dp_core._mismatch import Refused
 from dp_core._states import Rejected, Resolved, State
 from dp_core._terms import PromiseInfo, Terms
 from dp_core.sync._run import call

@@ -110,7 +110,7 @@ async def test_a_proxy_that_buffers_is_found_out(
     nginx buffers by default, and does not where our server says so. It asks by HTTP/1.0
     then, which has no chunks, so that the end of a response is its end.
     """
-    monkeypatch.setattr("dp_backends.http._waits._streams._LATE_SECONDS", 0.5)
+    monkeypatch.setattr("dp_backends.http._waits._stream_gate._LATE_SECONDS", 0.5)
     kept: list[object] = []
 
     async def get(promises: Promises, n: int) -> None:

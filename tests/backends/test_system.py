@@ -11,7 +11,7 @@ import pytest
 
 from dp_backends._system import (
     Inotify,
-    _report_checks,
+    _inotify_checks,
     check_directory,
     check_disk,
     check_reports,
@@ -93,7 +93,7 @@ def test_watches_are_counted_for_a_moment_only(
 ) -> None:
     """With very many processes it is said how many there are at least."""
     before = check_reports(str(tmp_path)).text
-    monkeypatch.setattr(_report_checks, "_COUNTING_SECONDS", -1.0)
+    monkeypatch.setattr(_inotify_checks, "_COUNTING_SECONDS", -1.0)
     assert "at least" not in before
     assert "at least" in check_reports(str(tmp_path)).text
 

@@ -6,7 +6,7 @@ Facts of the operating system, for all stores that keep files.
 ``_mounts``        file systems, and foreign machines
 ``_inotify``       changes in a directory, as the kernel reports them
 ``_disk_checks``   whether a place can keep what has to be durable
-``_report_checks`` whether the kernel reports changes there
+``_inotify_checks`` whether the kernel reports changes there
 ================== ====================================================
 """
 
@@ -24,8 +24,8 @@ from dp_backends._system._inotify import (
     Inotify,
     open_inotify,
 )
+from dp_backends._system._inotify_checks import check_reports
 from dp_backends._system._mounts import is_remote
-from dp_backends._system._report_checks import check_reports
 
 __all__ = [
     "NAMES",

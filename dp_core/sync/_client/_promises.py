@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from dp_core import _client
 from dp_core._client import Deadline, FoundPromises
-from dp_core._refused import Refused
+from dp_core._mismatch import Refused
 from dp_core._states import Outcome
 from dp_core._terms import PromiseInfo, StateName
 from dp_core._type_form import TypeForm

@@ -15,8 +15,8 @@ import anyio
 import pytest
 
 import dp_core as dp
-from dp_backends.sql.sqlite import _connection, _log
-from dp_backends.sql.sqlite._connection import SqliteSession
+from dp_backends.sql.sqlite import _log, _session
+from dp_backends.sql.sqlite._session import SqliteSession
 from support.sqlite.stores import opened, rows, session_of, settle_carelessly
 
 REAL_FSYNC = _log.fsync
@@ -152,7 +152,7 @@ async def test_a_doubt_stays_while_others_hold_the_log(
     path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkpoint that somebody holds up has not mended anything."""
-    monkeypatch.setattr(_connection, "_BUSY", 0.01)
+    monkeypatch.setattr(_session, "_BUSY", 0.01)
     async with dp.connect(url) as promises:
         await promises.promise("kept").resolve(1)
         with opened(path) as reader:

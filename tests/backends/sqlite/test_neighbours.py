@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 import dp_core as dp
-from dp_backends.sql.sqlite import _connection
-from dp_backends.sql.sqlite._connection import SqliteSession
+from dp_backends.sql.sqlite import _session
+from dp_backends.sql.sqlite._session import SqliteSession
 from support.sqlite.child import one_batch
 from support.sqlite.stores import write_lock
 
@@ -33,7 +33,7 @@ async def test_who_only_reads_does_not_fail_with_who_writes(
     """Of the calls of one batch those fail whose change could not be written."""
     async with dp.connect(url) as promises:
         await promises.promise("kept").resolve(1)
-        monkeypatch.setattr(_connection, "_BUSY", 0.0)
+        monkeypatch.setattr(_session, "_BUSY", 0.0)
         told: list[object] = []
 
         async def settle() -> None:
@@ -118,7 +118,7 @@ async def test_a_lock_that_is_held_for_too_long_is_said_so(
     """What to look for is said, nothing is changed, and the handle goes on."""
     async with dp.connect(url) as promises:
         await promises.promise("kept").resolve(1)
-        monkeypatch.setattr(_connection, "_BUSY", 0.01)
+        monkeypatch.setattr(_session, "_BUSY", 0.01)
         with write_lock(path):
             told = "another process has locked the database for too long.*stopped"
             with pytest.raises(dp.BackendUnavailableError, match=told):

@@ -14,8 +14,8 @@ import pytest
 import dp_core as dp
 from dp_backends.sql.sqlite import _bell, _store
 from dp_backends.sql.sqlite._bell import Bell
-from dp_backends.sql.sqlite._connection import SqliteSession
 from dp_backends.sql.sqlite._log import Log
+from dp_backends.sql.sqlite._session import SqliteSession
 from dp_backends.sql.sqlite._store import SqliteStore
 from dp_core.testing.crash import Step, VictimRunner
 from support.file.sweeps import need_tools

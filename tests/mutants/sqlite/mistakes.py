@@ -12,10 +12,10 @@ from dp_backends.sql._rows import PromiseRow
 from dp_backends.sql._sessions import Values
 from dp_backends.sql._working import _worker
 from dp_backends.sql._working._batch import Calls
-from dp_backends.sql.sqlite import _connection, _database
-from dp_backends.sql.sqlite._connection import SqliteSession
+from dp_backends.sql.sqlite import _database, _session
 from dp_backends.sql.sqlite._dialect import UPSERTS
 from dp_backends.sql.sqlite._log import Log
+from dp_backends.sql.sqlite._session import SqliteSession
 from mutants.changes import Change, changed_during
 from mutants.sqlite.registry import mutant
 
@@ -100,7 +100,7 @@ def changes_are_not_compared() -> list[Change]:
         rows: statement.replace(compared, "true") for rows, statement in UPSERTS.items()
     }
     assert careless != UPSERTS
-    return [(_connection, "UPSERTS", careless)]
+    return [(_session, "UPSERTS", careless)]
 
 
 @mutant

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import anyio
 import pytest
 
-from dp_backends.sql.sqlite._connection import SqliteSession
+from dp_backends.sql.sqlite._session import SqliteSession
 from dp_core import Resolved, connect
 from dp_core.testing.crash import KEEPS, CrashError, Disk
 from mutants.sqlite.registry import load_mutants, mutated

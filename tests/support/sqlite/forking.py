@@ -19,7 +19,7 @@ from typing import Any, Final
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from dp_backends.sql.sqlite._connection import SqliteSession
+from dp_backends.sql.sqlite._session import SqliteSession
 from dp_core import Promises, Resolved, connect
 from mutants.sqlite.registry import mutated
 

@@ -23,8 +23,8 @@ from dp_backends.sql._working import (
 )
 from dp_backends.sql._working._batch import run_batch
 from dp_backends.sql.sqlite._bell import Bell
-from dp_backends.sql.sqlite._connection import SqliteSession
 from dp_backends.sql.sqlite._log import Log
+from dp_backends.sql.sqlite._session import SqliteSession
 from dp_core import Outcome, State, Terms
 from mutants.sqlite.registry import mutated
 from support.file.random_load import main

@@ -14,8 +14,8 @@ from typing import Any, Final
 from dp_backends.sql._working import CreateCall
 from dp_backends.sql._working._batch import run_batch
 from dp_backends.sql.sqlite._bell import Bell
-from dp_backends.sql.sqlite._connection import SqliteSession
 from dp_backends.sql.sqlite._log import Log
+from dp_backends.sql.sqlite._session import SqliteSession
 from dp_core import Resolved, Terms
 from dp_core.testing.crash import (
     SCENARIOS,

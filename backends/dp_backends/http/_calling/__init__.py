@@ -6,12 +6,12 @@ Calls to the server, and what is answered.
 ``_calls``       calls, repeated while that is safe
 ``_batches``     calls that come together, in one request
 ``_requests``    calls as HTTP requests, with the token
-``_sent_for``    for whom a request is sent, as observers are told
+``_reporting``   for whom a request is sent, as observers are told
 ================ ===========================================================
 """
 
 from dp_backends.http._calling._calls import Calls
-from dp_backends.http._calling._sent_for import SentFor
+from dp_backends.http._calling._reporting import SentFor
 from dp_backends.http._calling._wire_client import WireClient
 
 __all__ = ["Calls", "SentFor", "WireClient"]

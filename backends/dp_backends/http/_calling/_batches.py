@@ -29,7 +29,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 from anyio.lowlevel import checkpoint, current_token
 
-from dp_backends.http._calling._sent_for import SentFor
+from dp_backends.http._calling._reporting import SentFor
 from dp_backends.http._calling._wire_client import WireClient, Written, off_loop
 from dp_backends.http._connection import Connection
 from dp_backends.http._peer import is_content, stranger

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 
+from dp_backends.http._calling._reporting import SentFor, seen
 from dp_backends.http._calling._requests import RequestWriter
-from dp_backends.http._calling._sent_for import SentFor, seen
 from dp_backends.http._connection import Connection
 from dp_backends.http._peer import (
     OWN_WORDS,

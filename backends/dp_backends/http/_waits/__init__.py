@@ -4,7 +4,7 @@ HttpWaits: a few by long polls of their own, and as many as there are on event s
 ================= ====================================================
 ``_long_polls``   requests that are held, one a promise
 ``_long_poll``    one of them
-``_streams``      the gate, where callers gather for a stream
+``_stream_gate``  the gate, where callers gather for a stream
 ``_stream``       one event stream, and who waits on it
 ``_event_source`` the events of one response
 ``_interest``     who waits, for what

@@ -14,7 +14,7 @@ from dp_backends.http._calling import WireClient
 from dp_backends.http._retry import RetryBudget
 from dp_backends.http._waits._interest import NoStreamError, Share, SingleWait
 from dp_backends.http._waits._long_polls import LongPolls
-from dp_backends.http._waits._streams import MAX_ASKED_BYTES, StreamGate
+from dp_backends.http._waits._stream_gate import MAX_ASKED_BYTES, StreamGate
 from dp_core import Backend, Outcome, State
 from dp_core.backend import Closable, LoopLocal, Told, Watch, tasks_beside, watch_all
 from dp_core.wire import MAX_WATCHED, Peek

@@ -3,7 +3,7 @@
 
 =============== ================================================================
 ``_store``      the store, and its URL
-``_connection`` a connection; ``_dialect`` its statements
+``_session``    a connection; ``_dialect`` its statements
 ``_database``   the file: found, checked, made, brought up to date
 ``_log``        how much of the write-ahead log is known to be durable
 ``_bell``       how those who wait hear of a commit

@@ -13,9 +13,9 @@ from dp_backends.sql._store import SqlStore
 from dp_backends.sql._waits import AskForChanges, Changes
 from dp_backends.sql.sqlite._bell import Bell, BellListener
 from dp_backends.sql.sqlite._checks import check_database
-from dp_backends.sql.sqlite._connection import SqliteSession
 from dp_backends.sql.sqlite._dialect import CHANGED
 from dp_backends.sql.sqlite._log import Log
+from dp_backends.sql.sqlite._session import SqliteSession
 from dp_core import Backend, UnknownBackendError, hookimpl
 from dp_core.backend import Check, now
 from dp_core.hookspecs import Register

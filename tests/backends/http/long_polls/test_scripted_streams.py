@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from dp_backends.http import HttpBackend
-from dp_backends.http._waits import _stream, _streams, _waits
+from dp_backends.http._waits import _stream, _stream_gate, _waits
 from dp_core import (
     AccessDeniedError,
     BackendUnavailableError,
@@ -165,7 +165,7 @@ async def test_streams_are_done_without_where_there_are_none(
 ) -> None:
     """A body that is too long for what is on the way, and one that is held back."""
     if late:
-        monkeypatch.setattr(_streams, "_LATE_SECONDS", 0.05)
+        monkeypatch.setattr(_stream_gate, "_LATE_SECONDS", 0.05)
     async with serving() as waits:
         waits.wait("a")
         stream = await waits.asked(0)
@@ -187,7 +187,7 @@ async def test_one_that_fails_is_not_all(
         await (await waits.begun()).tell("a", ONE)
         await until_kept(waits, 1)
         if late:
-            monkeypatch.setattr(_streams, "_LATE_SECONDS", 0.05)
+            monkeypatch.setattr(_stream_gate, "_LATE_SECONDS", 0.05)
         waits.wait("b")
         stream = await waits.asked(1)
         if not late:
@@ -369,7 +369,7 @@ async def test_a_stream_that_does_not_begin_is_a_failure_for_observers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nobody has left it."""
-    monkeypatch.setattr(_streams, "_LATE_SECONDS", 0.05)
+    monkeypatch.setattr(_stream_gate, "_LATE_SECONDS", 0.05)
     watching = Watching()
     with observing(watching):
         async with serving() as waits:

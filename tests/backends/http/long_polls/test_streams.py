@@ -15,7 +15,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from dp_backends.http import HttpBackend
-from dp_backends.http._waits import _streams
+from dp_backends.http._waits import _stream_gate
 from dp_core import (
     BackendClosedError,
     NotSupportedError,
@@ -108,7 +108,7 @@ async def test_waits_join_and_leave_without_disturbing_others(
 
 
 def _all_on_streams(backend: HttpBackend, waiters: int) -> bool:
-    streams = backend._waits._streams.get()
+    streams = backend._waits._stream_gate.get()
     return backend.stats().waiters == waiters and not len(streams.gate)
 
 
@@ -308,7 +308,7 @@ async def test_a_stream_that_is_held_back_is_done_without(
     monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
     """Where its first comment does not come as it was sent, but other answers do."""
-    monkeypatch.setattr(_streams, "_LATE_SECONDS", 0.2)
+    monkeypatch.setattr(_stream_gate, "_LATE_SECONDS", 0.2)
 
     async with anyio.create_task_group() as group:
         listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
@@ -342,7 +342,7 @@ async def test_a_stream_that_is_held_back_is_done_without(
 
         group.start_soon(listener.serve, handle)
         backend, kept = await known(f"http://127.0.0.1:{port}"), dict[str, object]()
-        streams = backend._waits._streams.get()
+        streams = backend._waits._stream_gate.get()
         with anyio.fail_after(60):
             async with anyio.create_task_group() as waits:
                 monkeypatch.setattr("dp_backends.http._waits._waits._FEW", 0)

@@ -301,7 +301,7 @@ def test_development_mode_shows_the_traceback(tmp_path: Path) -> None:
 def test_no_memory_to_end_with_is_not_a_rejection(tmp_path: Path) -> None:
     """Where even flushing the output finds no memory, the exit code is 2."""
     script = (
-        "import sys, dp_core.cli._door as door\n"
+        "import sys, dp_core.cli._entry_point as door\n"
         "def flushed(stream): raise MemoryError\n"
         "door._flushed = flushed\n"
         "sys.argv[1:] = ['peek', 'id']\n"

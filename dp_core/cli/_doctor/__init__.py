@@ -12,7 +12,7 @@ Looks at a store, and at what is around it: ``dp doctor``, and ``dp`` alone.
 ================= ============================================================
 """
 
-from dp_core.cli._looks._doctor import doctor
-from dp_core.cli._looks._overview import show_overview
+from dp_core.cli._doctor._doctor import doctor
+from dp_core.cli._doctor._overview import show_overview
 
 __all__ = ["doctor", "show_overview"]

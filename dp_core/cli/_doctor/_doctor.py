@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from dp_core.cli._doctor._diagnosis import diagnose
 from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option, url_option
-from dp_core.cli._looks._diagnosis import diagnose
 from dp_core.cli._output import NobodyReadsError
 from dp_core.cli._status import Status
 

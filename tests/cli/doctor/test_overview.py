@@ -17,7 +17,7 @@ import pytest
 from dp_backends.memory import MemoryBackend
 from dp_core import Resolved, connect
 from dp_core._plugins import _opening
-from dp_core.cli._looks import _overview
+from dp_core.cli._doctor import _overview
 from support.core.program import PROGRAM, Run
 from support.core.terminals import on_terminal
 

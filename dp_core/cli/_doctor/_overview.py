@@ -17,8 +17,8 @@ from dp_core._terms import PromiseInfo, Query
 from dp_core._text import described
 from dp_core.backend import MadeOnUse, Page, TimedBackend
 from dp_core.cli._commands import checked_info
-from dp_core.cli._looks._bounded import told_in_time
-from dp_core.cli._looks._named_store import NamedStore
+from dp_core.cli._doctor._bounded import told_in_time
+from dp_core.cli._doctor._named_store import NamedStore
 from dp_core.cli._output import (
     NobodyReadsError,
     complain_once,

@@ -18,7 +18,7 @@ from dp_backends.memory import MemoryBackend
 from dp_core import Backend, BackendUnavailableError, Outcome, State, connect
 from dp_core._plugins import _opening
 from dp_core.backend import Check
-from dp_core.cli._looks import _diagnosis, _store_checks
+from dp_core.cli._doctor import _diagnosis, _store_checks
 from support.core.program import PROGRAM, Done, Run
 from support.core.terminals import on_terminal
 

@@ -13,10 +13,10 @@ from typing import Final
 from dp_core._errors import DurablePromiseError
 from dp_core._text import described, shortened, type_name, visible
 from dp_core.backend import Check, CheckStatus
-from dp_core.cli._looks._bounded import told_in_time
-from dp_core.cli._looks._installation import check_installation
-from dp_core.cli._looks._named_store import NamedStore
-from dp_core.cli._looks._store_checks import check_store
+from dp_core.cli._doctor._bounded import told_in_time
+from dp_core.cli._doctor._installation import check_installation
+from dp_core.cli._doctor._named_store import NamedStore
+from dp_core.cli._doctor._store_checks import check_store
 from dp_core.cli._output import Colour, in_colour, is_coloured, say_json, say_lines
 from dp_core.cli._status import Status
 from dp_core.cli._table import width_of_terminal, wrapped
