@@ -45,6 +45,7 @@ from typing import (
 )
 
 from dp_core._errors import PromiseRejectedError
+from dp_core._frozen import frozen
 from dp_core._text import repr_of, shown
 
 __all__ = [
@@ -94,6 +95,7 @@ class Pending:
 
 
 @final
+@frozen
 @dataclass(frozen=True, slots=True, repr=False)
 class Resolved(Generic[T_co]):
     """
@@ -161,6 +163,7 @@ SETTLED: Final = (Resolved, Rejected)
 
 
 @final
+@frozen
 @dataclass(frozen=True, slots=True, repr=False)
 class Resolve(Generic[T_co]):
     """Settle the promise with a value."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Literal, TypeVar, final
 
+from dp_core._frozen import frozen
 from dp_core._states import Pending, Rejected, State
 from dp_core._terms._terms import Terms
 
@@ -18,6 +19,7 @@ StateName = Literal["pending", "resolved", "rejected"]
 
 
 @final
+@frozen
 @dataclass(frozen=True, slots=True)
 class PromiseInfo(Generic[T_co]):
     """

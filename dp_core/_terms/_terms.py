@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar, final
 
 from dp_core._errors import InvalidTermsError
+from dp_core._frozen import frozen
 from dp_core._states import SETTLED, Outcome, Rejected
 from dp_core._terms._callbacks import Callback, check_callbacks
 from dp_core._terms._moments import moment_after, whole_moment
@@ -34,6 +35,7 @@ DEADLINE_PASSED: Final = Rejected("deadline passed")
 
 
 @final
+@frozen
 @dataclass(frozen=True, slots=True)
 class Terms(Generic[T_co]):
     """

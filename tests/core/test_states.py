@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dp_core as dp
 from dp_core import (
     SETTLED,
     TRANSITIONS,
@@ -29,6 +32,25 @@ settlements = st.one_of(st.builds(Resolve, values), st.builds(Reject, messages))
 commands = st.one_of(settlements, st.just(Dispose()))
 outcomes = st.one_of(st.builds(Resolved, values), st.builds(Rejected, messages))
 states = st.one_of(outcomes, st.just(Pending()))
+
+
+PENDING: Final = dp.Pending()
+
+
+@pytest.mark.parametrize(
+    ("made", "plain"),
+    [
+        (partial(dp.Resolved[int], 5), dp.Resolved(5)),
+        (dp.Terms[bytes], dp.Terms()),
+        (partial(dp.PromiseInfo[int], "a", PENDING), dp.PromiseInfo("a", PENDING)),
+    ],
+)
+def test_a_type_may_be_named_in_a_call(made: Callable[[], Any], plain: Any) -> None:
+    """And what is made is frozen as ever."""
+    instance = made()
+    assert plain == instance
+    with pytest.raises(AttributeError, match="cannot assign"):
+        setattr(instance, instance.__match_args__[0], 1)
 
 
 def test_the_table_is_total() -> None:

@@ -27,6 +27,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 from support.paths import ROOT
@@ -113,8 +114,13 @@ class Reader:
             if not name.startswith(("DP_", "PYTEST")) or name == "PYTEST_ADDOPTS"
         }
         path = os.pathsep.join([*map(str, places), kept["PATH"]])
-        # Some programs keep things at home.
-        here = {"HOME": str(directory), "PATH": path, "PYTHONUNBUFFERED": "1"}
+        # Some programs keep things at home; pytest would remove those of other runs.
+        here = {
+            "HOME": str(directory),
+            "PATH": path,
+            "PYTEST_DEBUG_TEMPROOT": self._stack.enter_context(TemporaryDirectory()),
+            "PYTHONUNBUFFERED": "1",
+        }
         self._environment = {**kept, **here}
 
     def follow(self, found: list[Step]) -> Iterator[Printed]:
