@@ -12,9 +12,18 @@
 ================== ==============================================
 """
 
+from dp_core.server._guarding._bearer import bearer_token
 from dp_core.server._guarding._bodies import Headers
 from dp_core.server._guarding._guard import UNKNOWN_PAGE, ClientGoneError, Guard
 from dp_core.server._guarding._hosts import Hosts
 from dp_core.server._guarding._permitted import allows
 
-__all__ = ["UNKNOWN_PAGE", "ClientGoneError", "Guard", "Headers", "Hosts", "allows"]
+__all__ = [
+    "UNKNOWN_PAGE",
+    "ClientGoneError",
+    "Guard",
+    "Headers",
+    "Hosts",
+    "allows",
+    "bearer_token",
+]

@@ -17,6 +17,7 @@ from dp_core._access import (
 )
 from dp_core._errors import AccessDeniedError
 from dp_core._tokens import read_secret_file
+from dp_core.server._guarding._bodies import Headers
 from dp_core.server._guarding._replaced_file import (
     AGAIN_SECONDS,
     LOOK_SECONDS,
@@ -25,10 +26,16 @@ from dp_core.server._guarding._replaced_file import (
 from dp_core.server._observing import Notices
 from dp_core.server._settings import Settings
 
-__all__ = ["Bearer"]
+__all__ = ["Bearer", "bearer_token"]
 
 _MOST_KNOWN: Final = 1000
 """The most signed tokens that are remembered: to check one takes 40 µs."""
+
+
+def bearer_token(headers: Headers) -> bytes:
+    """Return the token that a request has in its head (RFC 6750 §2.1), or nothing."""
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else b""
 
 
 @final

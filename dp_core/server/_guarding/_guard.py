@@ -32,7 +32,7 @@ from starlette.types import Receive, Scope
 from dp_core._access import EVERYTHING, Access, PublicUrl
 from dp_core._errors import AccessDeniedError, ProtocolError
 from dp_core._text import quoted
-from dp_core.server._guarding._bearer import Bearer
+from dp_core.server._guarding._bearer import Bearer, bearer_token
 from dp_core.server._guarding._bodies import Headers, read_body, throw_away_body
 from dp_core.server._guarding._hosts import Hosts
 from dp_core.server._guarding._origins import (
@@ -165,9 +165,8 @@ class Guard:
             return EVERYTHING
         if not asks_for_token:
             return None
-        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        token = token.strip()
-        if scheme.lower() != b"bearer" or not token:
+        token = bearer_token(headers)
+        if not token:
             raise self._refused(
                 scope,
                 ProtocolError(401, "this server asks for a token"),

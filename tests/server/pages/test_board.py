@@ -55,6 +55,17 @@ async def test_a_browser_is_asked_for_a_token(pages: App) -> None:
     assert b'type="password"' in page.body
 
 
+async def test_a_program_may_read_the_board(pages: App) -> None:
+    """With its token where programs have it; that is no way for a page's form."""
+    bearer = (b"authorization", f"Bearer {MASTER}".encode())
+    wrong = (b"authorization", b"Bearer " + b"wrong" * 10)
+
+    assert 200 == (await look(pages, "/", headers=[HTML, bearer])).status
+    assert 401 == (await look(pages, "/", headers=[HTML, wrong])).status
+    sent = await send(pages, "/p/id", {}, [bearer], names_page=False)
+    assert 403 == sent.status
+
+
 async def test_a_token_is_kept_by_the_browser(pages: App) -> None:
     """In a cookie that no script reads and no other site sends, until it is closed."""
     form = {"token": f" {MASTER}\r\n", "next": "?state=pending"}

@@ -16,7 +16,7 @@ from typing import Final, TypeVar, final
 from dp_core._access import EVERYTHING, PAGES_PATH, Access
 from dp_core._errors import ProtocolError
 from dp_core.server._answering import Serving
-from dp_core.server._guarding import ClientGoneError
+from dp_core.server._guarding import ClientGoneError, bearer_token
 from dp_core.server._pages._asking._cookie import token_in_cookie
 from dp_core.server._pages._asking._forms import Form, read_form, read_query
 from dp_core.server._pages._showing import failure_page
@@ -127,7 +127,11 @@ class Visit:
             self.access = self.request.access
             return
         # A link is for one promise, whatever else this browser may do.
-        token = (self.token or "").encode() or token_in_cookie(self.request.headers)
+        token = (
+            (self.token or "").encode()
+            or bearer_token(self.request.headers)
+            or token_in_cookie(self.request.headers)
+        )
         if not token:
             raise ProtocolError(
                 401,
