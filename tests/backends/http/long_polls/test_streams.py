@@ -108,7 +108,7 @@ async def test_waits_join_and_leave_without_disturbing_others(
 
 
 def _all_on_streams(backend: HttpBackend, waiters: int) -> bool:
-    streams = backend._waits._stream_gate.get()
+    streams = backend._waits._streams.get()
     return backend.stats().waiters == waiters and not len(streams.gate)
 
 
@@ -342,7 +342,7 @@ async def test_a_stream_that_is_held_back_is_done_without(
 
         group.start_soon(listener.serve, handle)
         backend, kept = await known(f"http://127.0.0.1:{port}"), dict[str, object]()
-        streams = backend._waits._stream_gate.get()
+        streams = backend._waits._streams.get()
         with anyio.fail_after(60):
             async with anyio.create_task_group() as waits:
                 monkeypatch.setattr("dp_backends.http._waits._waits._FEW", 0)
