@@ -117,7 +117,7 @@ class WireClient:
         self,
         call: Call,
         budget: RetryBudget,
-        sent_for: tuple[int | None, ...] | None = None,
+        operations: tuple[int | None, ...] | None = None,
     ) -> Any:
         """
         Make a call once; and once more if our token was replaced meanwhile.
@@ -125,7 +125,7 @@ class WireClient:
         Args:
             call: The call.
             budget: The caller's time.
-            sent_for: The operations that wait for it; by default that of the caller.
+            operations: As for `SentFor`.
 
         Raises:
             AttemptFailed: Another attempt may succeed.
@@ -133,7 +133,7 @@ class WireClient:
         """
         connection = None
         with budget.attempt() as scope:
-            whom = SentFor(sent_for, scope)
+            whom = SentFor(operations, scope)
             while True:
                 # A kept connection may be dying, and then nobody knows whether the
                 # request got through.
@@ -155,8 +155,9 @@ class WireClient:
         self, *, sent: bool, seconds: float | None = None
     ) -> AttemptFailed:
         """Return the failure of an attempt whose time is over."""
+        seconds = self.url.retry if seconds is None else round(seconds, 1)
         return AttemptFailed(
-            f"no answer from {self.url} in {seconds or self.url.retry:.3g} s; "
+            f"no answer from {self.url} in {seconds:g} s; "
             f"{self._advice()}, or set a deadline, or ?retry=SECONDS in its URL, "
             "to wait for longer",
             sent=sent,

@@ -243,7 +243,7 @@ class _Tools:
         failures = [*page.failures]
         for info in page.infos:
             try:
-                reports.append(_known(checked_info(info)))
+                reports.append(_known(info))
             except CorruptPromiseError as error:
                 failures.append((info.id, error))
         return PromisePage(
@@ -275,4 +275,4 @@ def _refuse_delivery(id: str) -> None:
 
 
 def _known(info: PromiseInfo[bytes]) -> PromiseReport:
-    return PromiseReport.model_validate_json(write_info(info))
+    return PromiseReport.model_validate_json(write_info(checked_info(info)))
