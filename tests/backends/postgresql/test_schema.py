@@ -120,31 +120,27 @@ async def test_a_role_with_rights_on_the_schema_can_use_it(
     assert Resolved(1) == state
 
 
-async def test_a_store_that_does_not_say_its_format_is_refused(
-    postgresql: PostgresServer, url: str, schema: str
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("DELETE FROM {}.durable_promises_format", "restore it from a backup"),
+        (
+            "UPDATE {}.durable_promises_format SET format = 99",
+            "upgrade durable-promises",
+        ),
+    ],
+    ids=["restored in part", "newer"],
+)
+async def test_a_format_that_is_not_ours_is_refused(
+    postgresql: PostgresServer, url: str, schema: str, statement: str, told: str
 ) -> None:
-    """As one that was restored in part: nothing is guessed, and nothing is made."""
+    """Nothing is guessed, and nothing is made; the error says what to do."""
     async with connect(url) as promises:
         await promises.promise("a").resolve(1)
-    statement = SQL("DELETE FROM {}.durable_promises_format")
-    postgresql.execute(statement.format(Identifier(schema)))
+    postgresql.execute(SQL(statement).format(Identifier(schema)))
 
     async with connect(url) as promises:
-        with pytest.raises(BackendUnavailableError, match="restore it from a backup"):
-            await promises.promise("a").peek()
-
-
-async def test_a_newer_format_is_refused(
-    postgresql: PostgresServer, url: str, schema: str
-) -> None:
-    """The error says to upgrade."""
-    async with connect(url) as promises:
-        await promises.promise("a").resolve(1)
-    statement = SQL("UPDATE {}.durable_promises_format SET format = 99")
-    postgresql.execute(statement.format(Identifier(schema)))
-
-    async with connect(url) as promises:
-        with pytest.raises(BackendUnavailableError, match="upgrade durable-promises"):
+        with pytest.raises(BackendUnavailableError, match=told):
             await promises.promise("a").peek()
 
 

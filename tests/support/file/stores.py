@@ -13,6 +13,9 @@ import pytest
 
 import dp_core as dp
 from dp_backends.file._layout import GRACE
+from dp_backends.file._record import FIRST
+from dp_backends.file._store import FileStore
+from support.file.crash_setups import value
 
 ONE = dp.Resolved(b"1")
 TWO = dp.Resolved(b"2")
@@ -51,3 +54,17 @@ def settle_while(
         return real(*args, **kwargs)
 
     monkeypatch.setattr(os, step, call)
+
+
+def outcome_of(store: FileStore) -> Path:
+    """Settle "x", and return its record."""
+    store.settle("x", value("precious"))
+    return Path(store.place("x").outcome(FIRST))
+
+
+def head_of(store: FileStore) -> Path:
+    """Dispose of "x", settled before and after, and return its head."""
+    outcome_of(store)
+    store.dispose("x")
+    store.settle("x", value("precious"))
+    return Path(store.place("x").head)

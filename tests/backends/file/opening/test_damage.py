@@ -20,6 +20,7 @@ from dp_backends.file._record import _TAIL, FIRST
 from dp_backends.file._store import FileStore
 from support.file.crash_proofs import damage_is_noticed, damaged
 from support.file.crash_setups import value
+from support.file.stores import head_of, outcome_of
 
 SOMEBODY: Final = 65534
 
@@ -33,20 +34,6 @@ def store(tmp_path: Path) -> FileStore:
 
 
 # Damage ---------------------------------------------------------------------
-
-
-def outcome_of(store: FileStore) -> Path:
-    """Settle "x", and return its record."""
-    store.settle("x", value("precious"))
-    return Path(store.place("x").outcome(FIRST))
-
-
-def head_of(store: FileStore) -> Path:
-    """Dispose of "x", settled before and after, and return its head."""
-    outcome_of(store)
-    store.dispose("x")
-    store.settle("x", value("precious"))
-    return Path(store.place("x").head)
 
 
 @pytest.mark.slow

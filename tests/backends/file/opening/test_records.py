@@ -14,6 +14,7 @@ from dp_backends.file._record import _TAIL, FIRST
 from dp_backends.file._registry import Listing
 from dp_backends.file._store import FileStore
 from support.file.crash_setups import value
+from support.file.stores import head_of, outcome_of
 
 
 @pytest.fixture
@@ -22,20 +23,6 @@ def store(root: Path) -> FileStore:
     store = FileStore(str(root))
     store.settle("kept", value("kept"))
     return store
-
-
-def outcome_of(store: FileStore) -> Path:
-    """Settle "x", and return its record."""
-    store.settle("x", value("precious"))
-    return Path(store.place("x").outcome(FIRST))
-
-
-def head_of(store: FileStore) -> Path:
-    """Dispose of "x", settled before and after, and return its head."""
-    outcome_of(store)
-    store.dispose("x")
-    store.settle("x", value("precious"))
-    return Path(store.place("x").head)
 
 
 @pytest.mark.parametrize("place", ["outcome", "terms"])
