@@ -14,7 +14,8 @@ comes of it, keeps those that are waited for in `Deadlines`, and sleeps as a
 `ClockWatcher`. Whoever waits for many promises asks `watch_all`, and backends that
 do it as for one (`Watchable`) tell it through a `Watch`. `in_thread` calls what blocks,
 also where no thread can be started or none is needed (`blocking_here`), and
-`each_in_thread` what yields; `tasks_beside` runs tasks that end with a block. Who can
+`each_in_thread` what yields; `tasks_beside` runs tasks that end with a block, and
+`ForeignThreads` waits for the threads of libraries in other languages. Who can
 say how it is with the store (`Checkable`) tells it by `Check`, and that of their clocks
 by `compare_clocks`. Who sends HTTP requests reports them by `observe_request`, and
 sends along what observers ask for.
@@ -52,6 +53,7 @@ from dp_core.backend._contract import (
     WireBackend,
 )
 from dp_core.backend._deadlines import Deadlines
+from dp_core.backend._foreign_threads import ForeignThreads
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._registry import PAGE_BYTES, Registry, size_of
@@ -71,6 +73,7 @@ __all__ = [
     "Closable",
     "Deadlines",
     "Follower",
+    "ForeignThreads",
     "LeaderFollowers",
     "Located",
     "LoopLocal",

@@ -13,14 +13,11 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import anyio
 import restate
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP2Settings
-from granian.log import LogLevels
-from granian.server.embed import Server
 from restate import Service, VirtualObject, Workflow
 from restate.server import install_shutdown_hook
 
@@ -31,6 +28,7 @@ from dp_backends.restate._admin import (
     seconds_ahead,
     until_answered,
 )
+from dp_backends.restate._http2_server import run_app
 from dp_backends.restate._names import SERVICE
 from dp_core import BackendError, BackendUnavailableError
 from dp_core.backend import quoted
@@ -47,10 +45,6 @@ __all__ = [
 
 Hosted: TypeAlias = Service | VirtualObject | Workflow
 """Everything with handlers that Restate's SDK can host."""
-
-_STREAMS: Final = 100_000
-"""The most concurrent calls: high, because Restate has limits of its own."""
-
 
 _CLOCK_SECONDS: Final = 3
 """The difference of clocks that is named: it is seen to a second, by a slow answer."""
@@ -120,34 +114,18 @@ async def host_services(
 ) -> None:
     """Host services until a signal; call *started* once the server listens."""
     _check_address(host, port)
-    server = Server(
-        _app(services, identity_keys),
-        address=host,
-        port=port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http2,
-        http2_settings=HTTP2Settings(max_concurrent_streams=_STREAMS),
-        websockets=False,
-        backpressure=_STREAMS,
-        log_level=LogLevels.critical,
-    )
-    listening, stop = anyio.Event(), anyio.Event()
-    server.on_startup(listening.set)
+    app, listening, stop = _app(services, identity_keys), anyio.Event(), anyio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         # Not loop.add_signal_handler: it would replace the SDK's own handler.
         install_shutdown_hook(loop, stop.set, signum)
-
-    async def serve_forever() -> None:
-        await server.serve()
-        raise BackendError("the server of the handlers has stopped; start it again")
 
     async def wait_for_signal() -> None:
         await listening.wait()
         await started()
         await stop.wait()
 
-    await run_until_first(serve_forever, wait_for_signal)
+    await run_until_first(partial(run_app, app, host, port, listening), wait_for_signal)
 
 
 async def register_services(

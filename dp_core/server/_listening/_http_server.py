@@ -13,10 +13,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import anyio
@@ -26,6 +24,7 @@ from granian.server.embed import Server
 from starlette.types import Receive, Scope, Send
 
 from dp_core._errors import BackendUnavailableError
+from dp_core.backend import ForeignThreads
 from dp_core.server._listening._listener import BACKLOG, take_over
 from dp_core.server._listening._sockets import (
     Descriptor,
@@ -49,8 +48,6 @@ _SPARE_PART: Final = 8
 
 _ABORTED_SECONDS: Final = 2.0
 """The longest time that the end of aborted connections may take."""
-
-_THREADS: Final = Path("/proc/self/task")
 
 # Granian would set up the logging of the whole process.
 _NO_LOGGING: Final[dict[str, Any]] = {
@@ -107,7 +104,7 @@ class HttpServer:
         self._most = most_connections
         self._host, self._port = held.getsockname()[:2]
         self._ended = anyio.Event()
-        self._threads = _foreign_threads()
+        self._threads = ForeignThreads()
         self._left: list[Descriptor] = []
         self._server = Server(
             app,
@@ -228,19 +225,7 @@ class HttpServer:
             await asyncio.wait({serving}, timeout=_ABORTED_SECONDS)
         if not serving.done():
             serving.cancel()
-        # Granian's last thread says that it is done a moment before it is. An
-        # interpreter that ends in this moment takes the process down by SIGABRT.
-        with anyio.move_on_after(_ABORTED_SECONDS):
-            while _foreign_threads() - self._threads:  # noqa: ASYNC110 - the kernel's
-                await anyio.sleep(0.001)
-
-
-def _foreign_threads() -> set[int]:
-    """Return the threads of this process that are not Python's own."""
-    if not _THREADS.is_dir():
-        return set()
-    ours = {thread.native_id for thread in threading.enumerate()}
-    return {int(each.name) for each in _THREADS.iterdir()} - ours
+        await self._threads.wait_until_ended(_ABORTED_SECONDS)
 
 
 def _ended() -> BackendUnavailableError:

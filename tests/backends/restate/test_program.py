@@ -101,6 +101,34 @@ def test_an_address_that_others_reach_is_said() -> None:
     assert 1 == said.count("\n")
 
 
+STOPPED_AT_ONCE = """
+import asyncio, os, signal, sys, threading
+from dp_backends.restate import serve
+
+async def main():
+    stop = lambda line: os.kill(os.getpid(), signal.SIGTERM)
+    await serve([], port=int(sys.argv[1]), announce=stop)
+    ours = {thread.native_id for thread in threading.enumerate()}
+    print({int(each) for each in os.listdir("/proc/self/task")} - ours)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of all threads")
+def test_no_thread_of_the_server_is_left() -> None:
+    """One that touches Python while the interpreter ends would abort the process."""
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_AT_ONCE, str(free_ports(1)[0])],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+    assert (0, "set()\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize("script", [False, True], ids=["shell", "script"])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("servers", [0, 1])

@@ -164,6 +164,21 @@ def test_after_a_crash_a_step_returns_what_it_returned(
     assert b'{"value":"another\'s"}' == resolve(restate, settled, "mine").body
 
 
+def test_what_is_stopped_goes_on_in_the_next_process(
+    restate: RestateServer, steps: ServiceProcess
+) -> None:
+    """A process whose handler waits stops at once, by exit code 0; nothing is lost."""
+    settled, gate = token_hex(8), token_hex(8)
+    body = {"settle": settled, "wait": gate}
+    with pending_ask(restate.node.ingress, "/steps/settle_and_wait", body) as waiting:
+        eventually(lambda: restate.waiters(gate) > 0, "it waits")
+        steps.stop()
+        resolve(restate, gate, None)
+        steps.start()
+
+        assert {"value": "mine"} == waiting().json()
+
+
 def pass_on(
     restate: RestateServer, target: tuple[str, str], body: bytes, key: str | None = None
 ) -> tuple[int, str]:

@@ -10,6 +10,7 @@ import restate
 
 import dp_core as dp
 from dp_backends.restate import durable_promise, serve
+from dp_core.backend import ForeignThreads
 
 steps = restate.Service("steps")
 
@@ -94,4 +95,7 @@ async def pass_on(ctx: restate.Context, call: dict[str, Any]) -> list[Any]:
 
 
 if __name__ == "__main__":
+    threads = ForeignThreads()
     asyncio.run(serve([steps], port=int(sys.argv[1]), register=sys.argv[2]))
+    # One that is left when the interpreter ends may abort the process.
+    sys.exit(not asyncio.run(threads.wait_until_ended(0)))
