@@ -20,7 +20,7 @@ from dp_core._text import quoted, shown, without_password
 from dp_core._type_form import TypeForm
 from dp_core.backend import Backend, wait_or_peek
 
-__all__ = ["DurablePromise"]
+__all__ = ["DurablePromise", "check_timeout"]
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class DurablePromise(Generic[T]):
             ValueMismatchError: The value is not of this handle's type.
             BackendError: The store could not be asked.
         """
-        _check_timeout(timeout)
+        check_timeout(timeout)
         if not OBSERVERS:
             return await self._value(
                 await wait_or_peek(self._backend, self.id, timeout), timeout
@@ -235,9 +235,9 @@ def _checked(by: str | None) -> str | None:
     return None if by is None else check_name(by, "the name of a settler (by)")
 
 
-def _check_timeout(timeout: object) -> None:
+def check_timeout(timeout: object) -> None:
     """
-    Refuse what is not a length of time.
+    Refuse a time limit that is not a length of time.
 
     Raises:
         InvalidTimeoutError: It is not.

@@ -5,6 +5,7 @@ Several promises at once.
 ``_functions``  `gather`, `all_settled`, `race` and `as_settled`
 ``_as_settled`` their iterator: promises and outcomes, as they are settled
 ``_joint_watch`` promises of several stores that are watched together
+``_time_limit`` the longest wait of one call
 =============== ============================================================
 """
 

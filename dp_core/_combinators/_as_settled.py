@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar, final
 from anyio.lowlevel import checkpoint
 
 from dp_core._combinators._joint_watch import JointWatch, News, watching
+from dp_core._combinators._time_limit import TimeLimit
 from dp_core._errors import PromiseDisposedError
 from dp_core._mismatch import ASYNC_ITERATOR, Refused
 from dp_core._promise import DurablePromise
@@ -41,13 +42,18 @@ class AsSettled(Generic[T]):
 
     Raises:
         PromiseDisposedError: A promise was disposed of while it was watched.
+        PromiseTimeoutError: Those that are left are pending, and the time is over.
+            Whoever asks again is told what is settled by then.
         ValueMismatchError: The value of one is not of its handle's type.
         BackendError: A store could not be asked.
     """
 
-    __slots__ = ("_block", "_left", "_news", "_promises", "_watch")
+    __slots__ = ("_block", "_left", "_limit", "_news", "_promises", "_watch")
 
-    def __init__(self, promises: Sequence[DurablePromise[T]]) -> None:
+    def __init__(
+        self, promises: Sequence[DurablePromise[T]], timeout: float | None = None
+    ) -> None:
+        self._limit = TimeLimit.of(timeout)
         self._promises = promises
         self._left = dict(enumerate(promises))
         self._news: deque[News] = deque()
@@ -59,7 +65,7 @@ class AsSettled(Generic[T]):
         __iter__ = ASYNC_ITERATOR
 
     async def __aenter__(self) -> Self:
-        self._block = watching(self._left)
+        self._block = watching(self._left, self._limit)
         self._watch = await self._block.__aenter__()
         return self
 
@@ -91,7 +97,7 @@ class AsSettled(Generic[T]):
         elif self._watch is not None:
             self._news = await self._watch.news()
         else:
-            async with watching(self._left) as watch:
+            async with watching(self._left, self._limit) as watch:
                 self._news = await watch.news()
         position, told = self._news.popleft()
         promise = self._left.pop(position)

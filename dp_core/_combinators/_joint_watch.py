@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias, final
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from dp_core._errors import PromiseDisposedError
+from dp_core._combinators._time_limit import TimeLimit
+from dp_core._errors import (
+    BackendUnavailableError,
+    PromiseDisposedError,
+    PromiseTimeoutError,
+)
 from dp_core._observation import OBSERVERS, Observation
 from dp_core._promise import DurablePromise
-from dp_core._states import Outcome
-from dp_core.backend import Backend, tasks_beside, watch_all
+from dp_core._states import Outcome, Pending, State
+from dp_core.backend import Backend, tasks_beside, wait_or_peek, watch_all
 
 __all__ = ["JointWatch", "News", "watching"]
 
@@ -31,14 +36,19 @@ A watch tells one promise in each turn.
 
 @asynccontextmanager
 async def watching(
-    promises: Mapping[int, DurablePromise[Any]],
+    promises: Mapping[int, DurablePromise[Any]], limit: TimeLimit | None
 ) -> AsyncIterator[JointWatch]:
-    """Watch promises, by their positions among the arguments."""
-    watch = JointWatch(promises)
+    """
+    Watch promises, by their positions among the arguments.
+
+    Where there is no time for it, the watch is none, and its news are from a look.
+    """
+    watch = JointWatch(promises, limit)
     try:
         async with tasks_beside() as group:
-            for backend, positions in watch.shares:
-                group.start_soon(watch.add, backend, positions)
+            if limit is None or limit.left() > 0:
+                for backend, positions in watch.shares:
+                    group.start_soon(watch.add, backend, positions)
             yield watch
     finally:
         watch.end()
@@ -53,15 +63,21 @@ class JointWatch:
         shares: The backends, each with ``{id: positions}`` of its promises.
     """
 
-    def __init__(self, promises: Mapping[int, DurablePromise[Any]]) -> None:
+    def __init__(
+        self, promises: Mapping[int, DurablePromise[Any]], limit: TimeLimit | None
+    ) -> None:
         shares: dict[int, tuple[Backend, dict[str, list[int]]]] = {}
         for position, promise in promises.items():
             backend = promise._backend
             _, positions = shares.setdefault(id(backend), (backend, {}))
             positions.setdefault(promise.id, []).append(position)
         self.shares = tuple(shares.values())
+        self._untold = dict(promises)
+        self._limit = limit
         self._unseen = len(shares)
         self._has_begun = False
+        self._has_looked = False
+        self._failure: Exception | None = None
         self._news: deque[News] = deque()
         self._error: Exception | None = None
         self._wake_up = anyio.Event()
@@ -86,6 +102,9 @@ class JointWatch:
             self._wake_up.set()
 
     def _tell(self, position: int, told: Outcome[bytes] | PromiseDisposedError) -> None:
+        if self._untold.pop(position, None) is None:
+            # By a look, before; or the other way round.
+            return
         self._news.append((position, told))
         self._wake_up.set()
         if (observation := self._observations.pop(position, None)) is not None:
@@ -105,9 +124,27 @@ class JointWatch:
         """
         Wait for news; return them, those that were there at first in their order.
 
+        Once the caller's time is over, all that is left is looked at, as by
+        `wait_or_peek`: a wait that has told nothing does not say that it is pending.
+
         Raises:
+            PromiseTimeoutError: The time is over, and there are none.
             BackendError: A store could not be asked, and there are none.
         """
+        if self._limit is None:
+            await self._wait_for_news()
+        elif not self._has_looked:
+            with anyio.move_on_after(self._limit.left()) as scope:
+                await self._wait_for_news()
+            if scope.cancelled_caught:
+                await self._look()
+        if not self._news and self._limit is not None:
+            self._has_looked = False
+            raise self._too_late(self._limit.seconds)
+        news, self._news = self._news, deque()
+        return news
+
+    async def _wait_for_news(self) -> None:
         if not self._has_begun:
             await self._first_news()
             self._has_begun = True
@@ -115,8 +152,55 @@ class JointWatch:
             if self._error is not None:
                 raise self._error
             await self._wait()
-        news, self._news = self._news, deque()
-        return news
+
+    async def _look(self) -> None:
+        """Look once at all that are left; what cannot be asked is told after news."""
+        self._failure = None
+        async with anyio.create_task_group() as group:
+            for backend, positions in self.shares:
+                group.start_soon(self._look_into, backend, positions)
+        self._sort()
+        self._has_looked = True
+
+    async def _look_into(
+        self, backend: Backend, positions: Mapping[str, list[int]]
+    ) -> None:
+        left = [id for id in positions if positions[id][0] in self._untold]
+        if not left:
+            return
+        first, *others = left
+        # The others by peeks, which a backend asks together, and which ask again for a
+        # while where the store is away: so not before it has answered.
+        if await self._see(wait_or_peek(backend, first, 0), positions[first]):
+            async with anyio.create_task_group() as group:
+                for id in others:
+                    group.start_soon(self._see, backend.peek(id), positions[id])
+
+    async def _see(
+        self, looking: Coroutine[Any, Any, State[bytes]], positions: list[int]
+    ) -> bool:
+        """Tell what a look finds; return False where the store is away."""
+        try:
+            state = await looking
+        except Exception as error:  # noqa: BLE001 - it is for who asks for news
+            self._failure = self._failure or error
+            return not isinstance(error, BackendUnavailableError)
+        if not isinstance(state, Pending):
+            for position in positions:
+                self._tell(position, state)
+        return True
+
+    def _too_late(self, seconds: float) -> Exception:
+        """Return the error of a caller whose time is over, after a look."""
+        if self._failure is not None:
+            return self._failure
+        for position, promise in self._untold.items():
+            observation = self._observations.pop(position, None)
+            if observation is not None:
+                observation.state = Pending()
+                observation.finish(PromiseTimeoutError(promise.id, seconds))
+        first = next(iter(self._untold.values()))
+        return PromiseTimeoutError(first.id, seconds)
 
     async def _first_news(self) -> None:
         while self._unseen and self._error is None:
@@ -126,6 +210,9 @@ class JointWatch:
             count = len(self._news)
             for _ in range(_QUIET):
                 await checkpoint()
+        self._sort()
+
+    def _sort(self) -> None:
         self._news = deque(sorted(self._news, key=_position))
 
     async def _wait(self) -> None:

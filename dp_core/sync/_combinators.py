@@ -25,54 +25,78 @@ _RUN: Final = partial(call, "async for promise, outcome in dp.as_settled(…)")
 
 # Promises of several types are those of any: `DurablePromise` is invariant.
 @overload
-def gather(*promises: DurablePromise[T]) -> list[T]: ...
+def gather(*promises: DurablePromise[T], timeout: float | None = None) -> list[T]: ...
 @overload
-def gather(*promises: DurablePromise[Any]) -> list[Any]: ...
-def gather(*promises: DurablePromise[Any]) -> list[Any]:
+def gather(
+    *promises: DurablePromise[Any], timeout: float | None = None
+) -> list[Any]: ...
+def gather(*promises: DurablePromise[Any], timeout: float | None = None) -> list[Any]:
     """
     Wait for all of some promises; return their values, in the order of the arguments.
 
     The promises may be of any stores; those of one are waited for as one. Without
     promises, it is ``[]``.
 
+    Args:
+        promises: The promises.
+        timeout: The longest wait for all of them in seconds; None for as long as it
+            takes. With 0 they are looked at once.
+
     Raises:
         PromiseRejectedError: One was rejected: the first that is seen. The others go
             on as they are.
         PromiseDisposedError: One was disposed of meanwhile.
+        PromiseTimeoutError: One is still pending after *timeout*.
+        InvalidTimeoutError: *timeout* is not a number of seconds, 0 or more.
         ValueMismatchError: The value of one is not of its handle's type.
         BackendError: A store could not be asked.
     """
     handles = (promise._promise for promise in _checked("gather", promises))
-    return call("await dp.gather(…)", several.gather, *handles)
+    return call("await dp.gather(…)", several.gather, *handles, timeout=timeout)
 
 
 @overload
-def all_settled(*promises: DurablePromise[T]) -> list[Resolved[T] | Rejected]: ...
+def all_settled(
+    *promises: DurablePromise[T], timeout: float | None = None
+) -> list[Resolved[T] | Rejected]: ...
 @overload
-def all_settled(*promises: DurablePromise[Any]) -> list[Resolved[Any] | Rejected]: ...
-def all_settled(*promises: DurablePromise[Any]) -> list[Resolved[Any] | Rejected]:
+def all_settled(
+    *promises: DurablePromise[Any], timeout: float | None = None
+) -> list[Resolved[Any] | Rejected]: ...
+def all_settled(
+    *promises: DurablePromise[Any], timeout: float | None = None
+) -> list[Resolved[Any] | Rejected]:
     """
     Wait for all of some promises; return their outcomes, in the order of the arguments.
 
+    Args:
+        promises: The promises.
+        timeout: The longest wait for all of them in seconds; None for as long as it
+            takes. With 0 they are looked at once.
+
     Raises:
         PromiseDisposedError: One was disposed of meanwhile.
+        PromiseTimeoutError: One is still pending after *timeout*.
+        InvalidTimeoutError: *timeout* is not a number of seconds, 0 or more.
         ValueMismatchError: The value of one is not of its handle's type.
         BackendError: A store could not be asked.
     """
     handles = (promise._promise for promise in _checked("all_settled", promises))
-    return call("await dp.all_settled(…)", several.all_settled, *handles)
+    return call(
+        "await dp.all_settled(…)", several.all_settled, *handles, timeout=timeout
+    )
 
 
 @overload
 def race(
-    *promises: DurablePromise[T],
+    *promises: DurablePromise[T], timeout: float | None = None
 ) -> tuple[DurablePromise[T], Resolved[T] | Rejected]: ...
 @overload
 def race(
-    *promises: DurablePromise[Any],
+    *promises: DurablePromise[Any], timeout: float | None = None
 ) -> tuple[DurablePromise[Any], Resolved[Any] | Rejected]: ...
 def race(
-    *promises: DurablePromise[Any],
+    *promises: DurablePromise[Any], timeout: float | None = None
 ) -> tuple[DurablePromise[Any], Resolved[Any] | Rejected]:
     """
     Wait for the first of some promises to settle; return it, and its outcome.
@@ -80,23 +104,36 @@ def race(
     Of those that are settled already it is the first argument. The others are not
     touched: they go on as they are.
 
+    Args:
+        promises: The promises.
+        timeout: The longest wait for the first in seconds; None for as long as it
+            takes. With 0 they are looked at once.
+
     Raises:
         ValueError: There are no promises.
         PromiseDisposedError: One was disposed of before any was settled.
+        PromiseTimeoutError: All are still pending after *timeout*.
+        InvalidTimeoutError: *timeout* is not a number of seconds, 0 or more.
         ValueMismatchError: The value is not of the handle's type.
         BackendError: A store could not be asked.
     """
     handles = _by_identity(_checked("race", promises))
     asked = (promise._promise for promise in promises)
-    winner, outcome = call("await dp.race(…)", several.race, *asked)
+    winner, outcome = call("await dp.race(…)", several.race, *asked, timeout=timeout)
     return handles[id(winner)], outcome
 
 
 @overload
-def as_settled(promises: Iterable[DurablePromise[T]]) -> AsSettled[T]: ...
+def as_settled(
+    promises: Iterable[DurablePromise[T]], *, timeout: float | None = None
+) -> AsSettled[T]: ...
 @overload
-def as_settled(promises: Iterable[DurablePromise[Any]]) -> AsSettled[Any]: ...
-def as_settled(promises: Iterable[DurablePromise[Any]]) -> AsSettled[Any]:
+def as_settled(
+    promises: Iterable[DurablePromise[Any]], *, timeout: float | None = None
+) -> AsSettled[Any]: ...
+def as_settled(
+    promises: Iterable[DurablePromise[Any]], *, timeout: float | None = None
+) -> AsSettled[Any]:
     """
     Iterate over promises and their outcomes, as they are settled.
 
@@ -109,8 +146,13 @@ def as_settled(promises: Iterable[DurablePromise[Any]]) -> AsSettled[Any]:
 
     Args:
         promises: The promises, of any stores. One that comes twice is told twice.
+        timeout: The longest wait for all of them in seconds, from when the first is
+            asked for; None for as long as it takes.
+
+    Raises:
+        InvalidTimeoutError: *timeout* is not a number of seconds, 0 or more.
     """
-    return AsSettled(_checked("as_settled", tuple(promises)))
+    return AsSettled(_checked("as_settled", tuple(promises)), timeout)
 
 
 @final
@@ -133,15 +175,21 @@ class AsSettled(Iterator[tuple[DurablePromise[T], Resolved[T] | Rejected]], Gene
 
     Raises:
         PromiseDisposedError: A promise was disposed of while it was watched.
+        PromiseTimeoutError: Those that are left are pending, and the time is over.
+            Whoever asks again is told what is settled by then.
         ValueMismatchError: The value of one is not of its handle's type.
         BackendError: A store could not be asked.
     """
 
     __slots__ = ("_block", "_handles", "_pairs", "_settled")
 
-    def __init__(self, promises: Sequence[DurablePromise[T]]) -> None:
+    def __init__(
+        self, promises: Sequence[DurablePromise[T]], timeout: float | None = None
+    ) -> None:
         self._handles = _by_identity(promises)
-        settled = self._settled = several.AsSettled([p._promise for p in promises])
+        settled = self._settled = several.AsSettled(
+            [p._promise for p in promises], timeout
+        )
         # Not in a cycle: who is forgotten within a block is left at once.
         self._pairs = Ahead(settled, lambda: bool(settled._news), _RUN)
         self._block: Block | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from anyio.lowlevel import checkpoint
 import dp_core as dp
 from support.core.checkpoints import stepped
 from support.core.five_methods import FiveMethods
-from support.core.several import LIMIT, OneWatch, handle, is_left, later
+from support.core.several import LIMIT, Cancelling, OneWatch, handle, is_left, later
 
 # Errors ---------------------------------------------------------------------
 
@@ -114,20 +113,6 @@ async def test_what_is_not_a_promise_is_refused(wait: Any) -> None:
 
 
 # Cancellation ---------------------------------------------------------------
-
-
-@dataclass
-class Cancelling:
-    """Cancels a scope at one of the moments before and after each checkpoint."""
-
-    scope: anyio.CancelScope
-    at: int
-    moments: int = 0
-
-    def moment(self) -> None:
-        self.moments += 1
-        if self.moments == self.at:
-            self.scope.cancel()
 
 
 @pytest.mark.parametrize("wait", ["gather", "all_settled", "race", "as_settled"])

@@ -131,6 +131,34 @@ def test_several(promises: dp.Promises, fresh: Callable[[], str]) -> None:
     assert {a, b, c} == {promise for promise, _ in dp.as_settled([a, b, c])}
 
 
+def test_several_have_a_time_limit(
+    promises: dp.Promises, fresh: Callable[[], str]
+) -> None:
+    """As one has: nothing can be written around what blocks."""
+    prefix = fresh()
+    a, b, c = (promises.promise(prefix + name) for name in "abc")
+    b.resolve(2)
+    for timeout in (0, 0.2):
+        for wait in (dp.gather, dp.all_settled):
+            with pytest.raises(dp.PromiseTimeoutError) as caught:
+                wait(b, a, c, timeout=timeout)
+            assert (a.id, timeout) == (caught.value.id, caught.value.seconds)
+        with pytest.raises(dp.PromiseTimeoutError):
+            dp.race(c, a, timeout=timeout)
+        assert (b, dp.Resolved(2)) == dp.race(a, b, c, timeout=timeout)
+        assert [2] == dp.gather(b, timeout=timeout)
+        settled = dp.as_settled([a, b], timeout=timeout)
+        assert (b, dp.Resolved(2)) == next(settled)
+        with pytest.raises(dp.PromiseTimeoutError):
+            next(settled)
+    with settled:
+        a.resolve(1)
+        assert [(a, dp.Resolved(1))] == list(settled)
+    for wrong in (-1, "1"):
+        with pytest.raises(dp.InvalidTimeoutError):
+            dp.gather(a, timeout=wrong)  # type: ignore[call-overload] # that is refused
+
+
 def test_an_iterator_goes_on_after_an_error_of_one_promise(
     promises: dp.Promises, fresh: Callable[[], str]
 ) -> None:

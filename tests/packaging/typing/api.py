@@ -52,10 +52,15 @@ async def several(a: dp.DurablePromise[int], b: dp.DurablePromise[str]) -> None:
     async for promise, settled in dp.as_settled([a, a]):
         assert_type(promise, dp.DurablePromise[int])
         assert_type(settled, dp.Resolved[int] | dp.Rejected)
+    assert_type(await dp.gather(a, a, timeout=5), list[int])
     assert_type(await dp.gather(a, b), list[Any])
+    assert_type(await dp.gather(a, b, timeout=5), list[Any])
+    # One after another, each has its own: a promise goes on whoever waits for it.
+    assert_type((await a, await b), tuple[int, str])
     assert_type(await dp.all_settled(a, b), list[dp.Resolved[Any] | dp.Rejected])
     assert_type(dp.as_settled([a, b]), dp.AsSettled[Any])
     await dp.gather([a, b])  # type: ignore[call-overload] # the type checker must refuse it
+    await dp.gather(a, 5)  # type: ignore[call-overload] # the type checker must refuse it
     await dp.gather("id")  # type: ignore[call-overload] # the type checker must refuse it
 
 

@@ -1,19 +1,21 @@
-"""Stores whose waits are counted, and who settles in them while others wait."""
+"""Stores whose waits are counted, and who settles or cancels while others wait."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 import dp_core as dp
 from dp_core.backend import Told, Watchable
 from support.core.five_methods import FiveMethods
 
-__all__ = ["LIMIT", "OneWatch", "handle", "is_left", "later"]
+__all__ = ["LIMIT", "Cancelling", "OneWatch", "handle", "is_left", "later"]
 
 LIMIT: Final = 30.0
 TURNS: Final = 40
@@ -40,6 +42,20 @@ class OneWatch(FiveMethods):
                 yield watch
         finally:
             self.open -= 1
+
+
+@dataclass
+class Cancelling:
+    """Cancels a scope at one of the moments before and after each checkpoint."""
+
+    scope: anyio.CancelScope
+    at: int
+    moments: int = 0
+
+    def moment(self) -> None:
+        self.moments += 1
+        if self.moments == self.at:
+            self.scope.cancel()
 
 
 def handle(backend: FiveMethods) -> dp.Promises:

@@ -12,10 +12,13 @@ from anyio.lowlevel import checkpoint
 from dp_backends.http import HttpBackend
 from dp_core import (
     Pending,
+    PromiseTimeoutError,
     ProtocolError,
     Rejected,
     Resolved,
     Terms,
+    connect,
+    gather,
 )
 from support.http import Server, failure, http_answer, known, page, settles, together
 
@@ -71,6 +74,18 @@ async def test_a_call_alone_is_alone() -> None:
 
         assert ["/promise/peek"] * 3 == server.paths
         assert 1 == server.connections
+
+
+async def test_the_last_look_of_a_wait_for_many_is_a_few_requests() -> None:
+    """One until the server has answered, and the others together."""
+    async with Server().serving() as server, connect(server.url) as promises:
+        many = [promises.promise(str(n)) for n in range(200)]
+        with pytest.raises(PromiseTimeoutError, match="'0'"):
+            await gather(*many, timeout=0)
+
+        assert "/promise/peek" == server.paths[0]
+        assert len(server.paths) < 20
+        assert "/batch" == server.paths[-1]
 
 
 async def test_no_call_waits_for_others() -> None:
