@@ -38,7 +38,8 @@ def gather(*promises: DurablePromise[Any], timeout: float | None = None) -> list
     promises, it is ``[]``.
 
     Args:
-        promises: The promises.
+        promises: The promises. Where they are of several types, the list is of Any: ask
+            them one by one where each value is to keep its own.
         timeout: The longest wait for all of them in seconds; None for as long as it
             takes. With 0 they are looked at once.
 
