@@ -36,6 +36,7 @@ from dp_core._terms import Page, expiry
 from dp_core._text import quoted, visible, without_password
 from dp_core._tokens import TOKEN_ADVICE, token_from_environment
 from dp_core.backend._beside import (
+    ForeignThreads,
     blocking_here,
     each_in_thread,
     in_thread,
@@ -53,7 +54,6 @@ from dp_core.backend._contract import (
     WireBackend,
 )
 from dp_core.backend._deadlines import Deadlines
-from dp_core.backend._foreign_threads import ForeignThreads
 from dp_core.backend._leader import Follower, LeaderFollowers
 from dp_core.backend._loop_local import LoopLocal, call_soon
 from dp_core.backend._registry import PAGE_BYTES, Registry, size_of
