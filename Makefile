@@ -19,9 +19,6 @@ PY := $(VENV)/bin/python
 INSTALL := $(PY) -m pip install -qq --disable-pip-version-check \
 	--no-build-isolation --constraint constraints.txt
 
-# Tests mostly wait, for disks and processes, so three at once fit on two cores.
-WORKERS := --numprocesses 3 --dist loadscope
-
 # From npm. Without it the tests that need one of these skip, and say so.
 RESTATE := 1.7.12
 PYRIGHT := 1.1.414
@@ -39,12 +36,12 @@ demo: $(VENV)/.demo
 	@$(PY) examples/demo.py
 
 test: lint programs $(VENV)/.npm
-	$(PY) -m pytest -m "" $(WORKERS) $(ARGS)
+	$(PY) -m pytest -m "" $(ARGS)
 
 # All tests, with the branches counted that they take, in this process and in those
 # they start; pyproject.toml says how many are required. It takes an hour on two cores.
 coverage: $(VENV)/.test programs $(VENV)/.npm
-	$(PY) -m pytest -m "" $(WORKERS) --cov --cov-report=term $(ARGS)
+	$(PY) -m pytest -m "" --cov --cov-report=term $(ARGS)
 
 # The same and more of it: every system call, ten thousand histories, power cuts.
 # It takes its time, and prints what it covered and the seeds.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,8 @@ private_mounts()
 os.environ["PYTEST_ADDOPTS"] = "-p no:asyncio -p no:trio"
 
 # A loaded machine is no fault of the code. Hypothesis has no deadline in CI either.
-settings.register_profile("tests", settings(), deadline=None)
-settings.load_profile("tests")
+settings.register_profile("all", settings(), deadline=None)
+settings.register_profile("fast", settings.get_profile("all"), max_examples=20)
 
 # Plain `pytest` runs what is in neither list, in under a minute; `make test` runs
 # everything. A path stands for all that is below it.
@@ -44,7 +45,7 @@ SLOW: Final = (
     "backends/http/test_retry.py",
     "backends/http/test_server.py",
     "backends/postgresql",
-    "backends/released/test_postgresql.py",
+    "backends/released",
     "backends/restate",
     "backends/sqlite/test_crash.py",
     "backends/sqlite/test_disks.py",
@@ -54,6 +55,7 @@ SLOW: Final = (
     "backends/sqlite/test_sqlite.py",
     "backends/test_behind_proxies.py",
     "cli",
+    "core/backend/test_foreign_threads.py",
     "core/sync/test_endings.py",
     "core/sync/test_moments.py",
     "core/sync/test_processes.py",
@@ -66,6 +68,7 @@ SLOW: Final = (
     "docs/test_third_party.py",
     "docs/test_write_a_backend.py",
     "mutants",
+    "notebook/lessons/test_course.py",
     "notebook/lessons/test_page.py",
     "notebook/processes",
     "notebook/test_browser.py",
@@ -74,7 +77,9 @@ SLOW: Final = (
     "notebook/test_on.py",
     "notebook/test_scratch.py",
     "packaging/release",
+    "packaging/test_asserts.py",
     "packaging/test_make.py",
+    "packaging/test_public_api.py",
     "packaging/test_types.py",
     "server/attacks",
     "server/callbacks/test_postgresql.py",
@@ -120,6 +125,12 @@ SYSTEM: Final = (
 """Tests that need what a machine may lack: root, strace, a browser, npm, proxies."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Try each property with fewer examples in the fast lane."""
+    is_fast = "not slow" in config.getoption("markexpr")
+    settings.load_profile("fast" if is_fast else "all")
+
+
 def pytest_ignore_collect(
     collection_path: Path, config: pytest.Config
 ) -> Literal[True] | None:
@@ -130,6 +141,12 @@ def pytest_ignore_collect(
         or ("not system" in expression and _is_below(SYSTEM, collection_path))
     )  # fmt: skip
     return True if left_out else None
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the thousands of tests, which stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,6 +7,7 @@ import importlib
 import re
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -15,7 +16,7 @@ from typing import Final
 
 import pytest
 
-from support.paths import ROOT, SOURCES, parsed
+from support.paths import ROOT, SOURCES, nodes
 
 PAGE: Final = ROOT / "docs" / "explanation" / "architecture.md"
 
@@ -39,15 +40,15 @@ def levels() -> tuple[tuple[str, ...], ...]:
 LEVEL_OF: Final = {part: n for n, parts in enumerate(levels()) for part in parts}
 
 
-def imports(tree: ast.Module) -> set[tuple[str, str | None]]:
+def imports(tree: Iterable[ast.AST]) -> set[tuple[str, str | None]]:
     """
-    Return what a module imports, wherever in it: also in functions.
+    Return what a module imports whose nodes are given, also in functions.
 
     Returns:
         Pairs of a module and the name that is imported from it, if any.
     """
     found: set[tuple[str, str | None]] = set()
-    for node in ast.walk(tree):
+    for node in tree:
         if isinstance(node, ast.Import):
             found |= {(alias.name, None) for alias in node.names}
         if isinstance(node, ast.ImportFrom):
@@ -62,7 +63,7 @@ def imports(tree: ast.Module) -> set[tuple[str, str | None]]:
 @cache
 def imported_modules(name: str) -> set[str]:
     """Return the modules of this project that a module imports."""
-    return {module for module, _ in imports(parsed(name)) if module in SOURCES}
+    return {module for module, _ in imports(nodes(name)) if module in SOURCES}
 
 
 def part_of(module: str) -> str:
@@ -81,7 +82,7 @@ def test_hidden_imports_are_seen() -> None:
     source = "def f():\n    import a.b\n    from dp_core import _states, Pending\n"
 
     expected = {("a.b", None), ("dp_core._states", None), ("dp_core", "Pending")}
-    assert expected == imports(ast.parse(source))
+    assert expected == imports(ast.walk(ast.parse(source)))
 
 
 def test_no_cycles() -> None:
@@ -160,7 +161,7 @@ def test_backends_use_only_public_names() -> None:
         f"{name} imports {module}.{imported or ''}"
         for name in SOURCES
         if name.startswith("dp_backends")
-        for module, imported in imports(parsed(name))
+        for module, imported in imports(nodes(name))
         if not is_for_backends(name, module, imported)
     ]
 

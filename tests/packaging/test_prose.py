@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from support.paths import ROOT, SOURCES, parsed
+from support.paths import ROOT, SOURCES, nodes, parsed
 
 # A docstring begins with a verb or a noun of the field.
 HEADLESS: Final = re.compile(
@@ -57,21 +57,21 @@ SHARED_NAMES: Final = {"AsSettled", "Dispose", "DurablePromise", "Promises"}
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def docstrings(name: str) -> Iterator[tuple[int, str]]:
     """Return the docstrings in a module, with their lines."""
-    for node in ast.walk(tree):
+    for node in nodes(name):
         if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node)):
             yield getattr(node, "lineno", 1), text
     # An attribute's docstring is a string that stands alone.
-    for node in ast.walk(tree):
+    for node in nodes(name):
         match node:
             case ast.Expr(ast.Constant(str(text))):
                 yield node.lineno, text.strip()
 
 
-def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def texts(name: str) -> Iterator[tuple[int, str]]:
     """Return all strings in a module, with their lines."""
-    for node in ast.walk(tree):
+    for node in nodes(name):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
 
@@ -81,7 +81,7 @@ def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     assert [] == [
         (name, line, text.splitlines()[0])
         for name in SOURCES
-        for line, text in docstrings(parsed(name))
+        for line, text in docstrings(name)
         if HEADLESS.match(text)
     ]
 
@@ -91,7 +91,7 @@ def test_no_text_says_is_no() -> None:
     assert [] == [
         (name, line, text)
         for name in SOURCES
-        for line, text in texts(parsed(name))
+        for line, text in texts(name)
         if NO_NOUN.search(text)
     ]
 
@@ -127,7 +127,7 @@ def test_docstrings_say_until_when_repeating_is_safe() -> None:
     assert [] == [
         (name, line, paragraph)
         for name in SOURCES
-        for line, text in docstrings(parsed(name))
+        for line, text in docstrings(name)
         for paragraph in unbounded(text)
     ]
 
@@ -136,7 +136,7 @@ def test_a_class_has_its_name_alone() -> None:
     """No two classes share a name, whatever underscore is before it."""
     homes = defaultdict(list)
     for name in SOURCES:
-        for node in ast.walk(parsed(name)):
+        for node in nodes(name):
             if isinstance(node, ast.ClassDef):
                 homes[node.name.lstrip("_")].append(name)
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-__all__ = ["EXAMPLES", "NOTEBOOKS", "ROOT", "SOURCES", "TESTS", "parsed"]
+__all__ = ["EXAMPLES", "NOTEBOOKS", "ROOT", "SOURCES", "TESTS", "nodes", "parsed"]
 
 ROOT: Final = Path(__file__).parents[2]
 TESTS: Final = ROOT / "tests"
@@ -28,3 +28,9 @@ SOURCES: Final[dict[str, Path]] = {
 def parsed(name: str) -> ast.Module:
     """Return the syntax tree of a module."""
     return ast.parse(SOURCES[name].read_text(encoding="utf-8"))
+
+
+@cache
+def nodes(name: str) -> list[ast.AST]:
+    """Return all nodes of the syntax tree of a module."""
+    return [*ast.walk(parsed(name))]

@@ -15,10 +15,14 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from dp_core.notebook import Sealed
 from support.notebook.answers import EXERCISES
-from support.notebook.execute import NAMES, SOURCE, read
+from support.notebook.execute import NAMES, SOURCE
+from support.notebook.execute import read as read_anew
 from support.paths import NOTEBOOKS
 
 FIRST: Final = "00_start_here"
+read: Final = cache(read_anew)
+"""Return a notebook, which no test changes."""
+
 SEALED: Final = re.compile(r'Sealed\(\s*"([^"]+)"')
 
 

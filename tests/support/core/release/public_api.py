@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any, Final
 
 from from_code._names import Name, public_names
-from support.paths import SOURCES, TESTS, parsed
+from support.paths import SOURCES, TESTS, nodes, parsed
 
 __all__ = ["SNAPSHOT", "described", "main"]
 
@@ -30,6 +30,7 @@ _LONGEST: Final = 100
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@cache
 def described() -> str:
     """Return the public names as a text."""
     lines: list[str] = []
@@ -128,7 +129,7 @@ def _classes() -> dict[str, dict[str, ast.ClassDef]]:
     """Return the classes of all modules: ``{class: {module: node}}``."""
     found: dict[str, dict[str, ast.ClassDef]] = defaultdict(dict)
     for module in SOURCES:
-        for node in ast.walk(parsed(module)):
+        for node in nodes(module):
             if isinstance(node, ast.ClassDef):
                 found[node.name][module] = node
     return found
