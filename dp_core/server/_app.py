@@ -24,7 +24,7 @@ from dp_core.server._answering import (
 )
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._endpoints import ENDPOINTS
-from dp_core.server._guarding import ClientGoneError, Guard
+from dp_core.server._guarding import ClientGoneError, Guard, written_origin
 from dp_core.server._observing import (
     AccessLog,
     Gauges,
@@ -110,7 +110,7 @@ class App:
         if settings.allowed_origins:
             self._http = CORSMiddleware(
                 self._answer,
-                allow_origins=settings.allowed_origins,
+                allow_origins=[*map(written_origin, settings.allowed_origins)],
                 allow_methods=[each for each in ENDPOINTS.methods if each != "HEAD"],
                 # The last two are of W3C Trace Context: they allow nothing.
                 allow_headers=["Authorization", "Prefer", "Traceparent", "Tracestate"],

@@ -16,6 +16,7 @@ from dp_core.server._guarding._bearer import bearer_token
 from dp_core.server._guarding._bodies import Headers
 from dp_core.server._guarding._guard import UNKNOWN_PAGE, ClientGoneError, Guard
 from dp_core.server._guarding._hosts import Hosts
+from dp_core.server._guarding._origins import written_origin
 from dp_core.server._guarding._permitted import allows
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "Hosts",
     "allows",
     "bearer_token",
+    "written_origin",
 ]

@@ -13,6 +13,9 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final, final
 
+from dp_core._errors import AccessDeniedError
+from dp_core._text import quoted
+
 __all__ = ["Hosts"]
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -23,6 +26,8 @@ _DEFAULT_PORT: Final = {"http": "80", "https": "443"}
 _MOST_KNOWN: Final = 100
 _LONG: Final = 300
 _AUTHORITY: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]*))?")
+_NO_NAME: Final = re.compile(r"[^!-~]|[/?#@*,\\]")
+"""A part that no name of a host has, as browsers send it."""
 
 
 @final
@@ -33,10 +38,13 @@ class Hosts:
     Args:
         allowed: Names, or ``name:port``, besides the loopback names and the address
             at which a request was received.
+
+    Raises:
+        AccessDeniedError: One of them is not such a name.
     """
 
     def __init__(self, allowed: Iterable[str]) -> None:
-        found = [_split(host.lower()) for host in allowed]
+        found = [_allowed(host) for host in allowed]
         self._anywhere = {name for name, port in found if not port}
         self._at_port = {(name, port) for name, port in found if port}
         # Those that were found to be ours: to read an address takes long.
@@ -72,6 +80,21 @@ class Hosts:
         everywhere = own in _EVERYWHERE and _is_address(name)
         known = name in LOOPBACK or (name != "" and name == own) or everywhere
         return known and (own_port is None or port == str(own_port))
+
+
+def _allowed(text: str) -> tuple[str, str]:
+    """Return a name that somebody wrote, and its port."""
+    host = text.lower()
+    if host.count(":") > 1 and not host.startswith("["):
+        host = f"[{host}]"
+    name, port = _split(host)
+    if not name or _NO_NAME.search(name):
+        raise AccessDeniedError(
+            f"{quoted(text)} is not a valid name of a server; write one such as "
+            "promises.example.com, NAME:PORT, or an address, without https:// and "
+            "in ASCII"
+        )
+    return name, port
 
 
 def _split(host: str) -> tuple[str, str]:

@@ -17,24 +17,41 @@ browsers say over plain HTTP from other machines, or by ``Sec-Fetch-Site: same-o
 
 A proxy that ends TLS makes an origin (``https://…``) that the server cannot see: it is
 told by `Settings.public_url`, as anybody can write what proxies write.
+
+Origins that are allowed are kept in the one form in which browsers write them
+(`written_origin`), which is also what the answers to preflights are made from.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
 from starlette.types import Scope
 
 from dp_core._access import PublicUrl
+from dp_core._errors import AccessDeniedError
 from dp_core._text import quoted
 from dp_core.server._guarding._bodies import Headers
 
-__all__ = ["Origins", "names_its_page", "opens_page", "text_of_header"]
+__all__ = [
+    "Origins",
+    "names_its_page",
+    "opens_page",
+    "text_of_header",
+    "written_origin",
+]
 
 _OWN_PAGE: Final = b"same-origin"
 _OWN_SITES: Final = (b"none", _OWN_PAGE)
 """Names that browsers have for the user, and for pages of this server's own."""
+
+_DEFAULT_PORT: Final = {"http": 80, "https": 443}
+_ORIGIN: Final = re.compile(
+    r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\x00-\x20\x7f-\U0010ffff/?#@*,:\[\]\\]+)"
+    r"(?::([0-9]{0,5}))?/?"
+)
 
 
 class Origins:
@@ -44,10 +61,13 @@ class Origins:
     Args:
         allowed: Those of other sites that are allowed.
         public: Where people see the server, as its settings say it.
+
+    Raises:
+        AccessDeniedError: One of those that are allowed is not an origin.
     """
 
     def __init__(self, allowed: Iterable[str], public: PublicUrl | None) -> None:
-        self._allowed = frozenset(origin.lower() for origin in allowed)
+        self._allowed = frozenset(map(written_origin, allowed))
         self._own: frozenset[str] = frozenset(
             () if public is None else (public.origin,)
         )
@@ -86,6 +106,25 @@ class Origins:
         if headers.get(b"sec-fetch-site", b"none") not in _OWN_SITES:
             return "pages of other sites"
         return None
+
+
+def written_origin(text: str) -> str:
+    """
+    Return an origin as browsers write it: small letters, no port that is the usual one.
+
+    Raises:
+        AccessDeniedError: It is not one site: no browser would send it, or pages of
+            anybody's would, as they do ``null``.
+    """
+    match = _ORIGIN.fullmatch(text.lower())
+    if match is None:
+        raise AccessDeniedError(
+            f"{quoted(text)} is not a valid origin; write that of one site, such as "
+            "https://example.com or http://localhost:3000, in ASCII and without a path"
+        )
+    scheme, host, port = match.groups()
+    usual = not port or int(port) == _DEFAULT_PORT.get(scheme)
+    return f"{scheme}://{host}" + ("" if usual else f":{int(port)}")
 
 
 def names_its_page(headers: Headers) -> bool:

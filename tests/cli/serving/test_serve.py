@@ -228,6 +228,9 @@ def status(port: int, host: str, origin: str) -> int:
     ("arguments", "message"),
     [
         (("--port", "65536"), "not in the range"),
+        (("--idle-seconds", "nan"), "--idle-seconds"),
+        (("--allow-host", "http://promises.test"), "'http://promises.test' is not"),
+        (("--allow-origin", "null"), "'null' is not a valid origin"),
         (("--host", "0.0.0.0"), "token"),  # noqa: S104 - it must be refused
         (("--token-file", "/dev/null/none"), "cannot be read"),
         (("--url", "nowhere:"), "no backend for store URL"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dp_core._errors import AccessDeniedError
 from dp_core.server._guarding import Hosts
 from support.server_process import JSON, TIMEOUT, Server, read, running
 
@@ -50,6 +51,50 @@ UNKNOWN = [
     ("0x7f.0.0.1", ("127.0.0.1", 80)),
     ("127.0.0.1:٨٠", ("127.0.0.1", 80)),
 ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "*",
+        "*.example.test",
+        "http://promises.test",
+        "promises.test/dp",
+        "promises.test:http",
+        "promises.test, other.test",
+        "user@promises.test",
+        "prömises.test",
+        "a b",
+        ":8080",
+        "[::1",
+        "promises.test\n",
+    ],
+)
+def test_what_is_no_name_is_not_allowed(name: str) -> None:
+    """It would name no host, and let in all requests whose ``Host`` is none."""
+    with pytest.raises(AccessDeniedError, match="not a valid name of a server"):
+        Hosts([name])
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("Promises.test", "promises.test:81"),
+        ("promises.test:81", "promises.test:81"),
+        ("fd00:0::5", "[fd00::5]:81"),
+        ("[fd00::5]:81", "[fd00:0::5]:81"),
+        ("my_service", "my_service:81"),
+        ("fe80::1%eth0", "[fe80::1]:81"),
+    ],
+)
+def test_a_name_is_allowed_in_any_of_its_forms(name: str, host: str) -> None:
+    """Also an address without brackets; and none of another form with it."""
+    hosts = Hosts([name])
+
+    assert hosts.know(host, "http", ("127.0.0.1", 8080))
+    for other in ("evil.test:81", "evil:x", "", "http://evil.test"):
+        assert not hosts.know(other, "http", ("127.0.0.1", 8080))
 
 
 def test_a_name_that_is_known_makes_no_other_one_known() -> None:

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from dp_core import BackendUnavailableError, connect
+from dp_core import AccessDeniedError, BackendUnavailableError, connect
 from dp_core.server import Settings, app
 from support.server.asgi_driver import Request, Spy, ask
 
@@ -98,9 +98,9 @@ async def test_health_of_a_silent_store_is_told_in_time(
 # CORS ------------------------------------------------------------------------
 
 
-def allowing() -> ASGIApp:
+def allowing(origin: str = "https://app.test") -> ASGIApp:
     """Return an app that lets one site ask."""
-    settings = Settings(token="t" * 40, allowed_origins=("https://app.test",))
+    settings = Settings(token="t" * 40, allowed_origins=(origin,))
     return app(connect("memory:").backend, settings)
 
 
@@ -135,6 +135,58 @@ async def test_the_preflight_of_an_allowed_origin_is_answered(
 
     assert (origin.decode() if allowed else None) == found
     assert (200 if allowed else 400) == preflight.status
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://App.test", b"https://app.test"),
+        ("https://app.test/", b"https://app.test"),
+        ("https://app.test:443", b"https://app.test"),
+        ("http://app.test:0080/", b"http://app.test"),
+        ("http://app.test:443", b"http://app.test:443"),
+        ("http://[::1]:3000", b"http://[::1]:3000"),
+        ("chrome-extension://abc", b"chrome-extension://abc"),
+    ],
+)
+async def test_an_origin_is_allowed_however_it_is_written(
+    written: str, sent: bytes
+) -> None:
+    """To ask, and for browsers, which compare what preflights are answered."""
+    asked = (b"access-control-request-method", b"POST")
+    for method, expected in (("OPTIONS", 200), ("POST", 401)):
+        answer = await ask(
+            allowing(written),
+            "/promises/x/peek",
+            method=method,
+            headers=[(b"origin", sent), asked],
+        )
+
+        assert expected == answer.status
+        assert sent.decode() == answer.headers["access-control-allow-origin"]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "*",
+        "null",
+        "app.test",
+        "https://*.app.test",
+        "https://app.test/pages",
+        "https://app.test?x",
+        "https://user@app.test",
+        "https://äpp.test",
+        "https://app.test, https://b.test",
+        "https://app.test\n",
+        "file://",
+    ],
+)
+def test_what_is_no_origin_of_one_site_is_not_allowed(origin: str) -> None:
+    """No browser would send it; or pages of anybody's would, as they do ``null``."""
+    with pytest.raises(AccessDeniedError, match="not a valid origin"):
+        allowing(origin)
 
 
 async def test_failures_can_be_read_by_an_allowed_page() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -18,6 +19,19 @@ from dp_core.cli._output import say
 from dp_core.cli._status import Status
 
 __all__ = ["serve"]
+
+
+class _Seconds(click.FloatRange):
+    """A range that "nan" is not within, which compares as neither below nor above."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Return a number of seconds."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a valid number of seconds", param, ctx)
+        return seconds
 
 
 @click.command(
@@ -94,7 +108,7 @@ __all__ = ["serve"]
 )
 @click.option(
     "--idle-seconds",
-    type=click.FloatRange(0.001, 1_000_000),
+    type=_Seconds(0.001, 1_000_000),
     default=90,
     metavar="SECONDS",
     show_default=True,
