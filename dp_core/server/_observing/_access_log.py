@@ -6,7 +6,8 @@ of the request, in which tokens travel. It is ASCII, with everything else escape
 that no path makes two lines of one, or drives a terminal.
 
 A file that was renamed or removed, as logrotate does it, is made anew. A thread writes
-the lines: a full disk, or a pipe that nobody reads, holds no request up.
+the lines: a full disk, or a pipe that nobody reads, holds no request up. Lines that
+cannot be written are counted, and their number is told once there is room again.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class AccessLog:
         self._changed = threading.Condition()
         self._is_running = False
         self._is_closed = False
+        self._is_torn = False  # The file ends in a part of a line.
         self._file = -1
         if path == "-":
             self._file = _STDERR
@@ -119,22 +121,32 @@ class AccessLog:
                     self._changed.notify_all()
                     return
                 lines = [*self._lines]
-                if self._dropped:
-                    lines.append(json.dumps({"dropped": self._dropped}) + "\n")
+                if dropped := self._dropped:
+                    lines.append(json.dumps({"dropped": dropped}) + "\n")
                 self._lines.clear()
-                self._dropped = 0
-            self._write("".join(lines).encode())
+            lost = self._write("".join(lines).encode())
+            with self._changed:
+                # The line about those that were dropped is the last of all.
+                self._dropped += lost - bool(dropped) if lost else -dropped
 
-    def _write(self, text: bytes) -> None:
+    def _write(self, text: bytes) -> int:
+        """Write lines, and return how many of them were not written."""
         try:
             if self._path != "-" and not self._is_ours():
                 old, self._file = self._file, self._open()
                 os.close(old)
+                self._is_torn = False
+            if self._is_torn:
+                os.write(self._file, b"\n")
+                self._is_torn = False
             while text:
-                text = text[os.write(self._file, text) :]
+                size = os.write(self._file, text)
+                self._is_torn = not text[:size].endswith(b"\n")
+                text = text[size:]
         except OSError:
             # Nobody reads it any more, or there is no room. Requests go on.
-            return
+            return text.count(b"\n")
+        return 0
 
     def _is_ours(self) -> bool:
         """Return whether the path still leads to the file that is open."""
@@ -146,7 +158,10 @@ class AccessLog:
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        return os.open(self._path, flags, 0o640)
+        # Else a named pipe would be waited for until somebody reads it.
+        file = os.open(self._path, flags | os.O_NONBLOCK, 0o640)
+        os.set_blocking(file, True)
+        return file
 
 
 def _line(scope: Scope, status: int | None, size: int, seconds: float) -> str:

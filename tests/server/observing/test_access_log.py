@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -141,7 +142,8 @@ async def test_lines_are_lost_only_while_they_cannot_be_written(log: Path) -> No
     away.rename(where)
     await ask(promises, "/promise/resolve", {"promiseId": "a"})
 
-    assert "/promise/resolve" == lines(promises, where / "log")[-1]["path"]
+    found = [line for line in lines(promises, where / "log") if "path" in line]
+    assert "/promise/resolve" == found[-1]["path"]
 
 
 async def test_lines_for_which_there_is_no_room_are_counted(
@@ -154,9 +156,9 @@ async def test_lines_for_which_there_is_no_room_are_counted(
     assert opened is not None
     goes_on, write = Event(), opened._write
 
-    def slow(text: bytes) -> None:
+    def slow(text: bytes) -> int:
         assert goes_on.wait(60)
-        write(text)
+        return write(text)
 
     monkeypatch.setattr(opened, "_write", slow)
     await ask(promises, "/promise/peek", {"promiseId": "first"})
@@ -171,6 +173,56 @@ async def test_lines_for_which_there_is_no_room_are_counted(
     assert [200] * 3 == [line["status"] for line in found if "status" in line]
     assert [3] == [line["dropped"] for line in found if "dropped" in line]
     assert found == lines(promises, log)
+
+
+async def test_a_full_disk_costs_the_lines_for_which_there_is_no_room(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of a line spoils no other one, and how many are missing is said."""
+    monkeypatch.setattr(_access_log, "_IDLE_SECONDS", 0.01)
+    promises = logged(log)
+    opened = promises._log
+    assert opened is not None
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        for _ in range(2):
+            for _ in range(20):
+                await ask(promises, "/promise/peek", {"promiseId": "a"})
+            with opened._changed:
+                opened._changed.wait_for(lambda: not opened._is_running)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    monkeypatch.undo()
+    await ask(promises, "/promise/resolve", {"promiseId": "a"})
+    promises.close()
+    text = log.read_text().splitlines()
+    found = [json.loads(line) for line in text if line.endswith("}")]
+
+    assert 1000 <= len("\n".join(text[:-2]))
+    assert len(text) - 1 == len(found)
+    assert "/promise/resolve" == found[-2]["path"]
+    assert {"dropped": 40 - (len(found) - 2)} == found[-1]
+
+
+def test_a_pipe_that_nobody_reads_is_told_at_the_start(log: Path) -> None:
+    """Nobody would know why the server does not start."""
+    os.mkfifo(log)
+    with pytest.raises(BackendUnavailableError, match="cannot write the access log"):
+        logged(log)
+
+
+async def test_a_pipe_that_somebody_reads_gets_lines(log: Path) -> None:
+    """As a program does that sends them on."""
+    os.mkfifo(log)
+    reading = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    promises = logged(log)
+    await ask(promises, "/promise/peek", {"promiseId": "a"})
+    promises.close()
+    text = os.read(reading, 4096)
+    os.close(reading)
+
+    assert 200 == json.loads(text)["status"]
 
 
 async def test_a_request_whose_client_left_is_told(log: Path) -> None:
