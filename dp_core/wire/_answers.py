@@ -126,7 +126,9 @@ def _read_registry(
         # What the server could keep must come through, whatever our own limits are.
         info = read_info(body, len(body))
     except (ProtocolError, CodecError, InvalidTermsError) as error:
-        raise ProtocolError(status, f"the server's answer is {error}") from None
+        # Its own status, where it has one, is that of a request.
+        words = error.reason if isinstance(error, ProtocolError) else str(error)
+        raise ProtocolError(status, f"the server's answer is {words}") from None
     if info.id != call.id:
         raise ProtocolError(status, "the server's answer is about another promise")
     if isinstance(call, Info):

@@ -119,6 +119,18 @@ def test_what_a_failure_means(
     assert type(caught.value) is error
 
 
+@pytest.mark.parametrize(
+    "call", [*A_CALL_OF_EACH_KIND, Create("x", Terms()), Info("x"), List(Query())]
+)
+def test_an_error_about_an_answer_has_one_status(call: Peek) -> None:
+    """That with which it came, not the one by which a server refuses a request."""
+    with pytest.raises(ProtocolError) as caught:
+        read_answer(call, 200, b"<html>")
+
+    assert 200 == caught.value.status
+    assert "HTTP" not in caught.value.reason
+
+
 @pytest.mark.parametrize("call", A_CALL_OF_EACH_KIND, ids=repr)
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_what_may_pass_is_worth_another_try(call: Peek, status: int) -> None:

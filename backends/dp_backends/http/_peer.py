@@ -258,8 +258,8 @@ def stranger(
             sent=changes and status not in _NOT_FORWARDED,
             retry_after=_seconds(response),
         )
-    if 300 <= status < 400:
-        where = response.headers.get(b"location", b"").decode("latin-1")
+    where = response.headers.get(b"location", b"").decode("latin-1")
+    if 300 <= status < 400 and where:
         return ProtocolError(
             status,
             f"{url} redirects to {quoted(where, 200)}; no redirect is followed, "

@@ -118,6 +118,8 @@ async def test_redirects_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> No
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * 999, "too long"),
         (http_answer(200, b"<html>"), "answer is"),
         (http_answer(200, b"[1]"), "answer is"),
+        (http_answer(304, b""), "answer is HTTP 304"),
+        (http_answer(302, b""), "answer is HTTP 302"),
     ],
 )
 async def test_nonsense_is_not_an_answer(
