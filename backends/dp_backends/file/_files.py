@@ -47,12 +47,44 @@ def read_file(path: str) -> Content | None:
     Raises:
         AccessDeniedError: Somebody else wrote it: its directory is not, or was not,
             as private as it was when the store was opened.
-        CorruptPromiseError: It is a directory, a pipe, or a device.
+        BackendError: It cannot be read, which says nothing about other files.
+        CorruptPromiseError: It is a directory, a pipe, or a device; or it is very
+            large, and no record of ours.
+        OSError: The store cannot be read.
     """
     try:
-        fd = os.open(path, _READ)
+        return _read(path)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno in _OF_ONE_FILE:
+            with explained_os(f"read {path}"):
+                raise
+        raise
+
+
+_OF_ONE_FILE: Final = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.ELOOP,  # It is a symbolic link.
+        errno.EIO,
+        errno.EBADMSG,
+        errno.ENODATA,
+        getattr(errno, "EUCLEAN", errno.EIO),  # Of Linux.
+    }
+)
+"""Errors of a file, when its directory could be read."""
+
+_LARGE: Final = 1 << 24
+"""The size in bytes from which on a file is not read before its end was looked at."""
+
+_END: Final = b'"\n}\n'
+"""The last bytes of every record."""
+
+
+def _read(path: str) -> Content:
+    fd = os.open(path, _READ)
     try:
         status = os.fstat(fd)
         if status.st_uid not in (os.geteuid(), 0):
@@ -64,9 +96,16 @@ def read_file(path: str) -> Content | None:
             raise CorruptPromiseError(
                 f"{path} is not a file; remove it, or restore it from a backup"
             )
+        size = status.st_size
+        if size > _LARGE and os.pread(fd, len(_END), size - len(_END)) != _END:
+            # A damaged disk makes files of any size, which no memory would hold.
+            raise CorruptPromiseError(
+                f"the record {path} is damaged ({size:,} bytes without an end); "
+                "restore it from a backup, or dispose of the promise"
+            )
         chunks = []
         # One byte more than the size, so that one read usually finds the end.
-        while chunk := os.read(fd, status.st_size + 1):
+        while chunk := os.read(fd, size + 1):
             chunks.append(chunk)
         return b"".join(chunks), status.st_nlink
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -54,6 +56,56 @@ def test_what_cannot_be_read_is_told_beside_the_rest(store: FileStore) -> None:
         store.place("elsewhere").name: dp.CorruptPromiseError,
     } == {name: type(error) for name, error in page.failures}
     assert page.after is None
+
+
+def test_a_link_is_told_beside_the_rest(store: FileStore) -> None:
+    """It is not followed, and named."""
+    fill(store, "a", "link", "b")
+    link = Path(store.place("link").terms(FIRST))
+    link.unlink()
+    link.symlink_to(store.place("a").terms(FIRST))
+
+    page = Listing(store).page(dp.Query(), None, 10)
+    ((name, error),) = page.failures
+
+    assert ["a", "b"] == [info.id for info in page.infos]
+    assert store.place("link").name == name
+    assert isinstance(error, dp.AccessDeniedError)
+    assert str(link) in str(error)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENODATA])
+def test_a_file_that_cannot_be_opened_hides_no_other_one(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Root wrote it, or its sector is bad; but too many open files are for all."""
+    fill(store, "a", "bad", "b")
+    bad, real = store.place("bad").terms(FIRST), os.open
+
+    def opened(path: str, *rest: int) -> int:
+        if path == bad:
+            raise OSError(number, os.strerror(number))
+        return real(path, *rest)
+
+    monkeypatch.setattr(os, "open", opened)
+    page = Listing(store).page(dp.Query(), None, 10)
+    number = errno.EMFILE
+    with pytest.raises(dp.BackendUnavailableError, match="too many open files"):
+        Listing(store).page(dp.Query(), None, 10)
+
+    assert ["a", "b"] == [info.id for info in page.infos]
+    assert [store.place("bad").name] == [name for name, _ in page.failures]
+
+
+def test_a_file_of_any_size_is_told_beside_the_rest(store: FileStore) -> None:
+    """A damaged disk makes files that no memory would hold; they are not read."""
+    fill(store, "a", "large", "b")
+    os.truncate(store.place("large").terms(FIRST), 1 << 40)
+
+    page = Listing(store).page(dp.Query(), None, 10)
+
+    assert ["a", "b"] == [info.id for info in page.infos]
+    assert [dp.CorruptPromiseError] == [type(error) for _, error in page.failures]
 
 
 def test_damage_is_told_to_whom_the_promise_would_be_told(store: FileStore) -> None:

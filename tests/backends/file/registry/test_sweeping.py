@@ -237,6 +237,23 @@ def test_damage_is_for_whoever_asks_and_an_outage_for_whoever_sweeps(
         assert [] == markers(store)
 
 
+def test_a_file_that_cannot_be_opened_keeps_no_other_one_pending(
+    store: FileStore,
+) -> None:
+    """It is told after each sweep, and the others are settled."""
+    with DeadlineClock() as clock:
+        store.create("link", dp.Terms(clock.now + HOUR, LATE))
+        ids = lazily(store, 3, clock.now + HOUR)
+        link = Path(store.place("link").terms(FIRST))
+        link.unlink()
+        link.symlink_to("/dev/null")
+        clock.advance(2 * HOUR)
+        with pytest.raises(dp.AccessDeniedError, match="symbolic link"):
+            Sweeper(store).sweep(10)
+
+        assert all(is_settled(store, id) for id in ids)
+
+
 def test_an_outcome_that_is_damaged_is_for_whoever_asks(store: FileStore) -> None:
     """Also where the terms were read before."""
     with DeadlineClock() as clock:
