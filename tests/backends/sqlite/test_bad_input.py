@@ -187,12 +187,15 @@ def test_a_damaged_row_harms_no_other(
 # Formats ---------------------------------------------------------------------------
 
 
-def test_a_newer_format_is_refused(path: Path, url: str, store: bytes) -> None:
+@pytest.mark.parametrize("form", [99, -1, 2**31 - 1])
+def test_an_unknown_format_is_refused(
+    path: Path, url: str, store: bytes, form: int
+) -> None:
     """The error says which, and what to do."""
-    rows(path, "PRAGMA user_version = 99")
+    rows(path, f"PRAGMA user_version = {form}")
     before = files(path.parent)
     for what in LOOKS:
-        with pytest.raises(dp.BackendUnavailableError, match=r"format 99.*upgrade"):
+        with pytest.raises(dp.BackendUnavailableError, match=f"format {form}.*upgrade"):
             look(url, what)
     assert before == files(path.parent)
 

@@ -263,7 +263,7 @@ def _leave_a_log(url: str) -> None:
 def test_what_is_wrong_with_a_database_is_said(
     found: Callable[[str], Found], dp: Run, tmp_path: Path
 ) -> None:
-    """Another program's, another file, no directory, a newer format, a damaged page."""
+    """Another program's, no database, another format, other tables, a damaged page."""
     theirs = tmp_path / "theirs.db"
     apsw.Connection(str(theirs)).execute("CREATE TABLE t (x)")
     (tmp_path / "text.db").write_text("not a database, but as long as one" * 99)
@@ -273,6 +273,13 @@ def test_what_is_wrong_with_a_database_is_said(
     newer = tmp_path / "newer.db"
     newer.write_bytes(ours.read_bytes())
     apsw.Connection(str(newer)).pragma("user_version", 99)
+    below = tmp_path / "below.db"
+    below.write_bytes(ours.read_bytes())
+    apsw.Connection(str(below)).pragma("user_version", -1)
+    for table in ("promises", "tags"):
+        other = tmp_path / f"{table}.db"
+        other.write_bytes(ours.read_bytes())
+        apsw.Connection(str(other)).execute(f"ALTER TABLE {table} RENAME TO old")
     raw = bytearray(ours.read_bytes())
     raw[4096 * 2 : 4096 * 6] = b"\xff" * 4096 * 4
     damaged = tmp_path / "damaged.db"
@@ -285,6 +292,9 @@ def test_what_is_wrong_with_a_database_is_said(
         (tmp_path / "none" / "x.db", "directory", "problem", "there is no directory"),
         (tmp_path, "store", "problem", "is a directory"),
         (newer, "store", "problem", "has format 99"),
+        (below, "store", "problem", "has format -1"),
+        (tmp_path / "promises.db", "store", "problem", "no such table: promises"),
+        (tmp_path / "tags.db", "store", "problem", "no such table: tags"),
         (damaged, "content", "problem", "is damaged"),
     ):
         check = found(f"sqlite:{path}")[name]

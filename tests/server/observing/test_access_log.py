@@ -45,6 +45,11 @@ def holds(log: Path, text: str) -> bool:
     return text in log.read_text()
 
 
+def written(log: Path) -> list[str]:
+    """Return the lines of a log, whole or not."""
+    return log.read_text().splitlines()
+
+
 def rotated(log: Path) -> Path:
     """Rename a log once its first line is written; return its new path."""
     while not log.read_bytes().endswith(b"\n"):
@@ -196,7 +201,7 @@ async def test_a_full_disk_costs_the_lines_for_which_there_is_no_room(
     monkeypatch.undo()
     await ask(promises, "/promise/resolve", {"promiseId": "a"})
     promises.close()
-    text = log.read_text().splitlines()
+    text = written(log)
     found = [json.loads(line) for line in text if line.endswith("}")]
 
     assert 1000 <= len("\n".join(text[:-2]))

@@ -18,6 +18,8 @@ from urllib.parse import quote
 import apsw
 
 from dp_backends._system import check_directory, check_disk, check_reports, explained
+from dp_backends.sql._rows import PromiseRow
+from dp_backends.sql._schema import TAG_COLUMNS, listed
 from dp_backends.sql.sqlite._database import (
     APPLICATION_ID,
     check_file,
@@ -155,7 +157,7 @@ def _store(database: apsw.Connection, path: str) -> Iterator[Check]:
                 "look whether the URL is right; the first settle makes it a store",
             )
         return
-    if form > newest:
+    if not 0 <= form <= newest:
         yield Check(
             "store",
             "problem",
@@ -163,6 +165,21 @@ def _store(database: apsw.Connection, path: str) -> Iterator[Check]:
             "upgrade durable-promises, or name another file",
         )
         return
+    if form == newest:
+        try:
+            for columns, table in (
+                (PromiseRow._fields, SQL.promises),
+                (TAG_COLUMNS, SQL.tags),
+            ):
+                database.execute(f"SELECT {listed(columns)} FROM {table} LIMIT 0")
+        except apsw.SQLError as error:
+            yield Check(
+                "store",
+                "problem",
+                f"the tables of {path} are not those of a store of promises ({error})",
+                _RESTORE,
+            )
+            return
     older = f"; the next use makes it format {newest}" if form < newest else ""
     yield Check("store", "ok", f"{path} is a store of format {form}{older}")
     yield _whole(database, path)

@@ -147,7 +147,7 @@ def _is_ours(database: apsw.Connection, path: str) -> bool:
             )
         return False
     form = database.pragma("user_version")
-    if form > SQL.format:
+    if not 0 <= form <= SQL.format:
         raise BackendUnavailableError(
             f"the store {path} has format {form}, and this version reads 1 to "
             f"{SQL.format}; upgrade durable-promises, or name another file"
