@@ -1,99 +1,37 @@
-"""
-`PromiseMachine`: a hypothesis state machine that compares a backend with a dict.
-
-The machine makes the calls that users make, through two handles where they are
-shared, and after every step each promise must be in the state that the model
-gives it. Where the store keeps terms, it also creates promises, asks for all that is
-known, and lists them; where deadlines are those of this process, it moves their clock.
-A failure is shrunk to the fewest steps. The model is a few dicts; it shares nothing
-with `dp_core.transition`.
-
-.. code-block:: python
-
-    class MyMachine(PromiseMachine):
-        durable = shared = True
-
-        def open_backend(self):
-            return MyBackend(folder)
-
-
-    TestMyMachine = MyMachine.TestCase
-
-Hypothesis drives it from synchronous code, so each machine has an event loop
-in a thread of its own.
-"""
+"""`PromiseMachine`: a backend and a model, step by step."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from inspect import isawaitable
 from itertools import count
 from typing import Any, ClassVar, Final
 from uuid import uuid4
 
+import hypothesis.strategies as st
 from anyio.from_thread import start_blocking_portal
-
-from dp_core._extras import without_extra
-
-try:
-    import hypothesis.strategies as st
-    from hypothesis.stateful import (
-        RuleBasedStateMachine,
-        invariant,
-        precondition,
-        rule,
-    )
-except ModuleNotFoundError as error:
-    raise without_extra(error, "suites of the kit need", "testing") from None
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dp_core._errors import PromiseDisposedError
-from dp_core._states import Outcome, Pending, Rejected, Resolved
-from dp_core._terms import PromiseInfo, Query, StateName, Terms, state_name
+from dp_core._states import Outcome
+from dp_core._terms import Query, StateName, Terms
 from dp_core.backend import Backend
 from dp_core.testing._deadlines import DeadlineClock
 from dp_core.testing.kit import abilities_of
+from dp_core.testing.stateful._model import PromiseModel
+from dp_core.testing.stateful._values import json_values, outcomes
 from dp_core.values import encode
 
-__all__ = ["PromiseMachine", "json_values", "messages", "outcomes"]
+__all__ = ["PromiseMachine"]
 
 _HALF: Final = timedelta(minutes=30)
 """A part of the step of the clock: no deadline comes by itself during a run."""
 
 _PATIENCE_AFTER_A_TIMEOUT: Final = 1.0
 _names = count()
-
-
-def json_values() -> st.SearchStrategy[Any]:
-    """Return a strategy for JSON values, with any text, integer and float."""
-    scalars = (
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | messages()
-    )
-    return st.recursive(
-        scalars,
-        lambda inner: (
-            st.lists(inner, max_size=4) | st.dictionaries(messages(), inner, max_size=4)
-        ),
-        max_leaves=8,
-    )
-
-
-def messages() -> st.SearchStrategy[str]:
-    """Return a strategy for messages of rejections: any text."""
-    return st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-
-
-def outcomes() -> st.SearchStrategy[Outcome[bytes]]:
-    """Return a strategy for outcomes: values and rejections."""
-    values = json_values().map(encode).map(Resolved)
-    rejections: st.SearchStrategy[Outcome[bytes]] = messages().map(Rejected)
-    return values | rejections
 
 
 class PromiseMachine(RuleBasedStateMachine):
@@ -130,15 +68,7 @@ class PromiseMachine(RuleBasedStateMachine):
         self._portal = self._stack.enter_context(start_blocking_portal(self.loop))
         # The store is the same for all examples; the ids are not.
         self._prefix = f"machine-{uuid4().hex}-{next(_names)}-"
-        self._model: dict[str, Outcome[bytes]] = {}
-        self._terms: dict[str, Terms[bytes]] = {}
-        self._expired: set[str] = set()
-        # In the order in which they were first heard of.
-        self._heard_of: list[str] = []
-        self._moment = datetime.now(UTC)
-        # Whether the clock was never set back: a store of many writers may know by it
-        # alone who came first.
-        self._is_in_order = True
+        self._model = PromiseModel()
         self._handles: list[Backend] = []
         self._waiting: list[tuple[str, Future[Any]]] = []
         self._open()
@@ -159,10 +89,9 @@ class PromiseMachine(RuleBasedStateMachine):
     def settle(self, n: int, which: bool, outcome: Outcome[bytes]) -> None:  # noqa: FBT001 - a rule's arguments are drawn
         """Settle a promise: the model keeps the first outcome."""
         id = self._id(n)
-        first = self._model.setdefault(id, outcome)
-        self._hear_of(id)
+        first = self._model.settle(id, outcome)
         self._agree("settle", id, self._do("settle", which, id, outcome), first)
-        self._tell_waiters(id)
+        self._check_waiters()
 
     @precondition(lambda self: self.keeps_terms)
     @rule(
@@ -185,7 +114,9 @@ class PromiseMachine(RuleBasedStateMachine):
         """Create a promise: the model keeps the first terms."""
         id = self._id(n)
         deadline = (
-            None if hours is None else self._moment + timedelta(hours=hours) + _HALF
+            None
+            if hours is None
+            else self._model.moment + timedelta(hours=hours) + _HALF
         )
         terms = Terms(
             deadline,
@@ -193,19 +124,17 @@ class PromiseMachine(RuleBasedStateMachine):
             {"kind": kind} if kind else {},
             None if data is None else encode(data),
         )
-        first = self._terms.setdefault(id, terms)
-        self._hear_of(id)
+        first = self._model.create(id, terms)
         self._agree("create", id, self._do("create", which, id, terms), first)
-        self._expire()
+        self._check_waiters()
 
     @precondition(lambda self: self.own_clock and self.keeps_terms)
     @rule(hours=st.sampled_from((-1, 1, 2)))
     def move_the_clock(self, hours: int) -> None:
         """Move the clock on, or back: deadlines settle, and what is settled stays."""
-        self._is_in_order &= hours > 0
-        self._moment += timedelta(hours=hours)
+        self._model.move(timedelta(hours=hours))
         self._clock.advance(timedelta(hours=hours))
-        self._expire()
+        self._check_waiters()
 
     @precondition(lambda self: self.keeps_terms)
     @rule(n=st.integers(0, 2), which=st.booleans())
@@ -213,17 +142,7 @@ class PromiseMachine(RuleBasedStateMachine):
         """Ask for all that is known about a promise."""
         id = self._id(n)
         info = self._do("info", which, id)
-        known = PromiseInfo(
-            id,
-            self._model.get(id, Pending()),
-            self._terms.get(id),
-            # A clock has said when; the model knows only whether it has.
-            info.created_at if id in self._terms else None,
-            info.settled_at if id in self._model else None,
-            expired=id in self._expired,
-            cursor=info.cursor if id in self._heard_of else None,
-        )
-        self._agree("info", id, info, known)
+        self._agree("info", id, info, self._model.info(id, info))
 
     @precondition(lambda self: self.can_list)
     @rule(
@@ -241,11 +160,7 @@ class PromiseMachine(RuleBasedStateMachine):
     ) -> None:
         """List the promises, page by page."""
         query = Query(state, prefix=self._prefix, newest=newest)
-        known = [
-            id
-            for id in self._heard_of
-            if state in (None, state_name(self._model.get(id, Pending())))
-        ]
+        known = self._model.listed(state, newest=newest)
         found: list[str] = []
         after: str | None = None
         while True:
@@ -254,9 +169,7 @@ class PromiseMachine(RuleBasedStateMachine):
             after = page.after
             if after is None or len(found) > len(known):
                 break
-        if newest:
-            known.reverse()
-        if not self._is_in_order:
+        if not self._model.is_in_order:
             found, known = sorted(found), sorted(known)
         self._agree("list", f"{query}", found, known)
 
@@ -266,21 +179,15 @@ class PromiseMachine(RuleBasedStateMachine):
         id = self._id(n)
         if not any(waited == id for waited, _ in self._waiting):
             self._do("dispose", which, id)
-            self._model.pop(id, None)
-            self._terms.pop(id, None)
-            self._expired.discard(id)
-            if id in self._heard_of:
-                self._heard_of.remove(id)
+            self._model.dispose(id)
 
     @rule(n=st.integers(0, 2), which=st.booleans())
     def wait(self, n: int, which: bool) -> None:  # noqa: FBT001 - a rule's arguments are drawn
         """Wait for a promise; a wait for a pending one goes on beside other steps."""
         id = self._id(n)
         future = self._portal.start_task_soon(self._handle(which).wait, id)
-        if id in self._model:
-            self._agree("wait", id, self._result(future), self._model[id])
-        else:
-            self._waiting.append((id, future))
+        self._waiting.append((id, future))
+        self._check_waiters()
 
     @precondition(lambda self: self._waiting)
     @rule(data=st.data())
@@ -304,7 +211,7 @@ class PromiseMachine(RuleBasedStateMachine):
         for n in range(3):
             id = self._id(n)
             for which in (False, True):
-                known = self._model.get(id, Pending())
+                known = self._model.state(id)
                 self._agree("peek", id, self._do("peek", which, id), known)
         for id, future in self._waiting:
             if future.done():
@@ -313,29 +220,12 @@ class PromiseMachine(RuleBasedStateMachine):
                     f"wait({id!r}) gave {result!r}, but the promise is pending"
                 )
 
-    # The model --------------------------------------------------------------
-
-    def _hear_of(self, id: str) -> None:
-        if id not in self._heard_of:
-            self._heard_of.append(id)
-
-    def _expire(self) -> None:
-        """Let the deadlines that are over settle what is pending."""
-        for id, terms in self._terms.items():
-            deadline, otherwise = terms.deadline, terms.otherwise
-            if id in self._model or deadline is None or otherwise is None:
-                continue
-            if deadline <= self._moment:
-                self._model[id] = otherwise
-                self._expired.add(id)
-                self._tell_waiters(id)
-
-    def _tell_waiters(self, id: str) -> None:
-        """Check that all who wait for a promise that is settled are told."""
-        for waited, future in [*self._waiting]:
-            if waited == id:
-                self._agree("wait", id, self._result(future), self._model[id])
-                self._waiting.remove((waited, future))
+    def _check_waiters(self) -> None:
+        """Check that all who wait for promises that are settled are told."""
+        for id, future in [*self._waiting]:
+            if self._model.is_settled(id):
+                self._agree("wait", id, self._result(future), self._model.state(id))
+                self._waiting.remove((id, future))
 
     # Helpers ----------------------------------------------------------------
 
