@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from dp_core._environment import variable
 from dp_core._errors import AccessDeniedError
 from dp_core._text import decode_text, quoted
 
@@ -55,11 +56,10 @@ def token_from_environment(file: str | None = None) -> str | None:
     Raises:
         AccessDeniedError: There is one, and it is not valid or cannot be read.
     """
-    token = os.environ.get("DP_TOKEN")
-    if not file and token:
+    if file is None and (token := variable("DP_TOKEN", AccessDeniedError)):
         return check_token(token, "DP_TOKEN")
     file = token_file_from_environment(file)
-    return read_token_file(file) if file else None
+    return None if file is None else read_token_file(file)
 
 
 def token_file_from_environment(file: str | None = None) -> str | None:
@@ -68,10 +68,13 @@ def token_file_from_environment(file: str | None = None) -> str | None:
 
     Args:
         file: A file that the command line names.
+
+    Raises:
+        AccessDeniedError: A variable is set, and empty.
     """
-    if not file and os.environ.get("DP_TOKEN"):
-        return None
-    return file or os.environ.get("DP_TOKEN_FILE") or None
+    if file is not None or variable("DP_TOKEN", AccessDeniedError):
+        return file
+    return variable("DP_TOKEN_FILE", AccessDeniedError)
 
 
 def check_token(token: str, source: str = "the token") -> str:
@@ -152,9 +155,14 @@ def read_private_file(path: str, shown: str, most: int) -> str:
         most: The most bytes to read.
 
     Raises:
-        AccessDeniedError: It cannot be read, belongs to another user, is open to others
-            (``chmod 600`` it), or is not text.
+        AccessDeniedError: It has no name, cannot be read, belongs to another user, is
+            open to others (``chmod 600`` it), or is not text.
     """
+    if not path:
+        raise AccessDeniedError(
+            f"{shown} has no name (a variable without a value?); write it, or leave "
+            "it out"
+        )
     try:
         with Path(path).open("rb") as file:
             found = os.fstat(file.fileno())

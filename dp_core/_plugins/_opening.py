@@ -57,6 +57,12 @@ def open_backend(url: str) -> Backend:
     if not isinstance(url, str):
         # A caller without a type checker may hand over anything.
         raise UnknownBackendError(shown(url), "a store URL is a string, or a Path")
+    if not url:
+        raise UnknownBackendError(
+            url,
+            "it is empty (a variable without a value?); write one such as "
+            "'file:./promises', or leave it out",
+        )
     if _CONTROL.search(url):
         raise UnknownBackendError(
             url,

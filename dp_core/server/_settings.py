@@ -101,4 +101,5 @@ class Settings:
     @property
     def asks_for_tokens(self) -> bool:
         """Whether requests must carry a token."""
-        return bool(self.token or self.token_file or self.secrets or self.secret_file)
+        files = (self.token_file, self.secret_file)
+        return bool(self.token or self.secrets) or files != (None, None)

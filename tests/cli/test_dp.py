@@ -158,6 +158,8 @@ def test_the_store_is_named_by_option_or_environment(
         (("peek", "id", "--url", "127.0.0.1:80/p"), b"'http://127.0.0.1:80/p'"),
         (("peek", "id", "--url", "[::1]:80"), b"'http://[::1]:80'"),
         (("peek", "id", "--url", "file:p\r"), b"a control character"),
+        (("peek", "id", "--url", ""), b"store URL '': it is empty (a variable"),
+        (("--url", "", "resolve", "id"), b"store URL '': it is empty (a variable"),
         (("peek", "a\nb" * 999), b"invalid promise id"),
     ],
 )
@@ -171,6 +173,17 @@ def test_an_error_is_one_line(
     assert done.stderr.startswith(b"dp: ")
     assert message in done.stderr
     assert 1 == done.stderr.count(b"\n")
+
+
+def test_a_variable_without_a_value_names_no_store(
+    dp: Run, env: dict[str, str], tmp_path: Path
+) -> None:
+    """``DP_URL=$URL`` without ``URL`` is not the default store; nothing is made."""
+    done = dp("resolve", "id", "1", env=env | {"DP_URL": ""}, cwd=tmp_path)
+
+    assert (2, b"") == (done.returncode, done.stdout)
+    assert b"DP_URL is set, but empty; give it its value, or unset it\n" in done.stderr
+    assert not [*tmp_path.glob("promises*")]
 
 
 def test_output_that_cannot_be_written_is_an_error(dp: Run) -> None:

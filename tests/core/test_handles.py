@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import traceback
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 
 import dp_core as dp
+import dp_core.sync
 from dp_backends.memory import MemoryBackend
 
 
@@ -125,6 +126,33 @@ async def test_the_short_way_means_the_store_of_the_moment(
         assert [dp.Resolved("a"), dp.Resolved("b")] == [
             await promise.peek() for _, promise in found
         ]
+
+
+@pytest.mark.parametrize(
+    "open_",
+    [dp.connect, dp_core.sync.connect, lambda url: dp.durable_promise("x", url)],
+    ids=["async", "blocking", "short"],
+)
+def test_an_empty_url_is_no_store(
+    open_: Callable[[str | None], object],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Neither given nor in ``DP_URL`` is it the default; the error says what to do."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DP_URL", "memory:")
+    with pytest.raises(
+        dp.UnknownBackendError, match=r"'': it is empty .* leave it out"
+    ):
+        open_("")
+    monkeypatch.setenv("DP_URL", "")
+    with pytest.raises(dp.UnknownBackendError, match="DP_URL is set, but empty; "):
+        open_(None)
+    with pytest.raises(dp.UnknownBackendError, match="unset it"):
+        dp.default_url()
+    monkeypatch.delenv("DP_URL")
+    open_(None)
+    assert dp.DEFAULT_URL == dp.default_url()
 
 
 @pytest.mark.parametrize("path", ["~", "a b", "x%41", "#?", "ü", "file:x", "~/y"])

@@ -32,14 +32,15 @@ class NamedStore:
     @classmethod
     def of(cls, option: str | None) -> Self:
         """Return the URL of the option ``--url``, else that of the environment."""
-        if option:
+        if option is not None:
             return cls(option, "by --url")
-        if url := os.environ.get("DP_URL"):
+        if (url := os.environ.get("DP_URL")) is not None:
             return cls(url, "by DP_URL")
         return cls(DEFAULT_URL, "the default")
 
     def __str__(self) -> str:
-        return visible(shortened(without_password(self.url), _SHOWN))
+        # An empty one is a mistake, and is to be seen as one.
+        return visible(shortened(without_password(self.url), _SHOWN)) or "''"
 
     @property
     def option(self) -> str:

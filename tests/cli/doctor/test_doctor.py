@@ -70,6 +70,16 @@ def test_programs_get_one_line_of_json(here: Run, env: dict[str, str]) -> None:
     assert expected == last
 
 
+def test_an_empty_variable_is_a_problem(here: Run, env: dict[str, str]) -> None:
+    """It was to name a store, and is not the default."""
+    env["DP_URL"] = ""
+    done = here("doctor")
+
+    assert 2 == done.returncode
+    assert b"'' (by DP_URL)\n" in done.stdout
+    assert b"write one such as 'file:./promises', or leave it out" in done.stdout
+
+
 def test_long_texts_fit_a_terminal(env: dict[str, str]) -> None:
     """They go on below their beginning; in a pipe each is one line."""
     shown = on_terminal(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -134,15 +133,18 @@ def serve(  # noqa: PLR0913 - options
     # An extra, and too large to load for the other commands.
     try:
         from dp_core import server  # noqa: PLC0415 - an extra
+        from dp_core._access import (  # noqa: PLC0415 - the same
+            secrets_file_from_environment,
+        )
     except ImportError as error:
         raise BackendUnavailableError(str(error)) from None
 
     file = token_file_from_environment(token_file)
-    token = None if file else token_from_environment()
+    token = token_from_environment() if file is None else None
     asked = server.Settings(
         token=token,
         token_file=file,
-        secret_file=secret_file or os.environ.get("DP_SECRET_FILE") or None,
+        secret_file=secrets_file_from_environment(secret_file),
         **settings,
     )
     with _spans() if otel else nullcontext():
