@@ -1,14 +1,14 @@
 """
 Text that comes from others.
 
-============= ============================================================
-``_safe``     made safe to show: escaped, shortened, without passwords
-``_decoding`` as it comes out of a file or a pipe, whatever tool wrote it
-============= ============================================================
+================= ============================================================
+``_safe_to_show`` escaped, shortened, without passwords
+``_decoding``     as it comes out of a file or a pipe, whatever tool wrote it
+================= ============================================================
 """
 
 from dp_core._text._decoding import decode_text
-from dp_core._text._safe import (
+from dp_core._text._safe_to_show import (
     coloured,
     described,
     for_terminal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dp_core.values._read import decode
+from dp_core.values._read_json import decode
 
 __all__ = ["say_the_same"]
 

@@ -1,7 +1,7 @@
 """
 `check_size`, and the other limits of values: their length and their depth.
 
-What JSON they may have is in `_write`, and for what comes in, in `_read`.
+What JSON they may have is in `_write_json`, and for what comes in, in `_read_json`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 Types of values: which library reads and writes a type, and how it does.
 
 ================ ===================================================
-``_contract``    `ValueType`, the type of a promise's values
+``_value_type``  `ValueType`, the type of a promise's values
 ``_choice``      which library takes a type
 ``_pydantic``    types by pydantic; ``_schemas`` has bytes as base64
 ``_msgspec``     types of which msgspec knows every part
@@ -12,6 +12,6 @@ Types of values: which library reads and writes a type, and how it does.
 """
 
 from dp_core.values._typed._choice import value_type
-from dp_core.values._typed._contract import ValueType
+from dp_core.values._typed._value_type import ValueType
 
 __all__ = ["ValueType", "value_type"]

@@ -14,7 +14,7 @@ from typing import Any, Final, ForwardRef, NewType, NoReturn, TypeVar, get_origi
 
 from dp_core._errors import InvalidTypeError
 from dp_core._text import repr_of, shown, type_name
-from dp_core.values._typed._contract import NotTakenError, ValueType
+from dp_core.values._typed._value_type import NotTakenError, ValueType
 
 __all__ = ["value_type"]
 

@@ -16,11 +16,11 @@ from msgspec import inspect
 from dp_core._errors import InvalidValueError, ValueMismatchError
 from dp_core._text import described, shortened, type_name, visible
 from dp_core.values._limits import TOO_DEEP
-from dp_core.values._read import decode
+from dp_core.values._read_json import decode
 from dp_core.values._typed._annotations import owners
 from dp_core.values._typed._changes import find_change, say_change
-from dp_core.values._typed._contract import NotTakenError
-from dp_core.values._write import Draft, draft
+from dp_core.values._typed._value_type import NotTakenError
+from dp_core.values._write_json import Draft, draft
 
 __all__ = ["MsgspecType"]
 

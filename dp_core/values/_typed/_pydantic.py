@@ -12,12 +12,12 @@ from pydantic_core import SchemaSerializer, SchemaValidator
 from dp_core._errors import ValueMismatchError
 from dp_core._text import described, shortened, type_name, visible
 from dp_core.values._places import key_step
-from dp_core.values._read import decode
+from dp_core.values._read_json import decode
 from dp_core.values._typed._annotations import owners
 from dp_core.values._typed._changes import find_change, say_change, say_place
-from dp_core.values._typed._contract import NotTakenError
 from dp_core.values._typed._schemas import with_base64
-from dp_core.values._write import Draft, draft
+from dp_core.values._typed._value_type import NotTakenError
+from dp_core.values._write_json import Draft, draft
 
 __all__ = ["PydanticType"]
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic_core import core_schema
 
 from dp_core._text import type_name
-from dp_core.values._typed._contract import NotTakenError
+from dp_core.values._typed._value_type import NotTakenError
 
 __all__ = ["with_base64"]
 

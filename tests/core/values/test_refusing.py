@@ -22,8 +22,8 @@ from dp_core import (
 )
 from dp_core.backend import in_thread
 from dp_core.values import (
-    _read,
-    _write,
+    _read_json,
+    _write_json,
     check_message,
     check_text,
     decode,
@@ -144,7 +144,7 @@ async def test_long_numbers_are_read_off_the_event_loop(
     """Digits that take long are made and read in another thread."""
     here = threading.get_ident()
     seen: set[int] = set()
-    for module, name in ((_read, "int_from_text"), (_write, "int_to_text")):
+    for module, name in ((_read_json, "int_from_text"), (_write_json, "int_to_text")):
         real = getattr(module, name)
 
         def watched(argument: Any, real: Any = real) -> Any:

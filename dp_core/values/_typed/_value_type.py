@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from dp_core.values._write import Draft
+from dp_core.values._write_json import Draft
 
 __all__ = ["NotTakenError", "ValueType"]
 

@@ -21,7 +21,7 @@ from dp_core._errors import InvalidValueError
 from dp_core._text import quoted
 from dp_core.values._bigints import int_from_text
 from dp_core.values._limits import MAX_DEPTH, MAX_VALUE_BYTES, TOO_DEEP, check_size
-from dp_core.values._write import draft
+from dp_core.values._write_json import draft
 
 __all__ = [
     "check_parsed",
