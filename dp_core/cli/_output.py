@@ -33,6 +33,7 @@ __all__ = [
     "in_colour",
     "info_line",
     "is_coloured",
+    "is_read_as_it_comes",
     "one_line",
     "report",
     "say",
@@ -157,6 +158,11 @@ def complain(text: str) -> None:
 def complain_once(text: str) -> None:
     """Print a failure on stderr, in one line whatever *text* has in it."""
     complain("dp: " + for_terminal(" ".join(text.splitlines())))
+
+
+def is_read_as_it_comes() -> bool:
+    """Tell whether stderr is a terminal, so that somebody may wait for a line there."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 class NoticeHandler(logging.Handler):

@@ -1,13 +1,20 @@
-"""``dp watch``: outcomes are told as they come."""
+"""``dp watch``, and waits of ``dp get``: outcomes are told as they come."""
 
 from __future__ import annotations
 
 import json
+import os
+import pty
 import select
 import signal
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 
-from support.core.program import Run, running, said, wait_until_watching
+import pytest
+
+from support.core.program import PROGRAM, Run, running, said, wait_until_watching
+from support.core.terminals import on_terminal
 
 
 def test_each_outcome_is_a_line(here: Run, anywhere: str) -> None:
@@ -64,6 +71,60 @@ def test_an_interrupt_ends_it(env: dict[str, str], here: Run) -> None:
         output = process.communicate(timeout=60)
 
     assert (130, b"", b"") == (process.returncode, output[0], output[1].strip())
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "told"),
+    [
+        (("get", "id"), "'id'", b"1\n"),
+        (("watch", "id", "id"), "'id'", b"id resolved 1\n"),
+        (("watch", "id", "x"), "2 promises", b"id resolved 1\n"),
+    ],
+)
+def test_who_sits_at_a_terminal_is_told_where_a_wait_is(
+    env: dict[str, str],
+    dp: Run,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    what: str,
+    told: bytes,
+) -> None:
+    """Once, on stderr: a wait in the wrong directory looks like any other."""
+    del env["DP_URL"]
+    ours, theirs = pty.openpty()
+    with (
+        os.fdopen(ours, "rb", buffering=0) as terminal,
+        subprocess.Popen(
+            [*PROGRAM, *words], env=env, cwd=tmp_path, stdout=-1, stderr=theirs
+        ) as process,
+    ):
+        os.close(theirs)
+        try:
+            ready, _, _ = select.select([terminal], [], [], 60)
+            assert ready
+            where = f"waiting for {what} in 'file:{tmp_path}/promises'"
+            assert where in terminal.read(10_000).decode()
+            dp("resolve", "x", "0", env=env, cwd=tmp_path)
+            dp("resolve", "id", "1", env=env, cwd=tmp_path)
+            assert told in process.communicate(timeout=60)[0]
+            with suppress(OSError):
+                assert not terminal.read(10_000)
+        finally:
+            process.kill()
+    assert 0 == process.returncode
+
+
+def test_scripts_are_told_nothing_of_a_wait_that_lasts(
+    env: dict[str, str], dp: Run
+) -> None:
+    """Not in a pipe, and not with ``--json``: what they read stays as it was."""
+    dp("resolve", "made", "1")
+    words = ("get", "id", "--timeout", "1.5")
+    with running(*words, env=env) as process:
+        shown = on_terminal([*PROGRAM, *words, "--json"], env)
+        assert (b"", b"pending\n") == process.communicate(timeout=60)
+    assert 3 == process.returncode
+    assert (3, "null\r\n") == shown
 
 
 def test_without_an_id_there_is_nothing_to_wait_for(here: Run) -> None:

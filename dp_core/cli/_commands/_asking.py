@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
 
 import anyio
 import click
 
-from dp_core._client import Promises, connect
+from dp_core._client import DEFAULT_URL, Promises, connect, default_url
 from dp_core._errors import CodecError, CorruptPromiseError, DurablePromiseError
 from dp_core._states import Outcome, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo
-from dp_core._text import quoted
-from dp_core.backend import Backend, Located, MadeOnUse
-from dp_core.cli._output import complain, complain_once
+from dp_core._text import quoted, without_password
+from dp_core.backend import Backend, Located, MadeOnUse, tasks_beside
+from dp_core.cli._output import complain, complain_once, is_read_as_it_comes
 from dp_core.values import check_message, check_text, decode, encode
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "comparable",
     "for_each",
     "is_made",
+    "is_named",
     "say_if_alone",
+    "saying_where",
 ]
 
 T = TypeVar("T")
@@ -70,6 +73,44 @@ async def for_each(
             tasks.start_soon(do, item)
     if failures:
         raise failures[0]
+
+
+def is_named(url: str | None) -> bool:
+    """Tell whether somebody has named the store, which so may be misspelt."""
+    return url is not None or default_url() != DEFAULT_URL
+
+
+_LASTS: Final = 1.0
+"""Seconds after which whoever sits there wonders what a wait is for."""
+
+
+@asynccontextmanager
+async def saying_where(
+    promises: Promises, ids: Collection[str], *, as_json: bool
+) -> AsyncIterator[None]:
+    """
+    Wait in this block; say where, if that lasts, to who sits at a terminal.
+
+    A wait in the wrong directory looks like any other. Scripts are told nothing.
+    """
+    if as_json or not is_read_as_it_comes():
+        yield
+        return
+
+    async def say_where() -> None:
+        await anyio.sleep(_LASTS)
+        (id, *others) = ids
+        what = f"{len(ids):,} promises" if others else quoted(id)
+        store = promises.backend
+        where = store.location if isinstance(store, Located) else promises.url
+        complain_once(
+            f"waiting for {what} in {quoted(without_password(where), 200)}; "
+            "--url names another store"
+        )
+
+    async with tasks_beside() as group:
+        group.start_soon(say_where)
+        yield
 
 
 async def is_made(store: Backend) -> bool:

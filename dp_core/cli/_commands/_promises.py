@@ -8,13 +8,20 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from dp_core._client import DEFAULT_URL, Promises, default_url
+from dp_core._client import Promises
 from dp_core._ids import check_id
 from dp_core._outbox import dispose_with_deliveries
 from dp_core._states import Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import check_name
 from dp_core.backend import Backend, Registry, wait_or_peek
-from dp_core.cli._commands._asking import ask, checked, comparable, is_made
+from dp_core.cli._commands._asking import (
+    ask,
+    checked,
+    comparable,
+    is_made,
+    is_named,
+    saying_where,
+)
 from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option, read_text, read_value, url_option
 from dp_core.cli._output import complain_once, report
@@ -86,16 +93,17 @@ def peek(id: str, url: str | None, *, as_json: bool) -> Status:
 def get(id: str, timeout: float | None, url: str | None, *, as_json: bool) -> Status:
     """Wait for ID, and print its outcome."""
 
-    async def wait(store: Backend) -> State[bytes]:
+    async def wait(promises: Promises) -> State[bytes]:
+        check_id(id)
+        store = promises.backend
         at_once = timeout is not None and timeout <= 0
         # The first one who waits at the default makes it: there is no URL to misspell.
-        is_named = bool(url) or default_url() != DEFAULT_URL
-        if (at_once or is_named) and not await is_made(store) and at_once:
+        if (at_once or is_named(url)) and not await is_made(store) and at_once:
             return Pending()
-        return await wait_or_peek(store, id, timeout)
+        async with saying_where(promises, (id,), as_json=as_json):
+            return await wait_or_peek(store, id, timeout)
 
-    state = _ask(url, id, wait)
-    return report(checked(state), as_json=as_json)
+    return report(checked(ask(url, wait)), as_json=as_json)
 
 
 @click.command(

@@ -6,12 +6,19 @@ import sys
 
 import click
 
-from dp_core._client import DEFAULT_URL, Promises, default_url
+from dp_core._client import Promises
 from dp_core._errors import PromiseDisposedError
 from dp_core._ids import check_id
 from dp_core._states import Outcome, Rejected, Resolved
 from dp_core._text import visible
-from dp_core.cli._commands._asking import ask, checked, for_each, is_made
+from dp_core.cli._commands._asking import (
+    ask,
+    checked,
+    for_each,
+    is_made,
+    is_named,
+    saying_where,
+)
 from dp_core.cli._examples import examples
 from dp_core.cli._input import json_lines_option, url_option
 from dp_core.cli._output import NobodyReadsError, is_coloured, one_line, say, say_lines
@@ -46,7 +53,7 @@ def watch(ids: tuple[str, ...], url: str | None, *, as_json: bool) -> Status:
     async def tell_all(promises: Promises) -> Status:
         for id in ids:
             check_id(id)
-        if url or default_url() != DEFAULT_URL:
+        if is_named(url):
             await is_made(promises.backend)
 
         async def tell(id: str) -> None:
@@ -63,7 +70,9 @@ def watch(ids: tuple[str, ...], url: str | None, *, as_json: bool) -> Status:
                 say_lines([_as_text(id, outcome)])
             worst = max(worst, _status_of(outcome))
 
-        await for_each(dict.fromkeys(ids), tell)
+        each = dict.fromkeys(ids)
+        async with saying_where(promises, each, as_json=as_json):
+            await for_each(each, tell)
         return worst
 
     try:
