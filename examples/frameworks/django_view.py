@@ -39,13 +39,13 @@ def ask(request: HttpRequest, id: str) -> HttpResponse:
         return JsonResponse({"answer": promise.get(timeout=wait)})
     except dp.PromiseTimeoutError:
         return JsonResponse({"waiting": id}, status=202, headers={"Retry-After": "1"})
-    except dp.PromiseRejectedError as error:
-        return JsonResponse({"failed": error.error}, status=409)
+    except (dp.PromiseRejectedError, dp.ValueMismatchError) as error:
+        return JsonResponse({"failed": str(error)}, status=409)
 
 
 @require_http_methods(["GET", "POST"])  # links are opened by programs, too: GET shows
 def answer(request: HttpRequest, id: str) -> HttpResponse:
-    promise = promises.promise(id, str)
+    promise = promises.promise(id)  # without a type: it shows whatever settled it
     if promise.info().terms is None:
         raise Http404
     if request.method == "POST":

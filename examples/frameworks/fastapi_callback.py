@@ -1,15 +1,14 @@
 """
 A request that waits for a callback, which another request brings.
 
-Whoever pays waits here; 202 says "not yet, ask again". The provider calls back: at
-another worker, twice, too late, or after all of this was killed and started again.
+The wait may end by 202, "ask again"; the callback may come twice, or after a restart.
 
     uvicorn fastapi_callback:app --port 8000
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -47,13 +46,14 @@ async def pay(order: Order, request: Request, out: Response, wait: Seconds = 9) 
     except dp.PromiseTimeoutError:
         out.status_code, out.headers["retry-after"] = 202, "1"
         return {"waiting_for": order}
-    except dp.PromiseRejectedError as rejection:
-        raise HTTPException(409, rejection.error) from None
+    except (dp.PromiseRejectedError, dp.ValueMismatchError) as error:
+        raise HTTPException(409, str(error)) from None
 
 
 @app.post("/callbacks/{order}")
 async def called_back(order: Order, payment: Payment, request: Request) -> Any:
-    promise = request.state.promises.promise(f"payment-{order}", Payment)
+    promise = request.state.promises.promise(f"payment-{order}")  # whatever settled it
     if (await promise.info()).terms is None:
         raise HTTPException(404, "nobody asked for this payment")
-    return {"accepted": await promise.resolve(payment) == dp.Resolved(payment)}
+    won = await promise.resolve(paid := asdict(payment))
+    return {"accepted": won == dp.Resolved(paid)}

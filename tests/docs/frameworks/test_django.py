@@ -117,6 +117,22 @@ def test_a_click_after_the_deadline_is_too_late(app: Server, url: str) -> None:
     assert (409, {"failed": "nobody answered"}) == (answer.status, answer.json())
 
 
+def test_an_answer_that_is_no_text_is_said(app: Server, url: str) -> None:
+    """Somebody may settle it with anything: the program hears it, the page shows it."""
+    ask(app, "approval-odd", "now")
+
+    async def settle() -> None:
+        async with dp.connect(url) as promises:
+            await promises.promise("approval-odd").resolve([17])
+
+    asyncio.run(settle())
+    answer, page = ask(app, "approval-odd"), click(app, "approval-odd", "yes")
+
+    assert 409 == answer.status
+    assert "'approval-odd' holds a value that is not a valid" in answer.json()["failed"]
+    assert (200, True) == (page.status, b"Resolved(value=[17])" in page.body)
+
+
 def test_nothing_but_a_click_settles(app: Server, url: str) -> None:
     """Neither a mail scanner that opens the link, nor a page of another site."""
     waiting = ask(app, "approval-open", "now")

@@ -124,6 +124,26 @@ def test_a_callback_after_the_deadline_is_too_late(app: Server, url: str) -> Non
     ]
 
 
+def test_what_is_no_payment_is_said(app: Server, url: str) -> None:
+    """Somebody may settle it with anything: who waits is told what does not fit."""
+    pay(app, "odd", 0)
+
+    async def settle() -> None:
+        async with dp.connect(url) as promises:
+            await promises.promise("payment-odd").resolve({"amount": "much"})
+
+    asyncio.run(settle())
+    got = pay(app, "odd")
+    told = call_back(app, "odd", PAID)
+
+    assert 409 == got.status
+    assert (
+        "'payment-odd' holds a value that is not a valid Payment"
+        in got.json()["detail"]
+    )
+    assert (200, {"accepted": False}) == (told.status, told.json())
+
+
 @pytest.mark.parametrize(
     ("order", "body", "status"),
     [
