@@ -136,7 +136,7 @@ class DurablePromise(Generic[T]):
 
         Returns:
             The outcome of the promise, ours or somebody else's, as every other
-            reader will see it.
+            reader will see it. Who has won is in `PromiseInfo.settled_by` of `info`.
 
         Raises:
             InvalidValueError: The value is not strict JSON, or too large.
@@ -169,7 +169,8 @@ class DurablePromise(Generic[T]):
             by: Who says so, for `PromiseInfo.settled_by`: at most 256 bytes.
 
         Returns:
-            The outcome of the promise, ours or somebody else's.
+            The outcome of the promise, ours or somebody else's. Who has won is in
+            `PromiseInfo.settled_by` of `info`.
 
         Raises:
             InvalidValueError: *error* is not a Unicode string, or too large.
