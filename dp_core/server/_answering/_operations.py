@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Final, TypeAlias, Union, cast, final
 
@@ -22,7 +23,7 @@ from dp_core._errors import (
 )
 from dp_core._observation import OBSERVERS, Observation, OperationName
 from dp_core._states import Pending, Resolved, State
-from dp_core._terms import state_name
+from dp_core._terms import Page, state_name
 from dp_core._text import quoted, visible
 from dp_core.backend import Backend, Located
 from dp_core.server._answering._registry import RegistryAnswers
@@ -74,7 +75,7 @@ class Operations:
         self._notices = notices
         self._callbacks = callbacks
         self._meter = meter
-        self._registry = RegistryAnswers(backend, callbacks)
+        self._registry = RegistryAnswers(backend, callbacks, self.tell_unreadable)
         self._url = backend.location if isinstance(backend, Located) else ""
 
     async def do(self, call: Operation, access: Access | None) -> tuple[int, bytes]:
@@ -173,6 +174,26 @@ class Operations:
             lambda: f"{operation} of {_subject(call)} failed: {quoted(reason, 1000)}",
             logging.ERROR,
         )
+
+    def tell_unreadable(self, page: Page) -> None:
+        """Write to the log which promises of a page cannot be read, and why."""
+        for id, error in page.failures[:_NAMED]:
+            line = partial(_unreadable, id, str(error))
+            self._notices.tell(("unreadable", id), line, logging.ERROR)
+        if (more := len(page.failures) - _NAMED) > 0:
+            self._notices.tell(
+                "unreadable",
+                lambda: f"{more:,} more promises cannot be read",
+                logging.ERROR,
+            )
+
+
+_NAMED: Final = 20
+"""The most promises of a page that are named, of those that cannot be read."""
+
+
+def _unreadable(id: str, reason: str) -> str:
+    return f"promise {quoted(id)} cannot be read: {quoted(reason, 1000)}"
 
 
 def _tell(seen: Observation | None, state: State[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final, final
@@ -38,11 +39,18 @@ class RegistryAnswers:
     Args:
         backend: The backend.
         callbacks: By which promises are created.
+        tell_unreadable: Called with each page, for the log.
     """
 
-    def __init__(self, backend: Backend, callbacks: Callbacks) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        callbacks: Callbacks,
+        tell_unreadable: Callable[[Page], None],
+    ) -> None:
         self._backend = backend
         self._callbacks = callbacks
+        self._tell_unreadable = tell_unreadable
         # Whether its creates say that they were the first, as far as is known.
         self._says_first = False
 
@@ -76,6 +84,7 @@ class RegistryAnswers:
                 return await self._create(registry, call, seen)
             case List():  # pragma: no branch - the last of three
                 page = await _page(registry, call)
+                self._tell_unreadable(page)
                 if seen is not None:
                     seen.count = len(page.infos)
                 infos = tuple(_told_to(access, info) for info in page.infos)

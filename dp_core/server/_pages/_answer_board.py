@@ -97,6 +97,7 @@ async def _made(
     number = changes.number
     try:
         page = await full_page(visit.serving.backend, call)
+        visit.serving.operations.tell_unreadable(page)
         board = BoardContent(filters, page, changes.seen(page, number))
     except InvalidQueryError as error:
         board = BoardContent(filters, failure=error.reason)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
+from anyio import to_thread
 
-from dp_core import BackendUnavailableError, connect
+from dp_core import BackendUnavailableError, Resolved, connect
 from dp_core.server import Settings, app
 from dp_core.server._observing._notices import MAX_CAUSES, SECONDS, Notices
 from support.server.asgi_driver import Request, Spy, ask
@@ -153,3 +155,32 @@ def test_causes_are_bounded() -> None:
 
     assert MAX_CAUSES == len(notices._told)
     assert SECONDS == next(iter(notices._told.values())).until
+
+
+@pytest.mark.parametrize("accepted", [b"application/json", b"text/html"])
+async def test_what_cannot_be_read_is_told_in_the_log(
+    accepted: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lists and the board refer to the log: some are named there, once a minute."""
+    backend = connect(f"file:{tmp_path}/promises").backend
+    for number in range(25):
+        await backend.settle(f"p{number}", Resolved(b"1"))
+    await to_thread.run_sync(_damage, tmp_path)
+    served = app(backend)
+    for _ in range(3):
+        path = "/" if accepted == b"text/html" else "/promises"
+        request = Request(path, method="GET", headers=[(b"accept", accepted)])
+        await request.run(served)
+
+        assert 200 == request.status
+    lines = [record.getMessage() for record in caplog.records]
+    await backend.aclose()
+
+    assert 21 == len(lines)
+    assert all("is damaged (0 bytes" in line for line in lines[:20])
+    assert "5 more promises cannot be read" == lines[20]
+
+
+def _damage(path: Path) -> None:
+    for record in path.glob("promises/p/*/*.json"):
+        record.write_bytes(b"")

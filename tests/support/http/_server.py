@@ -232,9 +232,9 @@ class Server:
         try:
             if isinstance(call, Create | Info | List):
                 callbacks = Callbacks(self.backend, (), _no_secrets, Notices())
-                return await RegistryAnswers(self.backend, callbacks).answer(
-                    call, EVERYTHING
-                )
+                return await RegistryAnswers(
+                    self.backend, callbacks, lambda page: None
+                ).answer(call, EVERYTHING)
             if isinstance(call, Wait):
                 return await self._wait(call.id, headers, stream)
             return 200, write_answer(await self._do(call))
