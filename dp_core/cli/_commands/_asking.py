@@ -11,10 +11,15 @@ import anyio
 import click
 
 from dp_core._client import DEFAULT_URL, Promises, connect, default_url
-from dp_core._errors import CodecError, CorruptPromiseError, DurablePromiseError
-from dp_core._states import Outcome, Rejected, Resolved, State
+from dp_core._errors import (
+    BackendError,
+    CodecError,
+    CorruptPromiseError,
+    DurablePromiseError,
+)
+from dp_core._states import SETTLED, Outcome, Pending, Rejected, Resolved, State
 from dp_core._terms import PromiseInfo
-from dp_core._text import quoted, without_password
+from dp_core._text import quoted, shown, without_password
 from dp_core.backend import Backend, Located, MadeOnUse, tasks_beside
 from dp_core.cli._output import complain, complain_once, is_read_as_it_comes
 from dp_core.values import check_message, check_text, decode, encode
@@ -23,6 +28,7 @@ __all__ = [
     "ask",
     "checked",
     "checked_info",
+    "checked_outcome",
     "comparable",
     "for_each",
     "is_made",
@@ -137,19 +143,38 @@ def checked(state: State[bytes]) -> State[bytes]:
 
     Raises:
         CorruptPromiseError: It is not.
+        BackendError: It is not a state, by a fault of the backend.
     """
     try:
         match state:
-            case Resolved(text):
-                check_text(text, len(text))
+            case Pending():
+                pass
+            case Resolved(bytes() | bytearray() as text):
+                check_text(bytes(text), len(text))
             case Rejected(error):
                 check_message(error, sys.maxsize)
+            case _:
+                raise _at_fault(state)
     except CodecError as error:
         raise CorruptPromiseError(
             f"the store holds what no store takes: {error}; restore it from a backup, "
             "or dispose of the promise"
         ) from None
     return state
+
+
+def checked_outcome(outcome: Outcome[bytes]) -> Outcome[bytes]:
+    """Return *outcome* as `checked` does; pending is none, as the backend's fault."""
+    if not isinstance(checked(outcome), SETTLED):
+        raise _at_fault(outcome)
+    return outcome
+
+
+def _at_fault(returned: object) -> BackendError:
+    return BackendError(
+        f"the store's backend is at fault: it returned {shown(returned)}, which is not "
+        'what a promise can be; see "dp backends" for the package that brings it'
+    )
 
 
 def checked_info(info: PromiseInfo[bytes]) -> PromiseInfo[bytes]:

@@ -17,6 +17,7 @@ from dp_core.backend import Backend, Registry, wait_or_peek
 from dp_core.cli._commands._asking import (
     ask,
     checked,
+    checked_outcome,
     comparable,
     is_made,
     is_named,
@@ -187,7 +188,7 @@ def _settle(url: str | None, id: str, ours: Outcome[bytes], *, as_json: bool) ->
         return await store.settle(id, ours)
 
     won = _ask(url, id, settle)
-    checked(won)
+    checked_outcome(won)
     if comparable(won) != comparable(ours):
         state = type(won).__name__.lower()
         complain_once(f"already {state}; yours changed nothing")

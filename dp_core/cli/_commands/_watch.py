@@ -13,7 +13,7 @@ from dp_core._states import Outcome, Rejected, Resolved
 from dp_core._text import visible
 from dp_core.cli._commands._asking import (
     ask,
-    checked,
+    checked_outcome,
     for_each,
     is_made,
     is_named,
@@ -61,7 +61,7 @@ def watch(ids: tuple[str, ...], url: str | None, *, as_json: bool) -> Status:
             outcome: Outcome[bytes] | None
             try:
                 outcome = await promises.backend.wait(id)
-                checked(outcome)
+                checked_outcome(outcome)
             except PromiseDisposedError:
                 outcome = None
             if as_json:

@@ -103,6 +103,54 @@ def test_an_unknown_command_is_still_an_error(run: Run) -> None:
     assert "No such command 'gret'" in done.stderr
 
 
+NO_STATES = """
+import dp_core
+
+class Backend(dp_core.backend.Backend):
+    def __init__(self, url): pass
+    async def peek(self, id): return {0}
+    async def settle(self, id, outcome): return {0}
+    async def wait(self, id): return {0}
+    async def dispose(self, id): pass
+    async def aclose(self): pass
+
+@dp_core.hookimpl
+def dp_register_backends(register):
+    register("odd", Backend)
+"""
+
+
+@pytest.mark.parametrize(
+    ("returned", "commands"),
+    [
+        ("None", ("peek", "get", "resolve", "watch")),
+        ("dp_core.Resolved(5)", ("peek", "watch")),
+        ("dp_core.Pending()", ("resolve", "watch")),
+    ],
+)
+def test_what_no_backend_returns_is_no_state(
+    tmp_path: Path, returned: str, commands: tuple[str, ...]
+) -> None:
+    """It is the backend's fault, in one line, and nothing is made of it."""
+    (tmp_path / "dp_odd.py").write_text(NO_STATES.format(returned))
+    info = tmp_path / "dp_odd-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dp-odd\n")
+    (info / "entry_points.txt").write_text("[dp_core]\nodd = dp_odd\n")
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "dp_core", command, "x", "--url", "odd:"],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            text=True,
+            timeout=60,
+        )
+        assert (2, "") == (done.returncode, done.stdout)
+        assert "dp: the store's backend is at fault: it returned " in done.stderr
+        assert 1 == done.stderr.count("\n")
+
+
 @pytest.mark.parametrize(
     ("source", "word"),
     [
