@@ -16,16 +16,19 @@ module, so it imports nothing that pytest has not already imported.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import pytest
 
 if TYPE_CHECKING:
+    from warnings import WarningMessage
+
     from dp_core import Promises
     from dp_core.sync import Promises as SyncPromises
     from dp_core.testing._deadlines import DeadlineClock
@@ -96,7 +99,9 @@ def promises_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def promises(promises_url: str) -> Iterator[Promises]:
     """
-    Return a handle on a new store, which is closed after the test.
+    Return a handle on a new store, for async tests; it is closed after the test.
+
+    Tests without async take `sync_promises`.
 
     ``DP_URL`` is the URL of the store meanwhile, so that `dp_core.connect` and programs
     that the test starts use that store, too.
@@ -133,7 +138,8 @@ def _template(request: pytest.FixtureRequest) -> str:
             raise pytest.UsageError("dp_url takes one store URL")
         return str(marker.args[0])
     config = request.config
-    return str(config.getoption("--dp-url") or config.getini("dp_url") or _STORE)
+    asked = config.getoption("--dp-url")
+    return str(asked if asked is not None else config.getini("dp_url") or _STORE)
 
 
 def _finish(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -192,6 +198,43 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "dp_url(url): the store of a test that uses promises, as --dp-url"
     )
+    config.pluginmanager.register(_ForgottenAwaits())
+
+
+@final
+class _ForgottenAwaits:
+    """
+    A plugin that says what to do about calls of promises that nobody awaited.
+
+    Python says that there were some. A test that forgets them may pass, having tried
+    nothing; one without async may await them in its own way, so it is not refused.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, str]] = []
+
+    def pytest_warning_recorded(
+        self, warning_message: WarningMessage, nodeid: str
+    ) -> None:
+        found = _NEVER_AWAITED.match(str(warning_message.message))
+        if found is not None:
+            self._found.append((found[1], nodeid))
+
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> None:
+        if self._found:
+            call, nodeid = self._found[0]
+            others = f", and {n} more" if (n := len(self._found) - 1) else ""
+            terminalreporter.write_line(
+                f"durable promises: {call} was not awaited ({nodeid}{others}): in an "
+                "async test write await, and a test without async takes sync_promises"
+            )
+
+
+_NEVER_AWAITED: Final = re.compile(
+    r"coroutine '((?:DurablePromise|Promises)\.\w+)' was never awaited"
+)
 
 
 def coverage(config: pytest.Config) -> Coverage:

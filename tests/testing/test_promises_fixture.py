@@ -103,7 +103,7 @@ def test_the_nearest_choice_counts(theirs: pytest.Pytester) -> None:
     asked.stdout.fnmatch_lines(["*it file*", "*marked memory*"])
 
 
-@pytest.mark.parametrize("url", ["file:./promises", "sqlite:{x}/p.db", "http://a"])
+@pytest.mark.parametrize("url", ["file:./promises", "sqlite:{x}/p.db", "http://a", ""])
 def test_one_store_for_all_tests_is_refused(theirs: pytest.Pytester, url: str) -> None:
     """Tests must not see each other's promises; the error says what to write."""
     theirs.makepyfile(FRESH)
@@ -196,6 +196,55 @@ def test_tests_without_async_have_a_handle_that_blocks(
     """)
 
     theirs.runpytest(*ALONE).assert_outcomes(passed=3)
+
+
+NOBODY_AWAITS: Final = """
+import asyncio
+
+def test_it(promises):
+    promises.promise("a").resolve(1)
+    promises.promise("a").get()
+
+def test_in_its_own_loop(promises):
+    asyncio.run(promises.promise("a").resolve(1))
+"""
+
+
+@pytest.mark.parametrize("words", [(), pytest.param(("-n1",), marks=pytest.mark.slow)])
+def test_a_call_that_nobody_awaited_is_told_with_what_to_do(
+    theirs: pytest.Pytester, words: tuple[str, ...]
+) -> None:
+    """Beside Python's warning: the test passes, and has tried nothing."""
+    theirs.makepyfile(NOBODY_AWAITS)
+
+    result = theirs.runpytest(*ALONE, "-Wdefault", *words)
+
+    result.assert_outcomes(passed=2, warnings=2)
+    said = [line for line in result.outlines if "sync_promises" in line]
+    name = "test_a_call_that_nobody_awaited_is_told_with_what_to_do.py::test_it"
+    line = (
+        f"durable promises: DurablePromise.resolve was not awaited ({name}, and 1 more)"
+        ": in an async test write await, and a test without async takes sync_promises"
+    )
+    assert [line] == said
+
+
+def test_others_hear_nothing_of_it(theirs: pytest.Pytester) -> None:
+    """A test without async may run the async handle itself; others have other ones."""
+    theirs.makepyfile("""
+        import asyncio
+
+        def test_in_its_own_loop(promises):
+            asyncio.run(promises.promise("a").resolve(1))
+
+        class Shop:
+            async def pay(self): ...
+
+        def test_of_others():
+            Shop().pay()
+    """)
+
+    theirs.runpytest(*ALONE, "-Wdefault").stdout.no_fnmatch_line("*durable promises*")
 
 
 # What is left ------------------------------------------------------------------
