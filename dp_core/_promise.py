@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any, Generic, TypeVar, overload
 
 from dp_core._codec import Codec
@@ -20,7 +21,7 @@ from dp_core._text import quoted, shown, without_password
 from dp_core._type_form import TypeForm
 from dp_core.backend import Backend, wait_or_peek
 
-__all__ = ["DurablePromise", "check_timeout"]
+__all__ = ["DurablePromise", "seconds_of"]
 
 T = TypeVar("T")
 
@@ -104,7 +105,7 @@ class DurablePromise(Generic[T]):
             ValueMismatchError: The value is not of this handle's type.
             BackendError: The store could not be asked.
         """
-        check_timeout(timeout)
+        timeout = seconds_of(timeout)
         if not OBSERVERS:
             return await self._value(
                 await wait_or_peek(self._backend, self.id, timeout), timeout
@@ -236,18 +237,19 @@ def _checked(by: str | None) -> str | None:
     return None if by is None else check_name(by, "the name of a settler (by)")
 
 
-def check_timeout(timeout: object) -> None:
+def seconds_of(timeout: Any) -> float | None:
     """
-    Refuse a time limit that is not a length of time.
+    Return a time limit in seconds, of whatever kind of number; None for none.
 
     Raises:
         InvalidTimeoutError: It is not.
     """
     if timeout is None:
-        return
-    try:
-        is_length = not isinstance(timeout, bool) and float(timeout) >= 0  # type: ignore[arg-type] # any object may come
-    except (TypeError, ValueError, OverflowError):
-        is_length = False
-    if not is_length or isinstance(timeout, str | bytes):
-        raise InvalidTimeoutError(shown(timeout))
+        return None
+    # Text is no number, though it may be read as one.
+    if not isinstance(timeout, bool | str | bytes):
+        with suppress(TypeError, ValueError, OverflowError):
+            seconds = float(timeout)
+            if seconds >= 0:
+                return seconds
+    raise InvalidTimeoutError(shown(timeout))

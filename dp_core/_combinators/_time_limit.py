@@ -6,7 +6,7 @@ from typing import final
 
 import anyio
 
-from dp_core._promise import check_timeout
+from dp_core._promise import seconds_of
 
 __all__ = ["TimeLimit"]
 
@@ -18,18 +18,20 @@ class TimeLimit:
 
     Attributes:
         seconds: All of it.
-
-    Raises:
-        InvalidTimeoutError: It is not a number of seconds, 0 or more.
     """
 
     __slots__ = ("_ends", "seconds")
 
     @staticmethod
     def of(timeout: float | None) -> TimeLimit | None:
-        """Return the limit that a caller has asked for, if it is one."""
-        check_timeout(timeout)
-        return None if timeout is None else TimeLimit(timeout)
+        """
+        Return the limit that a caller has asked for; None for none.
+
+        Raises:
+            InvalidTimeoutError: It is not a number of seconds, 0 or more.
+        """
+        seconds = seconds_of(timeout)
+        return None if seconds is None else TimeLimit(seconds)
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -39,5 +41,5 @@ class TimeLimit:
         """Return how many seconds are left; 0 or less where it is over."""
         now = anyio.current_time()
         if self._ends is None:
-            self._ends = now + float(self.seconds)
+            self._ends = now + self.seconds
         return self._ends - now

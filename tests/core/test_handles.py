@@ -8,6 +8,9 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, cast
@@ -29,6 +32,15 @@ async def test_a_timeout_is_a_length_of_time(timeout: Any) -> None:
 
     assert "is not a valid timeout: write a number of seconds" in str(caught.value)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("timeout", [Decimal("0.01"), Fraction(1, 100), 0])
+async def test_a_timeout_may_be_any_number(timeout: Any) -> None:
+    """The error has it as the seconds it is, in words that can be read."""
+    promise = dp.connect("memory:").promise(token_hex(4))
+    for wait in (promise.get, partial(dp.gather, promise)):
+        with pytest.raises(dp.PromiseTimeoutError, match=r"pending after 0(\.01)? s;"):
+            await wait(timeout=timeout)
 
 
 async def test_a_timeout_may_be_endless() -> None:
