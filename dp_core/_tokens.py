@@ -13,7 +13,6 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from dp_core._environment import variable
 from dp_core._errors import AccessDeniedError
 from dp_core._text import decode_text, quoted
 
@@ -56,7 +55,7 @@ def token_from_environment(file: str | None = None) -> str | None:
     Raises:
         AccessDeniedError: There is one, and it is not valid or cannot be read.
     """
-    if file is None and (token := variable("DP_TOKEN", AccessDeniedError)):
+    if file is None and (token := os.environ.get("DP_TOKEN")):
         return check_token(token, "DP_TOKEN")
     file = token_file_from_environment(file)
     return None if file is None else read_token_file(file)
@@ -68,13 +67,10 @@ def token_file_from_environment(file: str | None = None) -> str | None:
 
     Args:
         file: A file that the command line names.
-
-    Raises:
-        AccessDeniedError: A variable is set, and empty.
     """
-    if file is not None or variable("DP_TOKEN", AccessDeniedError):
+    if file is not None or os.environ.get("DP_TOKEN"):
         return file
-    return variable("DP_TOKEN_FILE", AccessDeniedError)
+    return os.environ.get("DP_TOKEN_FILE") or None
 
 
 def check_token(token: str, source: str = "the token") -> str:

@@ -8,11 +8,11 @@ that it has signed is over: links live longer than deployments.
 from __future__ import annotations
 
 import hmac
+import os
 from base64 import b64encode
 from collections.abc import Iterable
 from typing import Final
 
-from dp_core._environment import variable
 from dp_core._errors import AccessDeniedError
 from dp_core._text import quoted
 from dp_core._tokens import read_private_file
@@ -40,11 +40,8 @@ def secrets_file_from_environment(file: str | None = None) -> str | None:
 
     Args:
         file: A file that the command line names; it comes before ``DP_SECRET_FILE``.
-
-    Raises:
-        AccessDeniedError: The variable is set, and empty.
     """
-    return variable("DP_SECRET_FILE", AccessDeniedError) if file is None else file
+    return (os.environ.get("DP_SECRET_FILE") or None) if file is None else file
 
 
 def signing_secrets(file: str | None = None) -> tuple[str, ...]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar, overload
 from urllib.parse import quote
 
 from dp_core._client._promises import Promises
-from dp_core._environment import variable
-from dp_core._errors import UnknownBackendError
 from dp_core._plugins import open_backend
 from dp_core._promise import DurablePromise
 from dp_core._type_form import TypeForm
@@ -27,14 +24,8 @@ DEFAULT_URL: Final = "file:./promises"
 
 
 def default_url() -> str:
-    """
-    Return ``DP_URL`` of the environment, else `DEFAULT_URL`.
-
-    Raises:
-        UnknownBackendError: ``DP_URL`` is set, and empty.
-    """
-    url = variable("DP_URL", partial(UnknownBackendError, ""))
-    return DEFAULT_URL if url is None else url
+    """Return ``DP_URL`` of the environment, else `DEFAULT_URL`."""
+    return os.environ.get("DP_URL") or DEFAULT_URL
 
 
 def connect(
@@ -50,8 +41,7 @@ def connect(
         max_value_bytes: The largest value to settle with, in bytes of its JSON.
 
     Raises:
-        UnknownBackendError: No installed plugin knows the URL's scheme; or the URL, or
-            ``DP_URL``, is empty.
+        UnknownBackendError: No installed plugin knows the URL's scheme; or it is empty.
         DuplicateBackendError: Two plugins claim it.
     """
     if isinstance(url, os.PathLike):

@@ -34,7 +34,7 @@ class NamedStore:
         """Return the URL of the option ``--url``, else that of the environment."""
         if option is not None:
             return cls(option, "by --url")
-        if (url := os.environ.get("DP_URL")) is not None:
+        if url := os.environ.get("DP_URL"):
             return cls(url, "by DP_URL")
         return cls(DEFAULT_URL, "the default")
 

@@ -29,8 +29,7 @@ def connect(
         max_value_bytes: The largest value to settle with, in bytes of its JSON.
 
     Raises:
-        UnknownBackendError: No installed plugin knows the URL's scheme; or the URL, or
-            ``DP_URL``, is empty.
+        UnknownBackendError: No installed plugin knows the URL's scheme; or it is empty.
         DuplicateBackendError: Two plugins claim it.
     """
     made = _client.connect(url)

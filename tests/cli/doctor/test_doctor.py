@@ -70,13 +70,12 @@ def test_programs_get_one_line_of_json(here: Run, env: dict[str, str]) -> None:
     assert expected == last
 
 
-def test_an_empty_variable_is_a_problem(here: Run, env: dict[str, str]) -> None:
+def test_an_empty_url_is_a_problem(here: Run) -> None:
     """It was to name a store, and is not the default."""
-    env["DP_URL"] = ""
-    done = here("doctor")
+    done = here("doctor", "--url", "")
 
     assert 2 == done.returncode
-    assert b"'' (by DP_URL)\n" in done.stdout
+    assert b"'' (by --url)\n" in done.stdout
     assert b"write one such as 'file:./promises', or leave it out" in done.stdout
 
 

@@ -265,24 +265,20 @@ def test_a_token_of_five_characters_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variables", "message"),
+    ("arguments", "message"),
     [
-        ((), {"DP_TOKEN": ""}, "DP_TOKEN is set, but empty"),
-        ((), {"DP_TOKEN_FILE": ""}, "DP_TOKEN_FILE is set, but empty"),
-        ((), {"DP_SECRET_FILE": ""}, "DP_SECRET_FILE is set, but empty"),
-        (("--token-file", ""), {}, "the token file '' has no name"),
-        (("--secret-file", ""), {}, "the secret file '' has no name"),
-        (("--host", "0.0.0.0", "--token-file", ""), {}, "has no name"),  # noqa: S104 - is refused
+        (("--token-file", ""), "the token file '' has no name"),
+        (("--secret-file", ""), "the secret file '' has no name"),
+        (("--host", "0.0.0.0", "--token-file", ""), "has no name"),  # noqa: S104 - is refused
     ],
 )
 def test_what_has_no_value_is_not_without_a_token(
     dp: Callable[..., Done],
     arguments: tuple[str, ...],
-    variables: dict[str, str],
     message: str,
 ) -> None:
     """A server that was to have a token does not start without one."""
-    refused(dp("serve", "--port", "0", *arguments, **variables), message)
+    refused(dp("serve", "--port", "0", *arguments), message)
 
 
 def test_a_port_in_use_is_one_line(dp: Callable[..., Done]) -> None:
