@@ -68,6 +68,7 @@ _OF_ONE_FILE: Final = frozenset(
         errno.EACCES,
         errno.EPERM,
         errno.ELOOP,  # It is a symbolic link.
+        errno.ENXIO,  # It is a socket.
         errno.EIO,
         errno.EBADMSG,
         errno.ENODATA,

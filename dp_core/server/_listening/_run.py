@@ -31,6 +31,9 @@ SPARE_FILES: Final = 256
 WAITING_PART: Final = 3 / 4
 """The part of all connections that may wait; the others settle what is waited for."""
 
+_LEAST_FILES: Final = 64
+"""The files without which the HTTP server ends as it starts, or serves nobody."""
+
 MOST_CONNECTIONS: Final = 100_000
 """The most connections, however many files may be open."""
 
@@ -68,12 +71,13 @@ async def serve(
 
     Raises:
         BackendUnavailableError: It cannot listen there, or must not, because
-            other machines could send requests without a token.
+            other machines could send requests without a token; or this process may
+            open too few files.
         UnknownBackendError: No installed plugin knows the store's URL.
     """
     _check_event_loop()
-    promises = connect(url)
     most = _most_connections()
+    promises = connect(url)
     try:
         with await reserve(host, port, token=settings.asks_for_tokens) as held:
             at = authority(host, held)
@@ -146,11 +150,21 @@ def _findable(url: str) -> str:
 
 
 def _most_connections() -> int:
-    """Raise the limit of open files; return how many connections there may be."""
+    """
+    Raise the limit of open files; return how many connections there may be.
+
+    Raises:
+        BackendUnavailableError: There would be none.
+    """
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         files = most
     if files == resource.RLIM_INFINITY:
         return MOST_CONNECTIONS
+    if files < _LEAST_FILES:
+        raise BackendUnavailableError(
+            f"a server needs {_LEAST_FILES} open files, and this process may have "
+            f"{files}; raise its limit (ulimit -n)"
+        )
     return max(1, min(MOST_CONNECTIONS, files - min(SPARE_FILES, files // 4)))

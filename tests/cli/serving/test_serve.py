@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -243,6 +244,21 @@ def test_what_it_cannot_do_is_one_line(
 ) -> None:
     """It does not start, and says why, with exit code 2."""
     refused(dp("serve", *arguments), message)
+
+
+@pytest.mark.parametrize("files", [8, 12, 16, 63])
+def test_a_server_without_files_does_not_start(env: dict[str, str], files: int) -> None:
+    """Else its HTTP server would abort, or serve nobody."""
+    done = subprocess.run(
+        [*PROGRAM, "serve", "--port=0", "--url=memory:"],
+        capture_output=True,
+        check=False,
+        env=env,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
+        text=True,
+        timeout=60,
+    )
+    refused(done, "ulimit -n")
 
 
 def test_a_token_file_open_to_others_is_refused(

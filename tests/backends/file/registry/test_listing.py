@@ -74,7 +74,9 @@ def test_a_link_is_told_beside_the_rest(store: FileStore) -> None:
     assert str(link) in str(error)
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENODATA])
+@pytest.mark.parametrize(
+    "number", [errno.EIO, errno.EACCES, errno.ENODATA, errno.ENXIO]
+)
 def test_a_file_that_cannot_be_opened_hides_no_other_one(
     store: FileStore, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
