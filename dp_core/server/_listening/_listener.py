@@ -109,6 +109,9 @@ def take_over(listener: socket.socket, send_seconds: float) -> None:
 def authority(host: str, listener: socket.socket) -> str:
     """Return ``host:port`` of a listener, as in a URL (RFC 3986 §3.2)."""
     port = listener.getsockname()[1]
+    if not host.isascii():
+        # As it was resolved, and as browsers send it.
+        host = host.encode("idna").decode("ascii")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

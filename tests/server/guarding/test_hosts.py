@@ -10,6 +10,7 @@ import pytest
 
 from dp_core._errors import AccessDeniedError
 from dp_core.server._guarding import Hosts
+from dp_core.server._listening import _listener
 from support.server_process import JSON, TIMEOUT, Server, read, running
 
 KNOWN = [
@@ -95,6 +96,16 @@ def test_a_name_is_allowed_in_any_of_its_forms(name: str, host: str) -> None:
     assert hosts.know(host, "http", ("127.0.0.1", 8080))
     for other in ("evil.test:81", "evil:x", "", "http://evil.test"):
         assert not hosts.know(other, "http", ("127.0.0.1", 8080))
+
+
+def test_a_server_knows_a_name_of_other_letters_as_it_is_sent() -> None:
+    """By the name in ASCII, as which it was resolved (RFC 5891)."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        at = _listener.authority("mühle.test", listener)
+    port = at.rpartition(":")[2]
+
+    assert f"xn--mhle-0ra.test:{port}" == at
+    assert Hosts([at]).know(at, "http", ("192.0.2.1", int(port)))
 
 
 def test_a_name_that_is_known_makes_no_other_one_known() -> None:
