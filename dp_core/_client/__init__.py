@@ -19,17 +19,21 @@ from dp_core._client._connect import (
     default_url,
     durable_promise,
 )
-from dp_core._client._listing import FoundPromises
+from dp_core._client._listing import Failure, FoundPromises
 from dp_core._client._promises import Promises
+from dp_core._client._prune import dispose_of_settled, moment_before
 
 __all__ = [
     "DEFAULT_URL",
     "Deadline",
+    "Failure",
     "FoundPromises",
     "Promises",
     "StoreUrl",
     "are_equal",
     "connect",
     "default_url",
+    "dispose_of_settled",
     "durable_promise",
+    "moment_before",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar, final
 
 from dp_core._errors import BackendError, InvalidQueryError
@@ -14,9 +14,12 @@ from dp_core._terms import Page, PromiseInfo, Query, is_text
 from dp_core._text import quoted, shown
 from dp_core.backend import Registry
 
-__all__ = ["FoundPromises"]
+__all__ = ["Failure", "FoundPromises", "raise_first"]
 
 T = TypeVar("T")
+
+Failure = tuple[str, BackendError]
+"""The id of a promise that cannot be read, and why not."""
 
 _LIMIT: Final = 1000
 """The most promises to ask for at once."""
@@ -57,7 +60,8 @@ class FoundPromises(Generic[T]):
         self._read = read
         self._url = url
         self._infos: deque[PromiseInfo[bytes]] = deque()
-        self._failures: list[tuple[str, BackendError]] = []
+        self._raises = True
+        self._failures: list[Failure] = []
         self._has_more = True
 
     if not TYPE_CHECKING:
@@ -76,10 +80,17 @@ class FoundPromises(Generic[T]):
         """
         while not self._infos:
             if not self._has_more:
-                self._tell_failures()
+                if self._raises:
+                    failures, self._failures = self._failures, []
+                    raise_first(failures)
                 raise StopAsyncIteration
             await self._turn()
         return await self._read(self._infos.popleft())
+
+    def put_failures(self, into: list[Failure]) -> None:
+        """Put what cannot be read into a list, and raise nothing of it at the end."""
+        self._raises = False
+        self._failures = into
 
     def is_ready(self) -> bool:
         """Tell whether the next promise needs no question to the store."""
@@ -88,7 +99,7 @@ class FoundPromises(Generic[T]):
     async def aclose(self) -> None:
         """End it, for whoever does so with each iterator; there is nothing to do."""
         self._infos.clear()
-        self._failures.clear()
+        self._failures = []
         self._has_more = False
 
     async def _turn(self) -> None:
@@ -112,12 +123,17 @@ class FoundPromises(Generic[T]):
             )
         return without_deliveries(self._query, page)
 
-    def _tell_failures(self) -> None:
-        if not self._failures:
-            return
-        (name, error), *others = self._failures
-        self._failures = []
-        also = f", nor can {len(others)} others" if others else ""
-        raise type(error)(
-            f"promise {quoted(name)} cannot be read{also}: {error.reason}"
-        )
+
+def raise_first(failures: Sequence[Failure]) -> None:
+    """
+    Raise the first of what cannot be read, with the number of the others.
+
+    Raises:
+        BackendError: There is one.
+    """
+    if not failures:
+        return
+    (name, error), *others = failures
+    more = f"{len(others):,} other{'' if len(others) == 1 else 's'}"
+    also = f", nor can {more}" if others else ""
+    raise type(error)(f"promise {quoted(name)} cannot be read{also}: {error.reason}")

@@ -244,15 +244,12 @@ class Promises:
         Raises:
             InvalidQueryError: No promise is found by this.
             NotSupportedError: The store cannot be listed.
-            BackendError: The store could not be asked; some may be disposed of.
+            BackendError: The store could not be asked, and some may be disposed of; or,
+                after all others were disposed of, some promises cannot be read.
         """
         before = moment_before(settled_before)
-        registry = registry_of(self.backend, self.url)
         query = Query(state, tags or {}, prefix)
-        with Observation("prune", "", self.url) as observed:
-            return await dispose_of_settled(
-                registry, query, before, lambda id: self.promise(id).dispose(), observed
-            )
+        return await dispose_of_settled(self, query, before)
 
     async def link(
         self,

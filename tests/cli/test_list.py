@@ -19,7 +19,7 @@ import pytest
 import dp_core as dp
 from dp_core import PromiseInfo, Rejected, Resolved, Terms
 from dp_core.cli import _table
-from dp_core.cli._commands import _list
+from dp_core.cli._commands import _asking, _list
 from dp_core.cli._table import Table, cut, width
 from dp_core.testing import DeadlineClock
 from support.core.program import PROGRAM, Done, Run
@@ -51,6 +51,13 @@ def fill(url: str, many: Iterable[str]) -> None:
                 await promises.promise(id).resolve(1)
 
     anyio.run(resolve_all)
+
+
+def cut_off(url: str, id: str) -> None:
+    """Damage the record of a promise in a directory."""
+    name = sha256(id.encode()).hexdigest()
+    path = Path(url.removeprefix("file:"), "p", name[:2], f"{name}.json")
+    path.write_bytes(path.read_bytes()[:-20])
 
 
 # list -----------------------------------------------------------------------
@@ -164,9 +171,7 @@ def test_what_cannot_be_read_is_named(
             await promises.backend.settle("strange", Resolved(b"NaN"))
 
     anyio.run(settle)
-    name = sha256(b"cut").hexdigest()
-    path = Path(env["DP_URL"].removeprefix("file:"), "p", name[:2], f"{name}.json")
-    path.write_bytes(path.read_bytes()[:-20])
+    cut_off(env["DP_URL"], "cut")
 
     done = here("list", *form)
 
@@ -175,9 +180,9 @@ def test_what_cannot_be_read_is_named(
     first, second = sorted(done.stderr.decode().splitlines())
     assert first.startswith("dp: 'cut' cannot be read: ")
     assert second.startswith("dp: 'strange' cannot be read: the store holds what no")
-    monkeypatch.setattr(_list, "_NAMED", 1)
+    monkeypatch.setattr(_asking, "_NAMED", 1)
     _, more = here("list", *form).stderr.decode().splitlines()
-    assert "dp: nor can 1 others" == more
+    assert "dp: nor can 1 other" == more
 
 
 def test_a_closed_pipe_ends_it_quietly(env: dict[str, str]) -> None:
@@ -354,6 +359,25 @@ def test_prune_works_on_each_store(here: Run, ids: Ids, anywhere: str) -> None:
 
     assert (0, b"disposed of 3 promises\n") == (done.returncode, done.stdout)
     assert [] == ids("--prefix", anywhere)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_prune_goes_on_past_what_cannot_be_read(
+    here: Run, env: dict[str, str], form: tuple[str, ...]
+) -> None:
+    """All others are disposed of and counted; each that stays is named, and it is 1."""
+    fill(env["DP_URL"], ["a", "cut 1", "b", "cut 2", "c"])
+    for id in ("cut 1", "cut 2"):
+        cut_off(env["DP_URL"], id)
+
+    done = here("prune", "--settled-before", "0s", *form)
+
+    count = b'{"disposed":3}' if form else b"disposed of 3 promises"
+    assert (1, count + b"\n") == (done.returncode, done.stdout)
+    assert ["dp: 'cut 1' cannot be read", "dp: 'cut 2' cannot be read"] == sorted(
+        line.partition(": the ")[0] for line in done.stderr.decode().splitlines()
+    )
+    assert b"" == here("list").stdout
 
 
 @pytest.mark.parametrize(

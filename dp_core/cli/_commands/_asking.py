@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 import anyio
 import click
 
-from dp_core._client import DEFAULT_URL, Promises, connect, default_url
+from dp_core._client import DEFAULT_URL, Failure, Promises, connect, default_url
 from dp_core._errors import (
     BackendError,
     CodecError,
@@ -33,6 +40,7 @@ __all__ = [
     "for_each",
     "is_made",
     "is_named",
+    "say_failures",
     "say_if_alone",
     "saying_where",
 ]
@@ -79,6 +87,18 @@ async def for_each(
             tasks.start_soon(do, item)
     if failures:
         raise failures[0]
+
+
+def say_failures(failures: Sequence[Failure]) -> None:
+    """Name the promises that cannot be read, and say why."""
+    for name, error in failures[:_NAMED]:
+        complain_once(f"{quoted(name, 200)} cannot be read: {error}")
+    if (more := len(failures) - _NAMED) > 0:
+        complain_once(f"nor can {more:,} other{'' if more == 1 else 's'}")
+
+
+_NAMED: Final = 1000
+"""The most promises that are named, of those that cannot be read."""
 
 
 def is_named(url: str | None) -> bool:

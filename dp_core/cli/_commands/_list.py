@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Final, get_args
+from typing import get_args
 
 import click
 
-from dp_core._client import Promises
-from dp_core._errors import BackendError, CorruptPromiseError
+from dp_core._client import Failure, Promises
+from dp_core._errors import CorruptPromiseError
 from dp_core._outbox import without_deliveries
 from dp_core._registry import registry_of
 from dp_core._terms import PromiseInfo, Query, StateName
-from dp_core._text import quoted
-from dp_core.cli._commands._asking import ask, checked_info, is_made
+from dp_core.cli._commands._asking import (
+    ask,
+    checked_info,
+    is_made,
+    say_failures,
+)
 from dp_core.cli._examples import examples
 from dp_core.cli._input import json_lines_option, prefix_option, tag_option, url_option
 from dp_core.cli._output import (
     NobodyReadsError,
-    complain_once,
     info_line,
     is_coloured,
     say,
@@ -91,7 +94,7 @@ class _Telling:
         self._table = (
             None if as_json else Table(columns, has_colours=is_coloured(sys.stdout))
         )
-        self._failures: list[tuple[str, BackendError]] = []
+        self._failures: list[Failure] = []
 
     async def tell(self, promises: Promises) -> Status:
         """Print all promises; return the exit code."""
@@ -110,7 +113,7 @@ class _Telling:
                 if after is None:
                     break
         finally:
-            self._say_failures()
+            say_failures(self._failures)
         return Status.REJECTED if self._failures else Status.RESOLVED
 
     def _say(self, infos: Iterable[PromiseInfo[bytes]]) -> None:
@@ -125,13 +128,3 @@ class _Telling:
             say_lines(self._table.rows(whole))
         elif whole:
             say("\n".join(map(info_line, whole)))
-
-    def _say_failures(self) -> None:
-        for name, error in self._failures[:_NAMED]:
-            complain_once(f"{quoted(name, 200)} cannot be read: {error}")
-        if (more := len(self._failures) - _NAMED) > 0:
-            complain_once(f"nor can {more:,} others")
-
-
-_NAMED: Final = 1000
-"""The most promises that are named, of those that cannot be read."""

@@ -7,9 +7,15 @@ from typing import Literal
 
 import click
 
-from dp_core._client import Promises
+from dp_core._client import (
+    Failure,
+    Promises,
+    dispose_of_settled,
+    moment_before,
+)
 from dp_core._registry import registry_of
-from dp_core.cli._commands._asking import ask, is_made
+from dp_core._terms import Query
+from dp_core.cli._commands._asking import ask, is_made, say_failures
 from dp_core.cli._examples import examples
 from dp_core.cli._input import json_option, prefix_option, tag_option, url_option
 from dp_core.cli._output import say, say_json
@@ -54,20 +60,25 @@ def prune(  # noqa: PLR0913 - click passes each option by its name
     """
     Dispose of what was settled long ago; say how many.
 
-    What is pending stays, however old it is.
+    What is pending stays, however old it is. The exit code is 1 if some cannot be
+    read: these stay, and are named at the end.
     """
+    before = moment_before(settled_before)
+    query = Query(state, tags, prefix)
+    failures: list[Failure] = []
 
     async def dispose_of_old(promises: Promises) -> int:
         registry_of(promises.backend, promises.url)
         if not await is_made(promises.backend):
             return 0
-        return await promises.prune(
-            settled_before=settled_before, state=state, tags=tags, prefix=prefix
-        )
+        return await dispose_of_settled(promises, query, before, failures)
 
-    count = ask(url, dispose_of_old)
-    if as_json:
-        say_json({"disposed": count})
-    else:
-        say(f"disposed of {count:,} promise{'' if count == 1 else 's'}")
-    return Status.RESOLVED
+    try:
+        count = ask(url, dispose_of_old)
+        if as_json:
+            say_json({"disposed": count})
+        else:
+            say(f"disposed of {count:,} promise{'' if count == 1 else 's'}")
+    finally:
+        say_failures(failures)
+    return Status.REJECTED if failures else Status.RESOLVED

@@ -241,7 +241,8 @@ class Promises:
         Raises:
             InvalidQueryError: No promise is found by this.
             NotSupportedError: The store cannot be listed.
-            BackendError: The store could not be asked; some may be disposed of.
+            BackendError: The store could not be asked, and some may be disposed of; or,
+                after all others were disposed of, some promises cannot be read.
         """
         return call(
             "await promises.prune(…)",

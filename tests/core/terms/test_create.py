@@ -296,6 +296,32 @@ async def test_what_was_made_anew_is_not_pruned() -> None:
     assert dp.Terms() == (await promises.promise("second").info()).terms
 
 
+async def test_what_is_damaged_meanwhile_does_not_end_a_prune() -> None:
+    """The others are disposed of first; the error names one, and counts the others."""
+
+    class Damaged(MemoryBackend):
+        async def list(self, query: dp.Query, after: str | None, limit: int) -> Page:
+            page = await super().list(query, after, limit)
+            failures = (("torn", dp.CorruptPromiseError("it is cut")),)
+            return Page(page.infos, page.after, failures)
+
+        async def info(self, id: str) -> dp.PromiseInfo[bytes]:
+            if id == "cut":
+                raise dp.CorruptPromiseError("it is cut")
+            return await super().info(id)
+
+    url = f"memory:create-{next(STORES)}"
+    promises = dp.Promises(Damaged(url), url)
+    for id in ("cut", "whole"):
+        await promises.promise(id).resolve(1)
+
+    what = "'torn' cannot be read, nor can 1 other: it is cut"
+    with pytest.raises(dp.CorruptPromiseError, match=what):
+        await promises.prune(settled_before=timedelta())
+    assert dp.Pending() == await promises.promise("whole").peek()
+    assert dp.Resolved(1) == await promises.promise("cut").peek()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 async def test_a_listing_may_be_left_in_the_middle(promises: dp.Promises) -> None:
