@@ -39,8 +39,8 @@ def moment_before(age: Deadline) -> datetime:
     )
 
 
-class Store(Protocol):
-    """What is asked of a handle on a store, which is `dp_core.Promises`."""
+class PrunedStore(Protocol):
+    """A handle on a store, as far as a prune uses it: `dp_core.Promises`."""
 
     backend: Backend
     url: str
@@ -51,7 +51,7 @@ class Store(Protocol):
 
 
 async def dispose_of_settled(
-    promises: Store,
+    promises: PrunedStore,
     query: Query,
     before: datetime,
     failures: list[Failure] | None = None,
