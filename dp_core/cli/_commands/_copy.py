@@ -42,7 +42,7 @@ AT_ONCE: Final = 32
 """The number of promises under way at once, for stores where one takes long."""
 
 _NAMED: Final = 1000
-"""The number of promises that are named at the end, of those that stay behind."""
+"""The number of promises of a kind that are named at the end: those left behind."""
 
 _CONCERNS_ONE: Final = (
     CodecError,
@@ -77,7 +77,8 @@ def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> S
     Outcomes and terms are copied. What is in TO stays as it is, so repeating a copy
     does no harm. A promise with another outcome, or other terms, there is
     reported. One that is damaged, or that TO cannot take, is left out, and named at
-    the end. Either makes the exit code 1. Waiters do not move: point them to TO.
+    the end; so is one of --ids that is neither created nor settled in FROM. Each of
+    these makes the exit code 1. Waiters do not move: point them to TO.
     Times of creating and settling are those of the copy, so promises that are copied
     together may be listed in another order, and what a deadline has settled is an
     outcome like any other there. What is pending takes its callbacks along; those of
@@ -108,35 +109,64 @@ def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> S
 
 
 @dataclass
+class _LeftBehind:
+    """The promises that were not copied, of one kind: the first are named."""
+
+    title: str
+    count: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, id: str, reason: str = "") -> None:
+        """Count one; not by its error, which may hold it."""
+        self.count += 1
+        if len(self.lines) < _NAMED:
+            self.lines.append(f"{quoted(id, 200)}{reason}")
+
+    def say(self) -> None:
+        """Name those that were not copied."""
+        if self.count:
+            complain(f"dp: {self.count:,} {self.title}:")
+        for line in self.lines:
+            complain_once(line)
+        if self.count > len(self.lines):
+            complain(f"dp: and {self.count - len(self.lines):,} more")
+
+
+@dataclass
 class _Progress:
     """Progress: everything up to and including *last* was copied, or has failed."""
 
     last: str | None
     copied: int = 0
     different: int = 0
-    failed: int = 0
     without_terms: int = 0
-    failures: list[str] = field(default_factory=list)
+    failed: _LeftBehind = field(
+        default_factory=partial(_LeftBehind, "promises could not be copied")
+    )
+    unknown: _LeftBehind = field(
+        default_factory=partial(
+            _LeftBehind, "of --ids are neither created nor settled in FROM"
+        )
+    )
 
     @property
     def is_whole(self) -> bool:
         """Whether all was copied, and nothing else was there before."""
-        return not (self.different or self.failed or self.without_terms)
+        return not (
+            self.different
+            or self.without_terms
+            or self.failed.count
+            or self.unknown.count
+        )
 
     def fail(self, id: str, reason: str) -> None:
-        """Count one that could not be copied; not the error, which may hold it."""
-        self.failed += 1
-        if len(self.failures) < _NAMED:
-            self.failures.append(f"{quoted(id, 200)}: {reason}")
+        """Count one that could not be copied."""
+        self.failed.add(id, f": {reason}")
 
     def say_failures(self) -> None:
-        """Name those that could not be copied."""
-        if self.failed:
-            complain(f"dp: {self.failed:,} promises could not be copied:")
-        for failure in self.failures:
-            complain_once(failure)
-        if self.failed > len(self.failures):
-            complain(f"dp: and {self.failed - len(self.failures):,} more")
+        """Name those that were not copied."""
+        self.failed.say()
+        self.unknown.say()
 
 
 async def _copy(
@@ -198,7 +228,9 @@ async def _look(
     except _CONCERNS_ONE as error:
         progress.fail(id, str(error))
     else:
-        if info.terms is not None or not isinstance(info.state, Pending):
+        if info.terms is None and isinstance(info.state, Pending):
+            progress.unknown.add(id)
+        else:
             await copy_one(info)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import dp_core as dp
 from dp_core.backend import Registry
+from dp_core.cli._commands import _copy
 from support.core.program import Done, Run, said
 from support.core.stores import MANY, create, infos, settle, settle_bytes, states
 from support.server_process import running
@@ -285,6 +286,28 @@ def test_named_promises_bring_their_terms(here: Run, source: str, target: str) -
     assert done.stdout.startswith(b"1 promises")
     (info,) = infos(target)
     assert dp.Terms(tags={"a": "b"}) == info.terms
+
+
+def test_ids_that_name_nothing_are_told(
+    here: Run, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id is neither guessed nor passed over: the others are copied, and it is 1."""
+    settle(source, {"i0": 1, "i1": 2})
+    copy = partial(here, "copy", source, target, "--ids", "-")
+    title = "dp: {} of --ids are neither created nor settled in FROM:"
+
+    done: Done = copy(input=b"i1\nzz\n i0 \n")
+
+    assert (1, b"1 promises") == (done.returncode, done.stdout[:10])
+    told = done.stderr.decode().splitlines()
+    assert [title.format(2), "dp: ' i0 '", "dp: 'zz'"] == [told[0], *sorted(told[1:])]
+    assert [dp.Resolved(2), dp.Pending()] == states(target, ["i1", "i0"])
+    right = copy(input=b"i0\ni1\n")
+    assert (0, b"") == (right.returncode, right.stderr)
+    monkeypatch.setattr(_copy, "_NAMED", 1)
+    told = copy(input=b"zz\nyy\nxx\n").stderr.decode().splitlines()
+    assert [title.format(3), "dp: and 2 more"] == [told[0], told[-1]]
+    assert 3 == len(told)
 
 
 def test_ids_that_are_none_are_refused(here: Run, source: str, target: str) -> None:
