@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, final
 
+from dp_backends._working import Rounds
 from dp_backends.file._files import read_file
 from dp_backends.file._layout import Place
 from dp_backends.file._publishing import Durability, make_durable
 from dp_backends.file._record import FIRST, Record
 from dp_core import (
     SETTLED,
+    BackendError,
     CorruptPromiseError,
     Outcome,
     Pending,
@@ -108,6 +110,7 @@ class PromiseReader:
             FileNotFoundError: The shard is not there.
             OSError: It could not be read, or made durable.
         """
+        rounds = Rounds()
         while True:
             generation = self.generation(place)
             found: View | CorruptPromiseError | None
@@ -115,19 +118,24 @@ class PromiseReader:
                 found = self._view_of(place, generation, whole=whole)
             except CorruptPromiseError as error:
                 found = error
-            if found is None:
-                continue
             # Only a living generation's files mean anything: dead ones are erased,
             # and may even be written by a settle that is late. And a head that was
             # just replaced has lost a name by that, so that its link count says
             # nothing about its durability.
-            if found == _NOTHING:
-                return found
-            if self.generation(place) != generation:
-                continue
-            if isinstance(found, CorruptPromiseError):
-                raise found
-            return found
+            if found == _NOTHING or (
+                found is not None and self.generation(place) == generation
+            ):
+                break
+            if rounds.are_futile(generation):
+                raise BackendError(
+                    f"the directory {place.shard} has a file named "
+                    f"{os.path.basename(place.outcome(generation))}, and none that can "
+                    "be opened; look at it, and at the file system"
+                )
+            rounds.pause()
+        if isinstance(found, CorruptPromiseError):
+            raise found
+        return found
 
     def is_as_known(self, place: Place, known: Known) -> bool:
         """

@@ -65,6 +65,7 @@ from datetime import datetime
 from operator import sub
 from typing import Final
 
+from dp_backends._working import Rounds
 from dp_backends.file._files import explained, is_full, remove
 from dp_backends.file._janitor import Janitor
 from dp_backends.file._layout import GRACE, Place
@@ -186,6 +187,7 @@ class FileStore:
         return self._directory.is_there() and self._reader.is_as_known(place, known)
 
     def _look_at(self, place: Place, *, whole: bool = False) -> View:
+        rounds = Rounds()
         while True:
             view = self._look_once(place, whole=whole)
             outcome = view.expiry(now())
@@ -195,6 +197,7 @@ class FileStore:
             if self._publish(place, record):
                 remove(place.temporary(record.nonce))
                 self._unmark(place, view)
+            self._begin_anew(place, rounds, view)
 
     def _look_once(self, place: Place, *, whole: bool) -> View:
         with self._reading:
@@ -275,6 +278,7 @@ class FileStore:
             draft: Returns the record, or None where what was found is the answer.
             whole: As for `look_at`.
         """
+        rounds = Rounds()
         while True:
             started = _now()
             view = self._look_at(place, whole=whole)
@@ -283,6 +287,7 @@ class FileStore:
                 return view
             if self._publish(place, record):
                 break
+            self._begin_anew(place, rounds, view)
         # Two clocks: one stops while a virtual machine does, one may be set.
         elapsed = max(map(sub, _now(), started))
         if elapsed > GRACE / 2 and self._generation_now(place) != view.generation:
@@ -309,7 +314,7 @@ class FileStore:
             OutcomeUnknownError: It may have been disposed of, or not.
             BackendError: The store could not be written; nothing has changed.
         """
-        place = self.place(id)
+        place, rounds = self.place(id), Rounds()
         while True:
             try:
                 generation = self._generation_now(place)
@@ -320,6 +325,7 @@ class FileStore:
             record = Record.new(id, generation, None)
             if self._publish(place, record):
                 break
+            self._begin_anew(place, rounds, generation)
         with suppress(OSError):
             self.janitor.erase(place, record.generation)
         remove(place.temporary(record.nonce))
@@ -346,6 +352,22 @@ class FileStore:
                 raise
         # Begin anew, with the room that was made, or what was missing.
         return False
+
+    def _begin_anew(self, place: Place, rounds: Rounds, found: object) -> None:
+        """
+        Return where another round may find something else.
+
+        Raises:
+            BackendError: All of them found the same, and could not write.
+        """
+        if rounds.are_futile(found):
+            raise BackendError(
+                f"cannot write a promise in {self.root}: there is no record of it, and "
+                f"yet none can be made; look whether {place.shard} is a directory, not "
+                "a link, and at the files in it whose names begin with "
+                f"{os.path.basename(place.head).partition('.')[0]}"
+            )
+        rounds.pause()
 
     def mark_due(self, stem: str, deadline: datetime) -> None:
         """

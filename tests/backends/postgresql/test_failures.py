@@ -268,3 +268,65 @@ async def test_a_store_that_vanishes_is_made_again(
 
     assert Pending() == state
     assert Resolved(2) == won
+
+
+async def skip(server: PostgresServer, schema: str, when: str) -> None:
+    """Make a store, and let its database skip some changes."""
+    async with connect(server.url(schema=schema)) as promises:
+        await promises.promise("old").resolve(0)
+    server.execute(
+        f"CREATE FUNCTION {schema}.skip() RETURNS trigger LANGUAGE plpgsql "
+        "AS 'BEGIN RETURN NULL; END'"
+    )
+    server.execute(
+        f"CREATE TRIGGER foreign_one BEFORE {when} ON {schema}.promises FOR EACH ROW "
+        f"WHEN (NEW.id <> 'good') EXECUTE FUNCTION {schema}.skip()"
+    )
+
+
+@pytest.mark.parametrize("operation", ["resolve", "create", "dispose"])
+async def test_what_a_trigger_skips_fails(
+    postgresql: PostgresServer, schema: str, url: str, operation: str
+) -> None:
+    """The error says what to look for; others are written, nothing is claimed."""
+    await skip(postgresql, schema, "INSERT OR UPDATE")
+    async with connect(url) as promises:
+        operations = {
+            "resolve": lambda: promises.promise("new").resolve(1),
+            "create": lambda: promises.create("new"),
+            "dispose": lambda: promises.promise("new").dispose(),
+        }
+        failed: list[BaseException] = []
+
+        async def refused() -> None:
+            with pytest.raises(BackendError) as caught:
+                await operations[operation]()
+            failed.append(caught.value)
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(refused)
+                tasks.start_soon(promises.promise("good").resolve, 2)
+
+        assert [type(error) for error in failed] == [BackendError]
+        assert "look for a trigger" in str(failed[0])
+        assert await promises.promise("new").peek() == Pending()
+        assert await promises.promise("good").peek() == Resolved(2)
+
+
+async def test_a_rule_is_an_error_of_the_server(
+    postgresql: PostgresServer, schema: str, url: str
+) -> None:
+    """The server takes no such statement where there are rules, and says so."""
+    async with connect(url) as promises:
+        await promises.promise("old").resolve(0)
+        postgresql.execute(
+            f"CREATE RULE foreign_one AS ON INSERT TO {schema}.promises "
+            "DO INSTEAD NOTHING"
+        )
+        with anyio.fail_after(60), pytest.raises(BackendError) as caught:
+            await promises.promise("new").resolve(1)
+
+        assert "INSERT RETURNING" in str(caught.value)
+        assert not isinstance(caught.value, OutcomeUnknownError)
+        assert await promises.promise("new").peek() == Pending()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import sys
@@ -14,7 +15,7 @@ import apsw
 import pytest
 
 import dp_core as dp
-from dp_backends.sql.sqlite import _database
+from dp_backends.sql.sqlite import _database, _session
 from dp_core._plugins import _opening
 from support.core.disks.strangers import as_somebody, in_sight
 from support.sqlite.looks import LOOKS, look
@@ -144,3 +145,15 @@ def test_a_working_directory_that_was_removed(
 
     anyio.run(main)
     assert (tmp_path / "p.db").exists()
+
+
+async def test_a_file_that_is_another_one_at_each_look(
+    url: str, store: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where inode numbers do not stay, an error says so; nothing goes on for ever."""
+    numbers = itertools.count()
+    monkeypatch.setattr(_session, "_identity", lambda _: (next(numbers),))
+    async with dp.connect(url) as promises:
+        with anyio.fail_after(60):
+            with pytest.raises(dp.BackendUnavailableError, match="inode numbers"):
+                await promises.promise("a").peek()

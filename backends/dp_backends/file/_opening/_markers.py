@@ -15,9 +15,11 @@ from datetime import datetime
 from typing import Final, final
 
 from dp_backends._system import opened_directory
+from dp_backends._working import Rounds
 from dp_backends.file._files import make_directory, remove
 from dp_backends.file._layout import due_path, hour_of
 from dp_backends.file._publishing import Durability
+from dp_core import BackendError
 
 __all__ = ["DueMarkers"]
 
@@ -49,18 +51,28 @@ class DueMarkers:
 
         Raises:
             OSError: It may be said durably or not.
+            BackendError: It is not said, as something else has its place.
         """
         hour = due_path(self._root, hour_of(deadline))
         hours = os.path.dirname(hour)
+        rounds = Rounds()
         while True:
             # An error where the store is gone.
             make_directory(hours)
             # Whoever finds the directory of an hour empty may remove it.
-            with suppress(FileNotFoundError):
+            try:
                 make_directory(hour)
                 with opened_directory(hour) as opened:
                     self._mark(stem, opened)
                 break
+            except FileNotFoundError:
+                # Nobody has: it is a link that leads nowhere, for one.
+                if rounds.are_futile(None):
+                    raise BackendError(
+                        f"cannot note a deadline in {hour}: it is not a "
+                        "directory; look whether it is a link, and remove it"
+                    ) from None
+                rounds.pause()
         changed = _changed(hours)
         if changed != self._durable:
             self._durable = None

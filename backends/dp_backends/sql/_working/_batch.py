@@ -12,7 +12,8 @@ is two statements and one commit.
 
 A row is changed only if it is still what was read, by its version. Therefore rows may
 be read before the transaction, and who loses a race finds out, reads again, and is
-told what won.
+told what won. If there was nobody else, something in the database skips our statement,
+such as a trigger, and would do so for ever: then the calls that need it fail.
 
 Nothing is told before it is durable: what was read by `Session.make_durable`, what was
 written by `Session.commit`.
@@ -24,10 +25,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from dp_backends._working import Rounds
 from dp_backends.sql._rows import Change, PromiseRow
 from dp_backends.sql._sessions import Failure, Session
 from dp_backends.sql._working._calls import RowCall
 from dp_core import BackendError
+from dp_core.backend import quoted
 
 __all__ = ["run_batch"]
 
@@ -70,7 +73,7 @@ def _write(
     now: datetime,
 ) -> None:
     """Make changes, and those that follow from them, in one transaction."""
-    left = calls
+    left, rounds = calls, Rounds()
     try:
         session.begin()
         while left:
@@ -78,6 +81,7 @@ def _write(
             rows.update(written)
             if lost := changes.keys() - written.keys():
                 now, again = session.read(lost)
+                _check_progress(rounds, again)
                 rows.update(again)
             left, changes = _step(left, rows, now)
         session.commit()
@@ -87,6 +91,22 @@ def _write(
         _undo(calls)
         session.rollback()
         raise
+
+
+def _check_progress(rounds: Rounds, lost: dict[bytes, PromiseRow]) -> None:
+    """
+    Make sure that somebody has changed the rows that were not written.
+
+    Raises:
+        Failure: Nobody has, again and again.
+    """
+    if rounds.are_futile({id: row.version for id, row in lost.items()}):
+        error = BackendError(
+            f"the database skips each change of promise {quoted(min(lost).decode())}, "
+            "and nobody else has changed it: look for a trigger on the table promises "
+            "that is not of this library, as with RAISE(IGNORE) or RETURN NULL"
+        )
+        raise Failure(error, may_be_of_one=True)
 
 
 def _undo(calls: Calls) -> None:

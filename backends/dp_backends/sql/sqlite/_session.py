@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import apsw
 
+from dp_backends._working import Rounds
 from dp_backends.sql._rows import Change, PromiseRow
 from dp_backends.sql._sessions import Failure, SqlSession, Values
 from dp_backends.sql.sqlite._bell import Bell
@@ -76,6 +77,7 @@ class SqliteSession(SqlSession):
     def _opened(self, *, make: bool) -> apsw.Connection | None:
         if self._database is not None and _identity(self._path) != self._files[0]:
             self.close()
+        rounds = Rounds()
         while self._database is None:
             before = _identity(self._path)
             self._database = open_database(self._path, self._wait, make=make)
@@ -85,6 +87,8 @@ class SqliteSession(SqlSession):
             if before not in (None, files[0]):
                 # Replaced just now: which one is open?
                 self.close()
+                if rounds.are_futile(None):
+                    raise Failure(BackendUnavailableError(_REPLACED % self._path))
                 continue
             self._files, self._version = files, None
             self.connection_number = next(_CONNECTIONS)
@@ -240,6 +244,11 @@ class SqliteSession(SqlSession):
     def ring(self) -> None:
         self._bell.ring()
 
+
+_REPLACED: Final = (
+    "%s is another file at each look; look what replaces it, and whether its file "
+    "system has inode numbers that stay"
+)
 
 _CONNECTIONS: Final = itertools.count(1)
 
