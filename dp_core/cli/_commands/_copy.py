@@ -77,8 +77,9 @@ def copy(source: str, target: str, ids: BinaryIO | None, after: str | None) -> S
     Outcomes and terms are copied. What is in TO stays as it is, so repeating a copy
     does no harm. A promise with another outcome, or other terms, there is
     reported. One that is damaged, or that TO cannot take, is left out, and named at
-    the end; so is one of --ids that is neither created nor settled in FROM. Each of
-    these makes the exit code 1. Waiters do not move: point them to TO.
+    the end. Either makes the exit code 1. One of --ids that is neither created nor
+    settled in FROM is named, too: it may be pending, or misspelt. Waiters do not move:
+    point them to TO.
     Times of creating and settling are those of the copy, so promises that are copied
     together may be listed in another order, and what a deadline has settled is an
     outcome like any other there. What is pending takes its callbacks along; those of
@@ -152,12 +153,8 @@ class _Progress:
     @property
     def is_whole(self) -> bool:
         """Whether all was copied, and nothing else was there before."""
-        return not (
-            self.different
-            or self.without_terms
-            or self.failed.count
-            or self.unknown.count
-        )
+        # What is neither created nor settled is pending, and has nothing to copy.
+        return not (self.different or self.without_terms or self.failed.count)
 
     def fail(self, id: str, reason: str) -> None:
         """Count one that could not be copied."""
