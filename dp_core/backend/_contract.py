@@ -107,6 +107,14 @@ class Backend(ABC):
         `BackendClosedError`.
         """
 
+    # As of sockets and locks. Whoever pickles a handle gets as far as its backend.
+    def __getstate__(self) -> object:
+        raise TypeError(
+            "a handle cannot be pickled, and has no deep copy: send the URL of the "
+            "store and the id of the promise to the other process, and let it call "
+            "durable_promise(id, url)"
+        )
+
 
 @runtime_checkable
 class TimedBackend(Protocol):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -11,6 +13,7 @@ from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, cast
@@ -89,6 +92,43 @@ def test_handles_are_equal_where_store_and_id_are(
     assert dp.connect("memory:a") != dp.connect("memory:b")
     assert dp.connect("memory:a") != "memory:a"
     assert dp.connect("memory:a").promise("x") != "x"
+
+
+ROOMS: dict[str, Any] = {"async": dp, "blocking": dp_core.sync}
+URLS = ["memory:", "file:s", "sqlite:s.db", "http://127.0.0.1:1", "postgresql://h/d"]
+HANDLES: dict[str, Callable[[Any, Any], object]] = {
+    "promises": lambda room, promises: promises,
+    "promise": lambda room, promises: promises.promise("x", list[int]),
+    "list": lambda room, promises: promises.list(),
+    "as_settled": lambda room, promises: room.as_settled([promises.promise("x")]),
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("handle", HANDLES)
+def test_a_handle_stays_in_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handle: str, room: str, url: str
+) -> None:
+    """Who pickles it, as multiprocessing does, or copies it, learns what to send."""
+    monkeypatch.chdir(tmp_path)
+    made = HANDLES[handle](ROOMS[room], ROOMS[room].connect(url))
+
+    for give in (pickle.dumps, ForkingPickler.dumps, copy.deepcopy):
+        with pytest.raises(TypeError, match=r"send the URL .* and the id") as caught:
+            give(made)
+        assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_shallow_copy_is_another_handle(room: str) -> None:
+    """It is on the same store, and promise."""
+    promises = ROOMS[room].connect("memory:copied")
+    for handle in (promises, promises.promise("x")):
+        copied = copy.copy(handle)
+        assert copied == handle
+        assert copied is not handle
+        assert copied.url == handle.url
 
 
 async def test_the_short_way_means_the_store_of_the_moment(

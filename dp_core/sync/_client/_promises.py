@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from dp_core import _client
 from dp_core._client import Deadline, FoundPromises
+from dp_core._errors import EventLoopRunningError
 from dp_core._mismatch import Refused
 from dp_core._states import Outcome
 from dp_core._terms import PromiseInfo, StateName
@@ -313,4 +314,9 @@ class Promises:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except EventLoopRunningError:
+            # Where a call of the block has just said so, it names that call.
+            if exc is None:
+                raise

@@ -50,6 +50,22 @@ async def test_a_call_says_what_to_write(written: str) -> None:
     assert [] == found
 
 
+async def test_the_first_error_of_a_block_is_the_one_that_is_seen() -> None:
+    """It says how to write that call; the end of the block cannot close the handle."""
+    running = dp.EventLoopRunningError
+    with pytest.raises(running, match="peek") as caught, dp.connect("memory:") as made:
+        made.promise("x").peek()
+    assert caught.value.__context__ is None
+
+    cause = KeyError("cause")
+    with pytest.raises(ValueError, match="mine") as other, dp.connect("memory:"):
+        raise ValueError("mine") from cause
+    assert other.value.__cause__ is cause
+
+    with pytest.raises(running, match="aclose"), dp.connect("memory:"):
+        pass
+
+
 def test_a_callback_is_in_the_loop_too() -> None:
     """There is no task there, and a blocking call would stop the loop all the same."""
     promise = dp.connect("memory:").promise("callback")
