@@ -226,6 +226,9 @@ class App:
             return
         except Exception as error:  # noqa: BLE001 - a bug must not end a connection
             response = found.endpoint.fail(self._operations.as_seen(error, None))
+        except BaseException as error:
+            self._operations.tell_ending(error)
+            raise
         if response is not None:
             if self._stopped:
                 response = response.and_close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -193,6 +195,57 @@ async def test_a_failure_tells_the_client_its_kind_and_the_log_why(
     assert b"secret" not in answer.body
     assert ("retry-after" in answer.headers) == (503 == status)
     assert "/secret" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, CancelledError])
+@pytest.mark.parametrize("operation", ["peek", "await"])
+async def test_what_is_meant_for_a_process_is_logged_and_goes_on(
+    promises: App,
+    spy: Spy,
+    caplog: pytest.LogCaptureFixture,
+    kind: type[BaseException],
+    operation: str,
+) -> None:
+    """A backend raises it, for whatever reason: the log has it, the server decides."""
+    spy.fail = kind("of the backend")
+    with pytest.raises(BaseException, match="of the backend") as caught:
+        await ask(promises, f"/promise/{operation}", X)
+
+    assert caught.type is kind
+    [record] = caplog.records
+    assert record.levelno == logging.ERROR
+    assert f"{kind.__name__}: of the backend" in record.getMessage()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancellation_of_the_backend_in_a_batch_is_logged(
+    promises: App, spy: Spy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its call has no answer, and is unknown to the client."""
+    spy.fail = CancelledError("of the backend")
+    answer = await ask(promises, "/batch", [{"op": "peek", **X}])
+
+    assert [503] == [each["status"] for each in answer.json()]
+    [record] = caplog.records
+    assert "CancelledError: of the backend" in record.getMessage()
+
+
+async def test_a_request_that_is_cancelled_is_not_logged(
+    promises: App, spy: Spy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Servers cancel requests, of whatever kind, as they stop."""
+    for path, body in [
+        ("/promise/await", X),
+        ("/watch", {"promiseIds": ["x"]}),
+        ("/batch", [{"op": "peek", **X}]),
+    ]:
+        request = Request(path, json.dumps(body).encode())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(request.run, promises)
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+
+    assert [] == caplog.records
 
 
 @pytest.mark.parametrize("kind", [BackendUnavailableError, ZeroDivisionError])

@@ -7,6 +7,7 @@ Answers to requests and their calls, as a backend gives them.
 ``_shared``     answers that are made once for many
 ``_operations`` one call: done, or failed as a client may see it
 ``_batch``      the calls of one request, together
+``_cancelling`` cancellations, told from what a backend raises
 ``_health``     whether the store answers
 ``_registry``   terms and lists; deadlines nobody asks for
 =============== ============================================================

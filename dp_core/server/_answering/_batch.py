@@ -141,6 +141,9 @@ class _BatchWork:
                     answer = await self._operations.do(call, self._access)
                 except Exception as error:  # noqa: BLE001 - the others go on
                     answer = write_error(self._operations.as_seen(error, call))
+                except BaseException as error:
+                    self._operations.tell_ending(error)
+                    raise
                 self._put(place, answer)
 
     def _put(self, place: int, answer: tuple[int, bytes]) -> None:

@@ -26,6 +26,7 @@ from dp_core._states import Pending, Resolved, State
 from dp_core._terms import Page, state_name
 from dp_core._text import quoted, visible
 from dp_core.backend import Backend, Located
+from dp_core.server._answering._cancelling import is_cancellation
 from dp_core.server._answering._registry import RegistryAnswers
 from dp_core.server._callbacks import Callbacks
 from dp_core.server._observing import Meter, Notices
@@ -158,11 +159,25 @@ class Operations:
             case DurablePromiseError():
                 return error
         # A bug must not end a connection.
+        self._tell_bug(error)
+        return OutcomeUnknownError("the server failed; see its log")
+
+    def tell_ending(self, error: BaseException) -> None:
+        """
+        Write to the log what ends a request, unless it was cancelled.
+
+        A backend may raise what is meant for a whole process, or for tasks of its own,
+        such as SystemExit. It is for the caller to raise it again: this may as well be
+        the end of the process.
+        """
+        if not is_cancellation(error):
+            self._tell_bug(error)
+
+    def _tell_bug(self, error: BaseException) -> None:
         trace = _safe_trace(error)
         self._notices.tell(
             ("bug", type(error)), lambda: f"unexpected error\n{trace}", logging.ERROR
         )
-        return OutcomeUnknownError("the server failed; see its log")
 
     def tell_failure(self, call: Call, error: Exception) -> None:
         """Write to the log that the store failed."""
@@ -242,7 +257,7 @@ def _subject(call: Call) -> str:
     return "a list" if isinstance(call, List) else f"promise {quoted(call.id)}"
 
 
-def _safe_trace(error: Exception) -> str:
+def _safe_trace(error: BaseException) -> str:
     """Return a traceback with a mark before each line, and without controls."""
     lines = "".join(traceback.format_exception(error)).splitlines()
     return "\n".join(f"| {visible(line)}" for line in lines)

@@ -127,7 +127,7 @@ class Spy(Backend):
         self.inner = connect(f"memory:{name}").backend
         self.waiting: Counter[str] = Counter()
         self.waits = 0
-        self.fail: Exception | None = None
+        self.fail: BaseException | None = None
         self.changed = anyio.Event()
 
     async def peek(self, id: str) -> State[bytes]:
