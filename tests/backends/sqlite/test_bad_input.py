@@ -73,6 +73,12 @@ def test_there_must_be_a_directory(tmp_path: Path, what: str) -> None:
     assert set() == names(tmp_path)
 
 
+def test_the_root_is_a_directory() -> None:
+    """The name that is proposed has one slash."""
+    with pytest.raises(dp.BackendUnavailableError, match=r"as /promises\.db$"):
+        look("sqlite:/", "peek")
+
+
 def test_a_part_of_the_path_is_a_file(path: Path, url: str) -> None:
     """The error says so."""
     path.write_text("")

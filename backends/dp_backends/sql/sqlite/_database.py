@@ -107,7 +107,8 @@ def check_file(path: str) -> None:
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
         raise BackendUnavailableError(
-            f"{path} is a directory; name a file in it, as {path}/promises.db"
+            f"{path} is a directory; name a file in it, as "
+            f"{os.path.join(path, 'promises.db')}"  # Of / as well.
         )
     if not stat.S_ISREG(status.st_mode):
         raise BackendUnavailableError(f"{path} is not a regular file; name another one")
