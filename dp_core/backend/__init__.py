@@ -20,7 +20,8 @@ say how it is with the store (`Checkable`) tells it by `Check`, and that of thei
 by `compare_clocks`. Who sends HTTP requests reports them by `observe_request`, and
 sends along what observers ask for.
 `check_id`, `quoted`, `without_password` and `token_from_environment` are the one place
-where ids are checked, foreign text and URLs are made safe to show, and tokens are read.
+where ids are checked, foreign text and URLs are made safe to show, and tokens are read;
+`read_number` and `read_whole` read the numbers in a store URL.
 """
 
 from dp_core._checks import Check, CheckStatus, compare_clocks
@@ -33,7 +34,7 @@ from dp_core._observed_requests import (
 )
 from dp_core._public import publish
 from dp_core._terms import Page, expiry
-from dp_core._text import quoted, visible, without_password
+from dp_core._text import quoted, read_number, read_whole, visible, without_password
 from dp_core._tokens import TOKEN_ADVICE, token_from_environment
 from dp_core.backend._beside import (
     ForeignThreads,
@@ -100,6 +101,8 @@ __all__ = [
     "observe_request",
     "operation_under_way",
     "quoted",
+    "read_number",
+    "read_whole",
     "signal",
     "size_of",
     "tasks_beside",

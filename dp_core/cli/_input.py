@@ -20,7 +20,7 @@ from click.shell_completion import CompletionItem
 from dp_core._client import DEFAULT_URL
 from dp_core._errors import InvalidValueError
 from dp_core._plugins import installed_schemes
-from dp_core._text import decode_text, quoted
+from dp_core._text import decode_text, quoted, read_number, read_whole
 from dp_core.values import MAX_VALUE_BYTES, check_text, encode
 
 __all__ = [
@@ -163,6 +163,42 @@ FORMS: Final[Mapping[str, Callable[[str], bytes]]] = {
 
 
 # Options --------------------------------------------------------------------
+
+
+class WholeNumber(click.IntRange):
+    """A range of whole numbers, in plain digits."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number; fail where it is not one, or not within the range."""
+        return super().convert(_plain(self, read_whole, value, param, ctx), param, ctx)
+
+
+class Number(click.FloatRange):
+    """A range of numbers, in plain digits; what is not finite is in none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; fail where it is not one, or not within the range."""
+        return super().convert(_plain(self, read_number, value, param, ctx), param, ctx)
+
+
+def _plain(
+    type: click.ParamType[Any],
+    read: Callable[[str], float],
+    value: Any,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return read(value)
+    except ValueError as error:
+        type.fail(str(error), param, ctx)
+
 
 _Decorator = Callable[[Any], Any]
 

@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from dp_core._errors import InvalidTermsError
-from dp_core._text import quoted
+from dp_core._text import quoted, read_number
 from dp_core.wire import read_moment
 
 __all__ = ["brief", "read_time", "seconds", "time"]
@@ -91,8 +91,8 @@ def seconds(
     if text is None:
         return None
     try:
-        length = _read_length(text.strip())
-        value = float(text) if length is None else length.total_seconds()
+        length = _read_length(text)
+        value = read_number(text) if length is None else length.total_seconds()
     except (ValueError, OverflowError):
         value = -1
     if not (isfinite(value) and value >= 0):

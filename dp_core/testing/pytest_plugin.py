@@ -17,6 +17,7 @@ module, so it imports nothing that pytest has not already imported.
 from __future__ import annotations
 
 import re
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("durable promises")
     group.addoption(
         "--dp-histories",
-        type=int,
+        type=_whole,
         metavar="N",
         help="check N concurrent histories in each law of them",
     )
@@ -187,8 +188,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("dp_url", f"as --dp-url; by default {_STORE}")
     group.addoption(
-        "--dp-seed", type=int, metavar="SEED", help="repeat the choices of a run"
+        "--dp-seed", type=_whole, metavar="SEED", help="repeat the choices of a run"
     )
+
+
+def _whole(text: str) -> int:
+    from dp_core._text import read_whole  # noqa: PLC0415 - see above
+
+    try:
+        return read_whole(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -179,7 +179,7 @@ def test_skipped_laws_are_skipped_tests(run: Run) -> None:
 
 
 def test_options_decide_histories_and_seed(run: Run) -> None:
-    """``--dp-histories`` and ``--dp-seed`` reach the laws, and are told."""
+    """``--dp-histories`` and ``--dp-seed``, in plain digits, reach the laws."""
     done = run(
         MEMORY,
         *("-q", "-k", "asyncio and linearizable"),
@@ -187,6 +187,8 @@ def test_options_decide_histories_and_seed(run: Run) -> None:
     )
 
     assert "2 times a law held, 6 histories; repeat with --dp-seed 99" in done.stdout
+    refused = run(MEMORY, "--dp-seed", "1_0").stderr
+    assert "'1_0' is not a valid whole number; write digits" in refused
 
 
 def test_workers_share_a_seed_and_are_summed_up(run: Run) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Final
 
-from dp_core.backend import quoted
+from dp_core.backend import quoted, read_number
 
 __all__ = ["RETRY_SECONDS", "retry_of"]
 
@@ -26,9 +26,12 @@ def retry_of(text: str | None) -> float:
     if text is None:
         return RETRY_SECONDS
     try:
-        seconds = float(text)
+        seconds = read_number(text)
     except ValueError:
         seconds = 0.0
     if not (isfinite(seconds) and seconds > 0):
-        raise ValueError(f"retry={quoted(text)} is not a number of seconds above 0")
+        raise ValueError(
+            f"retry={quoted(text)} is not a number of seconds above 0, such as 30 or "
+            "0.5"
+        )
     return seconds

@@ -30,6 +30,7 @@ from dp_backends.restate._restate_server import (
 )
 from dp_backends.restate._service import SERVICES
 from dp_core import BackendError
+from dp_core.backend import read_whole
 from dp_core.cli import Status, examples
 
 __all__ = ["commands"]
@@ -48,10 +49,25 @@ Restate's own pages are at {node.admin_url}; Ctrl-C stops everything.\
 """
 
 
+class _PlainRange(click.IntRange):
+    """A range of whole numbers, in plain digits."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number; fail where it is not one, or not within the range."""
+        if isinstance(value, str):
+            try:
+                value = read_whole(value)
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def _port(name: str, default: int, help: str) -> Callable[[Any], Any]:
     return click.option(
         name,
-        type=click.IntRange(1, 65535),
+        type=_PlainRange(1, 65535),
         default=default,
         metavar="PORT",
         show_default=True,
@@ -145,7 +161,7 @@ def serve_command(
 @click.option(
     "--nodes",
     "number",
-    type=click.IntRange(1, 9),
+    type=_PlainRange(1, 9),
     default=1,
     metavar="NUMBER",
     show_default=True,

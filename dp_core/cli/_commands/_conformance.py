@@ -23,7 +23,7 @@ from dp_core._text import without_password
 from dp_core._tokens import token_from_environment
 from dp_core.backend import Backend, WireBackend
 from dp_core.cli._examples import examples
-from dp_core.cli._input import json_option
+from dp_core.cli._input import WholeNumber, json_option
 from dp_core.cli._output import complain, complain_once, say, say_json
 from dp_core.cli._status import Status
 
@@ -47,7 +47,9 @@ __all__ = ["conformance"]
 )
 @click.option("--alone", is_flag=True, help="Two handles do not see each other.")
 @click.option("--skip", multiple=True, metavar="LAW", help="Leave this law out.")
-@click.option("--seed", type=int, help="Repeat the choices of an earlier run.")
+@click.option(
+    "--seed", type=WholeNumber(), help="Repeat the choices of an earlier run."
+)
 @click.option(
     "--trio", "loop", flag_value="trio", default="asyncio", help="Run on trio."
 )

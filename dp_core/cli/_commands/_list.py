@@ -20,7 +20,13 @@ from dp_core.cli._commands._asking import (
     say_failures,
 )
 from dp_core.cli._examples import examples
-from dp_core.cli._input import json_lines_option, prefix_option, tag_option, url_option
+from dp_core.cli._input import (
+    WholeNumber,
+    json_lines_option,
+    prefix_option,
+    tag_option,
+    url_option,
+)
 from dp_core.cli._output import (
     NobodyReadsError,
     info_line,
@@ -52,9 +58,7 @@ __all__ = ["list_promises"]
 @tag_option("Those that have this tag; repeatable.")
 @prefix_option
 @click.option("--newest", is_flag=True, help="The newest first; else the oldest.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="So many at most."
-)
+@click.option("--limit", type=WholeNumber(min=1), metavar="N", help="So many at most.")
 @url_option
 @json_lines_option
 def list_promises(  # noqa: PLR0913 - click passes each option by its name

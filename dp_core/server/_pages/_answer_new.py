@@ -16,6 +16,7 @@ from dp_core._errors import (
 from dp_core._ids import check_id
 from dp_core._states import Rejected
 from dp_core._terms import Terms, moment_after, refuse_reserved
+from dp_core._text import read_number
 from dp_core.backend import now
 from dp_core.server._answering import Serving
 from dp_core.server._pages._answer_promise import page_after
@@ -123,12 +124,14 @@ def _within(form: Form) -> timedelta | None:
         return None
     unit = _UNITS.get(form.get("unit", ""), _UNITS["days"])
     try:
-        within = unit * float(number)
+        within = unit * read_number(number)
     except (ValueError, OverflowError):
         # Also what is not a number, or not finite.
         within = timedelta(-1)
     if within < timedelta(0):
-        raise InvalidTermsError("the deadline is not a length of time")
+        raise InvalidTermsError(
+            "the deadline is not a length of time; write a number, such as 3 or 0.5"
+        )
     return within
 
 

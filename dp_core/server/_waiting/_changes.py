@@ -253,7 +253,8 @@ class Changes:
     def _enter(self, call: List, seen: str) -> _Viewer:
         epoch, _, rest = seen.partition(".")
         number, _, digest = rest.partition(".")
-        known = epoch == self._epoch and number.isdecimal() and len(number) < _LONG
+        is_number = number.isascii() and number.isdecimal() and len(number) < _LONG
+        known = epoch == self._epoch and is_number
         view = self._views.get(call)
         if view is None:
             view = self._spare

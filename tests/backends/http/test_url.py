@@ -63,6 +63,10 @@ def test_the_host_header_is_the_authority(url: str, authority: str) -> None:
         ("http://h?retry=", "seconds above 0"),
         ("http://h?retry=0", "seconds above 0"),
         ("http://h?retry=inf", "seconds above 0"),
+        ("http://h?retry=1_0", "seconds above 0, such as 30 or 0.5"),
+        ("http://h?retry=%D9%A1%D9%A0", "seconds above 0"),
+        ("http://h?retry=%2010", "seconds above 0"),
+        ("http://h:8_0", "not a valid URL"),
     ],
 )
 def test_a_url_that_names_no_server_is_refused(url: str, advice: str) -> None:

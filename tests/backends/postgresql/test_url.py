@@ -70,6 +70,7 @@ def test_our_options_are_not_for_libpq() -> None:
         ("postgresql://u@h/d?retry=0", "not a number of seconds above 0"),
         ("postgresql://u@h/d?retry=nan", "not a number of seconds above 0"),
         ("postgresql://u@h/d?retry=soon", "not a number of seconds above 0"),
+        ("postgresql://u@h/d?retry=1_0", "not a number of seconds above 0"),
     ],
 )
 def test_a_url_that_is_not_valid(url: str, reason: str) -> None:

@@ -86,6 +86,27 @@ def test_an_address_that_is_taken_is_an_error(restate: RestateServer) -> None:
     assert "Address already in use" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("serve", "--port", "9_080"), "'9_080' is not a valid whole number; write"),
+        (
+            ("up", "--nodes", "\u0663", "--port", "0"),
+            "is not a valid whole number; write digits",
+        ),
+        (("up", "--nodes", "10", "--port", "0"), "is not in the range"),
+    ],
+)
+def test_a_number_is_written_in_plain_digits(
+    words: tuple[str, ...], reason: str
+) -> None:
+    """What Python would also read as one is a usage error; nothing is started."""
+    done = dp_restate(*words)
+
+    assert 2 == done.returncode
+    assert reason in done.stderr
+
+
 def test_an_address_that_others_reach_is_said() -> None:
     """With the option that keeps strangers from calling; it serves all the same."""
     (port,) = free_ports(1)

@@ -204,6 +204,8 @@ async def test_errors_say_to_the_agent_what_to_do(tmp_path: Path) -> None:
             ("such as 3d, 2h30m", "create_promise", {"deadline": "soon"}),
             ("choose another key", "create_promise", {"tags": {"dp.kind": "x"}}),
             ("less than or equal to", "wait_for_promise", {"id": "a", "seconds": 1e9}),
+            ("not a valid number", "wait_for_promise", {"id": "a", "seconds": "1_0"}),
+            ("not a valid number", "list_promises", {"limit": "1_0"}),
             ("id\n  Field required", "resolve_promise", {"value": 1}),
             (
                 "limit of 1,048,576",

@@ -229,7 +229,10 @@ def status(port: int, host: str, origin: str) -> int:
     ("arguments", "message"),
     [
         (("--port", "65536"), "not in the range"),
-        (("--idle-seconds", "nan"), "--idle-seconds"),
+        (("--port", "80_80"), "'80_80' is not a valid whole number; write digits"),
+        (("--idle-seconds", "nan"), "'nan' is not a valid number; write digits"),
+        (("--idle-seconds", "1_0"), "'1_0' is not a valid number; write digits"),
+        (("--idle-seconds", "1e999"), "not in the range"),
         (("--allow-host", "http://promises.test"), "'http://promises.test' is not"),
         (("--allow-origin", "null"), "'null' is not a valid origin"),
         (("--host", "0.0.0.0"), "token"),  # noqa: S104 - it must be refused

@@ -274,6 +274,7 @@ async def test_a_promise_is_made(pages: App, promises: Promises) -> None:
         {"deadline": "soon"},
         {"deadline": "nan"},
         {"deadline": "-1"},
+        {"deadline": "1_0"},
         {"deadline": "1e300"},
         {"otherwise": "no"},
         {"tags": "dp.kind: delivery"},

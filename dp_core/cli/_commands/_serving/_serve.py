@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -13,24 +12,11 @@ from dp_core._errors import BackendUnavailableError
 from dp_core._tokens import token_file_from_environment, token_from_environment
 from dp_core.cli._commands._serving._options import secret_file_option
 from dp_core.cli._examples import examples
-from dp_core.cli._input import url_option
+from dp_core.cli._input import Number, WholeNumber, url_option
 from dp_core.cli._output import say
 from dp_core.cli._status import Status
 
 __all__ = ["serve"]
-
-
-class _Seconds(click.FloatRange):
-    """A range that "nan" is not within, which compares as neither below nor above."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
-        """Return a number of seconds."""
-        seconds = super().convert(value, param, ctx)
-        if math.isnan(seconds):
-            self.fail(f"{value!r} is not a valid number of seconds", param, ctx)
-        return seconds
 
 
 @click.command(
@@ -52,7 +38,7 @@ class _Seconds(click.FloatRange):
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     default=8080,
     metavar="PORT",
     show_default=True,
@@ -107,7 +93,7 @@ class _Seconds(click.FloatRange):
 )
 @click.option(
     "--idle-seconds",
-    type=_Seconds(0.001, 1_000_000),
+    type=Number(0.001, 1_000_000),
     default=90,
     metavar="SECONDS",
     show_default=True,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, ParamSpec, TypeAlias, TypeVar, final
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ToolAnnotations
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from dp_core._client import Promises
@@ -27,6 +27,7 @@ from dp_core._outbox import without_deliveries
 from dp_core._promise import DurablePromise
 from dp_core._registry import info_of, registry_of
 from dp_core._terms import PromiseInfo, Query, StateName
+from dp_core._text import read_number
 from dp_core._version import __version__
 from dp_core.cli._commands._asking import checked_info
 from dp_core.cli._commands._serving._agents._tasks import (
@@ -56,6 +57,11 @@ _Id: TypeAlias = Annotated[
 _Tags: TypeAlias = Annotated[
     dict[str, str], Field(description='Tags to find it by, such as {"order": "17"}.')
 ]
+
+
+def _plain(value: object) -> object:
+    """Read a number that is given as text; pydantic also takes one as ``"1_0"``."""
+    return read_number(value) if isinstance(value, str) else value
 
 
 class PromiseReport(BaseModel, alias_generator=to_camel, populate_by_name=True):
@@ -188,6 +194,7 @@ class _Tools:
         id: _Id,
         seconds: Annotated[
             float,
+            BeforeValidator(_plain),
             Field(ge=0, le=MAX_SECONDS, description="The longest time to wait."),
         ] = DEFAULT_SECONDS,
     ) -> PromiseReport:
@@ -231,7 +238,7 @@ class _Tools:
         after: Annotated[
             str | None, Field(description="Go on here: the after of the page before.")
         ] = None,
-        limit: Annotated[int, Field(ge=1, le=100)] = 20,
+        limit: Annotated[int, BeforeValidator(_plain), Field(ge=1, le=100)] = 20,
     ) -> PromisePage:
         """List promises that were created or settled, the newest first."""
         registry = registry_of(self._promises.backend, self._promises.url)
