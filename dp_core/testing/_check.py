@@ -61,6 +61,7 @@ async def check_backend(  # noqa: PLR0913 - all but the first have a name
             survive: a Jupyter kernel, for one.
         is_there: Asked when a law is broken; a store that is gone is not judged.
         progress: Told before each law its number, how many there are, and its name.
+            One that is tried once more, at the end, counts twice.
 
     Returns:
         The report, where every law holds.

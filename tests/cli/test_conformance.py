@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from dp_core.cli._commands import _conformance
 from dp_core.testing import LAWS
 from dp_core.testing.wire import MANY_CASES, TERMS_CASES
 from support.core.program import UNMEASURED
@@ -82,7 +83,7 @@ sys.exit(main())
 
 @pytest.mark.parametrize("loop", [[], ["--trio"]])
 def test_a_long_run_says_where_it_is(loop: list[str]) -> None:
-    """Every now and then: the law in hand, and how long the others may take."""
+    """Every now and then: the law in hand, and since when."""
     keep = {"histories-are-linearizable", "peek-never-blocks", "volume-changes-nothing"}
     others = [word for law in LAWS if law not in keep for word in ("--skip", law)]
     done = subprocess.run(
@@ -94,11 +95,39 @@ def test_a_long_run_says_where_it_is(loop: list[str]) -> None:
     )
 
     assert 0 == done.returncode, done.stdout + done.stderr
-    line = rf"dp: \d+ s: law \d+ of {len(LAWS)}, [a-z-]+(; about \d+ s to go)?"
+    line = rf"dp: \d+ s: law \d+ of {len(LAWS)}, [a-z-]+(, for \d+ s so far)?"
     told = done.stderr.splitlines()
     assert told
     assert [] == [words for words in told if not re.fullmatch(line, words)]
-    assert any("to go" in words for words in told)
+
+
+def test_the_time_to_go_is_told_where_something_is_known_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the average of the laws before; it is used up by one that takes longer."""
+    now = 1000.0
+    monkeypatch.setattr(_conformance, "monotonic", lambda: now)
+    ticker = _conformance._Ticker()
+    told = [str(ticker)]
+    for number, seconds in ((1, 40.0), (41, 30.0), (81, 31.0)):
+        ticker(number, 81, "law")
+        told.append(str(ticker))
+        now += seconds
+        told.append(str(ticker))
+    ticker(82, 82, "law")
+    now += 0.5
+    told.append(str(ticker))
+
+    assert [
+        "0 s: beginning",
+        "0 s: law 1 of 81, law",
+        "40 s: law 1 of 81, law",
+        "40 s: law 41 of 81, law; about 41 s to go",
+        "70 s: law 41 of 81, law, for 30 s so far; about 40 s for the others",
+        "70 s: law 81 of 81, law",
+        "101 s: law 81 of 81, law, for 31 s so far",
+        "102 s: law 82 of 82, law",
+    ] == told
 
 
 def test_a_server_is_judged_by_its_wire_too() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from dp_core import Backend, BackendUnavailableError, Outcome
 from dp_core.testing import LAWS, ConformanceError, check_backend
-from dp_core.testing.kit import StoreGoneError
+from dp_core.testing.kit import Progress, StoreGoneError
 from support.core.kit import QUICK, Store
 
 CHOSEN = ("first-completion-wins", "peek-never-blocks", "settle-is-atomic")
@@ -31,7 +31,9 @@ class Away(Store):
         return await super().settle(id, outcome)
 
 
-async def judge(store: Away, *, is_there: bool) -> list[str]:
+async def judge(
+    store: Away, *, is_there: bool, progress: Progress | None = None
+) -> list[str]:
     """Return the laws that hold."""
 
     async def asked() -> bool:
@@ -47,15 +49,23 @@ async def judge(store: Away, *, is_there: bool) -> list[str]:
         laws=FEW,
         effort=QUICK,
         is_there=asked,
+        progress=progress,
     )
     return [*report.passed]
 
 
 async def test_a_law_is_tried_again_once_the_store_is_back() -> None:
-    """No law is broken because the store was away while it was tried."""
+    """No law is broken because the store was away; the second trial is told, too."""
+    names = sorted(law.name for law in FEW)
     for number in range(1, 6):
-        store = Away(number.__eq__)
-        assert sorted(law.name for law in FEW) == await judge(store, is_there=True)
+        told: list[tuple[int, int, str]] = []
+        assert names == await judge(
+            Away(number.__eq__),
+            is_there=True,
+            progress=lambda *now, told=told: told.append(now),
+        )
+        assert [(1, 3), (2, 3), (3, 3), (4, 4)] == [now[:2] for now in told]
+        assert sorted([*names, told[-1][2]]) == sorted(now[2] for now in told)
 
 
 async def test_a_store_that_always_says_so_breaks_laws() -> None:

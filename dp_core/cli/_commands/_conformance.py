@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from secrets import token_hex
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -135,16 +135,31 @@ class _Ticker:
     """Says now and then which law is tried: on a slow store that takes many minutes."""
 
     def __init__(self) -> None:
-        self._begun = time.monotonic()
-        self._now = "beginning"
+        self._begun = self._law_begun = monotonic()
+        self._law = "beginning"
+        self._each = 0.0
+        self._others = 0
 
     def __call__(self, number: int, count: int, name: str) -> None:
         """Note which law is tried next."""
-        left = ""
-        if number > 1:
-            each = (time.monotonic() - self._begun) / (number - 1)
-            left = f"; about {each * (count - number + 1):,.0f} s to go"
-        self._now = f"law {number} of {count}, {name}{left}"
+        self._law_begun = monotonic()
+        self._law = f"law {number} of {count}, {name}"
+        before = number - 1
+        self._each = (self._law_begun - self._begun) / before if before else 0.0
+        self._others = count - number
+
+    def __str__(self) -> str:
+        now = monotonic()
+        law = now - self._law_begun
+        others = self._each * self._others
+        # Laws differ: one that takes longer than the average says nothing of its end,
+        # and the average says nothing of a few.
+        is_usual = law <= self._each or not self._each
+        so_far = "" if is_usual else f", for {law:,.0f} s so far"
+        left = others + self._each - law if is_usual else others
+        whose = "to go" if is_usual else "for the others"
+        guess = f"; about {left:,.0f} s {whose}" if left >= _LEAST_GUESS else ""
+        return f"{now - self._begun:,.0f} s: {self._law}{so_far}{guess}"
 
     async def told_during(self, check: Callable[[], Awaitable[Report]]) -> Report:
         """Return what *check* returns; say every half minute where it is."""
@@ -163,10 +178,13 @@ class _Ticker:
     async def _tell(self) -> None:
         while True:
             await anyio.sleep(_TELL_SECONDS)
-            complain(f"dp: {time.monotonic() - self._begun:,.0f} s: {self._now}")
+            complain(f"dp: {self}")
 
 
 _TELL_SECONDS: Final = 30
+
+_LEAST_GUESS: Final = 5
+"""The fewest seconds to go that are told; one law may take longer than that."""
 
 
 class _Probe:

@@ -54,7 +54,7 @@ class Judge:
         naming: How long the other laws may take together once one is broken,
             in seconds.
         is_there: Asked when a law is broken; one that cannot be asked is not judged.
-        progress: Told before each law.
+        progress: Told before each law; one that is tried once more counts twice.
     """
 
     def __init__(
@@ -92,14 +92,19 @@ class Judge:
                     await run.ask()
             ordered = sorted(laws, key=lambda law: law.name != _FIRST)
             for number, law in enumerate(ordered, 1):
-                if self._progress is not None:
-                    self._progress(number, len(ordered), law.name)
+                self._tell(number, len(ordered), law)
                 await self._try(law)
                 if self._violations:
                     self._hurry()
             run.patience = run.effort.patience
-            for law in self._again:
+            count = len(ordered) + len(self._again)
+            for number, law in enumerate(self._again, len(ordered) + 1):
+                self._tell(number, count, law)
                 await self._try(law, is_last=True)
+
+    def _tell(self, number: int, count: int, law: Law) -> None:
+        if self._progress is not None:
+            self._progress(number, count, law.name)
 
     def report(self) -> Report:
         """Return the report on all laws that were tried so far."""

@@ -71,6 +71,7 @@ async def check_wire(  # noqa: PLR0913 - all but two have a name
         own_process: Whether this process is there for the laws alone; see
             `check_backend`.
         progress: Told before each law its number, how many there are, and its name.
+            One that is tried once more, at the end, counts twice.
 
     Returns:
         The report, where every law holds.
