@@ -137,8 +137,9 @@ def test_a_token_that_is_over_is_not_asked_with_again(place: Place) -> None:
         page.evaluate(HIDE, False)  # noqa: FBT003 - a value of JavaScript
     page.get_by_text("Not live: reload to see why").wait_for()
 
-    # The stream, and the page itself to see why.
-    assert 2 == len(refused)
+    # The page itself to see why, and the stream, unless the page was faster.
+    assert 1 == refused.count(f"{place.url}/")
+    assert len({*refused}) == len(refused)
 
 
 def test_without_scripts_it_is_reloaded(place: Place) -> None:
