@@ -13,8 +13,8 @@ Whoever keeps deadlines (`Registry`) asks `now` for the time and `expiry` for wh
 comes of it, keeps those that are waited for in `Deadlines`, and sleeps as a
 `ClockWatcher`. Whoever waits for many promises asks `watch_all`, and backends that
 do it as for one (`Watchable`) tell it through a `Watch`. `in_thread` calls what blocks,
-also where no thread can be started or none is needed (`blocking_here`), and
-`each_in_thread` what yields; `tasks_beside` runs tasks that end with a block, and
+also where no thread can be started or none is needed (`blocking_here`),
+`in_thread_apart` what may never end, and `each_in_thread` what yields; `tasks_beside` runs tasks that end with a block, and
 `ForeignThreads` waits for the threads of libraries in other languages. Who can
 say how it is with the store (`Checkable`) tells it by `Check`, and that of their clocks
 by `compare_clocks`. Who sends HTTP requests reports them by `observe_request`, and
@@ -41,6 +41,7 @@ from dp_core.backend._beside import (
     blocking_here,
     each_in_thread,
     in_thread,
+    in_thread_apart,
     tasks_beside,
 )
 from dp_core.backend._closable import Closable
@@ -97,6 +98,7 @@ __all__ = [
     "each_in_thread",
     "expiry",
     "in_thread",
+    "in_thread_apart",
     "now",
     "observe_request",
     "operation_under_way",

@@ -1,8 +1,9 @@
 """
 Work beside that of the caller.
 
-`in_thread` and `each_in_thread` call in worker threads, `tasks_beside` runs tasks, and
-`ForeignThreads` waits for threads that Python did not start.
+`in_thread` and `each_in_thread` call in worker threads, `in_thread_apart` in one that
+nobody joins; `tasks_beside` runs tasks, and `ForeignThreads` waits for threads that
+Python did not start.
 """
 
 from __future__ import annotations
@@ -11,18 +12,24 @@ import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, cast, final
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 from anyio.abc import TaskGroup
+from anyio.lowlevel import current_token
+
+from dp_core.backend._loop_local import call_soon
+from dp_core.backend._signal import signal, wake
 
 __all__ = [
     "ForeignThreads",
     "blocking_here",
     "each_in_thread",
     "in_thread",
+    "in_thread_apart",
     "tasks_beside",
 ]
 
@@ -114,6 +121,42 @@ async def in_thread(
         # An event loop keeps what a thread raised, and so would this frame: in a
         # cycle with its traceback, which holds what was refused.
         failure = None
+
+
+async def in_thread_apart(function: Callable[..., T], *arguments: object) -> T:
+    """
+    Return what a blocking function returns that is called in a thread nobody joins.
+
+    For questions that others answer late, or never: a name server, a server. At its end
+    the interpreter waits for all threads of `in_thread`, also for one whose caller is
+    gone. This one ends with the process, wherever it is.
+
+    If it is cancelled, the caller leaves at once.
+
+    Args:
+        function: The function; it changes nothing that must be whole.
+        arguments: What it is called with.
+    """
+    token = current_token()
+    is_done = signal(token)
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            results.append(function(*arguments))
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            failures.append(error)
+        call_soon(token, partial(wake, is_done))
+
+    try:
+        threading.Thread(target=call, name="dp-apart", daemon=True).start()
+    except RuntimeError:
+        call()
+    await is_done
+    if failures:
+        raise failures.pop()
+    return results.pop()
 
 
 async def each_in_thread(iterator: Iterator[T]) -> AsyncIterator[T]:

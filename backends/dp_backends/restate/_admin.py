@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from functools import partial
 from http.client import HTTPException
 from secrets import token_hex
 from typing import Any, Final, NamedTuple
@@ -17,11 +16,10 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import anyio
 import msgspec
-from anyio import to_thread
 
 from dp_backends.restate._names import OBJECT, SERVICE
 from dp_core import BackendError, BackendUnavailableError
-from dp_core.backend import quoted
+from dp_core.backend import in_thread_apart, quoted
 
 __all__ = [
     "ADMIN_URL",
@@ -221,9 +219,8 @@ async def _fetch(
     url: str, path: str, body: Any = None, seconds: float = _TIMEOUT
 ) -> _Reply:
     """Make a request, POST if it has a body, else GET."""
-    return await to_thread.run_sync(
-        partial(_fetch_blocking, url, path, body, seconds), abandon_on_cancel=True
-    )
+    # Who is told to stop does not wait for an answer.
+    return await in_thread_apart(_fetch_blocking, url, path, body, seconds)
 
 
 def _fetch_blocking(url: str, path: str, body: Any, seconds: float) -> _Reply:

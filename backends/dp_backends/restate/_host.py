@@ -120,12 +120,18 @@ async def host_services(
         # Not loop.add_signal_handler: it would replace the SDK's own handler.
         install_shutdown_hook(loop, stop.set, signum)
 
-    async def wait_for_signal() -> None:
+    async def start() -> None:
         await listening.wait()
         await started()
+        await anyio.sleep_forever()
+
+    async def wait_for_signal() -> None:
+        await listening.wait()
         await stop.wait()
 
-    await run_until_first(partial(run_app, app, host, port, listening), wait_for_signal)
+    await run_until_first(
+        partial(run_app, app, host, port, listening), start, wait_for_signal
+    )
 
 
 async def register_services(

@@ -16,14 +16,16 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, Final, TypeAlias, final
 
 import httpcore2
-from anyio import CancelScope, CapacityLimiter, fail_after, move_on_after, to_thread
+from anyio import CancelScope, CapacityLimiter, fail_after, move_on_after
 
 from dp_core._terms import CallbackUrl
 from dp_core._text import quoted
+from dp_core.backend import in_thread_apart
 from dp_core.server._callbacks._addresses import AllowedHosts
 from dp_core.server._callbacks._rules import Answer
 
@@ -63,11 +65,10 @@ class _NameLookup:
             OSError: There is none.
         """
         # A name server that does not answer holds up its thread, and nobody else.
-        found = await to_thread.run_sync(
-            lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
-            abandon_on_cancel=True,
-            limiter=self._limiter,
-        )
+        async with self._limiter:
+            found = await in_thread_apart(
+                partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+            )
         return list(dict.fromkeys(str(address[4][0]) for address in found))
 
 

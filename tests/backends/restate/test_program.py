@@ -150,6 +150,24 @@ def test_no_thread_of_the_server_is_left() -> None:
     assert (0, "set()\n", "") == (done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_it_may_be_stopped_while_it_registers(signum: signal.Signals) -> None:
+    """A Restate that takes the request and never answers does not keep it."""
+    (port,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        admin = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        serve = ("serve", "--port", port, "--register", admin)
+        with started(*serve, stderr=subprocess.PIPE) as process:
+            lines(process, 1)
+            asked, _ = mute.accept()
+            with asked:
+                assert asked.recv(1)
+                process.send_signal(signum)
+                _, complaint = process.communicate(timeout=30)
+
+    assert (0, "") == (process.returncode, complaint)
+
+
 @pytest.mark.parametrize("script", [False, True], ids=["shell", "script"])
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("servers", [0, 1])

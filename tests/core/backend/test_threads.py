@@ -1,4 +1,4 @@
-"""`dp_core.backend.in_thread`: a worker thread, where there can be one."""
+"""`in_thread`: a worker thread, where there can be one; `in_thread_apart`: another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from anyio import to_thread
 
 import dp_core as dp
-from dp_core.backend import in_thread
+from dp_core.backend import in_thread, in_thread_apart
 from support.http import Server
 
 
@@ -61,6 +61,65 @@ async def test_what_has_begun_is_not_begun_again(
     with pytest.raises(RuntimeError, match="closed"):
         await in_thread(calls.append, 1)
     assert [1] == calls
+
+
+async def test_apart_it_returns_or_raises_what_the_function_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From a thread of its own; from this one, where there can be no other."""
+    here = threading.get_ident()
+    assert here != await in_thread_apart(threading.get_ident)
+    with pytest.raises(ValueError, match="invalid literal"):
+        await in_thread_apart(int, "x")
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert here == await in_thread_apart(threading.get_ident)
+
+
+GONE = """
+import socket, sys, threading
+import anyio
+from dp_core.backend import in_thread_apart
+from dp_core.server._callbacks import _sending
+
+def never(*_, **__):
+    has_begun.set()
+    threading.Event().wait()
+
+async def ask(call):
+    has_begun.clear()
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+        while not has_begun.is_set():
+            await anyio.sleep(0.001)
+        group.cancel_scope.cancel()
+
+async def main():
+    socket.getaddrinfo = never
+    await ask(lambda: in_thread_apart(never))
+    await ask(lambda: _sending._NameLookup().addresses("a.test", 80))
+    print("left")
+
+has_begun = threading.Event()
+anyio.run(main, backend=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_what_never_answers_holds_nobody_up(loop: str) -> None:
+    """Apart, a question is left when its caller is, also by the process at its end."""
+    done = subprocess.run(
+        [sys.executable, "-c", GONE, loop],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=30,
+    )
+
+    assert (0, "left\n", "") == (done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.slow
