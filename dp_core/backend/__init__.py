@@ -14,11 +14,11 @@ comes of it, keeps those that are waited for in `Deadlines`, and sleeps as a
 `ClockWatcher`. Whoever waits for many promises asks `watch_all`, and backends that
 do it as for one (`Watchable`) tell it through a `Watch`. `in_thread` calls what blocks,
 also where no thread can be started or none is needed (`blocking_here`),
-`in_thread_apart` what may never end, and `each_in_thread` what yields; `tasks_beside` runs tasks that end with a block, and
-`ForeignThreads` waits for the threads of libraries in other languages. Who can
-say how it is with the store (`Checkable`) tells it by `Check`, and that of their clocks
-by `compare_clocks`. Who sends HTTP requests reports them by `observe_request`, and
-sends along what observers ask for.
+`in_thread_apart` what may never end, and `each_in_thread` what yields; `tasks_beside`
+runs tasks that end with a block, and `ForeignThreads` waits for the threads of
+libraries in other languages. Who can say how it is with the store (`Checkable`) tells
+it by `Check`, and that of their clocks by `compare_clocks`. Who sends HTTP requests
+reports them by `observe_request`, and sends along what observers ask for.
 `check_id`, `quoted`, `without_password` and `token_from_environment` are the one place
 where ids are checked, foreign text and URLs are made safe to show, and tokens are read;
 `read_number` and `read_whole` read the numbers in a store URL.

@@ -16,7 +16,7 @@ from typing import Any, Final, final
 from dp_core._errors import AccessDeniedError
 from dp_core._text import quoted
 
-__all__ = ["Hosts"]
+__all__ = ["Hosts", "is_port"]
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 """Names by which a machine calls itself."""
@@ -88,13 +88,21 @@ def _allowed(text: str) -> tuple[str, str]:
     if host.count(":") > 1 and not host.startswith("["):
         host = f"[{host}]"
     name, port = _split(host)
-    if not name or _NO_NAME.search(name):
+    is_name = name and not _NO_NAME.search(name)
+    if host.startswith("["):
+        is_name = _is_address(name)
+    if not is_name or not is_port(port):
         raise AccessDeniedError(
             f"{quoted(text)} is not a valid name of a server; write one such as "
             "promises.example.com, NAME:PORT, or an address, without https:// and "
             "in ASCII"
         )
-    return name, port
+    return name, port.lstrip("0")
+
+
+def is_port(text: str) -> bool:
+    """Return whether digits are a port to which somebody could connect, or none."""
+    return not text or (len(text) < 10 and 0 < int(text) < 1 << 16)
 
 
 def _split(host: str) -> tuple[str, str]:

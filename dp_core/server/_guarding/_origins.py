@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from ipaddress import IPv6Address
 from typing import Final
 
 from starlette.types import Scope
@@ -34,6 +35,7 @@ from dp_core._access import PublicUrl
 from dp_core._errors import AccessDeniedError
 from dp_core._text import quoted
 from dp_core.server._guarding._bodies import Headers
+from dp_core.server._guarding._hosts import is_port
 
 __all__ = [
     "Origins",
@@ -50,7 +52,7 @@ _OWN_SITES: Final = (b"none", _OWN_PAGE)
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 _ORIGIN: Final = re.compile(
     r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\x00-\x20\x7f-\U0010ffff/?#@*,:\[\]\\]+)"
-    r"(?::([0-9]{0,5}))?/?"
+    r"(?::([0-9]*))?/?"
 )
 
 
@@ -117,14 +119,24 @@ def written_origin(text: str) -> str:
             anybody's would, as they do ``null``.
     """
     match = _ORIGIN.fullmatch(text.lower())
-    if match is None:
+    scheme, host, port = match.groups() if match else ("", "", "")
+    if host.startswith("["):
+        host = _in_one_form(host)
+    if not host or not is_port(port or ""):
         raise AccessDeniedError(
             f"{quoted(text)} is not a valid origin; write that of one site, such as "
             "https://example.com or http://localhost:3000, in ASCII and without a path"
         )
-    scheme, host, port = match.groups()
     usual = not port or int(port) == _DEFAULT_PORT.get(scheme)
     return f"{scheme}://{host}" + ("" if usual else f":{int(port)}")
+
+
+def _in_one_form(host: str) -> str:
+    """Return an IPv6 address in brackets without needless zeros; "" if it is none."""
+    try:
+        return f"[{IPv6Address(host[1:-1]).compressed}]"
+    except ValueError:
+        return ""
 
 
 def names_its_page(headers: Headers) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 from collections import deque
 from datetime import UTC, datetime
@@ -106,8 +107,13 @@ class AccessLog:
                 return
             self._lines.append(line)
             if not self._is_running:
+                thread = threading.Thread(target=self._run, name="dp-log", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    # There may be no more threads now; the next line tries it again.
+                    return
                 self._is_running = True
-                threading.Thread(target=self._run, name="dp-log", daemon=True).start()
             self._changed.notify_all()
 
     def _run(self) -> None:
@@ -135,7 +141,6 @@ class AccessLog:
             if self._path != "-" and not self._is_ours():
                 old, self._file = self._file, self._open()
                 os.close(old)
-                self._is_torn = False
             if self._is_torn:
                 os.write(self._file, b"\n")
                 self._is_torn = False
@@ -161,7 +166,21 @@ class AccessLog:
         # Else a named pipe would be waited for until somebody reads it.
         file = os.open(self._path, flags | os.O_NONBLOCK, 0o640)
         os.set_blocking(file, True)
+        self._is_torn = _is_torn(self._path, file)
         return file
+
+
+def _is_torn(path: str, file: int) -> bool:
+    """Return whether a file ends in a part of a line, as a full disk leaves it."""
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        return False
+    try:
+        with open(path, "rb") as found:  # noqa: PTH123 - as the kernel has it
+            found.seek(-1, os.SEEK_END)
+            return found.read() != b"\n"
+    except OSError:
+        return False  # It may be written, and not read.
 
 
 def _line(scope: Scope, status: int | None, size: int, seconds: float) -> str:

@@ -70,6 +70,10 @@ UNKNOWN = [
         ":8080",
         "[::1",
         "promises.test\n",
+        "promises.test:8080:80",
+        "[promises.test]",
+        "promises.test:0",
+        "promises.test:65536",
     ],
 )
 def test_what_is_no_name_is_not_allowed(name: str) -> None:
@@ -83,6 +87,7 @@ def test_what_is_no_name_is_not_allowed(name: str) -> None:
     [
         ("Promises.test", "promises.test:81"),
         ("promises.test:81", "promises.test:81"),
+        ("promises.test:081", "promises.test:81"),
         ("fd00:0::5", "[fd00::5]:81"),
         ("[fd00::5]:81", "[fd00:0::5]:81"),
         ("my_service", "my_service:81"),

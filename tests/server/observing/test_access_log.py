@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -39,6 +40,8 @@ HOSTILE: Final = (
     b'/promises/","status":200,"x":"/peek',
 )
 
+PART: Final = '{"time": "2026-'
+
 
 def holds(log: Path, text: str) -> bool:
     """Tell whether a text is in a log."""
@@ -55,6 +58,11 @@ def rotated(log: Path) -> Path:
     while not log.read_bytes().endswith(b"\n"):
         pass
     return log.rename(log.with_suffix(".1"))
+
+
+def torn(log: Path) -> None:
+    """Let a log end in a part of a line."""
+    log.write_text(PART)
 
 
 @pytest.fixture
@@ -208,6 +216,36 @@ async def test_a_full_disk_costs_the_lines_for_which_there_is_no_room(
     assert len(text) - 1 == len(found)
     assert "/promise/resolve" == found[-2]["path"]
     assert {"dropped": 40 - (len(found) - 2)} == found[-1]
+
+
+async def test_a_log_that_ends_in_a_part_of_a_line_is_gone_on_with(log: Path) -> None:
+    """What a server left that died on a full disk spoils no line of the next one."""
+    torn(log)
+    promises = logged(log)
+    await ask(promises, "/health", method="GET")
+    promises.close()
+
+    part, line = written(log)
+    assert part == PART
+    assert "/health" == json.loads(line)["path"]
+
+
+async def test_without_threads_requests_go_on_and_lines_come_later(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel refuses a thread, lines wait until it grants one."""
+    promises = logged(log)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as refused:
+        refused.setattr(threading.Thread, "start", refuse)
+        answer = await ask(promises, "/first", method="GET")
+    await ask(promises, "/second", method="GET")
+
+    assert 405 == answer.status
+    assert ["/first", "/second"] == [line["path"] for line in lines(promises, log)]
 
 
 def test_a_pipe_that_nobody_reads_is_told_at_the_start(log: Path) -> None:

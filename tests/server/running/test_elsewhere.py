@@ -146,6 +146,7 @@ async def test_the_preflight_of_an_allowed_origin_is_answered(
         ("http://app.test:0080/", b"http://app.test"),
         ("http://app.test:443", b"http://app.test:443"),
         ("http://[::1]:3000", b"http://[::1]:3000"),
+        ("http://[0:0::0:01]:3000", b"http://[::1]:3000"),
         ("chrome-extension://abc", b"chrome-extension://abc"),
     ],
 )
@@ -181,6 +182,9 @@ async def test_an_origin_is_allowed_however_it_is_written(
         "https://app.test, https://b.test",
         "https://app.test\n",
         "file://",
+        "http://[1::2::3]",
+        "http://app.test:0",
+        "http://app.test:65536",
     ],
 )
 def test_what_is_no_origin_of_one_site_is_not_allowed(origin: str) -> None:
