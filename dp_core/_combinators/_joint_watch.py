@@ -19,7 +19,7 @@ from dp_core._errors import (
 from dp_core._observation import OBSERVERS, Observation
 from dp_core._promise import DurablePromise
 from dp_core._states import Outcome, Pending, State
-from dp_core.backend import Backend, tasks_beside, wait_or_peek, watch_all
+from dp_core.backend import Backend, TimedBackend, tasks_beside, wait_or_peek, watch_all
 
 __all__ = ["JointWatch", "News", "watching"]
 
@@ -32,6 +32,9 @@ Turns of the event loop without news after which all is told that was there at f
 
 A watch tells one promise in each turn.
 """
+
+_FIRST: Final = 3
+"""The promises of which a store that may be away is asked, before all others."""
 
 
 @asynccontextmanager
@@ -166,29 +169,39 @@ class JointWatch:
         self, backend: Backend, positions: Mapping[str, list[int]]
     ) -> None:
         left = [id for id in positions if positions[id][0] in self._untold]
-        if not left:
-            return
-        first, *others = left
-        # The others by peeks, which a backend asks together, and which ask again for a
-        # while where the store is away: so not before it has answered.
-        if await self._see(wait_or_peek(backend, first, 0), positions[first]):
-            async with anyio.create_task_group() as group:
-                for id in others:
-                    group.start_soon(self._see, backend.peek(id), positions[id])
+        # A few first, where the store may be away: the others by peeks, which it is
+        # asked together, and asked again for a while where it does not answer. A few,
+        # as it may be away for one promise only, whose file is on a bad sector.
+        first = _FIRST if isinstance(backend, TimedBackend) else len(left)
+        looks = {id: wait_or_peek(backend, id, 0) for id in left[:first]}
+        if await self._see(looks, positions):
+            await self._see({id: backend.peek(id) for id in left[first:]}, positions)
 
     async def _see(
-        self, looking: Coroutine[Any, Any, State[bytes]], positions: list[int]
+        self,
+        looks: Mapping[str, Coroutine[Any, Any, State[bytes]]],
+        positions: Mapping[str, list[int]],
     ) -> bool:
-        """Tell what a look finds; return False where the store is away."""
-        try:
-            state = await looking
-        except Exception as error:  # noqa: BLE001 - it is for who asks for news
-            self._failure = self._failure or error
-            return not isinstance(error, BackendUnavailableError)
-        if not isinstance(state, Pending):
-            for position in positions:
-                self._tell(position, state)
-        return True
+        """Tell what looks find; return False where the store is away."""
+        has_answered = False
+
+        async def see(id: str, looking: Coroutine[Any, Any, State[bytes]]) -> None:
+            nonlocal has_answered
+            try:
+                state = await looking
+            except Exception as error:  # noqa: BLE001 - it is for who asks for news
+                self._failure = self._failure or error
+                has_answered |= not isinstance(error, BackendUnavailableError)
+                return
+            has_answered = True
+            if not isinstance(state, Pending):
+                for position in positions[id]:
+                    self._tell(position, state)
+
+        async with anyio.create_task_group() as group:
+            for id, looking in looks.items():
+                group.start_soon(see, id, looking)
+        return has_answered
 
     def _too_late(self, seconds: float) -> Exception:
         """Return the error of a caller whose time is over, after a look."""
