@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final, final
 from urllib.parse import urlsplit
 
-from anyio import move_on_after, to_thread
+from anyio import move_on_after
 
+from dp_core.backend import in_thread_apart
 from dp_core.testing.kit import LawContext
 
 __all__ = ["Conversation", "RawClient", "WireResponse"]
@@ -72,10 +72,11 @@ class RawClient:
         timeout: float,
     ) -> WireResponse | None:
         """Return the response to a request; None if there is none within *timeout*."""
-        ask = partial(self._ask, method, path, body, content_type, timeout)
         # A stream that never ends may say something again and again.
         with move_on_after(timeout):
-            return await to_thread.run_sync(ask, abandon_on_cancel=True)
+            return await in_thread_apart(
+                self._ask, method, path, body, content_type, timeout
+            )
         return None
 
     def _ask(

@@ -84,6 +84,7 @@ import socket, sys, threading
 import anyio
 from dp_core.backend import in_thread_apart
 from dp_core.server._callbacks import _sending
+from dp_core.testing.wire._raw_client import RawClient
 
 def never(*_, **__):
     has_begun.set()
@@ -101,6 +102,8 @@ async def main():
     socket.getaddrinfo = never
     await ask(lambda: in_thread_apart(never))
     await ask(lambda: _sending._NameLookup().addresses("a.test", 80))
+    RawClient._ask = never
+    await ask(lambda: RawClient("http://a.test", {}).ask("GET", "/", None, None, 60))
     print("left")
 
 has_begun = threading.Event()
