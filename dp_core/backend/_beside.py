@@ -226,7 +226,9 @@ class ForeignThreads:
 
 
 def _running() -> set[int]:
-    if not _THREADS.is_dir():
-        return set()
     ours = {thread.native_id for thread in threading.enumerate()}
-    return {int(each.name) for each in _THREADS.iterdir()} - ours
+    try:
+        return {int(each.name) for each in _THREADS.iterdir()} - ours
+    except OSError:
+        # It is another system, or this process may open no more files.
+        return set()

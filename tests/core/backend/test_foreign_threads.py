@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,3 +68,34 @@ async def test_those_from_before_are_not_waited_for() -> None:
     """Only those that start after it was made count."""
     with foreign_thread():
         assert await ForeignThreads().wait_until_ended(0)
+
+
+NO_FILES = """
+import os, resource
+import anyio
+from dp_core.backend import ForeignThreads
+
+async def main():
+    threads = ForeignThreads()
+    free = os.dup(0)
+    os.close(free)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, most))
+    assert await threads.wait_until_ended(60)
+
+anyio.run(main)
+"""
+
+
+def test_where_no_file_can_be_opened_nobody_waits() -> None:
+    """A process that is out of files stops as others do, without an error."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_FILES],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
