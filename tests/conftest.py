@@ -77,7 +77,6 @@ SLOW: Final = (
     "notebook/test_on.py",
     "notebook/test_scratch.py",
     "packaging/release",
-    "packaging/test_asserts.py",
     "packaging/test_make.py",
     "packaging/test_public_api.py",
     "packaging/test_types.py",

@@ -310,8 +310,8 @@ async def test_what_a_trigger_skips_fails(
 
         assert [type(error) for error in failed] == [BackendError]
         assert "look for a trigger" in str(failed[0])
-        assert await promises.promise("new").peek() == Pending()
-        assert await promises.promise("good").peek() == Resolved(2)
+        assert Pending() == await promises.promise("new").peek()
+        assert Resolved(2) == await promises.promise("good").peek()
 
 
 async def test_a_rule_is_an_error_of_the_server(
@@ -329,4 +329,4 @@ async def test_a_rule_is_an_error_of_the_server(
 
         assert "INSERT RETURNING" in str(caught.value)
         assert not isinstance(caught.value, OutcomeUnknownError)
-        assert await promises.promise("new").peek() == Pending()
+        assert Pending() == await promises.promise("new").peek()

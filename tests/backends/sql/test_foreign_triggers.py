@@ -49,10 +49,10 @@ async def test_what_a_trigger_skips_fails(path: Path, url: str, operation: str) 
         assert type(caught.value) is dp.BackendError
         assert "look for a trigger" in str(caught.value)
         assert "'new'" in str(caught.value)
-        assert await promises.promise("new").peek() == dp.Pending()
+        assert dp.Pending() == await promises.promise("new").peek()
         with apsw.Connection(str(path)) as database:
             database.execute("DROP TRIGGER foreign_one")
-        assert await promises.promise("new").resolve(2) == dp.Resolved(2)
+        assert dp.Resolved(2) == await promises.promise("new").resolve(2)
 
 
 async def test_others_of_the_batch_are_written(path: Path, url: str) -> None:
@@ -72,11 +72,9 @@ async def test_others_of_the_batch_are_written(path: Path, url: str) -> None:
                 for id in ("a", "bad", "c"):
                     tasks.start_soon(resolve, id)
 
-        assert failed == ["bad"]
-        assert await dp.gather(promises.promise("a"), promises.promise("c")) == [
-            "a",
-            "c",
-        ]
+        assert ["bad"] == failed
+        written = await dp.gather(promises.promise("a"), promises.promise("c"))
+        assert ["a", "c"] == written
 
 
 async def test_a_trigger_that_ends_a_statement_later_changes_nothing_for_us(
@@ -86,6 +84,6 @@ async def test_a_trigger_that_ends_a_statement_later_changes_nothing_for_us(
     skip(path, "AFTER INSERT ON promises")
     async with dp.connect(url) as promises:
         with anyio.fail_after(60):
-            assert await promises.promise("new").resolve(1) == dp.Resolved(1)
+            assert dp.Resolved(1) == await promises.promise("new").resolve(1)
     async with dp.connect(url) as promises:
-        assert await promises.promise("new").peek() == dp.Resolved(1)
+        assert dp.Resolved(1) == await promises.promise("new").peek()

@@ -56,7 +56,7 @@ def test_a_shard_that_leads_nowhere(store: FileStore, operation: Operation) -> N
 
     assert type(caught.value) is dp.BackendError
     assert shard in str(caught.value)
-    assert store.look("a").state == dp.Pending()
+    assert dp.Pending() == store.look("a").state
 
 
 def test_an_hour_that_leads_nowhere(store: FileStore) -> None:
