@@ -78,7 +78,6 @@ SLOW: Final = (
     "notebook/test_scratch.py",
     "packaging/release",
     "packaging/test_make.py",
-    "packaging/test_public_api.py",
     "packaging/test_types.py",
     "server/attacks",
     "server/callbacks/test_postgresql.py",
