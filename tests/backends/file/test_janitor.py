@@ -122,6 +122,7 @@ def test_the_clock_of_a_janitors_process_decides_nothing(
     assert Path(place.outcome(FIRST)).exists(), "the name of the dead outcome"
 
 
+@pytest.mark.slow
 def test_dead_generations_go(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """After their grace, also in shards that nobody writes to any more."""
     for number in range(300):

@@ -206,6 +206,7 @@ def test_an_unknown_format_is_refused(
     assert before == files(path.parent)
 
 
+@pytest.mark.slow
 def test_an_older_format_is_brought_up_to_date_once(
     path: Path, url: str, store: bytes
 ) -> None:

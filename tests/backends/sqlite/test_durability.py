@@ -186,6 +186,7 @@ async def test_nobody_is_told_into_a_file_that_was_removed(
     assert [("ok",)] == rows(path, "PRAGMA integrity_check")
 
 
+@pytest.mark.slow
 async def test_a_file_that_another_process_had_open_is_made_anew(
     path: Path, url: str
 ) -> None:
@@ -197,6 +198,7 @@ async def test_a_file_that_another_process_had_open_is_made_anew(
             assert dp.Resolved(2) == await others.promise("x").peek()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gone", "looks"), [("-wal", False), ("-wal", True), ("-shm", False)]
 )

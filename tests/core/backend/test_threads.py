@@ -111,6 +111,7 @@ anyio.run(main, backend=sys.argv[1])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 def test_what_never_answers_holds_nobody_up(loop: str) -> None:
     """Apart, a question is left when its caller is, also by the process at its end."""

@@ -131,6 +131,7 @@ def test_several(promises: dp.Promises, fresh: Callable[[], str]) -> None:
     assert {a, b, c} == {promise for promise, _ in dp.as_settled([a, b, c])}
 
 
+@pytest.mark.slow
 def test_several_have_a_time_limit(
     promises: dp.Promises, fresh: Callable[[], str]
 ) -> None:

@@ -206,6 +206,7 @@ def test_dp_link_prints_one_line(secret_file: Path) -> None:
     assert (0, "") == (done.returncode, done.stderr)
 
 
+@pytest.mark.slow
 def test_dp_link_says_what_is_wrong(secret_file: Path) -> None:
     """Exit code 2, nothing on stdout, and what to do."""
     with_secret = {"DP_SECRET_FILE": str(secret_file)}

@@ -301,6 +301,7 @@ async def test_a_token_stays_where_its_file_is_no_secret_any_more(
     assert TOKEN not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_real_server_takes_a_new_token(tmp_path: Path) -> None:
     """The whole way: a file that is replaced under a running process."""
     file = tmp_path / "token"
