@@ -92,7 +92,7 @@ def seconds(
         return None
     try:
         length = _read_length(text)
-        value = read_number(text) if length is None else length.total_seconds()
+        value = read_number(text.strip()) if length is None else length.total_seconds()
     except (ValueError, OverflowError):
         value = -1
     if not (isfinite(value) and value >= 0):

@@ -34,7 +34,7 @@ from dp_backends.file._layout import (
 )
 from dp_backends.file._publishing import Durability
 from dp_backends.file._record import Record
-from dp_core import CorruptPromiseError
+from dp_core import BackendError
 
 __all__ = ["Janitor"]
 
@@ -216,12 +216,10 @@ def _take(paths: Iterable[str]) -> list[str]:
 
 def _living(files: PromiseFiles) -> str | None:
     """Return the generation that the head names; None where it cannot be read."""
-    content = read_file(files.head)
-    if content is None:
-        return None
     try:
-        return Record.from_bytes(content[0], files.head).nonce
-    except CorruptPromiseError:
+        content = read_file(files.head)
+        return content and Record.from_bytes(content[0], files.head).nonce
+    except BackendError:
         # An error for callers that ask for this promise, not for its neighbours.
         return None
 
