@@ -91,7 +91,7 @@ def seconds(
     if text is None:
         return None
     try:
-        length = _read_length(text)
+        length = _read_length(text.strip())
         value = read_number(text.strip()) if length is None else length.total_seconds()
     except (ValueError, OverflowError):
         value = -1

@@ -168,7 +168,15 @@ def test_lengths_of_time(text: str, length: dict[str, float]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "length"),
-    [("30", 30), (" 0.5 ", 0.5), ("0", 0), ("90s", 90), ("1m 30s", 90), ("1ms", 0.001)],
+    [
+        ("30", 30),
+        (" 0.5 ", 0.5),
+        (" 10m", 600),
+        ("0", 0),
+        ("90s", 90),
+        ("1m 30s", 90),
+        ("1ms", 0.001),
+    ],
 )
 def test_a_timeout_is_seconds_or_has_units(text: str, length: float) -> None:
     """A bare number is of seconds, as everywhere; units are those of other options."""
